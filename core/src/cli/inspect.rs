@@ -1,0 +1,77 @@
+//! `semsynth inspect`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{ColorArgs, Ending};
+use crate::error::Result;
+use crate::label::{self, ClassTable};
+use crate::model::Model;
+
+/// Arguments of `semsynth inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// A model file, `builtin:NAME`, or a label map (.png, .jpg)
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Check the label map against the classes of this model [default: the 12 classes of the CMP facades]
+    #[arg(long, value_name = "MODEL", conflicts_with = "classes")]
+    model: Option<PathBuf>,
+    /// Check the label map against this class table (.ron, .gpl, .json)
+    #[arg(long, value_name = "FILE")]
+    classes: Option<PathBuf>,
+    #[command(flatten)]
+    colors: ColorArgs,
+}
+
+impl InspectArgs {
+    /// Prints what the file holds.
+    ///
+    /// # Errors
+    ///
+    /// As reading the file goes; for a label map that does not fit the classes, after the report.
+    pub fn run(&self) -> Result<Ending> {
+        let extension = self.file.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
+        if matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
+            return self.labels(&self.file);
+        }
+        print!("{}", describe(&Model::open(&self.file)?));
+        Ok(Ending::Done)
+    }
+
+    fn labels(&self, path: &Path) -> Result<Ending> {
+        let classes = match (&self.model, &self.classes) {
+            (Some(model), _) => Model::open(model)?.classes().clone(),
+            (None, Some(table)) => ClassTable::open(table)?,
+            (None, None) => ClassTable::cmp_facades(),
+        };
+        let report = label::inspect(path, &classes, self.colors.policy())?;
+        println!("{report}");
+        report.check().map_err(|error| error.context(path.display()))?;
+        Ok(Ending::Done)
+    }
+}
+
+fn describe(model: &Model) -> String {
+    let manifest = model.manifest();
+    let [height, width] = manifest.native_size;
+    let provenance = &manifest.provenance;
+    let mut lines = vec![
+        format!("name        {}", manifest.name),
+        format!("network     {}", manifest.architecture.describe()),
+        format!("values      {}", model.num_values()),
+        format!("trained at  {width}x{height}; sides are padded to multiples of {}", manifest.architecture.stride()),
+        format!("statistics  {:?}", manifest.statistics),
+        format!("licence     {}", manifest.licence),
+        format!("trained on  {}, {} steps", provenance.data, provenance.steps),
+        format!("written by  {}", provenance.program),
+        "classes".to_owned(),
+    ];
+    lines.extend(manifest.classes.iter().map(|class| {
+        let [r, g, b] = class.color;
+        let dont_care = if class.dont_care { " (don't care)" } else { "" };
+        format!("  {:>5}  #{r:02x}{g:02x}{b:02x}  {}{dont_care}", class.id, class.name)
+    }));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,271 @@
+//! `semsynth train`, and the examples that train.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::progress::Progress;
+use super::{Ending, interrupt};
+use crate::data::{self, Dataset, Procedural, Split};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::label::ClassTable;
+use crate::model::Precision;
+use crate::nn::modulation::ModulationKind;
+use crate::train::{Files, Outcome, Recipe, Run, Stopped, stored_recipe, train};
+
+/// Facades of the procedural set: as many as an epoch has, and to measure on.
+const PROCEDURAL: (usize, usize) = (4096, 16);
+
+/// Arguments of `semsynth train`.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// Training data: pix2pix pairs, img/ and label/ folders, or CMP facades [default: the built-in procedural facades]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Class table of the data (.ron, .gpl, .json), where the folder holds none
+    #[arg(long, value_name = "FILE", requires = "data")]
+    classes: Option<PathBuf>,
+    /// Folder for the model and everything else the run writes [default: the first free of facades-run, facades-run-2, …]
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder; its recipe is kept, but --steps may change
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "size", "batch", "ngf", "ndf", "learning_rate", "vgg", "seed"])]
+    resume: Option<PathBuf>,
+    /// What to start from; other flags override it
+    #[arg(long, value_enum, default_value_t = Preset::Quick)]
+    preset: Preset,
+    /// A recipe file (RON) to start from instead, such as the recipe.ron of another run
+    #[arg(long, value_name = "FILE", conflicts_with = "preset")]
+    recipe: Option<PathBuf>,
+    /// The generator
+    #[arg(long, value_enum)]
+    arch: Option<Arch>,
+    /// Size of the pictures, WIDTHxHEIGHT or one number for both; multiples of 32
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    size: Option<[usize; 2]>,
+    /// Steps in all; learning rates fall over the last third
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Stop after this many minutes
+    #[arg(long, value_name = "M")]
+    minutes: Option<f64>,
+    /// Pictures a step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Width of the generator
+    #[arg(long, value_name = "N")]
+    ngf: Option<usize>,
+    /// Width of the discriminator
+    #[arg(long, value_name = "N")]
+    ndf: Option<usize>,
+    /// Base learning rate
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
+    /// torchvision's VGG19 weights (.pth or .safetensors) for the perceptual loss
+    #[arg(long, value_name = "FILE")]
+    vgg: Option<PathBuf>,
+    /// Seed of first values and of the order of the data
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Name of the model [default: that of the output folder]
+    #[arg(long)]
+    name: Option<String>,
+    /// Licence of the weights, as SPDX expression
+    #[arg(long, default_value = "unknown")]
+    licence: String,
+    /// Store the weights with 16 bits: half the size
+    #[arg(long)]
+    half: bool,
+    /// Where to compute: auto, or a name that `semsynth devices` lists
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    device: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// A small network at 128x128: a first impression within minutes on two CPU cores
+    Quick,
+    /// The papers' networks at 256x256: for a GPU
+    Paper,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Arch {
+    /// Spatially-adaptive modulation, 3x3
+    Spade,
+    /// Class-adaptive modulation: a quarter of the work, nearly the same pictures
+    Clade,
+}
+
+impl TrainArgs {
+    /// Trains, and says what was written.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if flags do not fit together; otherwise as training goes.
+    pub fn run(&self) -> Result<Ending> {
+        let run = self.prepare()?;
+        eprintln!("device      {}", run.device.describe());
+        eprintln!("train       {}", run.train.describe());
+        eprintln!("validate    {}", run.val.describe());
+        let limit = run.time_limit.map_or(String::new(), |limit| format!(" or {:.1} minutes", limit.as_secs_f64() / 60.0));
+        eprintln!("run         {} steps{limit}, into {}", run.recipe.steps, run.out.display());
+        let stop = interrupt::flag("stopping after this step; the run can be resumed")?;
+        let outcome = train(&run, &mut Progress::new(run.time_limit), &stop)?;
+        report(&outcome, &run.out);
+        Ok(if outcome.stopped == Stopped::Interrupted { Ending::Interrupted } else { Ending::Done })
+    }
+
+    fn prepare(&self) -> Result<Run> {
+        let out = match (&self.resume, &self.out) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(folder)) => folder.clone(),
+            (None, None) => free_folder("facades-run"),
+        };
+        let recipe = self.recipe(&out)?;
+        recipe.validate()?;
+        let time_limit = match self.minutes {
+            Some(minutes) if minutes > 0.0 && minutes < 1e6 => Some(Duration::from_secs_f64(minutes * 60.0)),
+            Some(minutes) => return Err(Error::Argument(format!("--minutes is {minutes}: it must be above 0"))),
+            None => None,
+        };
+        let [height, width] = recipe.size;
+        let (train, val): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match &self.data {
+            Some(folder) => {
+                let classes = self.classes.as_deref().map(ClassTable::open).transpose()?;
+                let open = |split| data::open(folder, split, classes.as_ref()).map(Arc::from);
+                (open(Split::Train)?, open(Split::Val)?)
+            }
+            None => {
+                let (train, val) = PROCEDURAL;
+                let set = |split, len| Arc::new(Procedural::new(split, 0, len, width, height));
+                (set(Split::Train, train), set(Split::Val, val))
+            }
+        };
+        let folder = out.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = self.name.clone().or(folder).unwrap_or_else(|| "model".into());
+        Ok(Run {
+            recipe,
+            out,
+            train,
+            val,
+            device: Device::by_name(&self.device)?,
+            time_limit,
+            resume: self.resume.is_some(),
+            name,
+            licence: self.licence.clone(),
+            precision: if self.half { Precision::Half } else { Precision::Full },
+        })
+    }
+
+    /// The recipe: preset, file or checkpoint, then flags.
+    fn recipe(&self, out: &Path) -> Result<Recipe> {
+        let mut recipe = match (&self.resume, &self.recipe, self.preset) {
+            (Some(_), ..) => checkpoint_recipe(&Files::new(out).checkpoint())?,
+            (None, Some(path), _) => Recipe::open(path)?,
+            (None, None, Preset::Quick) => Recipe::quick(),
+            (None, None, Preset::Paper) => Recipe::default(),
+        };
+        match self.arch {
+            Some(Arch::Spade) => recipe.modulation = ModulationKind::Spade { kernel: 3 },
+            Some(Arch::Clade) => recipe.modulation = ModulationKind::Clade,
+            None => {}
+        }
+        if let Some(steps) = self.steps {
+            recipe.steps = steps;
+            recipe.decay_from = recipe.decay_from.map(|_| steps - steps / 3);
+        }
+        recipe.size = self.size.unwrap_or(recipe.size);
+        recipe.batch = self.batch.unwrap_or(recipe.batch);
+        recipe.ngf = self.ngf.unwrap_or(recipe.ngf);
+        recipe.discriminator.ndf = self.ndf.unwrap_or(recipe.discriminator.ndf);
+        recipe.learning_rate = self.learning_rate.unwrap_or(recipe.learning_rate);
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        recipe.vgg = self.vgg.clone().or(recipe.vgg);
+        Ok(recipe)
+    }
+}
+
+fn checkpoint_recipe(path: &Path) -> Result<Recipe> {
+    if !path.exists() {
+        return Err(Error::Argument(format!("{}: there is no checkpoint to resume from", path.display())));
+    }
+    stored_recipe(path)
+}
+
+/// `name`, or `name-2`, `name-3`, … if that exists.
+fn free_folder(name: &str) -> PathBuf {
+    let numbered = (2..).map(|number| PathBuf::from(format!("{name}-{number}")));
+    let mut names = std::iter::once(PathBuf::from(name)).chain(numbered);
+    names.find(|name| !name.exists()).unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// `128` or `256x128` (width x height) to height and width.
+fn parse_size(text: &str) -> Result<[usize; 2], String> {
+    let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is no number of pixels"));
+    match text.split_once('x') {
+        Some((width, height)) => Ok([number(height)?, number(width)?]),
+        None => number(text).map(|side| [side, side]),
+    }
+}
+
+fn report(outcome: &Outcome, out: &Path) {
+    let why = match outcome.stopped {
+        Stopped::Finished => "finished",
+        Stopped::TimeUp => "time is up",
+        Stopped::Interrupted => "interrupted",
+    };
+    let score = outcome.score;
+    println!("{why} after {} steps, {:.2} steps/s", outcome.steps, outcome.rate);
+    println!("validation  PSNR {:.2} dB, SSIM {:.3}, mean of {} pictures", score.psnr, score.ssim, score.pictures);
+    println!("model       {}", outcome.files.model().display());
+    println!("pictures    {} (labels | synthesized | real)", outcome.files.sheet().display());
+    println!("losses      {}", outcome.files.plot().display());
+    if outcome.stopped != Stopped::Finished {
+        println!("go on with  --resume {}", out.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        train: TrainArgs,
+    }
+
+    fn parse(arguments: &[&str]) -> TrainArgs {
+        Arguments::try_parse_from(std::iter::once(&"train").chain(arguments)).unwrap().train
+    }
+
+    #[test]
+    fn flags_override_the_preset() {
+        let args = parse(&["--arch", "spade", "--size", "256x128", "--steps", "300", "--ndf", "8"]);
+        let recipe = args.recipe(Path::new("nowhere")).unwrap();
+        assert_eq!(recipe.modulation, ModulationKind::Spade { kernel: 3 });
+        assert_eq!(recipe.size, [128, 256]);
+        assert_eq!((recipe.steps, recipe.decay_from), (300, Some(200)));
+        assert_eq!(recipe.discriminator.ndf, 8);
+        assert_eq!(recipe.batch, Recipe::quick().batch);
+    }
+
+    #[test]
+    fn resuming_excludes_flags_that_change_the_network() {
+        let all = ["train", "--resume", "x", "--ngf", "3"];
+        assert!(Arguments::try_parse_from(all).is_err());
+        let message = parse(&["--resume", "no-such-folder"]).recipe(Path::new("no-such-folder")).unwrap_err().to_string();
+        assert!(message.contains("no checkpoint"), "{message}");
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("64").unwrap(), [64, 64]);
+        assert!(parse_size("64y3").is_err());
+    }
+}

@@ -1,0 +1,621 @@
+//! In which form a folder holds its pairs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::Split;
+use super::disk::{Disk, Labels, Pair};
+use super::listing::{Kind, Picture, natural_order, pictures};
+use super::pairing::{Match, Problems, match_up, short, sizes};
+use crate::error::{Error, Result};
+use crate::label::ClassTable;
+
+/// In a folder without splits, one pair in this many is for validation.
+const HELD_OUT: usize = 10;
+
+const CLASS_FILES: [&str; 3] = ["classes.ron", "classes.json", "classes.gpl"];
+
+/// Finds the form of the data set in `dir` and checks all its pairs.
+pub(super) fn find(dir: &Path, split: Split, classes: Option<&ClassTable>) -> Result<Disk> {
+    if !dir.is_dir() {
+        return Err(Error::Data(format!("{} is not a folder; a data set is a folder with pictures", dir.display())));
+    }
+    let within = dir.join(split.name());
+    let labels = dir.join(format!("{split}_label"));
+
+    // What names the split goes before what does not.
+    for (photos, labels) in
+        [(dir.join(format!("{split}_img")), labels.clone()), (within.join("img"), within.join("label"))]
+    {
+        if photos.is_dir() && labels.is_dir() {
+            return folders(dir, split, classes, &photos, &labels, false);
+        }
+    }
+    if within.is_dir() {
+        let found = pictures(&within)?;
+        if !found.is_empty() && labels.is_dir() {
+            return split_folder(dir, split, classes, found, &labels);
+        }
+        if !found.is_empty() {
+            return double_width(dir, &within, split, classes, found, false);
+        }
+    }
+    let (photos, labels) = (dir.join("img"), dir.join("label"));
+    if photos.is_dir() && labels.is_dir() {
+        return folders(dir, split, classes, &photos, &labels, true);
+    }
+    if let Some(found) = original_cmp(dir, split)? {
+        return Ok(found);
+    }
+    let found = pictures(dir)?;
+    let any_double = sizes(found.iter().map(|p| p.path.as_path()), &mut Problems::default())
+        .into_iter()
+        .any(|size| size.is_some_and(is_double));
+    if any_double {
+        return double_width(dir, dir, split, classes, found, true);
+    }
+    Err(nothing_found(dir, split)?)
+}
+
+/// Photos in one folder, index PNGs in another.
+fn folders(
+    dir: &Path,
+    split: Split,
+    classes: Option<&ClassTable>,
+    photos: &Path,
+    labels: &Path,
+    hold_out: bool,
+) -> Result<Disk> {
+    let mut problems = Problems::default();
+    let matches = match_up(pictures(photos)?, only(pictures(labels)?, Kind::Png), &mut problems);
+    let sizes = sizes_of(&matches, &mut problems);
+    for (pair, (photo, label)) in matches.iter().zip(sizes) {
+        if photo != label {
+            problems.push(unequal(pair, photo, label));
+        }
+    }
+    problems.into_result(dir, FOLDER_ADVICE)?;
+    let pairs = matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Index(m.label) });
+    let pairs = choose(pairs.collect(), split, hold_out, dir)?;
+    let classes = class_table(dir, classes)?.ok_or_else(|| no_classes(dir))?;
+    let form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
+    Ok(Disk { form: form + held_out_note(hold_out), split, pairs, classes })
+}
+
+/// `train/` beside `train_label/`: whole photos, or pix2pix pictures with their labels in cleaned form.
+fn split_folder(
+    dir: &Path,
+    split: Split,
+    classes: Option<&ClassTable>,
+    photos: Vec<Picture>,
+    labels: &Path,
+) -> Result<Disk> {
+    let mut problems = Problems::default();
+    let matches = match_up(photos, only(pictures(labels)?, Kind::Png), &mut problems);
+    let sizes = sizes_of(&matches, &mut problems);
+    let is_half = |((w, h), label): ((u32, u32), (u32, u32))| w % 2 == 0 && (w / 2, h) == label;
+    // The majority decides, so that one odd file is reported as the odd one.
+    let halves = sizes.iter().filter(|&&s| is_half(s)).count();
+    let double = halves > sizes.iter().filter(|(photo, label)| photo == label).count();
+    for (pair, &(photo, label)) in matches.iter().zip(&sizes) {
+        if (double && !is_half((photo, label))) || (!double && photo != label) {
+            problems.push(unequal(pair, photo, label));
+        }
+    }
+    problems.into_result(dir, if double { CLEANED_ADVICE } else { FOLDER_ADVICE })?;
+    let pair = |m: Match| {
+        let labels = if double { Labels::OfLeftHalf(m.label) } else { Labels::Index(m.label) };
+        Pair { name: m.stem, picture: m.photo, labels }
+    };
+    let pairs = choose(matches.into_iter().map(pair).collect(), split, false, dir)?;
+    let given = class_table(dir, classes)?;
+    let (form, classes) = if double {
+        let form = format!("pix2pix form in {}, {split}/, cleaned labels from {split}_label/", dir.display());
+        (form, given.unwrap_or_else(ClassTable::cmp_facades))
+    } else {
+        let form = format!("folder form in {}, {split}/ + {split}_label/", dir.display());
+        (form, given.ok_or_else(|| no_classes(dir))?)
+    };
+    Ok(Disk { form, split, pairs, classes })
+}
+
+/// The pix2pix form with its labels in the right halves.
+fn double_width(
+    dir: &Path,
+    photos: &Path,
+    split: Split,
+    classes: Option<&ClassTable>,
+    found: Vec<Picture>,
+    hold_out: bool,
+) -> Result<Disk> {
+    let mut problems = Problems::default();
+    let mut seen = BTreeMap::new();
+    for (picture, size) in found.iter().zip(sizes(found.iter().map(|p| p.path.as_path()), &mut problems)) {
+        if let Some((width, height)) = size.filter(|&size| !is_double(size)) {
+            problems.push(format_args!("{} is {width}x{height}", short(&picture.path)));
+        }
+        if let Some(other) = seen.insert(&picture.stem, &picture.path) {
+            problems.push(format_args!("{} and {} have the same stem", short(other), short(&picture.path)));
+        }
+    }
+    let advice = format!(
+        "Without a {split}_label folder each picture must be twice as wide as high: the photo left, its labels in \
+         class colours right. For plain photos put index PNGs of the same names into {}",
+        dir.join(format!("{split}_label")).display()
+    );
+    problems.into_result(photos, &advice)?;
+    let pairs = found.into_iter().map(|p| Pair { name: p.stem, picture: p.path, labels: Labels::RightHalf });
+    let pairs = choose(pairs.collect(), split, hold_out, photos)?;
+    let classes = class_table(dir, classes)?.unwrap_or_else(ClassTable::cmp_facades);
+    let form = format!("pix2pix form in {}, labels from the right halves", photos.display());
+    Ok(Disk { form: form + held_out_note(hold_out), split, pairs, classes })
+}
+
+/// `cmp_*.jpg` and `cmp_*.png` side by side, as the CMP Facade Database is published.
+fn original_cmp(dir: &Path, split: Split) -> Result<Option<Disk>> {
+    let mut found = Vec::new();
+    for folder in [dir.to_path_buf(), dir.join("base"), dir.join("extended")] {
+        if folder.is_dir() {
+            found.extend(pictures(&folder)?);
+        }
+    }
+    found.retain(|p| p.stem.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("cmp_")));
+    let photos = only(found.clone(), Kind::Jpeg);
+    let labels = only(found, Kind::Png);
+    if photos.is_empty() || labels.is_empty() {
+        return Ok(None);
+    }
+    let mut problems = Problems::default();
+    let matches = match_up(photos, labels, &mut problems);
+    let sizes = sizes_of(&matches, &mut problems);
+    for (pair, (photo, label)) in matches.iter().zip(sizes) {
+        if photo != label {
+            problems.push(unequal(pair, photo, label));
+        }
+    }
+    problems.into_result(dir, "Each cmp_*.jpg needs a cmp_*.png of the same name and size beside it")?;
+    let mut pairs: Vec<_> =
+        matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Cmp(m.label) }).collect();
+    pairs.sort_by(|a, b| natural_order(&a.name, &b.name));
+    let pairs = choose(pairs, split, true, dir)?;
+    let form = format!("original CMP form in {}", dir.display()) + held_out_note(true);
+    Ok(Some(Disk { form, split, pairs, classes: ClassTable::cmp_facades() }))
+}
+
+const FOLDER_ADVICE: &str = "Each photo (jpg, jpeg or png) needs an index PNG of the same stem and size";
+const CLEANED_ADVICE: &str =
+    "Each picture (photo left, labels right) needs an index PNG of the same stem and of half its width";
+
+fn only(mut found: Vec<Picture>, kind: Kind) -> Vec<Picture> {
+    found.retain(|p| p.kind == kind);
+    found
+}
+
+fn is_double((width, height): (u32, u32)) -> bool {
+    width.checked_div(2) == Some(height) && width % 2 == 0 && height > 0
+}
+
+type Size = (u32, u32);
+
+/// Sizes of photo and label of each pair; (0, 0) for both where one is unreadable, which is a problem of its own.
+fn sizes_of(matches: &[Match], problems: &mut Problems) -> Vec<(Size, Size)> {
+    let photos = sizes(matches.iter().map(|m| m.photo.as_path()), problems);
+    let labels = sizes(matches.iter().map(|m| m.label.as_path()), problems);
+    photos.into_iter().zip(labels).map(|(photo, label)| photo.zip(label).unwrap_or_default()).collect()
+}
+
+fn unequal(pair: &Match, (pw, ph): Size, (lw, lh): Size) -> String {
+    format!("{} is {pw}x{ph}, {} is {lw}x{lh}", short(&pair.photo), short(&pair.label))
+}
+
+/// The pairs of one split, in order.
+fn choose(pairs: Vec<Pair>, split: Split, hold_out: bool, dir: &Path) -> Result<Vec<Pair>> {
+    let count = pairs.len();
+    let chosen: Vec<_> = if hold_out {
+        let is_chosen = |&(i, _): &(usize, Pair)| is_held_out(i, count) == (split == Split::Val);
+        pairs.into_iter().enumerate().filter(is_chosen).map(|(_, pair)| pair).collect()
+    } else {
+        pairs
+    };
+    if chosen.is_empty() {
+        let why = match count {
+            0 => "there are no pairs".to_owned(),
+            _ => "a single pair cannot be split into training and validation".to_owned(),
+        };
+        return Err(Error::Data(format!("{}: {why}; add pairs of photo and label", dir.display())));
+    }
+    Ok(chosen)
+}
+
+/// Every tenth pair, or the last one of fewer than ten (but never the only one).
+fn is_held_out(index: usize, count: usize) -> bool {
+    if count < HELD_OUT { count > 1 && index + 1 == count } else { index % HELD_OUT == HELD_OUT - 1 }
+}
+
+fn held_out_note(hold_out: bool) -> &'static str {
+    if hold_out { ", every 10th pair held out" } else { "" }
+}
+
+fn class_table(dir: &Path, given: Option<&ClassTable>) -> Result<Option<ClassTable>> {
+    match CLASS_FILES.map(|name| dir.join(name)).iter().find(|path| path.is_file()) {
+        Some(path) => ClassTable::open(path).map(Some),
+        None => Ok(given.cloned()),
+    }
+}
+
+fn no_classes(dir: &Path) -> Error {
+    Error::Data(format!(
+        "{}: nothing says what the classes are. Put a classes.ron, classes.json or classes.gpl there (id, name and \
+         colour of each class), or give a class table when opening the data set",
+        dir.display()
+    ))
+}
+
+/// `path` as seen from `dir`.
+fn in_dir(dir: &Path, path: &Path) -> String {
+    format!("{}/", path.strip_prefix(dir).unwrap_or(path).display())
+}
+
+/// Says what was looked for and what is there instead.
+fn nothing_found(dir: &Path, split: Split) -> Result<Error> {
+    let (mut folders, mut files) = (Vec::new(), BTreeMap::<String, usize>::new());
+    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let path = entry.map_err(Error::io(dir))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            folders.push(format!("{name}/"));
+        } else {
+            let extension = path.extension().map(|e| format!(".{}", e.to_string_lossy().to_lowercase()));
+            *files.entry(extension.unwrap_or_else(|| "without extension".to_owned())).or_default() += 1;
+        }
+    }
+    folders.sort_by(|a, b| natural_order(a, b));
+    let more = folders.len().saturating_sub(20);
+    folders.truncate(20);
+    if more > 0 {
+        folders.push(format!("{more} more folders"));
+    }
+    folders.extend(
+        files
+            .into_iter()
+            .map(|(extension, count)| format!("{count} {} {extension}", if count == 1 { "file" } else { "files" })),
+    );
+    let seen = if folders.is_empty() { "nothing".to_owned() } else { folders.join(", ") };
+    Ok(Error::Data(format!(
+        "{}: no {split} pairs found. Looked for:\n  \
+         {split}_img/ + {split}_label/, {split}/img/ + {split}/label/, {split}/ + {split}_label/, img/ + label/: photos \
+         and index PNGs of the same stem\n  \
+         {split}/*.jpg or *.jpg: pictures twice as wide as high, photo left and labels in class colours right\n  \
+         cmp_*.jpg + cmp_*.png, also in base/ and extended/: the CMP Facade Database as published\n\
+         Saw: {seen}",
+        dir.display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, is_held_out};
+    use crate::data::cmp::tests::write_indexed;
+    use crate::data::{Dataset, Sample, Split, open};
+    use crate::label::{Class, ClassTable, LabelMap};
+    use image::{Rgb, RgbImage};
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use Split::{Train, Val};
+
+    fn table() -> ClassTable {
+        let class = |(id, name, color): (u16, &str, [u8; 3])| Class { id, name: name.into(), color, dont_care: false };
+        let classes = [(0, "sky", [10, 20, 250]), (1, "land", [30, 200, 10]), (2, "road", [128, 128, 128])];
+        ClassTable::new(classes.map(class).to_vec()).unwrap()
+    }
+
+    /// Three stripes of classes; which ones depends on `salt`.
+    fn stripes(width: usize, height: usize, salt: usize) -> LabelMap {
+        let ids = (0..width * height).map(|i| ((i % width * 3 / width + salt) % 3) as u16).collect();
+        LabelMap::new(width, height, ids).unwrap()
+    }
+
+    fn folder(path: PathBuf) -> PathBuf {
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    /// Photos of which the red channel says the stem, and labels.
+    fn write_pairs(photos: &Path, labels: &Path, stems: impl IntoIterator<Item = usize>, extension: &str) {
+        for stem in stems {
+            let image = RgbImage::from_pixel(12, 8, Rgb([stem as u8, 0, 0]));
+            image.save(photos.join(format!("{stem}.{extension}"))).unwrap();
+            stripes(12, 8, stem).save(labels.join(format!("{stem}.png")), &table()).unwrap();
+        }
+    }
+
+    /// A pix2pix picture of 96 by 48 pixels.
+    fn write_double(path: &Path, salt: usize, classes: &ClassTable) {
+        let labels = stripes(48, 48, salt).to_rgb(classes);
+        let picture = RgbImage::from_fn(96, 48, |x, y| match x {
+            0..48 => Rgb([200, 100, 50]),
+            _ => *labels.get_pixel(x - 48, y),
+        });
+        picture.save(path).unwrap();
+    }
+
+    fn names(set: &dyn Dataset) -> Vec<String> {
+        (0..set.len()).map(|i| set.get(i).unwrap().name).collect()
+    }
+
+    fn error(dir: &Path, split: Split, classes: Option<&ClassTable>) -> String {
+        find(dir, split, classes).map(|found| found.describe()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn folders_in_all_layouts() {
+        let layouts = [("train_img", "train_label"), ("train/img", "train/label"), ("train", "train_label")];
+        for (photos, labels) in layouts {
+            let dir = tempfile::tempdir().unwrap();
+            let (photos, labels) = (folder(dir.path().join(photos)), folder(dir.path().join(labels)));
+            write_pairs(&photos, &labels, [10, 2, 1], "PNG");
+            fs::write(photos.join(".hidden.png"), "").unwrap();
+            fs::write(photos.join("notes.txt"), "").unwrap();
+            table().save(dir.path().join("classes.ron")).unwrap();
+            let set = open(dir.path(), Train, None).unwrap();
+            assert_eq!(names(&*set), ["1", "2", "10"]);
+            assert_eq!(set.classes(), &table());
+            let Sample { image, labels, .. } = set.get(2).unwrap();
+            assert_eq!(image.get_pixel(11, 7), &Rgb([10, 0, 0]));
+            assert_eq!(labels, stripes(12, 8, 10));
+            let line = set.describe();
+            assert!(line.starts_with("folder form") && line.ends_with("3 pairs to train on, 3 classes"), "{line}");
+            assert!(set.get(3).unwrap_err().to_string().contains("sample 3 of 3"));
+            assert!(error(dir.path(), Val, None).contains("no val pairs"));
+        }
+    }
+
+    #[test]
+    fn without_splits_every_tenth_pair_is_held_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let (photos, labels) = (folder(dir.path().join("img")), folder(dir.path().join("label")));
+        write_pairs(&photos, &labels, 1..=23, "jpeg");
+        let table = table();
+        let val = open(dir.path(), Val, Some(&table)).unwrap();
+        assert_eq!(names(&*val), ["10", "20"]);
+        assert!(val.describe().contains("every 10th pair held out"), "{}", val.describe());
+        let train = open(dir.path(), Train, Some(&table)).unwrap();
+        assert_eq!(train.len(), 21);
+        assert!(names(&*train).iter().all(|name| !names(&*val).contains(name)));
+    }
+
+    #[test]
+    fn held_out_pairs_of_any_count_are_few_but_not_none() {
+        for count in 2..200 {
+            let held_out = (0..count).filter(|&i| is_held_out(i, count)).count();
+            assert_eq!(held_out, (count / 10).max(1));
+        }
+        assert!(!is_held_out(0, 1));
+    }
+
+    #[test]
+    fn classes_in_the_folder_go_before_the_callers() {
+        let dir = tempfile::tempdir().unwrap();
+        let (photos, labels) = (folder(dir.path().join("img")), folder(dir.path().join("label")));
+        write_pairs(&photos, &labels, 1..=2, "png");
+        let message = error(dir.path(), Train, None);
+        assert!(message.contains("classes.json") && message.contains("class table"), "{message}");
+        let cmp = ClassTable::cmp_facades();
+        assert_eq!(find(dir.path(), Train, Some(&cmp)).unwrap().classes(), &cmp);
+        table().save(dir.path().join("classes.gpl")).unwrap();
+        assert_eq!(find(dir.path(), Train, Some(&cmp)).unwrap().classes().len(), 3);
+        fs::write(dir.path().join("classes.json"), "{").unwrap();
+        assert!(error(dir.path(), Train, Some(&cmp)).contains("classes.json"), "malformed tables are not passed over");
+    }
+
+    #[test]
+    fn misfits_are_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (photos, labels) = (folder(dir.path().join("train")), folder(dir.path().join("train_label")));
+        write_pairs(&photos, &labels, 1..=30, "png");
+        for stem in 1..=3 {
+            fs::remove_file(labels.join(format!("{stem}.png"))).unwrap();
+        }
+        fs::remove_file(photos.join("4.png")).unwrap();
+        RgbImage::new(9, 8).save(photos.join("5.png")).unwrap();
+        fs::write(photos.join("6.png"), "rubbish").unwrap();
+        let message = error(dir.path(), Train, Some(&table()));
+        let parts = [
+            "6 files do not fit",
+            "train/1.png has no label",
+            "train_label/4.png has no photo",
+            "train/5.png is 9x8, train_label/5.png is 12x8",
+            "6.png is neither a JPEG nor a PNG",
+        ];
+        for part in parts {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        for stem in 7..=17 {
+            fs::remove_file(labels.join(format!("{stem}.png"))).unwrap();
+        }
+        let message = error(dir.path(), Train, Some(&table()));
+        assert!(message.contains("17 files") && message.contains("and 7 more"), "{message}");
+    }
+
+    #[test]
+    fn opening_decodes_no_pixels() {
+        let dir = tempfile::tempdir().unwrap();
+        let (photos, labels) = (folder(dir.path().join("train")), folder(dir.path().join("train_label")));
+        write_pairs(&photos, &labels, 1..=2, "png");
+        let whole = fs::read(photos.join("2.png")).unwrap();
+        fs::write(photos.join("2.png"), &whole[..40]).unwrap();
+        let set = find(dir.path(), Train, Some(&table())).unwrap();
+        assert!(set.get(0).is_ok());
+        assert!(set.get(1).unwrap_err().to_string().contains("2.png"));
+    }
+
+    #[test]
+    fn pix2pix_pictures_are_cut_in_half() {
+        let dir = tempfile::tempdir().unwrap();
+        let val = folder(dir.path().join("val"));
+        let cmp = ClassTable::cmp_facades();
+        write_double(&val.join("2.JPG"), 1, &cmp);
+        write_double(&val.join("10.jpeg"), 2, &cmp);
+        let set = open(dir.path(), Val, None).unwrap();
+        assert_eq!(names(&*set), ["2", "10"]);
+        assert_eq!(set.classes(), &cmp);
+        let sample = set.get(1).unwrap();
+        assert_eq!(sample.image.dimensions(), (48, 48));
+        let off = |p: &Rgb<u8>| p.0.iter().zip([200, 100, 50]).any(|(&a, b)| a.abs_diff(b) > 12);
+        assert!(!sample.image.pixels().take(40).any(off));
+        let wrong = sample.labels.ids().zip(stripes(48, 48, 2).ids()).filter(|(a, b)| a != b).count();
+        assert!(wrong < 48 * 48 / 20, "{wrong}");
+        assert!(set.describe().starts_with("pix2pix form"), "{}", set.describe());
+
+        // The same pictures without a folder for the split.
+        let flat = open(&val, Val, None).unwrap();
+        assert_eq!(names(&*flat), ["10"]);
+        assert_eq!(names(&*open(&val, Train, None).unwrap()), ["2"]);
+        // Another table for other colours.
+        let other = tempfile::tempdir().unwrap();
+        table().save(other.path().join("classes.json")).unwrap();
+        write_double(&folder(other.path().join("train")).join("1.jpg"), 0, &table());
+        let set = open(other.path(), Train, None).unwrap();
+        assert_eq!(set.classes().len(), 3);
+        let found: BTreeSet<_> = set.get(0).unwrap().labels.ids().collect();
+        assert_eq!(found, BTreeSet::from([0, 1, 2]));
+    }
+
+    #[test]
+    fn cleaned_labels_go_before_the_right_half() {
+        let dir = tempfile::tempdir().unwrap();
+        let (photos, labels) = (folder(dir.path().join("train")), folder(dir.path().join("train_label")));
+        let cmp = ClassTable::cmp_facades();
+        for stem in 1..=3 {
+            write_double(&photos.join(format!("{stem}.jpg")), stem, &cmp);
+            stripes(48, 48, stem + 1).save(labels.join(format!("{stem}.png")), &cmp).unwrap();
+        }
+        let set = find(dir.path(), Train, None).unwrap();
+        assert!(set.describe().contains("cleaned labels from train_label/"), "{}", set.describe());
+        let sample = set.get(0).unwrap();
+        assert_eq!((sample.image.dimensions(), &sample.labels), ((48, 48), &stripes(48, 48, 2)));
+
+        stripes(40, 48, 0).save(labels.join("2.png"), &cmp).unwrap();
+        fs::remove_file(labels.join("3.png")).unwrap();
+        let message = error(dir.path(), Train, None);
+        assert!(message.contains("train/2.jpg is 96x48, train_label/2.png is 40x48"), "{message}");
+        assert!(message.contains("train/3.jpg has no label") && message.contains("2 files"), "{message}");
+    }
+
+    #[test]
+    fn plain_photos_without_labels_are_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        let train = folder(dir.path().join("train"));
+        write_double(&train.join("1.jpg"), 0, &ClassTable::cmp_facades());
+        RgbImage::new(40, 30).save(train.join("2.jpg")).unwrap();
+        let message = error(dir.path(), Train, None);
+        let parts = ["1 file does", "train/2.jpg is 40x30", "twice as wide as high", "train_label"];
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+
+    #[test]
+    fn the_original_cmp_form_counts_from_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (base, extended) = (folder(dir.path().join("base")), folder(dir.path().join("extended")));
+        let values: Vec<u8> = (0..16).map(|i| i % 13).collect();
+        for (folder, letter, count) in [(&base, 'b', 12), (&extended, 'x', 8)] {
+            for i in 1..=count {
+                let stem = folder.join(format!("cmp_{letter}{i:04}"));
+                RgbImage::new(4, 4).save(stem.with_extension("jpg")).unwrap();
+                write_indexed(&stem.with_extension("png"), 4, 4, png::BitDepth::Eight, &values);
+                fs::write(stem.with_extension("xml"), "").unwrap();
+            }
+        }
+        let val = open(dir.path(), Val, None).unwrap();
+        assert_eq!(names(&*val), ["cmp_b0010", "cmp_x0008"]);
+        assert_eq!(open(dir.path(), Train, Some(&table())).unwrap().len(), 18);
+        assert_eq!(val.classes(), &ClassTable::cmp_facades());
+        let ids: Vec<_> = val.get(0).unwrap().labels.ids().collect();
+        assert_eq!(ids, [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 0, 1]);
+        assert!(val.describe().starts_with("original CMP form"), "{}", val.describe());
+        assert_eq!(open(&base, Train, None).unwrap().len(), 11);
+
+        fs::remove_file(base.join("cmp_b0003.png")).unwrap();
+        assert!(error(dir.path(), Val, None).contains("base/cmp_b0003.jpg has no label"));
+    }
+
+    #[test]
+    fn what_is_no_data_set_is_described() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(error(dir.path(), Train, None).contains("Saw: nothing"));
+        folder(dir.path().join("img"));
+        folder(dir.path().join("masks"));
+        RgbImage::new(4, 3).save(dir.path().join("a.JPG")).unwrap();
+        fs::write(dir.path().join("b.txt"), "").unwrap();
+        let message = error(dir.path(), Train, None);
+        assert!(message.contains("no train pairs") && message.contains("train_img/ + train_label/"), "{message}");
+        assert!(message.contains("Saw: img/, masks/, 1 file .jpg, 1 file .txt"), "{message}");
+        assert!(error(&dir.path().join("none"), Train, None).contains("is not a folder"));
+        assert!(error(&dir.path().join("b.txt"), Train, None).contains("is not a folder"));
+        folder(dir.path().join("label"));
+        assert!(error(dir.path(), Train, None).contains("there are no pairs"));
+    }
+
+    fn shared(name: &str) -> Option<PathBuf> {
+        let folder = std::env::var_os("SEMSYNTH_SHARED")
+            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+        let dir = folder.join("data").join(name);
+        if !dir.is_dir() {
+            eprintln!("skipped: no data set {}", dir.display());
+            return None;
+        }
+        Some(dir)
+    }
+
+    fn check_shared(name: &str, classes: Option<&ClassTable>, train: usize, val: usize, form: &str) {
+        let Some(dir) = shared(name) else { return };
+        for (split, count) in [(Train, train), (Val, val)] {
+            if count == 0 {
+                assert!(find(&dir, split, classes).is_err());
+                continue;
+            }
+            let set = open(&dir, split, classes).unwrap();
+            eprintln!("{}", set.describe());
+            assert_eq!(set.len(), count);
+            assert!(set.describe().contains(form), "{}", set.describe());
+            for index in [0, count / 2, count - 1] {
+                let Sample { image, labels, .. } = set.get(index).unwrap();
+                assert_eq!(image.dimensions(), (labels.width() as u32, labels.height() as u32));
+                assert!(labels.ids().all(|id| set.classes().get(id).is_some()));
+            }
+        }
+    }
+
+    #[test]
+    fn opens_the_facades() {
+        check_shared("facades", None, 400, 100, "cleaned labels from");
+    }
+
+    #[test]
+    fn opens_camvid() {
+        check_shared("camvid", None, 367, 101, "folder form");
+    }
+
+    #[test]
+    fn opens_dubai() {
+        check_shared("dubai", None, 57, 6, "every 10th pair held out");
+    }
+
+    #[test]
+    fn opens_coco_stuff_with_a_table_of_the_caller() {
+        let class = |id: u16| Class {
+            id,
+            name: format!("class {id}"),
+            color: [id as u8, (id >> 8) as u8, 7],
+            dont_care: id == 255,
+        };
+        let classes = ClassTable::new((0..256).map(class).collect()).unwrap();
+        check_shared("coco_stuff", Some(&classes), 0, 8, "val_img/ + val_label/");
+    }
+}

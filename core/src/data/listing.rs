@@ -1,0 +1,116 @@
+//! Which pictures a folder holds, in the order people count.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// The kind of picture, by extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Jpeg,
+    Png,
+}
+
+/// A picture file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Picture {
+    /// The file name without extension.
+    pub(super) stem: String,
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+}
+
+/// The JPEG and PNG files directly in `dir` in natural order; hidden files and everything else are passed over.
+pub(super) fn pictures(dir: &Path) -> Result<Vec<Picture>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let path = entry.map_err(Error::io(dir))?.path();
+        let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else { continue };
+        let stem = stem.to_string_lossy().into_owned();
+        let kind = match extension.to_string_lossy().to_ascii_lowercase().as_str() {
+            "jpg" | "jpeg" => Kind::Jpeg,
+            "png" => Kind::Png,
+            _ => continue,
+        };
+        if !stem.starts_with('.') && path.is_file() {
+            found.push(Picture { stem, path, kind });
+        }
+    }
+    found.sort_by(|a, b| natural_order(&a.stem, &b.stem).then_with(|| a.path.cmp(&b.path)));
+    Ok(found)
+}
+
+/// Compares runs of digits by their value, so that 2 comes before 10; a total order.
+pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
+    let (mut rest_a, mut rest_b) = (a, b);
+    loop {
+        let (digits_a, digits_b) = (digits(rest_a), digits(rest_b));
+        if !digits_a.is_empty() && !digits_b.is_empty() {
+            let (value_a, value_b) = (digits_a.trim_start_matches('0'), digits_b.trim_start_matches('0'));
+            // Any number of digits: without leading zeros the longer number is the larger one.
+            let order = value_a.len().cmp(&value_b.len()).then_with(|| value_a.cmp(value_b));
+            if order != Ordering::Equal {
+                return order;
+            }
+            (rest_a, rest_b) = (&rest_a[digits_a.len()..], &rest_b[digits_b.len()..]);
+            continue;
+        }
+        let (mut chars_a, mut chars_b) = (rest_a.chars(), rest_b.chars());
+        match (chars_a.next(), chars_b.next()) {
+            (Some(x), Some(y)) if x == y => (rest_a, rest_b) = (chars_a.as_str(), chars_b.as_str()),
+            // Equal but for leading zeros: fall back to the plain order, for the result to be total.
+            (None, None) => return a.cmp(b),
+            (x, y) => return x.cmp(&y),
+        }
+    }
+}
+
+fn digits(text: &str) -> &str {
+    &text[..text.bytes().take_while(u8::is_ascii_digit).count()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, natural_order, pictures};
+    use proptest::prelude::*;
+    use std::cmp::Ordering;
+    use std::fs;
+
+    #[test]
+    fn two_comes_before_ten() {
+        let mut names = ["b2", "10", "a10", "b", "2", "a2", "b10x", "b10", "007", "a02", "b99999999999999999999999"];
+        names.sort_by(|a, b| natural_order(a, b));
+        assert_eq!(names, ["2", "007", "10", "a02", "a2", "a10", "b", "b2", "b10", "b10x", "b99999999999999999999999"]);
+    }
+
+    #[test]
+    fn lists_only_visible_pictures() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["10.JPG", "9.jpeg", "1.Png", ".hidden.jpg", "._2.jpg", ".jpg", "notes.txt", "3", "4.xml"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        fs::create_dir(dir.path().join("5.jpg")).unwrap();
+        let found = pictures(dir.path()).unwrap();
+        let names: Vec<_> = found.iter().map(|p| (p.stem.as_str(), p.kind)).collect();
+        assert_eq!(names, [("1", Kind::Png), ("9", Kind::Jpeg), ("10", Kind::Jpeg)]);
+        assert!(pictures(&dir.path().join("none")).unwrap_err().to_string().contains("none"));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_total(a in "[a01é2]{0,6}", b in "[a01é2]{0,6}", c in "[a01é2]{0,6}") {
+            prop_assert_eq!(natural_order(&a, &b), natural_order(&b, &a).reverse());
+            prop_assert_eq!(natural_order(&a, &b) == Ordering::Equal, a == b);
+            if natural_order(&a, &b).is_le() && natural_order(&b, &c).is_le() {
+                prop_assert!(natural_order(&a, &c).is_le());
+            }
+        }
+
+        #[test]
+        fn numbers_sort_by_value(a in any::<u32>(), b in any::<u32>()) {
+            prop_assert_eq!(natural_order(&format!("x{a}y"), &format!("x{b}y")), a.cmp(&b));
+        }
+    }
+}

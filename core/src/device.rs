@@ -1,0 +1,303 @@
+//! Where the arithmetic runs: a GPU through wgpu, or the CPU.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+
+/// What kind of machine a [`Device`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DeviceClass {
+    /// A graphics card of its own.
+    DiscreteGpu,
+    /// A GPU that shares the processor's memory.
+    IntegratedGpu,
+    /// A GPU handed through to a virtual machine.
+    VirtualGpu,
+    /// The processor itself, through burn-flex.
+    Cpu,
+    /// A graphics driver that runs on the processor. Slow, for testing: only taken when asked for by name.
+    SoftwareGpu,
+}
+
+impl fmt::Display for DeviceClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::DiscreteGpu => "discrete GPU",
+            Self::IntegratedGpu => "integrated GPU",
+            Self::VirtualGpu => "virtual GPU",
+            Self::Cpu => "CPU",
+            Self::SoftwareGpu => "software GPU",
+        })
+    }
+}
+
+/// A device this machine has, opened or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// The name [`Device::by_name`] takes: `cpu`, `gpu`, `gpu:1`, `software`.
+    pub name: String,
+    /// What it is.
+    pub class: DeviceClass,
+    /// What its driver calls it.
+    pub description: String,
+    /// Its place among devices of its class.
+    index: usize,
+}
+
+/// An opened device.
+#[derive(Clone, Debug)]
+pub struct Device {
+    burn: burn::tensor::Device,
+    info: DeviceInfo,
+    reason: String,
+}
+
+impl Device {
+    /// A GPU if this machine has a real one (discrete before integrated before virtual), else the CPU.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the driver of the chosen GPU refuses.
+    pub fn best() -> Result<Self> {
+        let (info, reason) = choose(&Self::list());
+        Self::open(info, reason)
+    }
+
+    /// The processor.
+    pub fn cpu() -> Self {
+        Self { burn: burn::tensor::Device::flex(), info: cpu_info(), reason: "asked for".into() }
+    }
+
+    /// The device of a name that [`list`](Self::list) gives, or `auto` for [`best`](Self::best).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if there is no such device; it lists the names there are. [`Error::Device`] if the driver
+    /// refuses.
+    pub fn by_name(name: &str) -> Result<Self> {
+        match name {
+            "auto" => return Self::best(),
+            "cpu" => return Ok(Self::cpu()),
+            _ => {}
+        }
+        let list = Self::list();
+        let wanted = if name == "gpu" { "gpu:0" } else { name };
+        match list.iter().find(|info| info.name == wanted) {
+            Some(info) => Self::open(info.clone(), "asked for".into()),
+            None => {
+                let names: Vec<&str> = list.iter().map(|info| info.name.as_str()).collect();
+                let hint = if cfg!(feature = "gpu") { "" } else { " (this build has no GPU support: feature `gpu`)" };
+                Err(Error::Argument(format!(
+                    "there is no device {name:?} here; known are: auto, {}{hint}",
+                    names.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Every device this machine has, best first.
+    pub fn list() -> Vec<DeviceInfo> {
+        let mut list = gpus();
+        list.push(cpu_info());
+        list.sort_by_key(|info| info.class);
+        list
+    }
+
+    /// What this device is.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// One line: name, class, what the driver calls it, and why it was picked.
+    pub fn describe(&self) -> String {
+        format!("{} ({}, {}; {})", self.info.name, self.info.class, self.info.description, self.reason)
+    }
+
+    /// The device as Burn knows it.
+    pub fn burn(&self) -> &burn::tensor::Device {
+        &self.burn
+    }
+
+    fn open(info: DeviceInfo, reason: String) -> Result<Self> {
+        let burn = match info.class {
+            DeviceClass::Cpu => burn::tensor::Device::flex(),
+            _ => open_gpu(&info)?,
+        };
+        Ok(Self { burn, info, reason })
+    }
+}
+
+fn cpu_info() -> DeviceInfo {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let plural = if threads == 1 { "" } else { "s" };
+    let description = format!("{} processor, {threads} thread{plural}", std::env::consts::ARCH);
+    DeviceInfo { name: "cpu".into(), class: DeviceClass::Cpu, description, index: 0 }
+}
+
+/// The device [`Device::best`] takes out of a list, and why.
+fn choose(list: &[DeviceInfo]) -> (DeviceInfo, String) {
+    let real = |info: &&DeviceInfo| info.class < DeviceClass::Cpu;
+    if let Some(gpu) = list.iter().filter(real).min_by_key(|info| info.class) {
+        return (gpu.clone(), "the best GPU here".into());
+    }
+    let reason = if list.iter().any(|info| info.class == DeviceClass::SoftwareGpu) {
+        "there is no real GPU; the software one is slower and only taken when asked for"
+    } else if cfg!(feature = "gpu") {
+        "no GPU was found"
+    } else {
+        "this build has no GPU support"
+    };
+    (cpu_info(), reason.into())
+}
+
+#[cfg(not(feature = "gpu"))]
+fn gpus() -> Vec<DeviceInfo> {
+    Vec::new()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn open_gpu(info: &DeviceInfo) -> Result<burn::tensor::Device> {
+    Err(Error::Device(format!("{}: this build has no GPU support: feature `gpu`", info.name)))
+}
+
+#[cfg(feature = "gpu")]
+use gpu::{gpus, open_gpu};
+
+#[cfg(feature = "gpu")]
+mod gpu {
+    use std::sync::{Mutex, PoisonError};
+
+    use burn::tensor::wgpu::wgpu;
+    use burn::tensor::{Device, DeviceKind};
+
+    use super::{DeviceClass, DeviceInfo};
+    use crate::error::{Error, Result};
+
+    /// The adapters of the graphics API that Burn will settle on: the first with a real GPU, else the first with any.
+    pub(super) fn gpus() -> Vec<DeviceInfo> {
+        let apis = if cfg!(target_os = "macos") {
+            vec![wgpu::Backends::METAL]
+        } else {
+            vec![wgpu::Backends::VULKAN, wgpu::Backends::DX12, wgpu::Backends::GL]
+        };
+        let mut software = Vec::new();
+        for api in apis {
+            let list = adapters(api);
+            if list.iter().any(|info| info.class != DeviceClass::SoftwareGpu) {
+                return list;
+            }
+            if software.is_empty() {
+                software = list;
+            }
+        }
+        software
+    }
+
+    fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
+        // The Vulkan loader crashes when instances come and go on several threads at once.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: api,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        let mut real = 0;
+        let mut per_class = std::collections::BTreeMap::new();
+        let mut list = Vec::new();
+        for adapter in pollster::block_on(instance.enumerate_adapters(api)) {
+            let adapter = adapter.get_info();
+            let class = match adapter.device_type {
+                wgpu::DeviceType::DiscreteGpu => DeviceClass::DiscreteGpu,
+                wgpu::DeviceType::IntegratedGpu => DeviceClass::IntegratedGpu,
+                wgpu::DeviceType::VirtualGpu => DeviceClass::VirtualGpu,
+                wgpu::DeviceType::Cpu => DeviceClass::SoftwareGpu,
+                // Burn cannot address an adapter that does not say what it is.
+                wgpu::DeviceType::Other => continue,
+            };
+            let index = per_class.entry(class).or_insert(0usize);
+            let name = if class == DeviceClass::SoftwareGpu {
+                if *index > 0 {
+                    continue;
+                }
+                "software".to_owned()
+            } else {
+                real += 1;
+                format!("gpu:{}", real - 1)
+            };
+            let description = format!("{} through {}", adapter.name, adapter.backend);
+            list.push(DeviceInfo { name, class, description, index: *index });
+            *index += 1;
+        }
+        list
+    }
+
+    pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
+        let kind = match info.class {
+            DeviceClass::DiscreteGpu => DeviceKind::DiscreteGpu(info.index),
+            DeviceClass::IntegratedGpu => DeviceKind::IntegratedGpu(info.index),
+            DeviceClass::VirtualGpu => DeviceKind::VirtualGpu(info.index),
+            DeviceClass::SoftwareGpu | DeviceClass::Cpu => DeviceKind::Cpu,
+        };
+        if cfg!(feature = "gpu-vulkan") && info.class == DeviceClass::SoftwareGpu {
+            return Err(Error::Device(
+                "this build compiles kernels to SPIR-V, which crashes inside software Vulkan drivers; use the CPU, or a \
+                 build without the feature `gpu-vulkan`"
+                    .into(),
+            ));
+        }
+        // Burn initialises a device once a process and answers a second attempt with an error.
+        static OPENED: Mutex<Vec<DeviceInfo>> = Mutex::new(Vec::new());
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.contains(info) {
+            return Ok(Device::wgpu(kind));
+        }
+        let device = Device::wgpu_options()
+            .device_kind(kind)
+            .init()
+            .map_err(|error| Error::Device(format!("{} ({}): {error}", info.name, info.description)))?;
+        opened.push(info.clone());
+        Ok(device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(name: &str, class: DeviceClass) -> DeviceInfo {
+        DeviceInfo { name: name.into(), class, description: String::new(), index: 0 }
+    }
+
+    #[test]
+    fn a_real_gpu_is_preferred_discrete_first() {
+        let list = [
+            info("cpu", DeviceClass::Cpu),
+            info("gpu:0", DeviceClass::IntegratedGpu),
+            info("gpu:1", DeviceClass::DiscreteGpu),
+            info("software", DeviceClass::SoftwareGpu),
+        ];
+        assert_eq!(choose(&list).0.name, "gpu:1");
+        assert_eq!(choose(&list[..2]).0.name, "gpu:0");
+    }
+
+    #[test]
+    fn a_software_gpu_is_passed_over_with_a_reason() {
+        let list = [info("cpu", DeviceClass::Cpu), info("software", DeviceClass::SoftwareGpu)];
+        let (chosen, reason) = choose(&list);
+        assert_eq!(chosen.name, "cpu");
+        assert!(reason.contains("software"), "{reason}");
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let message = Device::by_name("gpu:99").unwrap_err().to_string();
+        assert!(message.contains("gpu:99") && message.contains("cpu"), "{message}");
+    }
+
+    #[test]
+    fn the_cpu_is_always_listed() {
+        assert!(Device::list().iter().any(|info| info.name == "cpu"));
+        assert!(Device::by_name("cpu").unwrap().describe().starts_with("cpu (CPU"));
+    }
+}

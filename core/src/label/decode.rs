@@ -1,0 +1,582 @@
+//! Picture files to stored values or colours, within the size limits and without panics on damaged files.
+
+use std::fs::File;
+use std::io::{Cursor, Read as _};
+use std::path::Path;
+
+use image::ImageDecoder as _;
+use image::codecs::jpeg::JpegDecoder;
+use png::{BitDepth, ColorType, DecodeOptions};
+
+use super::map::check_size;
+use super::report::Source;
+use crate::error::{Error, Result};
+
+/// The largest file that is looked at: an uncompressed 16-bit RGBA picture of the largest area, and some.
+const MAX_FILE: u64 = (1 << 31) + (1 << 26);
+
+/// Deflate cannot shrink data further than this.
+const DEFLATE_RATIO: usize = 1032;
+
+/// A JPEG spends at least one bit on each block of 8x8 pixels.
+const JPEG_PIXELS_PER_BYTE: usize = 512;
+
+/// Allowed on top of what the size of a file allows for, so that no rounding refuses a tiny picture.
+const SLACK: usize = 1 << 12;
+
+/// A picture as stored.
+pub(super) struct Picture {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) source: Source,
+    pub(super) pixels: Pixels,
+}
+
+pub(super) enum Pixels {
+    /// One value per pixel.
+    Values {
+        values: Vec<u16>,
+        /// Alpha per pixel, or nothing where there is no alpha channel.
+        alpha: Vec<u8>,
+        /// The colour that each value stands for, as far as there is one.
+        colors: Vec<[u8; 3]>,
+    },
+    /// One RGBA colour per pixel.
+    Colors(Vec<[u8; 4]>),
+}
+
+/// Reads a PNG or JPEG file, told by its content.
+pub(super) fn open(path: &Path) -> Result<Picture> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .map_err(Error::io(path))?;
+    if bytes.len() as u64 > MAX_FILE {
+        let message = format!(
+            "{}: the file is larger than {MAX_FILE} bytes, more than any label map needs",
+            path.display()
+        );
+        return Err(Error::Limit(message));
+    }
+    decode(&bytes).map_err(|e| e.context(path.display()))
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
+    const OTHERS: [(&[u8], &str); 7] = [
+        (b"GIF8", "a GIF"),
+        (b"BM", "a BMP"),
+        (b"RIFF", "a WebP or other RIFF file"),
+        (b"II*\0", "a TIFF"),
+        (b"MM\0*", "a TIFF"),
+        (b"gimp xcf", "a GIMP project (XCF)"),
+        (b"8BPS", "a Photoshop document"),
+    ];
+    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        decode_png(bytes)
+    } else if bytes.starts_with(b"\xff\xd8") {
+        decode_jpeg(bytes)
+    } else if bytes.is_empty() {
+        Err(Error::Labels("the file is empty".into()))
+    } else {
+        let known = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic));
+        Err(Error::Labels(format!(
+            "this is {}: export the labels as PNG (indexed, grey or RGB), or as JPEG",
+            known.map_or("no picture that can be read", |(_, name)| name)
+        )))
+    }
+}
+
+/// Refuses pictures that cannot be in the file, so that a forged header allocates nothing.
+fn check_plausible(needed: usize, possible: usize) -> Result<()> {
+    if needed > possible.saturating_add(SLACK) {
+        return Err(Error::Labels(
+            "the file is too short for the size it claims: it is truncated or damaged; export it again".into(),
+        ));
+    }
+    Ok(())
+}
+
+fn decode_png(bytes: &[u8]) -> Result<Picture> {
+    let damaged = |e: png::DecodingError| {
+        Error::Labels(format!(
+            "damaged or truncated PNG ({}); export it again",
+            e.to_string().trim_end_matches('.')
+        ))
+    };
+    let mut options = DecodeOptions::default();
+    options.set_ignore_text_chunk(true);
+    options.set_ignore_iccp_chunk(true);
+    let mut decoder = png::Decoder::new_with_options(Cursor::new(bytes), options);
+    let header = decoder.read_header_info().map_err(damaged)?;
+    let (width, height) = (header.width as usize, header.height as usize);
+    check_size(width, height)?;
+    let bits_per_pixel = header.bits_per_pixel();
+    check_plausible(
+        (width * bits_per_pixel).div_ceil(8).saturating_mul(height),
+        bytes.len().saturating_mul(DEFLATE_RATIO),
+    )?;
+
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let info = reader.info();
+    let (color, depth, interlaced) = (info.color_type, info.bit_depth, info.interlaced);
+    let mut sink = Sink::new(width, height, color, depth, info.trns.as_deref());
+    let colors = value_colors(color, depth, info.palette.as_deref());
+    if interlaced {
+        let too_large = || Error::Limit("too large for this machine's memory".into());
+        let mut data = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
+        let frame = reader.next_frame(&mut data).map_err(damaged)?;
+        data.chunks_exact(frame.line_size.max(1))
+            .take(height)
+            .for_each(|row| sink.push(row));
+    } else {
+        // By rows, so that the raw picture and the result need not be in memory together.
+        for _ in 0..height {
+            match reader.next_row().map_err(damaged)? {
+                Some(row) => sink.push(row.data()),
+                None => break,
+            }
+        }
+    }
+    reader.finish().map_err(damaged)?;
+    let bits = depth as u8;
+    let alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
+    let source = match color {
+        ColorType::Indexed => Source::IndexedPng { bits },
+        ColorType::Grayscale | ColorType::GrayscaleAlpha => Source::GreyPng { bits, alpha },
+        ColorType::Rgb | ColorType::Rgba => Source::RgbPng { bits, alpha },
+    };
+    let pixels = match color {
+        ColorType::Rgb | ColorType::Rgba => Pixels::Colors(sink.colors),
+        _ => Pixels::Values {
+            values: sink.values,
+            alpha: sink.alpha,
+            colors,
+        },
+    };
+    let len = match &pixels {
+        Pixels::Colors(colors) => colors.len(),
+        Pixels::Values { values, .. } => values.len(),
+    };
+    if len != width * height {
+        return Err(Error::Labels(
+            "damaged or truncated PNG (pixels are missing); export it again".into(),
+        ));
+    }
+    Ok(Picture {
+        width,
+        height,
+        source,
+        pixels,
+    })
+}
+
+/// Takes the rows of a PNG as they are stored.
+struct Sink {
+    width: usize,
+    color: ColorType,
+    depth: BitDepth,
+    /// The RGB colour that stands for "transparent".
+    key: Option<[u16; 3]>,
+    values: Vec<u16>,
+    alpha: Vec<u8>,
+    colors: Vec<[u8; 4]>,
+}
+
+impl Sink {
+    fn new(width: usize, height: usize, color: ColorType, depth: BitDepth, trns: Option<&[u8]>) -> Self {
+        let area = width * height;
+        let (values, alpha, colors) = match color {
+            ColorType::Rgb | ColorType::Rgba => (0, 0, area),
+            ColorType::GrayscaleAlpha => (area, area, 0),
+            ColorType::Grayscale | ColorType::Indexed => (area, 0, 0),
+        };
+        let key = match (color, trns) {
+            (ColorType::Rgb, Some(&[r1, r0, g1, g0, b1, b0])) => Some([
+                u16::from_be_bytes([r1, r0]),
+                u16::from_be_bytes([g1, g0]),
+                u16::from_be_bytes([b1, b0]),
+            ]),
+            _ => None,
+        };
+        Self {
+            width,
+            color,
+            depth,
+            key,
+            values: Vec::with_capacity(values),
+            alpha: Vec::with_capacity(alpha),
+            colors: Vec::with_capacity(colors),
+        }
+    }
+
+    fn push(&mut self, row: &[u8]) {
+        let bits = self.depth as usize;
+        let wide = bits == 16;
+        match self.color {
+            ColorType::Grayscale | ColorType::Indexed if wide => {
+                self.values.extend(samples16(row).take(self.width));
+            }
+            ColorType::Grayscale | ColorType::Indexed if bits == 8 => {
+                self.values.extend(row.iter().take(self.width).map(|&v| u16::from(v)));
+            }
+            ColorType::Grayscale | ColorType::Indexed => {
+                let mask = (1_u16 << bits) - 1;
+                let shifts = (0..8 / bits).rev().map(|i| i * bits);
+                let values = row
+                    .iter()
+                    .flat_map(|&b| shifts.clone().map(move |s| (u16::from(b) >> s) & mask));
+                self.values.extend(values.take(self.width));
+            }
+            ColorType::GrayscaleAlpha if wide => {
+                for pixel in row.as_chunks::<4>().0.iter().take(self.width) {
+                    let [v1, v0, a1, a0] = *pixel;
+                    self.values.push(u16::from_be_bytes([v1, v0]));
+                    self.alpha.push(to_8_bits(u16::from_be_bytes([a1, a0])));
+                }
+            }
+            ColorType::GrayscaleAlpha => {
+                for &[value, alpha] in row.as_chunks::<2>().0.iter().take(self.width) {
+                    self.values.push(u16::from(value));
+                    self.alpha.push(alpha);
+                }
+            }
+            ColorType::Rgb if wide => {
+                let samples: Vec<u16> = samples16(row).collect();
+                let key = self.key;
+                self.colors
+                    .extend(samples.as_chunks::<3>().0.iter().take(self.width).map(|&rgb| {
+                        let [r, g, b] = rgb.map(to_8_bits);
+                        [r, g, b, if key == Some(rgb) { 0 } else { 255 }]
+                    }));
+            }
+            ColorType::Rgb => {
+                let key = self.key;
+                self.colors.extend(
+                    row.as_chunks::<3>()
+                        .0
+                        .iter()
+                        .take(self.width)
+                        .map(|&[r, g, b]| [r, g, b, if key == Some([r, g, b].map(u16::from)) { 0 } else { 255 }]),
+                );
+            }
+            ColorType::Rgba if wide => {
+                let samples: Vec<u16> = samples16(row).collect();
+                self.colors.extend(
+                    samples
+                        .as_chunks::<4>()
+                        .0
+                        .iter()
+                        .take(self.width)
+                        .map(|rgba| rgba.map(to_8_bits)),
+                );
+            }
+            ColorType::Rgba => self.colors.extend(row.as_chunks::<4>().0.iter().take(self.width)),
+        }
+    }
+}
+
+fn samples16(row: &[u8]) -> impl Iterator<Item = u16> + '_ {
+    row.as_chunks::<2>().0.iter().map(|&pair| u16::from_be_bytes(pair))
+}
+
+/// Rounds a 16-bit sample to 8 bits.
+fn to_8_bits(sample: u16) -> u8 {
+    ((u32::from(sample) + 128) / 257) as u8
+}
+
+/// What colour each value stands for: palette entries or greys; nothing for 16-bit greys.
+fn value_colors(color: ColorType, depth: BitDepth, palette: Option<&[u8]>) -> Vec<[u8; 3]> {
+    match color {
+        ColorType::Indexed => palette.unwrap_or_default().as_chunks::<3>().0.to_vec(),
+        ColorType::Grayscale | ColorType::GrayscaleAlpha if depth != BitDepth::Sixteen => {
+            let highest = (1_u16 << depth as u16) - 1;
+            (0..=highest).map(|v| [(v * 255 / highest) as u8; 3]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
+    let damaged = |e: image::ImageError| {
+        Error::Labels(format!(
+            "damaged JPEG ({e}); export it again, best as PNG, which keeps labels as they are"
+        ))
+    };
+    if !jpeg_is_complete(bytes) {
+        return Err(Error::Labels(
+            "truncated or damaged JPEG (its end is missing); export it again, best as PNG".into(),
+        ));
+    }
+    let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    check_size(width, height)?;
+    check_plausible(width * height, bytes.len().saturating_mul(JPEG_PIXELS_PER_BYTE))?;
+    let image = image::DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8();
+    let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
+    Ok(Picture {
+        width,
+        height,
+        source: Source::Jpeg,
+        pixels: Pixels::Colors(colors),
+    })
+}
+
+/// Whether the markers of a JPEG lead to its end. The decoder paints missing data grey, which must not become labels.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        match rest {
+            // Stuffed bytes, restart and stand-alone markers, fill bytes.
+            [0xff, 0x00 | 0x01 | 0xd0..=0xd8, tail @ ..] => rest = tail,
+            [0xff, 0xff, ..] => rest = rest.get(1..).unwrap_or_default(),
+            [0xff, 0xd9, ..] => return true,
+            [0xff, _, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = rest.get(2 + length..).unwrap_or_default();
+            }
+            // Entropy-coded data.
+            [_, tail @ ..] if rest.first() != Some(&0xff) => {
+                let skip = tail.iter().position(|&b| b == 0xff).unwrap_or(tail.len());
+                rest = tail.get(skip..).unwrap_or_default();
+            }
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::RawPng;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn values(png: &RawPng) -> Vec<u16> {
+        match decode(&png.bytes()).unwrap().pixels {
+            Pixels::Values { values, .. } => values,
+            Pixels::Colors(_) => panic!("expected values"),
+        }
+    }
+
+    fn colors(png: &RawPng) -> Vec<[u8; 4]> {
+        match decode(&png.bytes()).unwrap().pixels {
+            Pixels::Colors(colors) => colors,
+            Pixels::Values { .. } => panic!("expected colours"),
+        }
+    }
+
+    fn jpeg(width: u32, height: u32) -> Vec<u8> {
+        let image = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 5) as u8, (y * 7) as u8, 90]));
+        let mut bytes = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90)
+            .encode_image(&image)
+            .unwrap();
+        bytes
+    }
+
+    #[test]
+    fn values_of_every_bit_depth_are_not_scaled() {
+        let palette = [[9, 9, 9]; 16];
+        for (bits, row, expected) in [
+            (1, &[0b1011_0000_u8, 0b1000_0000][..], vec![1, 0, 1, 1, 0, 0, 0, 0, 1]),
+            (2, &[0b0001_1011, 0b1100_0000, 0], vec![0, 1, 2, 3, 3, 0, 0, 0, 0]),
+            (4, &[0x01, 0x2f, 0x3e, 0x45, 0xa0], vec![0, 1, 2, 15, 3, 14, 4, 5, 10]),
+            (8, &[0, 1, 2, 15, 3, 14, 4, 5, 10], vec![0, 1, 2, 15, 3, 14, 4, 5, 10]),
+        ] {
+            let grey = RawPng::new(9, 1, bits, 0, &[row]);
+            assert_eq!(values(&grey), expected, "{bits}-bit grey");
+            // Small palettes must not be an error: the 1-bit picture cannot have all 16 entries.
+            let palette = &palette[..16.min(1 << bits)];
+            let indexed = RawPng::new(9, 1, bits, 3, &[row]).palette(palette);
+            assert_eq!(values(&indexed), expected, "{bits}-bit indexed");
+        }
+        assert_eq!(
+            values(&RawPng::new(2, 1, 16, 0, &[&[1, 2, 0xff, 0xff]])),
+            [0x102, 0xffff]
+        );
+    }
+
+    #[test]
+    fn sources_are_named() {
+        let source = |png: &RawPng| decode(&png.bytes()).unwrap().source.to_string();
+        assert_eq!(
+            source(&RawPng::new(1, 1, 4, 3, &[&[0]]).palette(&[[0; 3]])),
+            "4-bit indexed PNG"
+        );
+        assert_eq!(source(&RawPng::new(1, 1, 16, 0, &[&[0, 0]])), "16-bit grey PNG");
+        assert_eq!(
+            source(&RawPng::new(1, 1, 8, 4, &[&[0, 0]])),
+            "8-bit grey PNG with alpha"
+        );
+        assert_eq!(source(&RawPng::new(1, 1, 8, 6, &[&[0; 4]])), "8-bit RGBA PNG");
+        assert_eq!(source(&RawPng::new(1, 1, 16, 2, &[&[0; 6]])), "16-bit RGB PNG");
+        assert_eq!(decode(&jpeg(8, 8)).unwrap().source, Source::Jpeg);
+    }
+
+    #[test]
+    fn colours_and_alpha() {
+        let rgba = RawPng::new(2, 1, 8, 6, &[&[1, 2, 3, 4, 5, 6, 7, 8]]);
+        assert_eq!(colors(&rgba), [[1, 2, 3, 4], [5, 6, 7, 8]]);
+        let wide = RawPng::new(1, 1, 16, 6, &[&[1, 1, 2, 2, 0xff, 0xff, 0x80, 0x80]]);
+        assert_eq!(colors(&wide), [[1, 2, 255, 128]]);
+        let mut keyed = RawPng::new(2, 1, 8, 2, &[&[1, 2, 3, 5, 6, 7]]);
+        keyed.trns = vec![0, 5, 0, 6, 0, 7];
+        assert_eq!(colors(&keyed), [[1, 2, 3, 255], [5, 6, 7, 0]]);
+        let mut keyed = RawPng::new(2, 1, 16, 2, &[&[1, 1, 2, 2, 3, 3, 5, 5, 6, 6, 7, 7]]);
+        keyed.trns = vec![5, 5, 6, 6, 7, 7];
+        assert_eq!(colors(&keyed), [[1, 2, 3, 255], [5, 6, 7, 0]]);
+    }
+
+    #[test]
+    fn interlaced_pictures_read_the_same() {
+        // 3x3: pass 1 has (0,0), pass 5 row 2 columns 0 and 2, pass 4 column 2 of row 0, pass 6 column 1 of rows 0
+        // and 2, pass 7 row 1; passes 2 and 3 are empty.
+        let rows: [&[u8]; 6] = [&[0], &[2], &[6, 8], &[1], &[7], &[3, 4, 5]];
+        let mut png = RawPng::new(3, 3, 8, 0, &rows);
+        png.interlaced = true;
+        assert_eq!(values(&png), (0..9).collect::<Vec<_>>());
+        let rows: [&[u8]; 6] = [&[0x00], &[0x20], &[0x68], &[0x10], &[0x70], &[0x34, 0x50]];
+        let mut png = RawPng::new(3, 3, 4, 3, &rows).palette(&[[0; 3]; 9]);
+        png.interlaced = true;
+        assert_eq!(values(&png), (0..9).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn forged_sizes_are_refused_before_allocation() {
+        for (width, height) in [(32769, 1), (1, 40000), (32768, 32768), (u32::MAX >> 1, u32::MAX >> 1)] {
+            let png = RawPng::new(width, height, 8, 0, &[&[0]]);
+            assert!(matches!(decode(&png.bytes()), Err(Error::Limit(_))), "{width}x{height}");
+        }
+        for (bits, color) in [(16, 6), (8, 0), (1, 0)] {
+            for interlaced in [false, true] {
+                let mut png = RawPng::new(32768, 8192, bits, color, &[&[0]]);
+                png.interlaced = interlaced;
+                let message = decode(&png.bytes()).err().unwrap().to_string();
+                assert!(message.contains("too short for the size"), "{message}");
+            }
+        }
+        let mut bytes = jpeg(8, 8);
+        let sof = bytes.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        bytes[sof + 5..sof + 9].copy_from_slice(&[0x20, 0, 0x80, 0]);
+        assert!(
+            decode(&bytes)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("too short for the size")
+        );
+        bytes[sof + 5..sof + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
+        assert!(matches!(decode(&bytes), Err(Error::Limit(_))));
+    }
+
+    #[test]
+    fn highly_compressed_pictures_are_not_taken_for_forged() {
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, 4096, 4096);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_compression(png::Compression::High);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&vec![0; 4096 * 4096]).unwrap();
+        writer.finish().unwrap();
+        assert!(decode(&file).is_ok(), "{} bytes", file.len());
+        assert!(decode(&jpeg(1, 1)).is_ok());
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        for (bytes, name) in [
+            (&b"GIF89a"[..], "GIF"),
+            (b"BM123", "BMP"),
+            (b"RIFF....WEBP", "WebP"),
+            (b"gimp xcf v011", "XCF"),
+            (b"hello", "no picture"),
+            (b"", "empty"),
+        ] {
+            let message = decode(bytes).err().unwrap().to_string();
+            assert!(message.contains(name), "{message}");
+        }
+    }
+
+    #[test]
+    fn truncated_files_are_errors_at_every_length() {
+        let rows: Vec<Vec<u8>> = (0..20)
+            .map(|y| (0..20).map(|x: u8| x.wrapping_mul(y)).collect())
+            .collect();
+        let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+        for bytes in [
+            RawPng::new(20, 20, 8, 3, &rows).palette(&[[1; 3]; 256]).bytes(),
+            jpeg(40, 30),
+        ] {
+            assert!(decode(&bytes).is_ok());
+            for length in 0..bytes.len() {
+                assert!(decode(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn errors_carry_the_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.png");
+        std::fs::write(&path, &RawPng::new(1, 1, 8, 0, &[&[0]]).bytes()[..40]).unwrap();
+        let message = open(&path).err().unwrap().to_string();
+        assert!(
+            message.contains("labels.png") && message.contains("truncated"),
+            "{message}"
+        );
+        assert!(matches!(open(&folder.path().join("absent.png")), Err(Error::Io { .. })));
+        assert!(open(folder.path()).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+        #[test]
+        fn damaged_files_never_panic(
+            is_jpeg in any::<bool>(),
+            interlaced in any::<bool>(),
+            kind in 0_usize..6,
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let (color, bits) = [(0, 8), (2, 8), (3, 4), (4, 8), (6, 16), (0, 1)][kind];
+            let row = [7; 64];
+            let rows = [&row[..]; 8];
+            let mut png = RawPng::new(8, 8, bits, color, &rows).palette(&[[3; 3]; 16]);
+            png.interlaced = interlaced;
+            let mut bytes = if is_jpeg { jpeg(24, 24) } else { png.bytes() };
+            for (at, value) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Ok(picture) = decode(&bytes) {
+                prop_assert!(picture.width * picture.height <= super::super::map::MAX_AREA);
+            }
+        }
+
+        #[test]
+        fn headers_with_valid_checksums_never_panic(
+            width in 0_u32..40,
+            height in 0_u32..40,
+            bits in 0_u8..18,
+            color in 0_u8..8,
+            interlaced in any::<bool>(),
+            row in proptest::collection::vec(any::<u8>(), 0..80),
+            trns in proptest::collection::vec(any::<u8>(), 0..8),
+            palette in proptest::collection::vec(any::<[u8; 3]>(), 0..20),
+        ) {
+            let rows = vec![&row[..]; height as usize];
+            let mut png = RawPng::new(width, height, bits, color, &rows).palette(&palette);
+            png.interlaced = interlaced;
+            png.trns = trns;
+            if let Ok(picture) = decode(&png.bytes()) {
+                let pixels = match &picture.pixels {
+                    Pixels::Values { values, alpha, .. } => {
+                        prop_assert!(alpha.is_empty() || alpha.len() == values.len());
+                        values.len()
+                    }
+                    Pixels::Colors(colors) => colors.len(),
+                };
+                prop_assert_eq!(pixels, picture.width * picture.height);
+            }
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! The label map itself.
+
+use std::path::Path;
+
+use image::RgbImage;
+
+use super::classes::ClassTable;
+use super::policy::ColorPolicy;
+use super::report::{self, Report};
+use super::{read, resize, write};
+use crate::error::{Error, Result};
+
+/// The longest side of a label map, in pixels.
+pub const MAX_SIDE: usize = 32768;
+
+/// The largest area of a label map, in pixels.
+pub const MAX_AREA: usize = 1 << 28;
+
+/// What pixels without a class look like in [`LabelMap::to_rgb`].
+pub(super) const NO_CLASS_COLOR: [u8; 3] = [255, 0, 255];
+
+/// Class ids of a picture, row by row from the top left, one per pixel.
+///
+/// Sides are 1 to [`MAX_SIDE`] pixels, the area at most [`MAX_AREA`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelMap {
+    width: usize,
+    height: usize,
+    ids: Ids,
+}
+
+/// Ids are kept in 8 bits unless one of them needs 16, so that equal maps are equal in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ids {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+}
+
+impl Ids {
+    fn narrowed(ids: Vec<u16>) -> Self {
+        if ids.iter().all(|&id| id <= 255) {
+            Self::U8(ids.into_iter().map(|id| id as u8).collect())
+        } else {
+            Self::U16(ids)
+        }
+    }
+
+    fn at(&self, index: usize) -> Option<u16> {
+        match self {
+            Self::U8(ids) => ids.get(index).map(|&id| u16::from(id)),
+            Self::U16(ids) => ids.get(index).copied(),
+        }
+    }
+}
+
+/// Checks the sides of a picture before anything of its size is allocated.
+pub(super) fn check_size(width: usize, height: usize) -> Result<()> {
+    if width == 0 || height == 0 {
+        return Err(Error::Argument(format!(
+            "a label map of {width}x{height} pixels is empty"
+        )));
+    }
+    if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_AREA {
+        return Err(Error::Limit(format!(
+            "{width}x{height} pixels are too many: sides may be up to {MAX_SIDE} and the area up to {MAX_AREA} pixels; \
+             crop or scale the picture"
+        )));
+    }
+    Ok(())
+}
+
+impl LabelMap {
+    /// A map of `width * height` ids, row by row from the top left.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a side is 0 or the number of ids is not `width * height`; [`Error::Limit`] where a
+    /// side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
+    pub fn new(width: usize, height: usize, ids: Vec<u16>) -> Result<Self> {
+        check_size(width, height)?;
+        if ids.len() != width * height {
+            return Err(Error::Argument(format!(
+                "{} ids do not fill a label map of {width}x{height} = {} pixels",
+                ids.len(),
+                width * height
+            )));
+        }
+        Ok(Self {
+            width,
+            height,
+            ids: Ids::narrowed(ids),
+        })
+    }
+
+    /// A map that is `id` everywhere.
+    ///
+    /// # Errors
+    /// As for [`LabelMap::new`].
+    pub fn filled(width: usize, height: usize, id: u16) -> Result<Self> {
+        check_size(width, height)?;
+        let len = width * height;
+        let ids = u8::try_from(id).map_or_else(|_| Ids::U16(vec![id; len]), |id| Ids::U8(vec![id; len]));
+        Ok(Self { width, height, ids })
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The id in column `x` from the left and row `y` from the top, or nothing outside the map.
+    pub fn get(&self, x: usize, y: usize) -> Option<u16> {
+        if x < self.width && y < self.height {
+            self.ids.at(y * self.width + x)
+        } else {
+            None
+        }
+    }
+
+    /// All ids, row by row from the top left.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
+        (0..self.width * self.height).map(|i| self.ids.at(i).unwrap_or_default())
+    }
+
+    pub(super) fn storage(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// Checks that each pixel's id has a class.
+    ///
+    /// # Errors
+    /// [`Error::Labels`] with the ids that have none, how many pixels they cover and where the first is.
+    pub fn check(&self, classes: &ClassTable) -> Result<()> {
+        report::check_ids(self, classes)
+    }
+
+    /// Resizes by the nearest pixel, source index `floor(i * from / to)`: what `PyTorch` calls `nearest`. Pixels come
+    /// from up to half a source pixel too far left and up; networks trained on it expect that.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a side of 0, [`Error::Limit`] for a size beyond the limits.
+    pub fn resize_floor(&self, width: usize, height: usize) -> Result<Self> {
+        check_size(width, height)?;
+        Ok(self.gather(
+            &resize::floor_indices(self.width, width).collect::<Vec<_>>(),
+            &resize::floor_indices(self.height, height).collect::<Vec<_>>(),
+        ))
+    }
+
+    /// Resizes by the nearest pixel, source index `floor((i + 1/2) * from / to)`: what PIL calls `NEAREST`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a side of 0, [`Error::Limit`] for a size beyond the limits.
+    pub fn resize_centered(&self, width: usize, height: usize) -> Result<Self> {
+        check_size(width, height)?;
+        Ok(self.gather(
+            &resize::centered_indices(self.width, width).collect::<Vec<_>>(),
+            &resize::centered_indices(self.height, height).collect::<Vec<_>>(),
+        ))
+    }
+
+    /// The part `width` by `height` pixels large whose top left pixel is (`x`, `y`).
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a side is 0 or the part is not inside the map.
+    pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Self> {
+        let inside = |at: usize, len: usize, side: usize| len > 0 && at.checked_add(len).is_some_and(|end| end <= side);
+        if !inside(x, width, self.width) || !inside(y, height, self.height) {
+            return Err(Error::Argument(format!(
+                "a crop of {width}x{height} pixels at ({x}, {y}) is not inside a label map of {}x{} pixels",
+                self.width, self.height
+            )));
+        }
+        Ok(self.gather(
+            &(x..x + width).collect::<Vec<_>>(),
+            &(y..y + height).collect::<Vec<_>>(),
+        ))
+    }
+
+    /// The map mirrored left to right.
+    #[must_use]
+    pub fn flip_horizontal(&self) -> Self {
+        self.gather(
+            &(0..self.width).rev().collect::<Vec<_>>(),
+            &(0..self.height).collect::<Vec<_>>(),
+        )
+    }
+
+    /// The map that has at (i, j) what this one has at (`columns[i]`, `rows[j]`); indices must be inside.
+    fn gather(&self, columns: &[usize], rows: &[usize]) -> Self {
+        fn pick<T: Copy>(ids: &[T], width: usize, columns: &[usize], rows: &[usize]) -> Vec<T> {
+            let mut out = Vec::with_capacity(columns.len() * rows.len());
+            for &y in rows {
+                let row = ids.get(y * width..(y + 1) * width).unwrap_or_default();
+                out.extend(columns.iter().filter_map(|&x| row.get(x)));
+            }
+            out
+        }
+        let ids = match &self.ids {
+            Ids::U8(ids) => Ids::U8(pick(ids, self.width, columns, rows)),
+            // The wide ids may all have been left out.
+            Ids::U16(ids) => Ids::narrowed(pick(ids, self.width, columns, rows)),
+        };
+        Self {
+            width: columns.len(),
+            height: rows.len(),
+            ids,
+        }
+    }
+
+    /// The map painted in the class colours; ids without a class are magenta (255, 0, 255).
+    pub fn to_rgb(&self, classes: &ClassTable) -> RgbImage {
+        let mut colors = vec![NO_CLASS_COLOR; 1 << 16];
+        for class in classes {
+            if let Some(color) = colors.get_mut(usize::from(class.id)) {
+                *color = class.color;
+            }
+        }
+        let mut image = RgbImage::new(self.width as u32, self.height as u32);
+        for (pixel, id) in image.pixels_mut().zip(self.ids()) {
+            pixel.0 = colors.get(usize::from(id)).copied().unwrap_or(NO_CLASS_COLOR);
+        }
+        image
+    }
+
+    /// Reads a picture of labels and refuses anything unclear: [`LabelMap::read`] with [`ColorPolicy::Refuse`].
+    ///
+    /// # Errors
+    /// As for [`LabelMap::read`].
+    pub fn open(path: impl AsRef<Path>, classes: &ClassTable) -> Result<Self> {
+        Self::read(path, classes, ColorPolicy::Refuse).map(|(map, _)| map)
+    }
+
+    /// Reads a picture of labels: a PNG or JPEG file, told by its content.
+    ///
+    /// * Indexed and grey PNG, 1 to 16 bits: the stored value is the class id. The value 255 is the don't-care class
+    ///   where the table has one and no class has id 255. Where some values have no class but all the colours they
+    ///   stand for (palette entries, or greys) are class colours, the picture is read through the colours instead.
+    /// * Indexed PNG whose palette holds class colours only, but not each at the place of its id (as after an
+    ///   automatic palette in an image editor): refused under [`ColorPolicy::Refuse`], read through the colours under
+    ///   the others.
+    /// * RGB and RGBA PNG, JPEG: through the class colours, with `policy` for the others. Channels of 16 bits are
+    ///   rounded to 8.
+    /// * Alpha below 128 makes a pixel transparent: whatever its colour, it has no class, and only
+    ///   [`ColorPolicy::NearestPixel`] gives it one. Alpha of 128 and more counts as opaque. Transparency of indexed
+    ///   pictures is ignored.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be read; [`Error::Limit`] where it is over [`MAX_SIDE`] or [`MAX_AREA`],
+    /// before anything of that size is allocated; [`Error::Labels`] where it is damaged, of another format, or leaves
+    /// pixels without a class, with the values, their number and first place.
+    pub fn read(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<(Self, Report)> {
+        read::read(path.as_ref(), classes, policy)
+    }
+
+    /// Takes a picture painted in class colours, with `policy` for other colours.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] or [`Error::Limit`] for a size out of range; [`Error::Labels`] where pixels are left
+    /// without a class.
+    pub fn from_rgb(image: &RgbImage, classes: &ClassTable, policy: ColorPolicy) -> Result<(Self, Report)> {
+        read::from_rgb(image, classes, policy)
+    }
+
+    /// Writes the map as a PNG that [`LabelMap::open`] reads back: 8-bit indexed (value = id, palette = class
+    /// colours) where all ids are below 256, else 16-bit grey.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file cannot be written.
+    pub fn save(&self, path: impl AsRef<Path>, classes: &ClassTable) -> Result<()> {
+        write::save(self, path.as_ref(), classes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::table;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_map() -> impl Strategy<Value = LabelMap> {
+        (1_usize..20, 1_usize..20, any::<bool>()).prop_flat_map(|(width, height, wide)| {
+            let highest: u16 = if wide { u16::MAX } else { 255 };
+            proptest::collection::vec(0..=highest, width * height)
+                .prop_map(move |ids| LabelMap::new(width, height, ids).unwrap())
+        })
+    }
+
+    #[test]
+    fn checks_sizes() {
+        assert!(matches!(LabelMap::new(0, 3, vec![]), Err(Error::Argument(_))));
+        assert!(matches!(LabelMap::new(2, 2, vec![0; 3]), Err(Error::Argument(m)) if m.contains("3 ids")));
+        assert!(matches!(LabelMap::filled(MAX_SIDE + 1, 1, 0), Err(Error::Limit(_))));
+        assert!(matches!(LabelMap::filled(MAX_SIDE, MAX_SIDE, 0), Err(Error::Limit(_))));
+        assert!(matches!(
+            LabelMap::filled(usize::MAX, usize::MAX, 0),
+            Err(Error::Limit(_))
+        ));
+        let map = LabelMap::filled(MAX_SIDE, 1, 3).unwrap();
+        assert!(matches!(map.resize_floor(MAX_SIDE, MAX_SIDE), Err(Error::Limit(_))));
+        assert!(map.resize_centered(0, 1).is_err());
+        assert!(matches!(map.resize_centered(1, 1), Ok(m) if m.get(0, 0) == Some(3)));
+    }
+
+    #[test]
+    fn access_stays_inside() {
+        let map = LabelMap::new(2, 2, vec![1, 2, 3, 400]).unwrap();
+        assert_eq!(
+            [map.get(1, 0), map.get(0, 1), map.get(1, 1)],
+            [Some(2), Some(3), Some(400)]
+        );
+        assert_eq!([map.get(2, 0), map.get(0, 2), map.get(usize::MAX, 1)], [None; 3]);
+        assert_eq!(map.ids().len(), 4);
+    }
+
+    #[test]
+    fn crops_inside_only() {
+        let map = LabelMap::new(3, 2, vec![0, 1, 2, 3, 4, 500]).unwrap();
+        let part = map.crop(1, 0, 1, 2).unwrap();
+        assert_eq!(part, LabelMap::new(1, 2, vec![1, 4]).unwrap());
+        for (x, y, w, h) in [
+            (0, 0, 4, 1),
+            (3, 0, 1, 1),
+            (0, 0, 0, 1),
+            (usize::MAX, 0, 2, 1),
+            (0, 1, 1, 2),
+        ] {
+            assert!(
+                matches!(map.crop(x, y, w, h), Err(Error::Argument(_))),
+                "{x} {y} {w} {h}"
+            );
+        }
+    }
+
+    #[test]
+    fn resizes_both_axes_by_the_rule() {
+        let map = LabelMap::new(10, 2, (0..20).collect()).unwrap();
+        let floor: Vec<u16> = map.resize_floor(4, 1).unwrap().ids().collect();
+        let centered: Vec<u16> = map.resize_centered(4, 1).unwrap().ids().collect();
+        assert_eq!(floor, [0, 2, 5, 7]);
+        assert_eq!(centered, [11, 13, 16, 18]);
+    }
+
+    #[test]
+    fn paints_unknown_ids_magenta() {
+        let image = LabelMap::new(3, 1, vec![1, 9, 60000]).unwrap().to_rgb(&table(None));
+        assert_eq!(image.into_raw(), [255, 0, 0, 255, 0, 255, 255, 0, 255]);
+    }
+
+    #[test]
+    fn check_names_values_counts_and_places() {
+        let map = LabelMap::new(3, 2, vec![0, 1, 7, 2, 7, 300]).unwrap();
+        let message = map.check(&table(None)).unwrap_err().to_string();
+        assert!(message.contains("3 pixels hold 2 ids"), "{message}");
+        assert!(
+            message.contains("7 (2 px, first at (2, 0)), 300 (1 px, first at (2, 1))"),
+            "{message}"
+        );
+        assert!(LabelMap::filled(2, 2, 2).unwrap().check(&table(None)).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn flipping_twice_changes_nothing(map in any_map()) {
+            let flipped = map.flip_horizontal();
+            prop_assert_eq!(flipped.get(0, 0), map.get(map.width() - 1, 0));
+            prop_assert_eq!(flipped.flip_horizontal(), map);
+        }
+
+        #[test]
+        fn the_same_size_changes_nothing(map in any_map()) {
+            let (w, h) = (map.width(), map.height());
+            prop_assert_eq!(&map.resize_floor(w, h).unwrap(), &map);
+            prop_assert_eq!(&map.resize_centered(w, h).unwrap(), &map);
+            prop_assert_eq!(&map.crop(0, 0, w, h).unwrap(), &map);
+        }
+
+        #[test]
+        fn whole_upscaling_can_be_undone(map in any_map(), k in 1_usize..5) {
+            let large = map.resize_floor(map.width() * k, map.height() * k).unwrap();
+            prop_assert_eq!(&large.resize_floor(map.width(), map.height()).unwrap(), &map);
+            prop_assert_eq!(&large.resize_centered(map.width(), map.height()).unwrap(), &map);
+        }
+
+        #[test]
+        fn ids_agree_with_get(map in any_map()) {
+            for (i, id) in map.ids().enumerate() {
+                prop_assert_eq!(map.get(i % map.width(), i / map.width()), Some(id));
+            }
+            let again = LabelMap::new(map.width(), map.height(), map.ids().collect()).unwrap();
+            prop_assert_eq!(again, map);
+        }
+    }
+}

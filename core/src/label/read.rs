@@ -1,0 +1,769 @@
+//! Pictures to label maps: what each stored value or colour stands for.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use image::RgbImage;
+
+use super::classes::ClassTable;
+use super::decode::{self, Picture, Pixels};
+use super::map::{LabelMap, check_size};
+use super::nearest::{self, NONE};
+use super::policy::ColorPolicy;
+use super::report::{ClassCount, ColorCount, Found, IdCount, IdTally, KEPT_COLORS, ReadAs, Report, Source, place};
+use crate::error::Result;
+
+/// Alpha from here on counts as opaque.
+const OPAQUE: u8 = 128;
+
+/// The value that means "no label" in many data sets.
+const NO_LABEL: u16 = 255;
+
+/// What a picture of labels holds, also where it cannot be used: the [`Report`] that [`LabelMap::read`] would give or
+/// refuse.
+///
+/// # Errors
+/// As for [`LabelMap::read`], but pixels without a class are no error; [`Report::check`] tells.
+pub fn inspect(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<Report> {
+    decode::open(path.as_ref()).map(|picture| classify(picture, classes, policy).1)
+}
+
+pub(super) fn read(path: &Path, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
+    let picture = decode::open(path)?;
+    finish(picture, classes, policy).map_err(|e| e.context(path.display()))
+}
+
+pub(super) fn from_rgb(image: &RgbImage, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    check_size(width, height)?;
+    let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
+    finish(
+        Picture {
+            width,
+            height,
+            source: Source::Memory,
+            pixels: Pixels::Colors(colors),
+        },
+        classes,
+        policy,
+    )
+}
+
+fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
+    let (width, height) = (picture.width, picture.height);
+    let (mut positions, report) = classify(picture, classes, policy);
+    report.check()?;
+    let ids: Vec<u16> = classes.iter().map(|c| c.id).collect();
+    for position in &mut positions {
+        *position = ids.get(usize::from(*position)).copied().unwrap_or_default();
+    }
+    Ok((LabelMap::new(width, height, positions)?, report))
+}
+
+/// The place in the table of each pixel's class, or [`NONE`].
+type Positions = Vec<u16>;
+
+fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Positions, Report) {
+    let Picture {
+        width,
+        height,
+        source,
+        pixels,
+    } = picture;
+    let mut report = Report {
+        source,
+        read_as: ReadAs::Colors,
+        policy,
+        width,
+        height,
+        classes: Vec::new(),
+        unknown_ids: Vec::new(),
+        unknown_colors: Vec::new(),
+        unknown_color_count: 0,
+        unknown_color_pixels: 0,
+        needed_tolerance: 0,
+        transparent: None,
+        semi_transparent: None,
+        near: 0,
+        filled: 0,
+        dont_care_255: 0,
+        unclassified: 0,
+        palette_conflict: None,
+    };
+    let mut positions = match pixels {
+        Pixels::Colors(colors) => classify_colors(&colors, classes, &mut report),
+        Pixels::Values { values, alpha, colors } => classify_values(values, &alpha, &colors, classes, &mut report),
+    };
+    // Ids without a class are a mistake in the picture or the table, nothing to paint over.
+    if matches!(policy, ColorPolicy::NearestPixel { .. }) && report.unknown_ids.is_empty() {
+        report.filled = nearest::fill(&mut positions, width);
+    }
+    count(&positions, classes, &mut report);
+    (positions, report)
+}
+
+/// Counts the pixels per class.
+fn count(positions: &[u16], classes: &ClassTable, report: &mut Report) {
+    let mut counts = vec![0_u64; 1 << 16];
+    for &position in positions {
+        if let Some(count) = counts.get_mut(usize::from(position)) {
+            *count += 1;
+        }
+    }
+    let counted = classes.iter().zip(&counts);
+    report.classes = counted
+        .map(|(c, &pixels)| ClassCount {
+            id: c.id,
+            name: c.name.clone(),
+            pixels,
+        })
+        .collect();
+    report.unclassified = counts.get(usize::from(NONE)).copied().unwrap_or_default();
+}
+
+fn classify_values(
+    mut values: Vec<u16>,
+    alpha: &[u8],
+    colors: &[[u8; 3]],
+    classes: &ClassTable,
+    report: &mut Report,
+) -> Positions {
+    let mut tally = IdTally::new(report.width);
+    if alpha.is_empty() {
+        for &value in &values {
+            tally.add(value);
+        }
+    } else {
+        for (&value, &alpha) in values.iter().zip(alpha) {
+            if alpha < OPAQUE { tally.skip() } else { tally.add(value) }
+        }
+    }
+    let used: Vec<IdCount> = tally.found().collect();
+    let position_of_value = |value: u16| {
+        let as_dont_care = || {
+            classes
+                .dont_care()
+                .filter(|_| value == NO_LABEL)
+                .and_then(|c| classes.position(c.id))
+        };
+        classes.position(value).or_else(as_dont_care)
+    };
+    let color_of = |value: u16| colors.get(usize::from(value));
+    let by_color: HashMap<[u8; 3], u16> = classes.iter().map(|c| (c.color, c.id)).collect();
+    let unknown: Vec<IdCount> = used
+        .iter()
+        .filter(|u| position_of_value(u.id).is_none())
+        .copied()
+        .collect();
+    let painted = used
+        .iter()
+        .all(|u| color_of(u.id).is_some_and(|c| by_color.contains_key(c)));
+
+    if unknown.is_empty() && matches!(report.source, Source::IndexedPng { .. }) {
+        report.palette_conflict = palette_conflict(&used, colors, &by_color);
+    }
+    let trust_colors = report.palette_conflict.is_some() && report.policy != ColorPolicy::Refuse;
+    if painted && !used.is_empty() && (!unknown.is_empty() || trust_colors) {
+        let rgba = |(i, &value): (usize, &u16)| {
+            let [r, g, b] = color_of(value).copied().unwrap_or_default();
+            [r, g, b, alpha.get(i).copied().unwrap_or(255)]
+        };
+        let pixels: Vec<[u8; 4]> = values.iter().enumerate().map(rgba).collect();
+        return classify_colors(&pixels, classes, report);
+    }
+
+    report.read_as = ReadAs::Ids;
+    report.unknown_ids = unknown;
+    if classes.get(NO_LABEL).is_none() && classes.dont_care().is_some() {
+        report.dont_care_255 = used.iter().find(|u| u.id == NO_LABEL).map_or(0, |u| u.found.pixels);
+    }
+    let positions: Vec<u16> = (0..=u16::MAX)
+        .map(|v| position_of_value(v).map_or(NONE, |position| position as u16))
+        .collect();
+    for value in &mut values {
+        *value = positions.get(usize::from(*value)).copied().unwrap_or(NONE);
+    }
+    for (index, (&alpha, value)) in alpha.iter().zip(&mut values).enumerate() {
+        note_alpha(alpha, index, report);
+        if alpha < OPAQUE {
+            *value = NONE;
+        }
+    }
+    values
+}
+
+/// Where a palette holds nothing but class colours, a value in use that is painted as another class, and that class.
+///
+/// This is what image editors write that choose the palette themselves. A palette with any other entry (a grey ramp,
+/// a colour map) says nothing about what the values mean.
+fn palette_conflict(used: &[IdCount], palette: &[[u8; 3]], by_color: &HashMap<[u8; 3], u16>) -> Option<(u16, u16)> {
+    if !palette.iter().all(|c| by_color.contains_key(c)) {
+        return None;
+    }
+    used.iter()
+        .filter_map(|u| {
+            palette
+                .get(usize::from(u.id))
+                .and_then(|c| by_color.get(c))
+                .map(|&class| (u.id, class))
+        })
+        .find(|(value, class)| value != class)
+}
+
+fn note_alpha(alpha: u8, index: usize, report: &mut Report) {
+    let note = match alpha {
+        255 => return,
+        OPAQUE.. => &mut report.semi_transparent,
+        _ => &mut report.transparent,
+    };
+    note.get_or_insert(Found {
+        pixels: 0,
+        first: place(index, report.width),
+    })
+    .pixels += 1;
+}
+
+/// What is known about one colour of a picture.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Place of the class with the nearest colour.
+    nearest: u16,
+    /// Largest difference per channel to it.
+    difference: u8,
+    pixels: u64,
+    first: usize,
+}
+
+fn classify_colors(pixels: &[[u8; 4]], classes: &ClassTable, report: &mut Report) -> Positions {
+    let tolerance = report.policy.tolerance();
+    let mut colors: HashMap<[u8; 3], usize> = HashMap::new();
+    let mut seen: Vec<([u8; 3], Seen)> = Vec::new();
+    // Neighbours mostly have the same colour.
+    let mut last: Option<([u8; 3], usize)> = None;
+    let mut positions = Vec::with_capacity(pixels.len());
+    for (index, &[r, g, b, alpha]) in pixels.iter().enumerate() {
+        if alpha < 255 {
+            note_alpha(alpha, index, report);
+            if alpha < OPAQUE {
+                positions.push(NONE);
+                continue;
+            }
+        }
+        let color = [r, g, b];
+        let slot = match last {
+            Some((same, slot)) if same == color => slot,
+            _ => *colors.entry(color).or_insert_with(|| {
+                let (nearest, difference) = nearest_class(color, classes, tolerance);
+                seen.push((
+                    color,
+                    Seen {
+                        nearest,
+                        difference,
+                        pixels: 0,
+                        first: index,
+                    },
+                ));
+                seen.len() - 1
+            }),
+        };
+        last = Some((color, slot));
+        let Some((_, seen)) = seen.get_mut(slot) else { continue };
+        seen.pixels += 1;
+        positions.push(if seen.difference <= tolerance {
+            seen.nearest
+        } else {
+            NONE
+        });
+    }
+    report.near = seen
+        .iter()
+        .filter(|(_, s)| s.difference > 0 && s.difference <= tolerance)
+        .map(|(_, s)| s.pixels)
+        .sum();
+    report.needed_tolerance = seen.iter().map(|(_, s)| s.difference).max().unwrap_or(0);
+    let mut unknown: Vec<_> = seen.into_iter().filter(|(_, s)| s.difference > tolerance).collect();
+    unknown.sort_by_key(|(_, s)| (std::cmp::Reverse(s.pixels), s.first));
+    report.unknown_color_count = unknown.len();
+    report.unknown_color_pixels = unknown.iter().map(|(_, s)| s.pixels).sum();
+    let width = report.width;
+    let color_count = |(color, s): ([u8; 3], Seen)| ColorCount {
+        color,
+        found: Found {
+            pixels: s.pixels,
+            first: place(s.first, width),
+        },
+        nearest: classes.iter().nth(usize::from(s.nearest)).map_or(0, |c| c.id),
+        difference: s.difference,
+    };
+    report.unknown_colors = unknown.into_iter().take(KEPT_COLORS).map(color_count).collect();
+    positions
+}
+
+/// Place of the class whose colour is nearest and the largest difference per channel to it. Colours within the
+/// tolerance come before others, then Euclidean distance decides (outside the tolerance the difference), then the id.
+fn nearest_class(color: [u8; 3], classes: &ClassTable, tolerance: u8) -> (u16, u8) {
+    let key = |candidate: [u8; 3]| {
+        let differences = color.iter().zip(candidate).map(|(a, b)| a.abs_diff(b));
+        let largest = differences.clone().max().unwrap_or(0);
+        let square: u32 = differences.map(|d| u32::from(d).pow(2)).sum();
+        (if largest <= tolerance { 0 } else { largest }, square, largest)
+    };
+    let best = (0..).zip(classes).map(|(position, c)| (key(c.color), position)).min();
+    best.map_or((NONE, u8::MAX), |((_, _, largest), position)| (position, largest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::classes::Class;
+    use super::super::testing::{RawPng, class, files, shared_data, table};
+    use super::*;
+    use image::Rgb;
+    use proptest::prelude::*;
+
+    const PIXEL: ColorPolicy = ColorPolicy::NearestPixel { tolerance: 0 };
+    const BLACK: [u8; 3] = [0, 0, 0];
+    const RED: [u8; 3] = [255, 0, 0];
+    const GREEN: [u8; 3] = [0, 255, 0];
+
+    fn read_bytes(bytes: &[u8], classes: &ClassTable, policy: ColorPolicy) -> Result<(Vec<u16>, Report)> {
+        finish(decode::decode(bytes)?, classes, policy).map(|(map, report)| (map.ids().collect(), report))
+    }
+
+    fn read_png(png: &RawPng, classes: &ClassTable, policy: ColorPolicy) -> Result<(Vec<u16>, Report)> {
+        read_bytes(&png.bytes(), classes, policy)
+    }
+
+    fn image(width: u32, pixels: &[[u8; 3]]) -> RgbImage {
+        RgbImage::from_raw(width, pixels.len() as u32 / width, pixels.as_flattened().to_vec()).unwrap()
+    }
+
+    fn ids(result: Result<(LabelMap, Report)>) -> Vec<u16> {
+        result.unwrap().0.ids().collect()
+    }
+
+    #[test]
+    fn ids_without_a_class_are_listed() {
+        let png = RawPng::new(3, 2, 8, 0, &[&[0, 7, 1], &[7, 255, 2]]);
+        let message = read_png(&png, &table(None), PIXEL).unwrap_err().to_string();
+        assert!(message.contains("3 pixels hold 2 ids without a class"), "{message}");
+        assert!(
+            message.contains("the table has 3 classes, the highest id is 2"),
+            "{message}"
+        );
+        assert!(
+            message.contains("7 (2 px, first at (1, 0)), 255 (1 px, first at (1, 1))"),
+            "{message}"
+        );
+        assert!(
+            message.contains("mark one class of the table as don't-care"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn hints_fit_the_mistake() {
+        let from_one = RawPng::new(3, 1, 8, 0, &[&[1, 2, 3]]);
+        let message = read_png(&from_one, &table(None), PIXEL).unwrap_err().to_string();
+        assert!(message.contains("count its ids from 1"), "{message}");
+        let ramp: Vec<u8> = (0..200).collect();
+        let message = read_png(&RawPng::new(200, 1, 8, 0, &[&ramp]), &table(None), PIXEL)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("look like a grey picture") && message.contains("and 189 more"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn value_255_is_dont_care_only_where_there_is_one() {
+        let png = RawPng::new(3, 1, 8, 0, &[&[0, 255, 3]]);
+        let (ids, report) = read_png(&png, &table(Some(3)), ColorPolicy::Refuse).unwrap();
+        assert_eq!((ids, report.dont_care_255), (vec![0, 3, 3], 1));
+        let message = read_png(&png, &table(None), ColorPolicy::Refuse)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("255 (1 px"), "{message}");
+        let png = RawPng::new(2, 1, 8, 0, &[&[0, 255]]);
+        let (ids, report) = read_png(&png, &table(Some(255)), ColorPolicy::Refuse).unwrap();
+        assert_eq!((ids, report.dont_care_255), (vec![0, 255], 0));
+        // A class of its own keeps 255 from being don't-care.
+        let void = Class {
+            dont_care: true,
+            ..class(1, "void", RED)
+        };
+        let own = ClassTable::new(vec![class(0, "a", BLACK), void, class(255, "b", GREEN)]).unwrap();
+        assert_eq!(read_png(&png, &own, ColorPolicy::Refuse).unwrap().0, [0, 255]);
+        let wide = RawPng::new(1, 1, 16, 0, &[&[0, 255]]);
+        assert_eq!(read_png(&wide, &table(Some(3)), ColorPolicy::Refuse).unwrap().0, [3]);
+    }
+
+    #[test]
+    fn sixteen_bit_ids() {
+        let classes = ClassTable::new(vec![class(0, "a", BLACK), class(65535, "b", RED)]).unwrap();
+        let png = RawPng::new(2, 1, 16, 0, &[&[0xff, 0xff, 0, 0]]);
+        assert_eq!(read_png(&png, &classes, ColorPolicy::Refuse).unwrap().0, [65535, 0]);
+    }
+
+    #[test]
+    fn foreign_palettes_do_not_change_ids() {
+        let png = RawPng::new(3, 1, 8, 3, &[&[2, 1, 0]]).palette(&[[9; 3], [8; 3], [7; 3]]);
+        let (ids, report) = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap();
+        assert_eq!(
+            (ids, report.read_as, report.palette_conflict),
+            (vec![2, 1, 0], ReadAs::Ids, None)
+        );
+        // One class colour at another id's place proves nothing while others are foreign.
+        let png = RawPng::new(3, 1, 8, 3, &[&[2, 1, 0]]).palette(&[RED, [8; 3], [7; 3]]);
+        assert_eq!(read_png(&png, &table(None), PIXEL).unwrap().0, [2, 1, 0]);
+    }
+
+    #[test]
+    fn a_palette_in_another_order_is_not_guessed_at() {
+        let png = RawPng::new(4, 1, 8, 3, &[&[0, 1, 1, 2]]).palette(&[RED, BLACK, GREEN]);
+        let message = read_png(&png, &table(None), ColorPolicy::Refuse)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("value 0, say, is painted in the colour of class 1 (roof)"),
+            "{message}"
+        );
+        let (ids, report) = read_png(&png, &table(None), PIXEL).unwrap();
+        assert_eq!((ids, report.read_as), (vec![1, 0, 0, 2], ReadAs::Colors));
+        assert!(report.to_string().contains("read by colour"), "{report}");
+        // Unused entries prove nothing.
+        let png = RawPng::new(2, 1, 8, 3, &[&[2, 2]]).palette(&[RED, BLACK, GREEN]);
+        assert_eq!(read_png(&png, &table(None), ColorPolicy::Refuse).unwrap().0, [2, 2]);
+    }
+
+    #[test]
+    fn values_out_of_range_are_read_by_colour_where_all_have_a_class_colour() {
+        let mut palette = vec![[50, 60, 70]; 12];
+        palette[5] = GREEN;
+        palette[10] = RED;
+        palette[0] = BLACK;
+        let png = RawPng::new(3, 1, 8, 3, &[&[0, 5, 10]]).palette(&palette);
+        let (ids, report) = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap();
+        assert_eq!((ids, report.read_as), (vec![0, 2, 1], ReadAs::Colors));
+        let png = RawPng::new(3, 1, 8, 3, &[&[0, 5, 11]]).palette(&palette);
+        assert!(
+            read_png(&png, &table(None), ColorPolicy::Refuse)
+                .unwrap_err()
+                .to_string()
+                .contains("11 (1 px")
+        );
+        // A mask in black and white.
+        let mask = ClassTable::new(vec![class(0, "out", BLACK), class(1, "in", [255; 3])]).unwrap();
+        let png = RawPng::new(3, 1, 8, 0, &[&[0, 255, 0]]);
+        assert_eq!(read_png(&png, &mask, ColorPolicy::Refuse).unwrap().0, [0, 1, 0]);
+    }
+
+    #[test]
+    fn refuse_names_colour_count_place_and_ways_out() {
+        let picture = image(3, &[RED, [250, 1, 0], BLACK, [250, 1, 0], [9, 9, 9], GREEN]);
+        let message = from_rgb(&picture, &table(None), ColorPolicy::Refuse)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("3 of 6 pixels have no class; 2 colours are no class's colour"),
+            "{message}"
+        );
+        assert!(
+            message.contains("rgb(250, 1, 0) (2 px, first at (1, 0); nearest is class 1 (roof), 5 off)"),
+            "{message}"
+        );
+        assert!(message.contains("a tolerance of 9"), "{message}");
+    }
+
+    #[test]
+    fn nearest_colour_keeps_to_its_tolerance() {
+        let picture = image(3, &[RED, [250, 1, 0], [9, 9, 9]]);
+        let policy = |tolerance| ColorPolicy::NearestColor { tolerance };
+        let (map, report) = from_rgb(&picture, &table(None), policy(9)).unwrap();
+        assert_eq!((map.ids().collect::<Vec<_>>(), report.near), (vec![1, 1, 0], 2));
+        let message = from_rgb(&picture, &table(None), policy(8)).unwrap_err().to_string();
+        assert!(
+            message.contains("1 of 3 pixels") && message.contains("within 8") && message.contains("tolerance of 9")
+        );
+        // Equally near colours go to the lower id.
+        let two = ClassTable::new(vec![class(4, "a", [10, 0, 0]), class(3, "b", [14, 0, 0])]).unwrap();
+        assert_eq!(ids(from_rgb(&image(1, &[[12, 0, 0]]), &two, policy(2))), [3]);
+    }
+
+    #[test]
+    fn soft_edges_make_no_ghost_classes_under_nearest_pixel() {
+        // Blending red into green passes near a brown third class.
+        let classes = ClassTable::new(vec![
+            class(0, "a", RED),
+            class(1, "b", GREEN),
+            class(2, "brown", [128, 128, 0]),
+        ])
+        .unwrap();
+        let edge: Vec<[u8; 3]> = (0..9)
+            .map(|i: i32| [(255 - i * 255 / 8) as u8, (i * 255 / 8) as u8, 0])
+            .collect();
+        let ghosts = ids(from_rgb(
+            &image(9, &edge),
+            &classes,
+            ColorPolicy::NearestColor { tolerance: 64 },
+        ));
+        assert!(ghosts.contains(&2), "{ghosts:?}");
+        let (map, report) = from_rgb(&image(4, &edge[..4]), &classes, PIXEL).unwrap();
+        assert_eq!((map.ids().collect::<Vec<_>>(), report.filled), (vec![0; 4], 3));
+        let mut edge = edge;
+        edge[4] = [127, 120, 3];
+        assert_eq!(
+            ids(from_rgb(&image(9, &edge), &classes, PIXEL)),
+            [0, 0, 0, 0, 0, 1, 1, 1, 1]
+        );
+    }
+
+    #[test]
+    fn nearest_pixel_needs_one_certain_pixel() {
+        let message = from_rgb(&image(2, &[[1; 3], [2; 3]]), &table(None), PIXEL)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("2 of 2 pixels") && message.contains("no pixel has a class colour"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn transparent_pixels_have_no_class() {
+        let png = RawPng::new(
+            4,
+            1,
+            8,
+            6,
+            &[&[255, 0, 0, 255, 255, 0, 0, 0, 0, 255, 0, 127, 0, 255, 0, 128]],
+        );
+        let message = read_png(&png, &table(None), ColorPolicy::Refuse)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("transparent pixels (alpha below 128) have no class: 2 px, first at (1, 0)"),
+            "{message}"
+        );
+        assert!(message.contains("nearest-pixel policy to fill"), "{message}");
+        let near = ColorPolicy::NearestColor { tolerance: 255 };
+        assert!(read_png(&png, &table(None), near).is_err());
+        let (ids, report) = read_png(&png, &table(None), PIXEL).unwrap();
+        assert_eq!((ids, report.filled), (vec![1, 1, 2, 2], 2));
+        assert_eq!(
+            report.semi_transparent,
+            Some(Found {
+                pixels: 1,
+                first: (3, 0)
+            })
+        );
+        let grey = RawPng::new(3, 1, 8, 4, &[&[1, 255, 200, 0, 2, 255]]);
+        assert!(
+            read_png(&grey, &table(None), ColorPolicy::Refuse)
+                .unwrap_err()
+                .to_string()
+                .contains("transparent")
+        );
+        assert_eq!(read_png(&grey, &table(None), PIXEL).unwrap().0, [1, 1, 2]);
+        let clear = RawPng::new(1, 1, 8, 4, &[&[1, 0]]);
+        assert!(read_png(&clear, &table(None), PIXEL).is_err());
+    }
+
+    #[test]
+    fn jpeg_is_read_by_colour() {
+        let picture = RgbImage::from_fn(32, 32, |x, _| Rgb(if x < 16 { RED } else { GREEN }));
+        let mut bytes = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95)
+            .encode_image(&picture)
+            .unwrap();
+        assert!(read_bytes(&bytes, &table(None), ColorPolicy::Refuse).is_err());
+        let policy = ColorPolicy::NearestPixel { tolerance: 20 };
+        let (ids, report) = read_bytes(&bytes, &table(None), policy).unwrap();
+        assert_eq!(report.source, Source::Jpeg);
+        assert!(
+            ids.iter()
+                .enumerate()
+                .all(|(i, &id)| id == if i % 32 < 16 { 1 } else { 2 })
+        );
+    }
+
+    #[test]
+    fn the_report_says_what_happened() {
+        let png = RawPng::new(
+            4,
+            1,
+            8,
+            6,
+            &[&[255, 0, 0, 255, 0, 1, 0, 200, 0, 255, 0, 127, 9, 9, 90, 255]],
+        );
+        let policy = ColorPolicy::NearestPixel { tolerance: 2 };
+        let (_, report) = read_png(&png, &table(None), policy).unwrap();
+        assert_eq!(
+            report.to_string(),
+            "4x1 pixels, 8-bit RGBA PNG, read as class colours\n\
+             \x20     0 ground          3 px  75.00 %\n\
+             \x20     1 roof            1 px  25.00 %\n\
+             \x20 absent: 2 tree\n\
+             \x20 nearly a class colour (within 2 per channel): 1 px\n\
+             \x20 semi-transparent (alpha 128 to 254), read as opaque: 1 px, first at (1, 0)\n\
+             \x20 transparent (alpha below 128): 1 px, first at (2, 0)\n\
+             \x20 1 unknown colour, 1 px: rgb(9, 9, 90) (1 px, first at (3, 0); nearest is class 0 (ground), 90 off)\n\
+             \x20 took the class of the nearest pixel: 2 px\n\
+             \x20 every pixel has a class"
+        );
+    }
+
+    #[test]
+    fn inspect_reports_what_read_refuses() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.png");
+        fs::write(&path, RawPng::new(2, 1, 8, 0, &[&[0, 9]]).bytes()).unwrap();
+        let report = inspect(&path, &table(None), PIXEL).unwrap();
+        assert_eq!(
+            report.unknown_ids,
+            [IdCount {
+                id: 9,
+                found: Found {
+                    pixels: 1,
+                    first: (1, 0)
+                }
+            }]
+        );
+        assert_eq!(report.unclassified, 1);
+        assert!(
+            report
+                .to_string()
+                .contains("cannot be used: 1 pixels hold 1 id without"),
+            "{report}"
+        );
+        let message = LabelMap::open(&path, &table(None)).unwrap_err().to_string();
+        assert!(message.contains("l.png: 1 pixels"), "{message}");
+        assert!(inspect(folder.path().join("absent.png"), &table(None), PIXEL).is_err());
+    }
+
+    #[test]
+    fn only_so_many_colours_are_kept() {
+        let pixels: Vec<[u8; 3]> = (0..200).map(|i| [i, 77, 77]).collect();
+        let decoded = Picture {
+            width: 20,
+            height: 10,
+            source: Source::Memory,
+            pixels: Pixels::Colors(pixels.iter().map(|&[r, g, b]| [r, g, b, 255]).collect()),
+        };
+        let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse);
+        assert_eq!(
+            (report.unknown_colors.len(), report.unknown_color_count),
+            (KEPT_COLORS, 200)
+        );
+        assert_eq!(report.unknown_color_pixels, 200);
+        assert!(report.check().unwrap_err().to_string().contains("and 192 more"));
+    }
+
+    #[test]
+    fn real_label_maps_read_as_they_are() {
+        for (set, labels) in [
+            ("facades", "val_label"),
+            ("camvid", "val_label"),
+            ("dubai", "label"),
+            ("terrain_recife", ""),
+        ] {
+            let Some(folder) = shared_data(set) else { continue };
+            let classes = ClassTable::open(folder.join("classes.json")).unwrap();
+            for path in files(&folder.join(labels), "png", 3) {
+                let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap();
+                assert_eq!(report.read_as, ReadAs::Ids);
+                assert_eq!(
+                    report.classes.iter().map(|c| c.pixels).sum::<u64>() as usize,
+                    map.width() * map.height()
+                );
+                // Painting the map and reading the painting changes nothing.
+                let painted = map.to_rgb(&classes);
+                assert_eq!(
+                    from_rgb(&painted, &classes, ColorPolicy::Refuse).unwrap().0,
+                    map,
+                    "{}",
+                    path.display()
+                );
+                let wrong = ClassTable::new(vec![class(60000, "far away", [1, 2, 3])]).unwrap();
+                assert!(LabelMap::open(&path, &wrong).is_err(), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn real_grey_label_maps() {
+        for (set, labels, highest) in [("celebamask", "", 18), ("coco_stuff", "val_label", 181)] {
+            let Some(folder) = shared_data(set) else { continue };
+            let grid = |id: u16| class(id, &format!("c{id}"), [7, id as u8, 200]);
+            let void = Class {
+                dont_care: true,
+                ..class(highest + 1, "void", [1, 2, 3])
+            };
+            let classes = ClassTable::new((0..=highest).map(grid).chain([void]).collect()).unwrap();
+            for path in files(&folder.join(labels), "png", 4) {
+                let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap();
+                assert!(matches!(report.source, Source::GreyPng { bits: 8, alpha: false }));
+                assert!(map.ids().all(|id| id <= highest + 1));
+                assert_eq!(report.classes.last().unwrap().pixels, report.dont_care_255);
+            }
+        }
+    }
+
+    #[test]
+    fn jpeg_labels_agree_with_their_snapped_form() {
+        let Some(folder) = shared_data("facades") else { return };
+        let classes = ClassTable::cmp_facades();
+        for path in files(&folder.join("val"), "jpg", 3) {
+            assert!(LabelMap::open(&path, &classes).is_err());
+            let pair = image::open(&path).unwrap().into_rgb8();
+            let painted = image::imageops::crop_imm(&pair, 256, 0, 256, 256).to_image();
+            let (map, report) = from_rgb(&painted, &classes, ColorPolicy::NearestPixel { tolerance: 32 }).unwrap();
+            let label = folder
+                .join("val_label")
+                .join(path.with_extension("png").file_name().unwrap());
+            let snapped = LabelMap::open(label, &classes).unwrap();
+            let agree = map.ids().zip(snapped.ids()).filter(|(a, b)| a == b).count() as f64 / 65536.0;
+            assert!(agree > 0.9, "{}: {agree:.3}\n{report}", path.display());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn reports_account_for_every_pixel(
+            width in 1_u32..12,
+            pixels in proptest::collection::vec((0_u8..5, any::<[u8; 3]>(), any::<u8>()), 1..100),
+            tolerance in any::<u8>(),
+            kind in 0..3,
+        ) {
+            let classes = table(Some(9));
+            let policy = match kind {
+                0 => ColorPolicy::Refuse,
+                1 => ColorPolicy::NearestColor { tolerance },
+                _ => ColorPolicy::NearestPixel { tolerance },
+            };
+            let height = pixels.len() / width as usize;
+            prop_assume!(height > 0);
+            let color = |&(pick, other, alpha): &(u8, [u8; 3], u8)| {
+                let [r, g, b] = classes.iter().nth(usize::from(pick)).map_or(other, |c| c.color);
+                [r, g, b, alpha | if pick % 2 == 0 { 0xff } else { 0 }]
+            };
+            let colors: Vec<[u8; 4]> = pixels.iter().take(height * width as usize).map(color).collect();
+            let picture = Picture { width: width as usize, height, source: Source::Memory, pixels: Pixels::Colors(colors.clone()) };
+            let (positions, report) = classify(picture, &classes, policy);
+            let counted: u64 = report.classes.iter().map(|c| c.pixels).sum();
+            prop_assert_eq!(counted + report.unclassified, colors.len() as u64);
+            let transparent = report.transparent.map_or(0, |f| f.pixels);
+            prop_assert_eq!(report.unclassified + report.filled, report.unknown_color_pixels + transparent);
+            prop_assert_eq!(report.check().is_ok(), !positions.contains(&NONE));
+            // Certain pixels keep their class under every policy.
+            for (color, position) in colors.iter().zip(&positions) {
+                if let (Some(at), 255) = (classes.iter().position(|c| c.color == color[..3]), color[3]) {
+                    prop_assert_eq!(usize::from(*position), at);
+                }
+            }
+            prop_assert!(!report.to_string().is_empty());
+        }
+    }
+}

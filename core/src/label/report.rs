@@ -1,0 +1,476 @@
+//! What reading a picture of labels found, for people.
+
+use std::fmt;
+
+use super::classes::ClassTable;
+use super::map::LabelMap;
+use super::policy::ColorPolicy;
+use crate::error::{Error, Result};
+
+/// How many values or colours a message lists before it says "and N more".
+const LISTED: usize = 8;
+
+/// How many unknown colours a [`Report`] keeps.
+pub(super) const KEPT_COLORS: usize = 64;
+
+/// Beyond this many different ids without a class a picture is hardly a map of class ids.
+const MANY_IDS: usize = 64;
+
+/// What kind of picture the labels came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// PNG with a palette.
+    IndexedPng {
+        /// Bits per pixel: 1, 2, 4 or 8.
+        bits: u8,
+    },
+    /// Grey PNG.
+    GreyPng {
+        /// Bits per grey value: 1, 2, 4, 8 or 16.
+        bits: u8,
+        /// Whether it has an alpha channel.
+        alpha: bool,
+    },
+    /// RGB PNG.
+    RgbPng {
+        /// Bits per channel: 8 or 16.
+        bits: u8,
+        /// Whether it has an alpha channel.
+        alpha: bool,
+    },
+    /// JPEG.
+    Jpeg,
+    /// Pixels in memory.
+    Memory,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IndexedPng { bits } => write!(f, "{bits}-bit indexed PNG"),
+            Self::GreyPng { bits, alpha: false } => write!(f, "{bits}-bit grey PNG"),
+            Self::GreyPng { bits, alpha: true } => write!(f, "{bits}-bit grey PNG with alpha"),
+            Self::RgbPng { bits, alpha: false } => write!(f, "{bits}-bit RGB PNG"),
+            Self::RgbPng { bits, alpha: true } => write!(f, "{bits}-bit RGBA PNG"),
+            Self::Jpeg => write!(f, "JPEG"),
+            Self::Memory => write!(f, "RGB pixels"),
+        }
+    }
+}
+
+/// What the pixels were taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadAs {
+    /// The stored values are class ids.
+    Ids,
+    /// The colours are class colours.
+    Colors,
+}
+
+/// How many pixels there are of something, and where the first is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// How many pixels, at least 1.
+    pub pixels: u64,
+    /// Column and row of the first, counted row by row from the top left.
+    pub first: (usize, usize),
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} px, first at ({}, {})", self.pixels, self.first.0, self.first.1)
+    }
+}
+
+/// How many pixels of a class there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassCount {
+    /// The class id.
+    pub id: u16,
+    /// The class name.
+    pub name: String,
+    /// Its pixels in the map that was read.
+    pub pixels: u64,
+}
+
+/// An id without a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdCount {
+    /// The value in the picture.
+    pub id: u16,
+    /// How often and where.
+    pub found: Found,
+}
+
+/// A colour that is no class's, under the tolerance of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColorCount {
+    /// The colour in the picture, as RGB.
+    pub color: [u8; 3],
+    /// How often and where.
+    pub found: Found,
+    /// Id of the class with the nearest colour.
+    pub nearest: u16,
+    /// The largest difference per channel to that colour: the tolerance that would take it.
+    pub difference: u8,
+}
+
+/// What reading a picture of labels found. `Display` gives a readable summary of several lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// What kind of picture it is.
+    pub source: Source,
+    /// Whether it was read as ids or as colours.
+    pub read_as: ReadAs,
+    /// The policy it was read under.
+    pub policy: ColorPolicy,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Pixels per class of the table, in the order of ids, those with no pixels too.
+    pub classes: Vec<ClassCount>,
+    /// Ids that no class has, in rising order; empty for colours.
+    pub unknown_ids: Vec<IdCount>,
+    /// Colours that are no class's within the tolerance, the most frequent first (then by first place); at most 64.
+    pub unknown_colors: Vec<ColorCount>,
+    /// The number of different unknown colours, also beyond those listed.
+    pub unknown_color_count: usize,
+    /// Pixels with an unknown colour.
+    pub unknown_color_pixels: u64,
+    /// A tolerance under which no colour would be unknown.
+    pub needed_tolerance: u8,
+    /// Pixels with alpha below 128: without a class, whatever their colour.
+    pub transparent: Option<Found>,
+    /// Pixels with alpha 128 to 254: read as if they were opaque.
+    pub semi_transparent: Option<Found>,
+    /// Pixels with nearly the colour of a class, within the tolerance but not equal.
+    pub near: u64,
+    /// Pixels that took the class of the nearest certain pixel.
+    pub filled: u64,
+    /// Pixels with the value 255 that were read as the table's don't-care class.
+    pub dont_care_255: u64,
+    /// Pixels left without a class; the picture can be used where this is 0 and there is no `palette_conflict`.
+    pub unclassified: u64,
+    /// Where all palette entries are class colours but not each at the place of its id: a value in use whose palette
+    /// colour is another class's, and the id of that class.
+    pub palette_conflict: Option<(u16, u16)>,
+}
+
+impl Report {
+    /// Checks that the picture can be used as a label map.
+    ///
+    /// # Errors
+    /// [`Error::Labels`] with what stands in the way, how often, where first, and the ways out.
+    pub fn check(&self) -> Result<()> {
+        let mut problems = Vec::new();
+        if !self.unknown_ids.is_empty() {
+            problems.push(self.unknown_ids_message());
+        }
+        if let (ReadAs::Ids, Some((value, class))) = (self.read_as, self.palette_conflict) {
+            problems.push(format!(
+                "it is not clear what the pixel values mean: all palette entries are class colours, but not in the order \
+                 of the ids; value {value}, say, is painted in the colour of class {class}{}. If the colours are right \
+                 (an editor chose the palette), convert the picture to RGB or choose the nearest-colour or nearest-pixel \
+                 policy; if the values are right, save the picture as grey or with the palette of the class table",
+                self.name_of(class)
+            ));
+        }
+        if self.unclassified > 0 && self.unknown_ids.is_empty() {
+            problems.push(self.unknown_pixels_message());
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Labels(problems.join("; ")))
+        }
+    }
+
+    fn name_of(&self, id: u16) -> String {
+        self.classes
+            .iter()
+            .find(|c| c.id == id)
+            .map(|c| format!(" ({})", c.name))
+            .unwrap_or_default()
+    }
+
+    fn highest_id(&self) -> u16 {
+        self.classes.last().map_or(0, |c| c.id)
+    }
+
+    fn unknown_ids_message(&self) -> String {
+        let mut message = unknown_ids_message(&self.unknown_ids, self.classes.len(), self.highest_id());
+        let only_255 = self.unknown_ids.iter().all(|u| u.id == 255);
+        let has_255 = self.unknown_ids.iter().any(|u| u.id == 255);
+        if has_255 {
+            message +=
+                "; 255 mostly means \"no label\": mark one class of the table as don't-care and 255 is read as it";
+        }
+        let from_one = self.classes.iter().all(|c| c.id != 0 || c.pixels == 0)
+            && self
+                .unknown_ids
+                .iter()
+                .filter(|u| u.id != 255)
+                .map(|u| u.id)
+                .eq([self.highest_id().saturating_add(1)]);
+        if from_one {
+            message += "; the picture seems to count its ids from 1 and the table from 0: shift one of them";
+        } else if self.unknown_ids.len() > MANY_IDS {
+            message += "; so many different values look like a grey picture or an instance map, not like class ids";
+        } else if !only_255 {
+            message += "; add these ids to the class table, or change them in the picture";
+        }
+        message
+    }
+
+    fn unknown_pixels_message(&self) -> String {
+        let area = self.width as u64 * self.height as u64;
+        let mut parts = vec![format!("{} of {area} pixels have no class", self.unclassified)];
+        let colors = self.unknown_color_count;
+        if colors > 0 {
+            let within = match self.policy.tolerance() {
+                0 => String::new(),
+                tolerance => format!(" within {tolerance} per channel"),
+            };
+            parts.push(format!(
+                "{} {} no class's colour{within}: {}",
+                plural(colors, "colour"),
+                if colors == 1 { "is" } else { "are" },
+                self.listed_colors(LISTED)
+            ));
+        }
+        if let Some(found) = self.transparent {
+            parts.push(format!("transparent pixels (alpha below 128) have no class: {found}"));
+        }
+        let tolerance = self.needed_tolerance;
+        parts.push(match self.policy {
+            // Otherwise every pixel would have been filled.
+            ColorPolicy::NearestPixel { .. } => {
+                "no pixel has a class colour, so there is none to take a class from: does the class table belong to this \
+                 picture?"
+                    .into()
+            }
+            _ if colors == 0 => "paint them, or choose the nearest-pixel policy to fill them".into(),
+            ColorPolicy::Refuse => format!(
+                "paint them in class colours, add their colours to the class table, or choose a policy: nearest pixel for \
+                 soft edges, or nearest colour (a tolerance of {tolerance} takes all colours)"
+            ),
+            ColorPolicy::NearestColor { .. } => format!(
+                "paint them in class colours, choose the nearest-pixel policy, or a tolerance of {tolerance}"
+            ),
+        });
+        parts.join("; ")
+    }
+
+    fn listed_colors(&self, limit: usize) -> String {
+        let one = |c: &ColorCount| {
+            format!(
+                "{} ({}; nearest is class {}{}, {} off)",
+                rgb(c.color),
+                c.found,
+                c.nearest,
+                self.name_of(c.nearest),
+                c.difference
+            )
+        };
+        listed(self.unknown_colors.iter().map(one), limit, self.unknown_color_count)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let area = self.width as f64 * self.height as f64;
+        let read_as = match self.read_as {
+            ReadAs::Ids => "class ids",
+            ReadAs::Colors => "class colours",
+        };
+        writeln!(
+            f,
+            "{}x{} pixels, {}, read as {read_as}",
+            self.width, self.height, self.source
+        )?;
+        let used = self.classes.iter().filter(|c| c.pixels > 0);
+        let name_width = used.clone().map(|c| c.name.chars().count()).max().unwrap_or(0);
+        for ClassCount { id, name, pixels } in used {
+            writeln!(
+                f,
+                "  {id:5} {name:name_width$} {pixels:10} px {:6.2} %",
+                *pixels as f64 * 100.0 / area
+            )?;
+        }
+        let absent: Vec<String> = self
+            .classes
+            .iter()
+            .filter(|c| c.pixels == 0)
+            .map(|c| format!("{} {}", c.id, c.name))
+            .collect();
+        if !absent.is_empty() {
+            let count = absent.len();
+            writeln!(f, "  absent: {}", listed(absent.into_iter(), 2 * LISTED, count))?;
+        }
+        if self.dont_care_255 > 0 {
+            writeln!(f, "  value 255 read as don't-care: {} px", self.dont_care_255)?;
+        }
+        if let (ReadAs::Colors, Some((value, class))) = (self.read_as, self.palette_conflict) {
+            writeln!(
+                f,
+                "  palette not in the order of the ids (value {value} has the colour of class {class}{}): read by colour",
+                self.name_of(class)
+            )?;
+        } else if self.read_as == ReadAs::Colors
+            && matches!(self.source, Source::IndexedPng { .. } | Source::GreyPng { .. })
+        {
+            writeln!(
+                f,
+                "  some values are no class's id, but all their colours are class colours: read by colour"
+            )?;
+        }
+        if self.near > 0 {
+            writeln!(
+                f,
+                "  nearly a class colour (within {} per channel): {} px",
+                self.policy.tolerance(),
+                self.near
+            )?;
+        }
+        if let Some(found) = self.semi_transparent {
+            writeln!(f, "  semi-transparent (alpha 128 to 254), read as opaque: {found}")?;
+        }
+        if let Some(found) = self.transparent {
+            writeln!(f, "  transparent (alpha below 128): {found}")?;
+        }
+        if self.unknown_color_count > 0 {
+            writeln!(
+                f,
+                "  {}, {} px: {}",
+                plural(self.unknown_color_count, "unknown colour"),
+                self.unknown_color_pixels,
+                self.listed_colors(LISTED)
+            )?;
+        }
+        if self.filled > 0 {
+            writeln!(f, "  took the class of the nearest pixel: {} px", self.filled)?;
+        }
+        match self.check() {
+            Ok(()) => write!(f, "  every pixel has a class"),
+            Err(problem) => write!(f, "  cannot be used: {problem}"),
+        }
+    }
+}
+
+/// Checks the ids of a map in memory.
+pub(super) fn check_ids(map: &LabelMap, classes: &ClassTable) -> Result<()> {
+    let mut tally = IdTally::new(map.width());
+    for id in map.ids() {
+        tally.add(id);
+    }
+    let unknown: Vec<IdCount> = tally.found().filter(|f| classes.get(f.id).is_none()).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let highest = classes.iter().last().map_or(0, |c| c.id);
+    Err(Error::Labels(format!(
+        "{}; add these ids to the class table, or change them in the label map",
+        unknown_ids_message(&unknown, classes.len(), highest)
+    )))
+}
+
+fn unknown_ids_message(unknown: &[IdCount], classes: usize, highest: u16) -> String {
+    let pixels: u64 = unknown.iter().map(|u| u.found.pixels).sum();
+    format!(
+        "{pixels} pixels hold {} without a class (the table has {}, the highest id is {highest}): {}",
+        plural(unknown.len(), "id"),
+        if classes == 1 {
+            "1 class".into()
+        } else {
+            format!("{classes} classes")
+        },
+        listed(
+            unknown.iter().map(|u| format!("{} ({})", u.id, u.found)),
+            LISTED,
+            unknown.len()
+        )
+    )
+}
+
+/// How often each id occurs, and where first.
+pub(super) struct IdTally {
+    width: usize,
+    seen: usize,
+    counts: Vec<u64>,
+    firsts: Vec<usize>,
+}
+
+impl IdTally {
+    pub(super) fn new(width: usize) -> Self {
+        Self {
+            width,
+            seen: 0,
+            counts: vec![0; 1 << 16],
+            firsts: vec![0; 1 << 16],
+        }
+    }
+
+    /// Counts the next pixel.
+    pub(super) fn add(&mut self, id: u16) {
+        if let (Some(count), Some(first)) = (
+            self.counts.get_mut(usize::from(id)),
+            self.firsts.get_mut(usize::from(id)),
+        ) {
+            if *count == 0 {
+                *first = self.seen;
+            }
+            *count += 1;
+        }
+        self.seen += 1;
+    }
+
+    /// Leaves out the next pixel.
+    pub(super) fn skip(&mut self) {
+        self.seen += 1;
+    }
+
+    /// The ids that occur, in rising order.
+    pub(super) fn found(&self) -> impl Iterator<Item = IdCount> + '_ {
+        (0..=u16::MAX)
+            .zip(self.counts.iter().zip(&self.firsts))
+            .filter(|(_, (count, _))| **count > 0)
+            .map(|(id, (&pixels, &first))| IdCount {
+                id,
+                found: Found {
+                    pixels,
+                    first: place(first, self.width),
+                },
+            })
+    }
+}
+
+/// Column and row of the pixel number `index`.
+pub(super) fn place(index: usize, width: usize) -> (usize, usize) {
+    (index % width.max(1), index / width.max(1))
+}
+
+/// A colour as people write it.
+pub(super) fn rgb([r, g, b]: [u8; 3]) -> String {
+    format!("rgb({r}, {g}, {b})")
+}
+
+fn plural(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+fn listed(items: impl Iterator<Item = String>, limit: usize, total: usize) -> String {
+    let shown: Vec<String> = items.take(limit).collect();
+    let more = total.saturating_sub(shown.len());
+    if more > 0 {
+        format!("{} and {more} more", shown.join(", "))
+    } else {
+        shown.join(", ")
+    }
+}

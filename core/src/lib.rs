@@ -1,0 +1,37 @@
+//! Semantic image synthesis: label map in, picture out, with the generators of SPADE and CLADE on [Burn](burn).
+//!
+//! ```no_run
+//! # fn main() -> semsynth::Result<()> {
+//! use semsynth::{Device, LabelMap, Model, Request, Synthesizer};
+//!
+//! let device = Device::best()?; // a GPU if there is one, else the CPU; `describe()` says which and why
+//! let model = Model::open("model.safetensors")?; // or Model::builtin("facades")?
+//! let labels = LabelMap::open("labels.png", model.classes())?; // ids or colours; the error names the unknown ones
+//! let mut synth = Synthesizer::new(&model, &device)?;
+//! synth.run(&labels, &Request::new())?.save("out.png")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! From the inside out: [`label`] (what is where), [`nn`] (blocks), [`network`] (networks), [`model`] (files),
+//! [`synth`] (pictures), [`data`] and [`train`] (making models), [`metrics`]. A module uses only those before it.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod label;
+pub mod metrics;
+pub mod model;
+pub mod network;
+pub mod nn;
+mod rng;
+pub mod synth;
+pub mod train;
+
+pub use device::Device;
+pub use error::{Error, Result};
+pub use label::{ClassTable, LabelMap};
+pub use model::Model;
+pub use synth::{Image, Request, Synthesizer};

@@ -1,0 +1,18 @@
+//! The `semsynth` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use semsynth::cli::Command;
+
+/// Semantic image synthesis: label map in, picture out.
+#[derive(Parser)]
+#[command(version, name = "semsynth", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    Arguments::parse().command.run()
+}

@@ -1,0 +1,105 @@
+//! The multi-scale patch discriminator (Wang et al. 2018, §3.2; with spectral norm as in Park et al. 2019).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
+use serde::{Deserialize, Serialize};
+
+use crate::nn::{Conv, ConvConfig, Init, Mode, instance_norm, leaky_relu};
+
+/// What distinguishes one discriminator from another. The defaults are the papers'.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiscriminatorConfig {
+    /// Channels of the first layer.
+    pub ndf: usize,
+    /// Number of scales; each sees half the resolution of the one before.
+    pub scales: usize,
+    /// Number of layers before the head.
+    pub layers: usize,
+}
+
+impl Default for DiscriminatorConfig {
+    fn default() -> Self {
+        Self { ndf: 64, scales: 2, layers: 4 }
+    }
+}
+
+impl DiscriminatorConfig {
+    /// Makes the network for inputs of `input` channels: label channels and the picture's three.
+    pub fn init(&self, init: &mut Init, input: usize) -> Discriminator {
+        let mut patch = || {
+            let mut channels = self.ndf;
+            let layer = |conv: ConvConfig, norm, activation| (conv.padding(2), norm, activation);
+            let mut plan = vec![layer(ConvConfig::new(input, channels, 4).stride(2), false, true)];
+            for index in 1..self.layers {
+                let next = (channels * 2).min(512);
+                let stride = if index + 1 == self.layers { 1 } else { 2 };
+                let conv = ConvConfig::new(channels, next, 4).stride(stride).without_bias().spectral();
+                plan.push(layer(conv, true, true));
+                channels = next;
+            }
+            plan.push(layer(ConvConfig::new(channels, 1, 4), false, false));
+            let layers = plan.into_iter().map(|(conv, norm, activation)| Layer { conv: conv.init(init), norm, activation });
+            PatchDiscriminator { layers: layers.collect() }
+        };
+        Discriminator { scales: (0..self.scales).map(|_| patch()).collect() }
+    }
+}
+
+/// Judges patches of a picture, at several scales, given its label map.
+#[derive(Module, Debug)]
+pub struct Discriminator {
+    scales: Vec<PatchDiscriminator>,
+}
+
+impl Discriminator {
+    /// For each scale the output of every layer; the last is the verdict, one value per patch, unbounded.
+    ///
+    /// `x` is `[batch, label channels + 3, height, width]`: one-hot labels, then the picture.
+    pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Vec<Vec<Tensor<4>>> {
+        let mut x = x;
+        let mut outputs = Vec::with_capacity(self.scales.len());
+        for (index, scale) in self.scales.iter().enumerate() {
+            if index > 0 {
+                let options = AvgPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
+                x = avg_pool2d(x, options.with_count_include_pad(false));
+            }
+            outputs.push(scale.forward(x.clone(), mode));
+        }
+        outputs
+    }
+}
+
+#[derive(Module, Debug)]
+struct PatchDiscriminator {
+    layers: Vec<Layer>,
+}
+
+impl PatchDiscriminator {
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> Vec<Tensor<4>> {
+        let mut features: Vec<Tensor<4>> = Vec::with_capacity(self.layers.len());
+        let mut x = x;
+        for layer in &self.layers {
+            x = layer.forward(x, mode);
+            features.push(x.clone());
+        }
+        features
+    }
+}
+
+#[derive(Module, Debug)]
+struct Layer {
+    conv: Conv,
+    norm: bool,
+    activation: bool,
+}
+
+impl Layer {
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let x = self.conv.forward(x, mode);
+        let x = if self.norm { instance_norm(x) } else { x };
+        if self.activation { leaky_relu(x) } else { x }
+    }
+}

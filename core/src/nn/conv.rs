@@ -1,0 +1,146 @@
+//! Convolution, plain or with spectral norm.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+
+use super::{Buffer, Init, Mode};
+
+/// Shape and kind of a [`Conv`].
+#[derive(Clone, Copy, Debug)]
+pub struct ConvConfig {
+    input: usize,
+    output: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    bias: bool,
+    spectral: bool,
+}
+
+impl ConvConfig {
+    /// A square kernel with stride 1, "same" zero padding (`kernel / 2`), a bias and no spectral norm.
+    pub fn new(input: usize, output: usize, kernel: usize) -> Self {
+        Self { input, output, kernel, stride: 1, padding: kernel / 2, bias: true, spectral: false }
+    }
+
+    /// Another stride.
+    #[must_use]
+    pub fn stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// Another zero padding, on all four sides.
+    #[must_use]
+    pub fn padding(self, padding: usize) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// No bias.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
+    /// The weight is divided by its largest singular value.
+    #[must_use]
+    pub fn spectral(self) -> Self {
+        Self { spectral: true, ..self }
+    }
+
+    /// Makes the layer. Plain weights are drawn Xavier-normal with gain 0.02, spectral ones as `PyTorch` does by
+    /// default: that is what training the papers' code on a GPU ends up with. Biases start at 0.
+    pub fn init(self, init: &mut Init) -> Conv {
+        let shape = [self.output, self.input, self.kernel, self.kernel];
+        let spectral = self.spectral && init.training();
+        let weight = if spectral { init.kaiming_uniform(shape) } else { init.xavier_normal(shape, 0.02) };
+        let spectral = spectral.then(|| SpectralNorm {
+            u: Buffer::new(init.unit_vector(self.output)),
+            v: Buffer::new(init.unit_vector(self.input * self.kernel * self.kernel)),
+        });
+        let bias = self.bias.then(|| init.zeros([self.output]));
+        Conv { weight, bias, spectral, stride: self.stride, padding: self.padding }
+    }
+}
+
+/// A 2-d convolution over `[batch, in, height, width]`.
+#[derive(Module, Debug)]
+pub struct Conv {
+    /// `[out, in, kernel, kernel]`
+    weight: Param<Tensor<4>>,
+    /// `[out]`
+    bias: Option<Param<Tensor<1>>>,
+    spectral: Option<SpectralNorm>,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv {
+    /// Convolves. In training mode spectral norm does one power iteration first.
+    pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
+        conv2d(x, self.effective_weight(mode), self.bias.as_ref().map(Param::val), options)
+    }
+
+    /// The stored weight, `[out, in, kernel, kernel]`; with spectral norm, before the division.
+    pub(crate) fn weight(&self) -> Tensor<4> {
+        self.weight.val()
+    }
+
+    /// The bias, `[out]`.
+    pub(crate) fn bias(&self) -> Option<Tensor<1>> {
+        self.bias.as_ref().map(Param::val)
+    }
+
+    /// The weight a forward pass convolves with.
+    pub(crate) fn effective_weight(&self, mode: Mode) -> Tensor<4> {
+        match &self.spectral {
+            Some(spectral) => spectral.normalize(self.weight.val(), mode),
+            None => self.weight.val(),
+        }
+    }
+
+    /// The same convolution without spectral norm: its weight is divided once and for all.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        let weight = Param::from_tensor(self.effective_weight(Mode::EVAL).detach());
+        Self { weight, spectral: None, ..self }
+    }
+}
+
+/// Division of a weight by its largest singular value, estimated by power iteration, numerically as
+/// `torch.nn.utils.spectral_norm` does it.
+#[derive(Module, Debug)]
+pub struct SpectralNorm {
+    /// Left singular vector, `[out]`.
+    u: Buffer<1>,
+    /// Right singular vector, `[in * kernel * kernel]`.
+    v: Buffer<1>,
+}
+
+impl SpectralNorm {
+    fn normalize(&self, weight: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let out = weight.dims()[0];
+        let rest = weight.shape().num_elements() / out;
+        let matrix: Tensor<2> = weight.clone().reshape([out, rest]);
+        let mut u: Tensor<2> = self.u.get().reshape([out, 1]);
+        let mut v: Tensor<2> = self.v.get().reshape([rest, 1]);
+        if matches!(mode, Mode::Train { .. }) {
+            // The vectors are constants for the gradient; only the weight in sigma and in the quotient is followed.
+            let fixed = matrix.clone().detach();
+            v = unit(fixed.clone().transpose().matmul(u));
+            u = unit(fixed.matmul(v.clone()));
+            self.u.set(u.clone().reshape([out]));
+            self.v.set(v.clone().reshape([rest]));
+        }
+        let sigma: Tensor<4> = (matrix.matmul(v) * u).sum().reshape([1, 1, 1, 1]);
+        weight / sigma
+    }
+}
+
+/// A column divided by its Euclidean length.
+fn unit(x: Tensor<2>) -> Tensor<2> {
+    let length = x.clone().square().sum().sqrt().clamp_min(1e-12);
+    x / length.reshape([1, 1])
+}

@@ -1,0 +1,80 @@
+//! First values of parameters.
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Device, Shape, Tensor, TensorData};
+
+use crate::rng::Rng;
+
+/// Makes parameters on one device; with a seed their first values are the same on every device.
+#[derive(Debug)]
+pub struct Init {
+    /// Absent when values will be loaded.
+    rng: Option<Rng>,
+    device: Device,
+}
+
+impl Init {
+    /// Random values as the papers' code draws them.
+    pub fn random(seed: u64, device: &Device) -> Self {
+        Self { rng: Some(Rng::new(seed)), device: device.clone() }
+    }
+
+    /// A network for inference whose parameters will be loaded: nothing is allocated before, and there is no spectral
+    /// norm, for stored models have it divided in.
+    pub fn to_load(device: &Device) -> Self {
+        Self { rng: None, device: device.clone() }
+    }
+
+    /// Whether the network is made to be trained.
+    pub(crate) fn training(&self) -> bool {
+        self.rng.is_some()
+    }
+
+    /// The device parameters are made on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Normal with variance `2 gain² / (fan_in + fan_out)` (Glorot & Bengio 2010); the papers' gain is 0.02.
+    pub(crate) fn xavier_normal(&mut self, shape: [usize; 4], gain: f64) -> Param<Tensor<4>> {
+        let [out, input, kh, kw] = shape;
+        let std = gain * (2.0 / ((input + out) * kh * kw) as f64).sqrt();
+        self.fill(shape, |rng| rng.normal() * std)
+    }
+
+    /// Uniform in `±1/sqrt(fan_in)`, `PyTorch`'s default for convolutions.
+    pub(crate) fn kaiming_uniform(&mut self, shape: [usize; 4]) -> Param<Tensor<4>> {
+        let [_, input, kh, kw] = shape;
+        let bound = 1.0 / ((input * kh * kw) as f64).sqrt();
+        self.fill(shape, |rng| (rng.uniform() * 2.0 - 1.0) * bound)
+    }
+
+    /// Uniform in `[0, 1)`.
+    pub(crate) fn uniform<const D: usize>(&mut self, shape: [usize; D]) -> Param<Tensor<D>> {
+        self.fill(shape, Rng::uniform)
+    }
+
+    /// Zeros.
+    pub(crate) fn zeros<const D: usize>(&self, shape: [usize; D]) -> Param<Tensor<D>> {
+        if self.training() {
+            return Param::from_tensor(Tensor::zeros(shape, &self.device));
+        }
+        let make = move |device: &Device, _| Tensor::zeros(shape, device);
+        Param::uninitialized(ParamId::new(), make, self.device.clone(), false, Shape::new(shape))
+    }
+
+    /// A direction: standard normal, divided by its length.
+    pub(crate) fn unit_vector(&mut self, len: usize) -> Tensor<1> {
+        let Some(rng) = &mut self.rng else { return Tensor::zeros([len], &self.device) };
+        let values: Vec<f64> = (0..len).map(|_| rng.normal()).collect();
+        let norm = values.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
+        let values: Vec<f32> = values.into_iter().map(|v| (v / norm) as f32).collect();
+        Tensor::from_data(TensorData::new(values, [len]), &self.device)
+    }
+
+    fn fill<const D: usize>(&mut self, shape: [usize; D], mut draw: impl FnMut(&mut Rng) -> f64) -> Param<Tensor<D>> {
+        let Some(rng) = &mut self.rng else { return self.zeros(shape) };
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| draw(rng) as f32).collect();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+    }
+}

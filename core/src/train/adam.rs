@@ -1,0 +1,178 @@
+//! Adam (Kingma & Ba 2015) with a state that can be saved by name.
+//!
+//! Burn's optimizer restores its state onto `Device::default()`, whatever device the module is on, and keys it by ids
+//! that a model file does not have; exact resume needs neither.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+
+use crate::error::{Error, Result};
+use crate::model::Tensors;
+
+/// Added to the denominator, as in `PyTorch`.
+const EPSILON: f64 = 1e-8;
+
+/// The optimizer of one network.
+#[derive(Clone, Debug)]
+pub struct Adam {
+    beta_1: f64,
+    beta_2: f64,
+    steps: u64,
+    /// By the path of the parameter; flat.
+    moments: BTreeMap<String, Moments>,
+}
+
+#[derive(Clone, Debug)]
+struct Moments {
+    /// Absent where `beta_1` is 0: then it is the gradient.
+    first: Option<Tensor<1>>,
+    second: Tensor<1>,
+}
+
+impl Adam {
+    /// An optimizer that has seen nothing yet.
+    pub fn new(beta_1: f64, beta_2: f64) -> Self {
+        Self { beta_1, beta_2, steps: 0, moments: BTreeMap::new() }
+    }
+
+    /// Takes the gradients of `module`'s parameters out of `gradients` and moves each parameter against its own.
+    pub fn step<M: Module>(&mut self, module: M, gradients: Gradients, learning_rate: f64) -> M {
+        self.steps += 1;
+        let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        let gradients = GradientsParams::from_grads(gradients, &module);
+        let correction_1 = 1.0 - self.beta_1.powi(steps);
+        let correction_2 = 1.0 - self.beta_2.powi(steps);
+        let scale = learning_rate / correction_1;
+        module.map(&mut Step { adam: self, gradients, path: Vec::new(), scale, correction_2: correction_2.sqrt() })
+    }
+
+    /// Adds the state to `tensors`, names prefixed with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if the state cannot be read back.
+    pub(crate) fn save(&self, tensors: &mut Tensors, prefix: &str) -> Result<()> {
+        for (path, moments) in &self.moments {
+            for (leaf, tensor) in [("m", moments.first.as_ref()), ("v", Some(&moments.second))] {
+                if let Some(tensor) = tensor {
+                    let values = crate::model::read_back(tensor.clone())?;
+                    tensors.insert_f32(&format!("{prefix}{path}.{leaf}"), vec![values.len()], values)?;
+                }
+            }
+        }
+        tensors.set_metadata(&format!("{prefix}steps"), &self.steps.to_string());
+        Ok(())
+    }
+
+    /// Restores what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] if the count of steps is missing.
+    pub(crate) fn load(&mut self, tensors: &Tensors, prefix: &str, device: &Device) -> Result<()> {
+        let steps = tensors.metadata().get(&format!("{prefix}steps")).and_then(|text| text.parse().ok());
+        self.steps = steps.ok_or_else(|| Error::Model(format!("the checkpoint lacks {prefix}steps")))?;
+        self.moments.clear();
+        let fetch = |name: &str| {
+            tensors.get(name).map(|data| {
+                let values = data.to_f32();
+                let count = values.len();
+                Tensor::from_data(TensorData::new(values, [count]), device)
+            })
+        };
+        for name in tensors.names() {
+            let Some(path) = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".v")) else { continue };
+            if let Some(second) = fetch(name) {
+                let first = fetch(&format!("{prefix}{path}.m"));
+                self.moments.insert(path.to_owned(), Moments { first, second });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One step over all parameters of a module.
+struct Step<'a> {
+    adam: &'a mut Adam,
+    gradients: GradientsParams,
+    path: Vec<String>,
+    scale: f64,
+    correction_2: f64,
+}
+
+impl ModuleMapper for Step<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, value, mapper) = param.consume();
+        let Some(gradient) = self.gradients.remove::<D>(id) else {
+            return Param::from_mapped_value(id, value, mapper);
+        };
+        let shape = gradient.shape();
+        let gradient: Tensor<1> = gradient.reshape([shape.num_elements()]);
+        let (beta_1, beta_2) = (self.adam.beta_1, self.adam.beta_2);
+        let old = self.adam.moments.remove(&self.path.join("."));
+        let second = gradient.clone().square() * (1.0 - beta_2);
+        let second = match &old {
+            Some(old) => old.second.clone() * beta_2 + second,
+            None => second,
+        };
+        let first = if beta_1 > 0.0 {
+            let fresh = gradient * (1.0 - beta_1);
+            match old.and_then(|old| old.first) {
+                Some(old) => old * beta_1 + fresh,
+                None => fresh,
+            }
+        } else {
+            gradient
+        };
+        let update = first.clone() * self.scale / (second.clone().sqrt() / self.correction_2 + EPSILON);
+        let moments = Moments { first: (beta_1 > 0.0).then_some(first), second };
+        self.adam.moments.insert(self.path.join("."), moments);
+        let value = Tensor::from_inner(value.inner() - update.reshape(shape)).require_grad();
+        Param::from_mapped_value(id, value, mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Module, Debug)]
+    struct Line {
+        weight: Param<Tensor<1>>,
+    }
+
+    /// Two steps by hand: with betas (0, 0.9) the first step has length `lr` whatever the gradient.
+    #[test]
+    fn follows_the_definition() {
+        let device = Device::flex().autodiff();
+        let mut line = Line { weight: Param::from_tensor(Tensor::from_floats([1.0, -2.0], &device)) };
+        let mut adam = Adam::new(0.0, 0.9);
+        let mut expected = [1.0f64, -2.0];
+        let mut second = [0.0f64; 2];
+        for step in 1..=3 {
+            let loss = line.weight.val().square().sum();
+            line = adam.step(line, loss.backward(), 0.1);
+            for (value, second) in expected.iter_mut().zip(&mut second) {
+                let gradient = 2.0 * *value;
+                *second = 0.9 * *second + 0.1 * gradient * gradient;
+                let corrected = *second / (1.0 - 0.9f64.powi(step));
+                *value -= 0.1 * gradient / (corrected.sqrt() + 1e-8);
+            }
+            let found: Vec<f32> = line.weight.val().inner().into_data().try_to_vec().unwrap();
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} {expected}");
+            }
+        }
+    }
+}

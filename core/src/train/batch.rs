@@ -1,0 +1,117 @@
+//! Batches: which samples a step sees, made in the background.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use crate::data::{Augment, Dataset};
+use crate::error::{Error, Result};
+use crate::label::LabelMap;
+use crate::rng::Rng;
+
+/// What one step learns from, on the host.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Label maps of one size.
+    pub labels: Vec<LabelMap>,
+    /// The photos, `[batch, 3, height, width]`, -1 to 1.
+    pub images: Vec<f32>,
+}
+
+/// The samples of a step, as a function of seed and step alone, so that a resumed run sees what it would have seen.
+#[derive(Clone)]
+pub(crate) struct Sampler {
+    pub(crate) dataset: Arc<dyn Dataset>,
+    pub(crate) augment: Augment,
+    pub(crate) batch: usize,
+    pub(crate) seed: u64,
+}
+
+impl Sampler {
+    /// The batch of a step. Every epoch goes through the data in another order; no sample is left out.
+    pub(crate) fn batch(&self, step: u64) -> Result<Batch> {
+        let len = self.dataset.len() as u64;
+        if len == 0 {
+            return Err(Error::Data("the training set is empty".into()));
+        }
+        let first = step * self.batch as u64;
+        let mut labels = Vec::with_capacity(self.batch);
+        let mut images = Vec::with_capacity(self.batch * 3 * self.augment.width * self.augment.height);
+        let mut epoch_order: Option<(u64, Vec<usize>)> = None;
+        for position in first..first + self.batch as u64 {
+            let epoch = position / len;
+            let order = match &epoch_order {
+                Some((known, order)) if *known == epoch => order,
+                _ => &epoch_order.insert((epoch, Rng::at(self.seed, epoch).permutation(len as usize))).1,
+            };
+            let sample = self.dataset.get(order[(position % len) as usize])?;
+            let sample = self.augment.apply(sample, Rng::at(!self.seed, position).next_u64())?;
+            push_planes(&sample.image, &mut images);
+            labels.push(sample.labels);
+        }
+        Ok(Batch { labels, images })
+    }
+
+    /// Makes the batches of `first..end` on a thread of its own, two steps ahead. An error ends the sequence.
+    pub(crate) fn prefetch(self, first: u64, end: u64) -> Receiver<Result<Batch>> {
+        let (sender, receiver): (SyncSender<Result<Batch>>, _) = sync_channel(2);
+        std::thread::spawn(move || {
+            for step in first..end {
+                let batch = self.batch(step);
+                let failed = batch.is_err();
+                // The receiver is gone when training stopped early.
+                if sender.send(batch).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        receiver
+    }
+}
+
+/// Appends a picture as three planes in -1 to 1.
+pub(crate) fn push_planes(image: &image::RgbImage, planes: &mut Vec<f32>) {
+    for channel in 0..3 {
+        planes.extend(image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Procedural, Split};
+
+    fn sampler() -> Sampler {
+        let dataset = Arc::new(Procedural::new(Split::Train, 5, 7, 32, 32));
+        Sampler { dataset, augment: Augment { flip: true, load_scale: 1.1, width: 32, height: 32 }, batch: 3, seed: 9 }
+    }
+
+    #[test]
+    fn a_step_always_sees_the_same() {
+        let (a, b) = (sampler().batch(4).unwrap(), sampler().batch(4).unwrap());
+        assert_eq!(a.images, b.images);
+        assert_eq!(a.labels, b.labels);
+        assert_ne!(a.images, sampler().batch(5).unwrap().images);
+        assert_eq!(a.images.len(), 3 * 3 * 32 * 32);
+        assert!(a.images.iter().all(|value| (-1.0..=1.0).contains(value)));
+    }
+
+    #[test]
+    fn prefetching_changes_nothing_but_time() {
+        let fetched: Vec<Batch> = sampler().prefetch(2, 5).iter().map(Result::unwrap).collect();
+        assert_eq!(fetched.len(), 3);
+        for (batch, step) in fetched.iter().zip(2..) {
+            assert_eq!(batch.images, sampler().batch(step).unwrap().images);
+        }
+    }
+
+    #[test]
+    fn an_epoch_leaves_no_sample_out() {
+        let plain = Sampler { augment: Augment { flip: false, load_scale: 1.0, width: 32, height: 32 }, batch: 7, ..sampler() };
+        let mut seen = plain.batch(0).unwrap().labels;
+        let mut all: Vec<LabelMap> = (0..7).map(|index| plain.dataset.get(index).unwrap().labels).collect();
+        let key = |map: &LabelMap| map.ids().collect::<Vec<_>>();
+        seen.sort_by_key(key);
+        all.sort_by_key(key);
+        assert_eq!(seen, all);
+    }
+}

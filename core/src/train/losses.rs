@@ -1,0 +1,62 @@
+//! What the two networks are trained on. Every loss is a tensor of one value, `[1]`.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::network::Vgg19;
+
+/// Verdicts of a discriminator: for each scale its feature maps, the verdict last.
+pub type Verdicts = [Vec<Tensor<4>>];
+
+/// Weights of VGG's five feature maps, shallow to deep (Park et al. 2019, appendix A).
+const VGG_WEIGHTS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
+
+/// Hinge loss of the discriminator on real pictures: mean over scales of `mean(max(0, 1 - p))`.
+pub fn hinge_real(verdicts: &Verdicts) -> Tensor<1> {
+    mean_over_scales(verdicts, |p| relu(p.neg() + 1.0).mean())
+}
+
+/// Hinge loss of the discriminator on synthesized pictures: mean over scales of `mean(max(0, 1 + p))`.
+pub fn hinge_fake(verdicts: &Verdicts) -> Tensor<1> {
+    mean_over_scales(verdicts, |p| relu(p + 1.0).mean())
+}
+
+/// Adversarial loss of the generator: mean over scales of `-mean(p)`.
+pub fn hinge_generator(verdicts: &Verdicts) -> Tensor<1> {
+    mean_over_scales(verdicts, |p| p.mean().neg())
+}
+
+/// Mean absolute difference of the discriminator's features, all layers but the verdict, summed over layers and
+/// averaged over scales. No gradient flows into the features of the real picture.
+pub fn feature_matching(fake: &Verdicts, real: &Verdicts) -> Tensor<1> {
+    let scales = fake.len() as f64;
+    let pairs = fake.iter().zip(real).flat_map(|(fake, real)| {
+        let features = fake.len().saturating_sub(1);
+        fake.iter().zip(real).take(features)
+    });
+    sum(pairs.map(|(fake, real)| l1(fake.clone(), real.clone().detach()))) / scales
+}
+
+/// Perceptual loss (Johnson et al. 2016, with the layers and weights of Wang et al. 2018): weighted mean absolute
+/// difference of VGG19's features. Pictures are `[batch, 3, height, width]` in -1 to 1.
+pub fn perceptual(vgg: &Vgg19, fake: Tensor<4>, real: Tensor<4>) -> Tensor<1> {
+    let fake = vgg.forward(fake);
+    let real = vgg.forward(real);
+    let terms = fake.into_iter().zip(real).zip(VGG_WEIGHTS);
+    sum(terms.map(|((fake, real), weight)| l1(fake, real.detach()) * weight))
+}
+
+/// Mean absolute difference.
+pub fn l1(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    (a - b).abs().mean()
+}
+
+fn mean_over_scales(verdicts: &Verdicts, loss: impl Fn(Tensor<4>) -> Tensor<1>) -> Tensor<1> {
+    let terms = verdicts.iter().filter_map(|features| features.last()).map(|p| loss(p.clone()));
+    sum(terms) / verdicts.len() as f64
+}
+
+/// Adds up terms; the networks make sure that there is one.
+fn sum(terms: impl Iterator<Item = Tensor<1>>) -> Tensor<1> {
+    terms.reduce(|a, b| a + b).expect("a discriminator has at least one scale and VGG has five taps")
+}

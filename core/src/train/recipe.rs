@@ -1,0 +1,264 @@
+//! A training run, described: everything but the data and the device.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::network::{DiscriminatorConfig, GeneratorConfig, Upsampling};
+use crate::nn::NormKind;
+use crate::nn::modulation::ModulationKind;
+
+/// How to train, as stored in RON. Missing fields have the papers' values; the presets differ where they say so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recipe {
+    /// The modulation of the generator.
+    pub modulation: ModulationKind,
+    /// What its norms normalise over.
+    pub norm: NormKind,
+    /// Channels of the generator's last block.
+    pub ngf: usize,
+    /// How often the generator doubles its latent map.
+    pub upsampling: Upsampling,
+    /// The discriminator.
+    pub discriminator: DiscriminatorConfig,
+    /// Height and width pictures are trained at; multiples of the generator's stride.
+    pub size: [usize; 2],
+    /// Pictures a step.
+    pub batch: usize,
+    /// Steps in all.
+    pub steps: u64,
+    /// The step from which learning rates fall linearly, to 0 at the last; none: they do not fall.
+    pub decay_from: Option<u64>,
+    /// The base learning rate.
+    pub learning_rate: f64,
+    /// Two time-scale updates (Heusel et al. 2017): the generator learns at half the rate, the discriminator at twice,
+    /// with betas (0, 0.9). Otherwise both at the base rate with betas (0.5, 0.999).
+    pub ttur: bool,
+    /// Weights of the generator's losses next to the adversarial one.
+    pub losses: LossWeights,
+    /// torchvision's VGG19 weights for the perceptual loss, `.pth` or `.safetensors`; without, the loss is left out.
+    pub vgg: Option<PathBuf>,
+    /// Decay of the running average of the generator that becomes the model; 0 for none.
+    pub ema: f64,
+    /// Mirror samples half of the time.
+    pub flip: bool,
+    /// Resize samples to this times `size` before the random crop.
+    pub load_scale: f64,
+    /// Seed of first values, of the order of samples and of their variation.
+    pub seed: u64,
+    /// Steps between contact sheets.
+    pub sample_every: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Steps between lines of the log.
+    pub log_every: u64,
+}
+
+/// Weights of losses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossWeights {
+    /// Matching of the discriminator's features.
+    pub feature_matching: f64,
+    /// Matching of VGG19's features.
+    pub perceptual: f64,
+    /// Mean absolute difference of pixels. Not in the SPADE papers; it helps short runs without VGG19.
+    pub l1: f64,
+}
+
+impl Default for LossWeights {
+    fn default() -> Self {
+        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0 }
+    }
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            modulation: ModulationKind::Clade,
+            norm: NormKind::Batch,
+            ngf: 64,
+            upsampling: Upsampling::Normal,
+            discriminator: DiscriminatorConfig::default(),
+            size: [256, 256],
+            batch: 4,
+            steps: 100_000,
+            decay_from: Some(50_000),
+            learning_rate: 2e-4,
+            ttur: true,
+            losses: LossWeights::default(),
+            vgg: None,
+            ema: 0.999,
+            flip: true,
+            load_scale: 286.0 / 256.0,
+            seed: 0,
+            sample_every: 500,
+            checkpoint_every: 1000,
+            log_every: 10,
+        }
+    }
+}
+
+impl Recipe {
+    /// A small CLADE for a first impression within minutes on two CPU cores: 128x128, narrow networks, a larger learning
+    /// rate, and an L1 term in place of the perceptual loss.
+    pub fn quick() -> Self {
+        Self {
+            ngf: 16,
+            discriminator: DiscriminatorConfig { ndf: 16, scales: 2, layers: 4 },
+            size: [128, 128],
+            batch: 2,
+            steps: 1500,
+            decay_from: Some(1000),
+            learning_rate: 4e-4,
+            losses: LossWeights { l1: 5.0, ..LossWeights::default() },
+            ema: 0.995,
+            sample_every: 100,
+            checkpoint_every: 250,
+            ..Self::default()
+        }
+    }
+
+    /// Reads a recipe from a RON file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read, [`Error::Argument`] with line and reason if it is malformed.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        Self::from_ron_str(&text).map_err(|error| error.context(path.display()))
+    }
+
+    /// Reads a recipe from RON.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] with line and reason.
+    pub fn from_ron_str(text: &str) -> Result<Self> {
+        // Fields of optional values are written plainly: `decay_from: 500`.
+        let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+        options.from_str(text).map_err(|error| Error::Argument(format!("malformed recipe: {error}")))
+    }
+
+    /// The recipe as RON, every field spelt out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if it cannot be written as RON.
+    pub fn to_ron_string(&self) -> Result<String> {
+        let pretty = ron::ser::PrettyConfig::default();
+        ron::Options::default()
+            .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
+            .to_string_pretty(self, pretty)
+            .map_err(|error| Error::Argument(format!("the recipe cannot be written: {error}")))
+    }
+
+    /// The generator for `label_channels` label channels.
+    pub fn generator(&self, label_channels: usize) -> GeneratorConfig {
+        let Self { modulation, norm, ngf, upsampling, .. } = *self;
+        GeneratorConfig { modulation, norm, ngf, upsampling, label_channels }
+    }
+
+    /// Learning rates of generator and discriminator at a step.
+    pub fn learning_rates(&self, step: u64) -> (f64, f64) {
+        let factor = match self.decay_from {
+            Some(from) if step >= from && self.steps > from => {
+                (self.steps.saturating_sub(step)) as f64 / (self.steps - from) as f64
+            }
+            _ => 1.0,
+        };
+        let rate = self.learning_rate * factor;
+        if self.ttur { (rate / 2.0, rate * 2.0) } else { (rate, rate) }
+    }
+
+    /// The betas of Adam.
+    pub fn betas(&self) -> (f64, f64) {
+        if self.ttur { (0.0, 0.9) } else { (0.5, 0.999) }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] naming the value and its range.
+    pub fn validate(&self) -> Result<()> {
+        let check = |fine: bool, message: String| {
+            if fine { Ok(()) } else { Err(Error::Argument(format!("recipe: {message}"))) }
+        };
+        self.generator(1).validate().map_err(|error| error.context("recipe"))?;
+        let stride = self.generator(1).stride();
+        let [height, width] = self.size;
+        let side = |side: usize| side > 0 && side % stride == 0 && side <= 8192;
+        check(side(height) && side(width), format!("size is {width}x{height}: both sides must be multiples of {stride}, up to 8192"))?;
+        let DiscriminatorConfig { ndf, scales, layers } = self.discriminator;
+        check((1..=1024).contains(&ndf), format!("discriminator.ndf is {ndf}: it must be 1 to 1024"))?;
+        check((1..=4).contains(&scales), format!("discriminator.scales is {scales}: it must be 1 to 4"))?;
+        check((2..=6).contains(&layers), format!("discriminator.layers is {layers}: it must be 2 to 6"))?;
+        check((1..=4096).contains(&self.batch), format!("batch is {}: it must be 1 to 4096", self.batch))?;
+        check(self.steps > 0, "steps is 0".into())?;
+        let rate = self.learning_rate;
+        check(rate > 0.0 && rate <= 1.0, format!("learning_rate is {rate}: it must be above 0 and at most 1"))?;
+        check((0.0..1.0).contains(&self.ema), format!("ema is {}: it must be 0 to just below 1", self.ema))?;
+        let scale = self.load_scale;
+        check((1.0..=16.0).contains(&scale), format!("load_scale is {scale}: it must be 1 to 16"))?;
+        for (name, weight) in [
+            ("feature_matching", self.losses.feature_matching),
+            ("perceptual", self.losses.perceptual),
+            ("l1", self.losses.l1),
+        ] {
+            check(weight >= 0.0 && weight.is_finite(), format!("losses.{name} is {weight}: it must be 0 or more"))?;
+        }
+        for (name, every) in [
+            ("sample_every", self.sample_every),
+            ("checkpoint_every", self.checkpoint_every),
+            ("log_every", self.log_every),
+        ] {
+            check(every > 0, format!("{name} is 0: it must be 1 or more"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ron_round_trip_and_partial_recipes() {
+        let recipe = Recipe { vgg: Some("vgg19.pth".into()), ..Recipe::quick() };
+        assert_eq!(Recipe::from_ron_str(&recipe.to_ron_string().unwrap()).unwrap(), recipe);
+        let partial = Recipe::from_ron_str("(ngf: 32, decay_from: 7, modulation: Spade(kernel: 5))").unwrap();
+        assert_eq!(partial.ngf, 32);
+        assert_eq!(partial.decay_from, Some(7));
+        assert_eq!(partial.modulation, ModulationKind::Spade { kernel: 5 });
+        assert_eq!(partial.batch, Recipe::default().batch);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_named() {
+        let message = Recipe::from_ron_str("(batchsize: 3)").unwrap_err().to_string();
+        assert!(message.contains("batchsize"), "{message}");
+    }
+
+    #[test]
+    fn presets_are_valid_and_bad_values_are_named() {
+        Recipe::default().validate().unwrap();
+        Recipe::quick().validate().unwrap();
+        let message = Recipe { size: [100, 128], ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("multiples of 32"), "{message}");
+        let message = Recipe { ema: 1.0, ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("ema"), "{message}");
+    }
+
+    #[test]
+    fn rates_follow_ttur_and_fall_linearly() {
+        let recipe = Recipe { steps: 100, decay_from: Some(50), learning_rate: 2e-4, ..Recipe::default() };
+        assert_eq!(recipe.learning_rates(0), (1e-4, 4e-4));
+        let (generator, _) = recipe.learning_rates(75);
+        assert!((generator - 5e-5).abs() < 1e-12);
+        assert_eq!(recipe.learning_rates(100).0, 0.0);
+    }
+}

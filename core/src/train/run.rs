@@ -1,0 +1,358 @@
+//! A whole run: steps, log, contact sheets, checkpoints, and the model at the end.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use image::RgbImage;
+
+use super::batch::Sampler;
+use super::{Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
+use crate::data::{Augment, Dataset, Sample, fit};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::metrics::{psnr, ssim};
+use crate::model::{Architecture, FORMAT, Manifest, Model, Precision, Provenance};
+use crate::network::Generator;
+use crate::nn::{Layout, Lookup, Mode, Statistics};
+use crate::synth::to_images;
+
+/// Pictures on a contact sheet.
+const SHEET: usize = 8;
+/// Batches from which the model's statistics are taken.
+const CALIBRATION: u64 = 32;
+/// The range of the generators' output.
+const VALUE_RANGE: [f32; 2] = [-1.0, 1.0];
+
+/// What to train, on what, and where to put it.
+pub struct Run {
+    /// How; ignored on resume but for what [`train`] names.
+    pub recipe: Recipe,
+    /// The folder for everything the run writes.
+    pub out: PathBuf,
+    /// Samples to learn from.
+    pub train: Arc<dyn Dataset>,
+    /// Samples to look at and to measure on; never learned from.
+    pub val: Arc<dyn Dataset>,
+    /// Where to compute.
+    pub device: Device,
+    /// Stop after this time; the clock starts anew on resume.
+    pub time_limit: Option<Duration>,
+    /// Go on where the checkpoint in `out` ends.
+    pub resume: bool,
+    /// Name of the model.
+    pub name: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// How the weights are stored.
+    pub precision: Precision,
+}
+
+/// The files of a run, in its folder.
+#[derive(Clone, Debug)]
+pub struct Files(PathBuf);
+
+impl Files {
+    /// The files of the run in a folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// The model, written at the end.
+    pub fn model(&self) -> PathBuf {
+        self.0.join("model.safetensors")
+    }
+
+    /// The contact sheet of the validation set, made with the model.
+    pub fn sheet(&self) -> PathBuf {
+        self.0.join("sheet.png")
+    }
+
+    /// The recipe as it was run.
+    pub fn recipe(&self) -> PathBuf {
+        self.0.join("recipe.ron")
+    }
+
+    /// One JSON object a line: step, seconds, losses.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("log.jsonl")
+    }
+
+    /// The losses as curves.
+    pub fn plot(&self) -> PathBuf {
+        self.0.join("losses.svg")
+    }
+
+    /// What a resumed run starts from.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.0.join("checkpoint.safetensors")
+    }
+
+    /// The contact sheet of a step.
+    pub fn sample(&self, step: u64) -> PathBuf {
+        self.0.join("samples").join(format!("step-{step:07}.png"))
+    }
+}
+
+/// Is told what happens during a run.
+pub trait Observer {
+    /// Training starts at step `first` of `steps`.
+    fn start(&mut self, first: u64, steps: u64);
+    /// A step is done.
+    fn step(&mut self, step: u64);
+    /// The losses at a step were read.
+    fn losses(&mut self, record: &Record);
+    /// Something worth a line happened.
+    fn note(&mut self, text: &str);
+    /// No more steps will come.
+    fn finish(&mut self);
+}
+
+/// An observer that says nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn start(&mut self, _first: u64, _steps: u64) {}
+    fn step(&mut self, _step: u64) {}
+    fn losses(&mut self, _record: &Record) {}
+    fn note(&mut self, _text: &str) {}
+    fn finish(&mut self) {}
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// All steps are done.
+    Finished,
+    /// The time was up.
+    TimeUp,
+    /// It was asked to.
+    Interrupted,
+}
+
+/// What a run left behind.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Where.
+    pub files: Files,
+    /// Steps done in all.
+    pub steps: u64,
+    /// Steps a second, of this session.
+    pub rate: f64,
+    /// Why it ended.
+    pub stopped: Stopped,
+    /// The model on the validation set.
+    pub score: Score,
+}
+
+/// Mean closeness of synthesized pictures to photos.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Score {
+    /// Pictures compared.
+    pub pictures: usize,
+    /// Peak signal-to-noise ratio in decibels.
+    pub psnr: f64,
+    /// Structural similarity, -1 to 1.
+    pub ssim: f64,
+}
+
+/// Trains until the steps or the time are up, or until `stop` is set, and leaves a model, a contact sheet, a checkpoint
+/// and a log in `run.out`.
+///
+/// On resume the recipe is the checkpoint's; only `steps`, `decay_from` and the three intervals are taken from
+/// `run.recipe`.
+///
+/// # Errors
+///
+/// [`Error::Argument`] if `run.out` holds a run and `run.resume` is not set, or the other way round;
+/// [`Error::Diverged`] if a loss is no longer finite; otherwise as reading data and writing files goes.
+pub fn train(run: &Run, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+    Session::open(run)?.train(observer, stop)
+}
+
+struct Session<'a> {
+    run: &'a Run,
+    files: Files,
+    trainer: Trainer,
+    log: TrainLog,
+    sampler: Sampler,
+    samples: Vec<Sample>,
+    /// Losses not read yet: reading waits for the device.
+    pending: Vec<Losses>,
+    started: Instant,
+    /// Seconds of earlier sessions.
+    before: f64,
+}
+
+impl<'a> Session<'a> {
+    fn open(run: &'a Run) -> Result<Self> {
+        let files = Files::new(&run.out);
+        std::fs::create_dir_all(run.out.join("samples")).map_err(Error::io(run.out.join("samples")))?;
+        let exists = files.checkpoint().exists();
+        let folder = run.out.display();
+        let classes = run.train.classes();
+        let (trainer, log) = if run.resume {
+            if !exists {
+                return Err(Error::Argument(format!("{folder} holds no checkpoint to resume from")));
+            }
+            let (trainer, known) = Trainer::resume(files.checkpoint(), &run.device, |recipe| {
+                let Recipe { steps, decay_from, sample_every, checkpoint_every, log_every, .. } = run.recipe;
+                *recipe = Recipe { steps, decay_from, sample_every, checkpoint_every, log_every, ..recipe.clone() };
+            })?;
+            if known != *classes {
+                return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
+            }
+            let log = TrainLog::resume(files.log(), trainer.steps_done())?;
+            (trainer, log)
+        } else {
+            if exists {
+                return Err(Error::Argument(format!(
+                    "{folder} already holds a run: --resume goes on with it, or choose another folder"
+                )));
+            }
+            (Trainer::new(run.recipe.clone(), classes.channels(), &run.device)?, TrainLog::create(files.log())?)
+        };
+        let recipe = trainer.recipe();
+        let text = recipe.to_ron_string()?;
+        std::fs::write(files.recipe(), text).map_err(Error::io(files.recipe()))?;
+        let [height, width] = recipe.size;
+        let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
+        let sampler = Sampler { dataset: Arc::clone(&run.train), augment, batch: recipe.batch, seed: recipe.seed };
+        let samples = (0..run.val.len().min(SHEET)).map(|index| fit(run.val.get(index)?, width, height));
+        let samples = samples.collect::<Result<Vec<_>>>()?;
+        let before = TrainLog::read(files.log())?.last().map_or(0.0, |record| record.seconds);
+        Ok(Self { run, files, trainer, log, sampler, samples, pending: Vec::new(), started: Instant::now(), before })
+    }
+
+    fn train(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+        let recipe = self.trainer.recipe().clone();
+        let first = self.trainer.steps_done();
+        observer.start(first, recipe.steps);
+        let batches = self.sampler.clone().prefetch(first, recipe.steps);
+        let mut stopped = Stopped::Finished;
+        for batch in batches {
+            let losses = self.trainer.step(batch?)?;
+            let step = losses.step;
+            self.pending.push(losses);
+            observer.step(step);
+            let checkpoint = step % recipe.checkpoint_every == 0;
+            if checkpoint || step % recipe.log_every == 0 {
+                self.flush(observer)?;
+            }
+            if checkpoint {
+                self.checkpoint()?;
+            }
+            if step % recipe.sample_every == 0 && step < recipe.steps {
+                self.sample(&self.trainer.averaged(), &self.files.sample(step))?;
+                plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
+            }
+            if stop.load(Ordering::Relaxed) {
+                stopped = Stopped::Interrupted;
+            } else if self.run.time_limit.is_some_and(|limit| self.started.elapsed() >= limit) && step < recipe.steps {
+                stopped = Stopped::TimeUp;
+            }
+            if stopped != Stopped::Finished {
+                break;
+            }
+        }
+        self.flush(observer)?;
+        let steps = self.trainer.steps_done();
+        let rate = (steps - first) as f64 / self.started.elapsed().as_secs_f64();
+        observer.finish();
+        self.checkpoint()?;
+        observer.note(&format!("{steps} steps done; taking the model's statistics"));
+        let score = self.finish()?;
+        Ok(Outcome { files: self.files, steps, rate, stopped, score })
+    }
+
+    fn seconds(&self) -> f64 {
+        self.before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Reads the losses of the steps since the last time; stops the run if one of them went wrong.
+    fn flush(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let seconds = self.seconds();
+        let every = self.trainer.recipe().log_every;
+        for losses in std::mem::take(&mut self.pending) {
+            let step = losses.step;
+            let values = losses.read()?;
+            if step % every == 0 {
+                let record = Record { step, seconds, values };
+                self.log.append(&record)?;
+                observer.losses(&record);
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<()> {
+        self.trainer.save(self.files.checkpoint(), self.run.train.classes())
+    }
+
+    /// Paints the first samples of the validation set.
+    fn sample(&self, generator: &Generator, path: &Path) -> Result<()> {
+        let pictures: Vec<RgbImage> =
+            self.samples.iter().map(|sample| self.paint(generator, sample)).collect::<Result<_>>()?;
+        let rows: Vec<SheetRow> = self
+            .samples
+            .iter()
+            .zip(&pictures)
+            .map(|(sample, picture)| SheetRow { labels: &sample.labels, synthesized: picture, real: Some(&sample.image) })
+            .collect();
+        let sheet = contact_sheet(&rows, self.run.val.classes());
+        sheet.save(path).map_err(|error| Error::Io { path: path.into(), source: std::io::Error::other(error) })
+    }
+
+    fn paint(&self, generator: &Generator, sample: &Sample) -> Result<RgbImage> {
+        let device = self.run.device.burn();
+        let layout = Layout::new(vec![sample.labels.clone()], self.trainer.label_channels, Lookup::Gather, device)?;
+        let output = generator.forward(&layout, Mode::EVAL)?;
+        to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
+    }
+
+    /// Writes the model and its contact sheet, and measures it.
+    fn finish(&self) -> Result<Score> {
+        let recipe = self.trainer.recipe();
+        // Batches after the last step: deterministic, and as varied as those trained on.
+        let first = self.trainer.steps_done();
+        let batches = self.sampler.clone().prefetch(first, first + CALIBRATION);
+        let generator = self.trainer.calibrated(batches)?;
+        let manifest = Manifest {
+            format: FORMAT,
+            name: self.run.name.clone(),
+            architecture: Architecture::SpadeFamily(recipe.generator(self.trainer.label_channels)),
+            classes: self.run.train.classes().clone(),
+            statistics: Statistics::Running,
+            native_size: recipe.size,
+            value_range: VALUE_RANGE,
+            provenance: Provenance {
+                program: format!("semsynth {}", env!("CARGO_PKG_VERSION")),
+                data: self.run.train.describe(),
+                steps: first,
+                recipe: recipe.to_ron_string()?,
+            },
+            licence: self.run.licence.clone(),
+        };
+        let model = Model::from_generator(generator, manifest, self.run.precision)?;
+        model.save(self.files.model())?;
+        // The pictures and figures are those of the file, not of the network it was made from.
+        let generator = model.generator(self.run.device.burn())?;
+        self.sample(&generator, &self.files.sheet())?;
+        plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
+        self.score(&generator)
+    }
+
+    fn score(&self, generator: &Generator) -> Result<Score> {
+        let [height, width] = self.trainer.recipe().size;
+        let mut score = Score { pictures: self.run.val.len(), ..Score::default() };
+        for index in 0..score.pictures {
+            let sample = fit(self.run.val.get(index)?, width, height)?;
+            let picture = self.paint(generator, &sample)?;
+            score.psnr += psnr(&picture, &sample.image)? / score.pictures as f64;
+            score.ssim += ssim(&picture, &sample.image)? / score.pictures as f64;
+        }
+        Ok(score)
+    }
+}

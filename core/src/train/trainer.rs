@@ -1,0 +1,221 @@
+//! Single training steps.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::ema::{follow, warm_decay};
+use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, l1, perceptual};
+use super::{Adam, Batch, Recipe};
+use crate::error::{Error, Result};
+use crate::model::{Tensors, import, names, read_back, slots};
+use crate::network::{Discriminator, Generator, Vgg19};
+use crate::nn::{Init, Layout, Lookup, Mode};
+
+/// Both networks, their optimizers and the step they are at.
+#[derive(Debug)]
+pub struct Trainer {
+    pub(super) recipe: Recipe,
+    pub(super) label_channels: usize,
+    /// With gradients.
+    pub(super) device: Device,
+    pub(super) generator: Generator,
+    pub(super) discriminator: Discriminator,
+    /// The running average of the generator, without gradients.
+    pub(super) average: Option<Generator>,
+    pub(super) adam_g: Adam,
+    pub(super) adam_d: Adam,
+    pub(super) vgg: Option<Vgg19>,
+    pub(super) step: u64,
+}
+
+/// The losses of a step, still on the device: reading them waits for the step to be computed.
+#[derive(Clone, Debug)]
+pub struct Losses {
+    /// The step they belong to, counted from 1.
+    pub step: u64,
+    names: Vec<&'static str>,
+    values: Tensor<1>,
+}
+
+impl Losses {
+    /// The values by name, unweighted: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`,
+    /// `d_real` and `d_fake` (discriminator).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Diverged`] naming the step and the loss that is not finite; [`Error::Device`] if reading fails.
+    pub fn read(self) -> Result<BTreeMap<String, f32>> {
+        let values = read_back(self.values)?;
+        for (name, value) in self.names.iter().zip(&values) {
+            // Hinge and L1 losses of a network that still works are of the order of 1.
+            if !value.is_finite() || value.abs() > 1e4 {
+                return Err(Error::Diverged(format!(
+                    "training diverged at step {}: loss {name} is {value}; the last checkpoint is from before. A smaller \
+                     learning_rate or a larger batch may help",
+                    self.step
+                )));
+            }
+        }
+        Ok(self.names.into_iter().map(str::to_owned).zip(values).collect())
+    }
+}
+
+impl Trainer {
+    /// Fresh networks on a device, for label maps with `label_channels` channels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the recipe is invalid; [`Error::Io`] or [`Error::Model`] if VGG19's weights cannot be
+    /// used.
+    pub fn new(recipe: Recipe, label_channels: usize, device: &crate::device::Device) -> Result<Self> {
+        recipe.validate()?;
+        let device = device.burn().clone().autodiff();
+        let mut init = Init::random(recipe.seed, &device);
+        let generator = recipe.generator(label_channels).init(&mut init)?;
+        let discriminator = recipe.discriminator.init(&mut init, label_channels + 3);
+        let vgg = match &recipe.vgg {
+            Some(path) => Some(load_vgg(path, &device)?),
+            None => None,
+        };
+        let average = (recipe.ema > 0.0).then(|| generator.valid());
+        let (beta_1, beta_2) = recipe.betas();
+        let adam = Adam::new(beta_1, beta_2);
+        let (adam_g, adam_d) = (adam.clone(), adam);
+        Ok(Self { recipe, label_channels, device, generator, discriminator, average, adam_g, adam_d, vgg, step: 0 })
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The generator in training.
+    pub fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
+    /// The generator that becomes the model: the running average where there is one. Without gradients.
+    pub fn averaged(&self) -> Generator {
+        self.average.as_ref().map_or_else(|| self.generator.valid(), |average| average.clone().fork(&self.plain_device()))
+    }
+
+    /// The generator step, then the discriminator step on a picture made anew (Park et al. 2019, §4).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] if a label has no channel, [`Error::Argument`] if the batch does not fit the recipe.
+    pub fn step(&mut self, batch: Batch) -> Result<Losses> {
+        let layout = Layout::new(batch.labels, self.label_channels, Lookup::Dense, &self.device)?;
+        let [height, width] = layout.size();
+        let shape = [layout.batch(), 3, height, width];
+        if batch.images.len() != shape.iter().product::<usize>() {
+            return Err(Error::Argument(format!("a batch of shape {shape:?} cannot hold {} values", batch.images.len())));
+        }
+        let real: Tensor<4> = Tensor::from_data(TensorData::new(batch.images, shape), &self.device);
+        let labels = layout.at(height, width).one_hot();
+        let conditioned = |picture: Tensor<4>| Tensor::cat(vec![labels.clone(), picture], 1);
+        let (rate_g, rate_d) = self.recipe.learning_rates(self.step);
+        self.step += 1;
+
+        let mut terms = self.step_generator(&layout, &real, &conditioned, rate_g)?;
+        terms.extend(self.step_discriminator(&layout, real, &conditioned, rate_d)?);
+        if let Some(average) = self.average.take() {
+            self.average = Some(follow(average, &self.generator, warm_decay(self.recipe.ema, self.step)));
+        }
+        let (names, values): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
+        Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
+    }
+
+    fn step_generator(
+        &mut self,
+        layout: &Layout,
+        real: &Tensor<4>,
+        conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
+        rate: f64,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>> {
+        // Gradients flow through this copy of the discriminator but none are computed for it. It shares the state of the
+        // power iteration. The second pass uses the vectors of the first: one iteration per step, as when both halves go
+        // through in one batch.
+        let judge = self.discriminator.clone().no_grad();
+        let fake = self.generator.forward(layout, Mode::TRAIN)?;
+        let verdicts = judge.forward(conditioned(fake.clone()), Mode::TRAIN);
+        let weights = &self.recipe.losses;
+        let gan = hinge_generator(&verdicts);
+        let mut terms = vec![("gan", gan.clone())];
+        let mut total = gan;
+        let mut add = |name, loss: Tensor<1>, weight: f64| {
+            terms.push((name, loss.clone()));
+            total = total.clone() + loss * weight;
+        };
+        if weights.feature_matching > 0.0 {
+            let real_verdicts = judge.forward(conditioned(real.clone()), Mode::EVAL);
+            add("feature", feature_matching(&verdicts, &real_verdicts), weights.feature_matching);
+        }
+        if let Some(vgg) = self.vgg.as_ref().filter(|_| weights.perceptual > 0.0) {
+            add("vgg", perceptual(vgg, fake.clone(), real.clone()), weights.perceptual);
+        }
+        if weights.l1 > 0.0 {
+            add("l1", l1(fake, real.clone()), weights.l1);
+        }
+        let gradients = total.backward();
+        self.generator = self.adam_g.step(self.generator.clone(), gradients, rate);
+        Ok(inner(terms))
+    }
+
+    fn step_discriminator(
+        &mut self,
+        layout: &Layout,
+        real: Tensor<4>,
+        conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
+        rate: f64,
+    ) -> Result<Vec<(&'static str, Tensor<1>)>> {
+        let fake = self.generator.clone().no_grad().forward(layout, Mode::TRAIN)?.detach();
+        let loss_fake = hinge_fake(&self.discriminator.forward(conditioned(fake), Mode::TRAIN));
+        let loss_real = hinge_real(&self.discriminator.forward(conditioned(real), Mode::EVAL));
+        let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
+        let gradients = (loss_fake + loss_real).backward();
+        self.discriminator = self.adam_d.step(self.discriminator.clone(), gradients, rate);
+        Ok(inner(terms))
+    }
+
+    /// A copy of the averaged generator whose statistics fit its weights: an average of weights has other statistics than
+    /// any of the networks it was made of. Running means and the vectors of spectral norm are taken anew over `batches`.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    pub fn calibrated(&self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Generator> {
+        let generator = self.averaged();
+        let device = self.plain_device();
+        for (index, batch) in batches.into_iter().enumerate() {
+            let layout = Layout::new(batch?.labels, self.label_channels, Lookup::Dense, &device)?;
+            generator.forward(&layout, Mode::Train { momentum: 1.0 / (index as f64 + 1.0) })?;
+        }
+        Ok(generator)
+    }
+
+    pub(super) fn plain_device(&self) -> Device {
+        self.device.clone().without_autodiff()
+    }
+}
+
+/// Losses without their graphs.
+fn inner(terms: Vec<(&'static str, Tensor<1>)>) -> Vec<(&'static str, Tensor<1>)> {
+    terms.into_iter().map(|(name, loss)| (name, loss.inner())).collect()
+}
+
+fn load_vgg(path: &std::path::Path, device: &Device) -> Result<Vgg19> {
+    let tensors = Tensors::open(path)?;
+    // Frozen: gradients flow through it, none are computed for it.
+    let vgg = Vgg19::new(&mut Init::to_load(device));
+    let names = names(&slots(&vgg), |paths| paths.iter().map(|path| Vgg19::torchvision_name(path)).collect());
+    let hint = "this is not torchvision's VGG19";
+    import(vgg, &tensors, &names).map_err(|error| error.context(format!("{}: {hint}", path.display())))
+}
