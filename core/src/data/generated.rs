@@ -7,6 +7,7 @@ use crate::label::ClassTable;
 /// A data set of drawn facades, for tests and for trying things out without any download.
 ///
 /// Training and validation never share a facade, whatever their lengths.
+#[derive(Debug)]
 pub struct Procedural {
     facades: ProceduralFacades,
     classes: ClassTable,

@@ -70,9 +70,7 @@ pub(super) const DONT_CARE_SUFFIX: &str = "(don't care)";
 pub(super) fn strip_dont_care(name: &str) -> Option<&str> {
     let at = name.len().checked_sub(DONT_CARE_SUFFIX.len())?;
     let suffix = name.get(at..)?;
-    suffix
-        .eq_ignore_ascii_case(DONT_CARE_SUFFIX)
-        .then(|| name.get(..at).unwrap_or_default().trim_end())
+    suffix.eq_ignore_ascii_case(DONT_CARE_SUFFIX).then(|| name.get(..at).unwrap_or_default().trim_end())
 }
 
 fn check_name(class: &Class) -> Result<()> {
@@ -106,10 +104,7 @@ impl ClassTable {
             return Err(Error::Labels("a class table needs at least one class".into()));
         }
         if classes.len() > 65535 {
-            return Err(Error::Labels(format!(
-                "{} classes are more than the 65535 possible",
-                classes.len()
-            )));
+            return Err(Error::Labels(format!("{} classes are more than the 65535 possible", classes.len())));
         }
         classes.sort_by_key(|c| c.id);
         let mut names: HashMap<&str, u16> = HashMap::new();
@@ -119,10 +114,7 @@ impl ClassTable {
         for class in &classes {
             check_name(class)?;
             if !ids.insert(class.id) {
-                return Err(Error::Labels(format!(
-                    "two classes have id {}: ids must be unique",
-                    class.id
-                )));
+                return Err(Error::Labels(format!("two classes have id {}: ids must be unique", class.id)));
             }
             if let Some(other) = names.insert(&class.name, class.id) {
                 return Err(Error::Labels(format!(
@@ -168,15 +160,9 @@ impl ClassTable {
             ("pillar", [255, 0, 0]),
             ("shop", [174, 0, 0]),
         ];
-        let class = |(id, (name, color)): (u16, (&str, [u8; 3]))| Class {
-            id,
-            name: name.into(),
-            color,
-            dont_care: false,
-        };
-        Self {
-            classes: (0..).zip(CLASSES).map(class).collect(),
-        }
+        let class =
+            |(id, (name, color)): (u16, (&str, [u8; 3]))| Class { id, name: name.into(), color, dont_care: false };
+        Self { classes: (0..).zip(CLASSES).map(class).collect() }
     }
 
     /// The number of classes, at least 1.
@@ -304,12 +290,7 @@ impl ClassTable {
                  {{\"classes\": [{{\"id\": 0, \"name\": \"sky\", \"rgb\": [128, 128, 128]}}]}}"
             ))
         })?;
-        let class = |c: JsonClass| Class {
-            id: c.id,
-            name: c.name,
-            color: c.rgb,
-            dont_care: c.dont_care,
-        };
+        let class = |c: JsonClass| Class { id: c.id, name: c.name, color: c.rgb, dont_care: c.dont_care };
         Self::new(table.classes.into_iter().map(class).collect())
     }
 
@@ -318,15 +299,8 @@ impl ClassTable {
     /// # Errors
     /// [`Error::Labels`] where the text cannot be written.
     pub fn to_json_string(&self) -> Result<String> {
-        let class = |c: &Class| JsonClass {
-            id: c.id,
-            name: c.name.clone(),
-            rgb: c.color,
-            dont_care: c.dont_care,
-        };
-        let table = JsonTable {
-            classes: self.classes.iter().map(class).collect(),
-        };
+        let class = |c: &Class| JsonClass { id: c.id, name: c.name.clone(), rgb: c.color, dont_care: c.dont_care };
+        let table = JsonTable { classes: self.classes.iter().map(class).collect() };
         let mut text = serde_json::to_string_pretty(&table).map_err(|e| Error::Labels(format!("class table: {e}")))?;
         text.push('\n');
         Ok(text)
@@ -350,12 +324,7 @@ enum Form {
 
 impl Form {
     fn of(path: &Path) -> Result<Self> {
-        match path
-            .extension()
-            .and_then(|e| e.to_str())
-            .map(str::to_ascii_lowercase)
-            .as_deref()
-        {
+        match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
             Some("ron") => Ok(Self::Ron),
             Some("gpl") => Ok(Self::Gpl),
             Some("json") => Ok(Self::Json),
@@ -384,21 +353,14 @@ mod tests {
         assert!(message(ClassTable::new(vec![a(), class(0, "b", [1, 0, 0])])).contains("id 0"));
         assert!(message(ClassTable::new(vec![a(), class(1, "a", [1, 0, 0])])).contains("both called \"a\""));
         let same_color = message(ClassTable::new(vec![a(), class(1, "b", [0, 0, 0])]));
-        assert!(
-            same_color.contains("0 (a) and 1 (b)") && same_color.contains("rgb(0, 0, 0)"),
-            "{same_color}"
-        );
-        let void = |id, name: &str, red| Class {
-            dont_care: true,
-            ..class(id, name, [red, 0, 0])
-        };
+        assert!(same_color.contains("0 (a) and 1 (b)") && same_color.contains("rgb(0, 0, 0)"), "{same_color}");
+        let void = |id, name: &str, red| Class { dont_care: true, ..class(id, name, [red, 0, 0]) };
         assert!(message(ClassTable::new(vec![void(1, "u", 1), void(7, "v", 2)])).contains("1 (u) and 7 (v)"));
         for bad in ["", " ", " a", "a\n", "a\tb", "x (don't care)", "x (DON'T CARE)"] {
             assert!(ClassTable::new(vec![class(0, bad, [0, 0, 0])]).is_err(), "{bad:?}");
         }
-        let all: Vec<Class> = (0..=65535_u16)
-            .map(|i| class(i, &format!("c{i}"), [(i >> 8) as u8, i as u8, 0]))
-            .collect();
+        let all: Vec<Class> =
+            (0..=65535_u16).map(|i| class(i, &format!("c{i}"), [(i >> 8) as u8, i as u8, 0])).collect();
         assert!(message(ClassTable::new(all.clone())).contains("65535"));
         assert_eq!(ClassTable::new(all[1..].to_vec()).unwrap().channels(), 65536);
     }
@@ -431,10 +393,7 @@ mod tests {
     #[test]
     fn reads_other_peoples_json() {
         let text = r#"{"note": 1, "classes": [{"id": 0, "name": "sky", "rgb": [1, 2, 3], "pixel_fraction": 0.5}]}"#;
-        assert_eq!(
-            ClassTable::from_json_str(text).unwrap().get(0).unwrap(),
-            &class(0, "sky", [1, 2, 3])
-        );
+        assert_eq!(ClassTable::from_json_str(text).unwrap().get(0).unwrap(), &class(0, "sky", [1, 2, 3]));
         assert!(message(ClassTable::from_json_str("{}")).contains("classes"));
         assert!(ClassTable::from_json_str(r#"{"classes": [{"id": 0, "name": "sky", "rgb": [1, 2, 300]}]}"#).is_err());
     }
@@ -455,10 +414,7 @@ mod tests {
         let other = folder.path().join("t.txt");
         assert!(matches!(ClassTable::open(&other), Err(Error::Argument(m)) if m.contains(".gpl")));
         assert!(matches!(table(None).save(&other), Err(Error::Argument(_))));
-        assert!(matches!(
-            ClassTable::open(folder.path().join("absent.ron")),
-            Err(Error::Io { .. })
-        ));
+        assert!(matches!(ClassTable::open(folder.path().join("absent.ron")), Err(Error::Io { .. })));
         let bom = folder.path().join("bom.json");
         fs::write(&bom, format!("\u{feff}{}", table(None).to_json_string().unwrap())).unwrap();
         assert_eq!(ClassTable::open(bom).unwrap(), table(None));
@@ -480,10 +436,8 @@ mod tests {
         let name = "[A-Za-z0-9#(é.][ A-Za-z0-9#%)'\"\\\\:ü/-]{0,12}[a-z0-9)%]?";
         let classes = proptest::collection::vec((any::<u16>(), name, any::<[u8; 3]>()), 1..20);
         (classes, any::<Option<u8>>()).prop_filter_map("names and colours must be unique", |(classes, dont_care)| {
-            let mut classes: Vec<Class> = classes
-                .into_iter()
-                .map(|(id, name, color)| class(id, name.trim(), color))
-                .collect();
+            let mut classes: Vec<Class> =
+                classes.into_iter().map(|(id, name, color)| class(id, name.trim(), color)).collect();
             classes.sort_by_key(|c| c.id);
             classes.dedup_by_key(|c| c.id);
             if let Some(pick) = dont_care {

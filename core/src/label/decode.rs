@@ -48,14 +48,10 @@ pub(super) enum Pixels {
 /// Reads a PNG or JPEG file, told by its content.
 pub(super) fn open(path: &Path) -> Result<Picture> {
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(Error::io(path))?;
+    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(Error::io(path))?;
     if bytes.len() as u64 > MAX_FILE {
-        let message = format!(
-            "{}: the file is larger than {MAX_FILE} bytes, more than any label map needs",
-            path.display()
-        );
+        let message =
+            format!("{}: the file is larger than {MAX_FILE} bytes, more than any label map needs", path.display());
         return Err(Error::Limit(message));
     }
     decode(&bytes).map_err(|e| e.context(path.display()))
@@ -98,10 +94,7 @@ fn check_plausible(needed: usize, possible: usize) -> Result<()> {
 
 fn decode_png(bytes: &[u8]) -> Result<Picture> {
     let damaged = |e: png::DecodingError| {
-        Error::Labels(format!(
-            "damaged or truncated PNG ({}); export it again",
-            e.to_string().trim_end_matches('.')
-        ))
+        Error::Labels(format!("damaged or truncated PNG ({}); export it again", e.to_string().trim_end_matches('.')))
     };
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true);
@@ -125,9 +118,7 @@ fn decode_png(bytes: &[u8]) -> Result<Picture> {
         let too_large = || Error::Limit("too large for this machine's memory".into());
         let mut data = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
         let frame = reader.next_frame(&mut data).map_err(damaged)?;
-        data.chunks_exact(frame.line_size.max(1))
-            .take(height)
-            .for_each(|row| sink.push(row));
+        data.chunks_exact(frame.line_size.max(1)).take(height).for_each(|row| sink.push(row));
     } else {
         // By rows, so that the raw picture and the result need not be in memory together.
         for _ in 0..height {
@@ -147,27 +138,16 @@ fn decode_png(bytes: &[u8]) -> Result<Picture> {
     };
     let pixels = match color {
         ColorType::Rgb | ColorType::Rgba => Pixels::Colors(sink.colors),
-        _ => Pixels::Values {
-            values: sink.values,
-            alpha: sink.alpha,
-            colors,
-        },
+        _ => Pixels::Values { values: sink.values, alpha: sink.alpha, colors },
     };
     let len = match &pixels {
         Pixels::Colors(colors) => colors.len(),
         Pixels::Values { values, .. } => values.len(),
     };
     if len != width * height {
-        return Err(Error::Labels(
-            "damaged or truncated PNG (pixels are missing); export it again".into(),
-        ));
+        return Err(Error::Labels("damaged or truncated PNG (pixels are missing); export it again".into()));
     }
-    Ok(Picture {
-        width,
-        height,
-        source,
-        pixels,
-    })
+    Ok(Picture { width, height, source, pixels })
 }
 
 /// Takes the rows of a PNG as they are stored.
@@ -191,11 +171,11 @@ impl Sink {
             ColorType::Grayscale | ColorType::Indexed => (area, 0, 0),
         };
         let key = match (color, trns) {
-            (ColorType::Rgb, Some(&[r1, r0, g1, g0, b1, b0])) => Some([
-                u16::from_be_bytes([r1, r0]),
-                u16::from_be_bytes([g1, g0]),
-                u16::from_be_bytes([b1, b0]),
-            ]),
+            // The decoder keeps only the bytes that the bit depth can use.
+            (ColorType::Rgb, Some(&[r, g, b])) => Some([r, g, b].map(u16::from)),
+            (ColorType::Rgb, Some(&[r1, r0, g1, g0, b1, b0])) => {
+                Some([u16::from_be_bytes([r1, r0]), u16::from_be_bytes([g1, g0]), u16::from_be_bytes([b1, b0])])
+            }
             _ => None,
         };
         Self {
@@ -222,9 +202,7 @@ impl Sink {
             ColorType::Grayscale | ColorType::Indexed => {
                 let mask = (1_u16 << bits) - 1;
                 let shifts = (0..8 / bits).rev().map(|i| i * bits);
-                let values = row
-                    .iter()
-                    .flat_map(|&b| shifts.clone().map(move |s| (u16::from(b) >> s) & mask));
+                let values = row.iter().flat_map(|&b| shifts.clone().map(move |s| (u16::from(b) >> s) & mask));
                 self.values.extend(values.take(self.width));
             }
             ColorType::GrayscaleAlpha if wide => {
@@ -243,11 +221,10 @@ impl Sink {
             ColorType::Rgb if wide => {
                 let samples: Vec<u16> = samples16(row).collect();
                 let key = self.key;
-                self.colors
-                    .extend(samples.as_chunks::<3>().0.iter().take(self.width).map(|&rgb| {
-                        let [r, g, b] = rgb.map(to_8_bits);
-                        [r, g, b, if key == Some(rgb) { 0 } else { 255 }]
-                    }));
+                self.colors.extend(samples.as_chunks::<3>().0.iter().take(self.width).map(|&rgb| {
+                    let [r, g, b] = rgb.map(to_8_bits);
+                    [r, g, b, if key == Some(rgb) { 0 } else { 255 }]
+                }));
             }
             ColorType::Rgb => {
                 let key = self.key;
@@ -261,14 +238,7 @@ impl Sink {
             }
             ColorType::Rgba if wide => {
                 let samples: Vec<u16> = samples16(row).collect();
-                self.colors.extend(
-                    samples
-                        .as_chunks::<4>()
-                        .0
-                        .iter()
-                        .take(self.width)
-                        .map(|rgba| rgba.map(to_8_bits)),
-                );
+                self.colors.extend(samples.as_chunks::<4>().0.iter().take(self.width).map(|rgba| rgba.map(to_8_bits)));
             }
             ColorType::Rgba => self.colors.extend(row.as_chunks::<4>().0.iter().take(self.width)),
         }
@@ -298,9 +268,7 @@ fn value_colors(color: ColorType, depth: BitDepth, palette: Option<&[u8]>) -> Ve
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
     let damaged = |e: image::ImageError| {
-        Error::Labels(format!(
-            "damaged JPEG ({e}); export it again, best as PNG, which keeps labels as they are"
-        ))
+        Error::Labels(format!("damaged JPEG ({e}); export it again, best as PNG, which keeps labels as they are"))
     };
     if !jpeg_is_complete(bytes) {
         return Err(Error::Labels(
@@ -314,12 +282,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
     check_plausible(width * height, bytes.len().saturating_mul(JPEG_PIXELS_PER_BYTE))?;
     let image = image::DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8();
     let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
-    Ok(Picture {
-        width,
-        height,
-        source: Source::Jpeg,
-        pixels: Pixels::Colors(colors),
-    })
+    Ok(Picture { width, height, source: Source::Jpeg, pixels: Pixels::Colors(colors) })
 }
 
 /// Whether the markers of a JPEG lead to its end. The decoder paints missing data grey, which must not become labels.
@@ -368,9 +331,7 @@ mod tests {
     fn jpeg(width: u32, height: u32) -> Vec<u8> {
         let image = image::RgbImage::from_fn(width, height, |x, y| image::Rgb([(x * 5) as u8, (y * 7) as u8, 90]));
         let mut bytes = Vec::new();
-        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90)
-            .encode_image(&image)
-            .unwrap();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&image).unwrap();
         bytes
     }
 
@@ -390,24 +351,15 @@ mod tests {
             let indexed = RawPng::new(9, 1, bits, 3, &[row]).palette(palette);
             assert_eq!(values(&indexed), expected, "{bits}-bit indexed");
         }
-        assert_eq!(
-            values(&RawPng::new(2, 1, 16, 0, &[&[1, 2, 0xff, 0xff]])),
-            [0x102, 0xffff]
-        );
+        assert_eq!(values(&RawPng::new(2, 1, 16, 0, &[&[1, 2, 0xff, 0xff]])), [0x102, 0xffff]);
     }
 
     #[test]
     fn sources_are_named() {
         let source = |png: &RawPng| decode(&png.bytes()).unwrap().source.to_string();
-        assert_eq!(
-            source(&RawPng::new(1, 1, 4, 3, &[&[0]]).palette(&[[0; 3]])),
-            "4-bit indexed PNG"
-        );
+        assert_eq!(source(&RawPng::new(1, 1, 4, 3, &[&[0]]).palette(&[[0; 3]])), "4-bit indexed PNG");
         assert_eq!(source(&RawPng::new(1, 1, 16, 0, &[&[0, 0]])), "16-bit grey PNG");
-        assert_eq!(
-            source(&RawPng::new(1, 1, 8, 4, &[&[0, 0]])),
-            "8-bit grey PNG with alpha"
-        );
+        assert_eq!(source(&RawPng::new(1, 1, 8, 4, &[&[0, 0]])), "8-bit grey PNG with alpha");
         assert_eq!(source(&RawPng::new(1, 1, 8, 6, &[&[0; 4]])), "8-bit RGBA PNG");
         assert_eq!(source(&RawPng::new(1, 1, 16, 2, &[&[0; 6]])), "16-bit RGB PNG");
         assert_eq!(decode(&jpeg(8, 8)).unwrap().source, Source::Jpeg);
@@ -458,13 +410,7 @@ mod tests {
         let mut bytes = jpeg(8, 8);
         let sof = bytes.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
         bytes[sof + 5..sof + 9].copy_from_slice(&[0x20, 0, 0x80, 0]);
-        assert!(
-            decode(&bytes)
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("too short for the size")
-        );
+        assert!(decode(&bytes).err().unwrap().to_string().contains("too short for the size"));
         bytes[sof + 5..sof + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff]);
         assert!(matches!(decode(&bytes), Err(Error::Limit(_))));
     }
@@ -499,14 +445,9 @@ mod tests {
 
     #[test]
     fn truncated_files_are_errors_at_every_length() {
-        let rows: Vec<Vec<u8>> = (0..20)
-            .map(|y| (0..20).map(|x: u8| x.wrapping_mul(y)).collect())
-            .collect();
+        let rows: Vec<Vec<u8>> = (0..20).map(|y| (0..20).map(|x: u8| x.wrapping_mul(y)).collect()).collect();
         let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-        for bytes in [
-            RawPng::new(20, 20, 8, 3, &rows).palette(&[[1; 3]; 256]).bytes(),
-            jpeg(40, 30),
-        ] {
+        for bytes in [RawPng::new(20, 20, 8, 3, &rows).palette(&[[1; 3]; 256]).bytes(), jpeg(40, 30)] {
             assert!(decode(&bytes).is_ok());
             for length in 0..bytes.len() {
                 assert!(decode(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
@@ -520,10 +461,7 @@ mod tests {
         let path = folder.path().join("labels.png");
         std::fs::write(&path, &RawPng::new(1, 1, 8, 0, &[&[0]]).bytes()[..40]).unwrap();
         let message = open(&path).err().unwrap().to_string();
-        assert!(
-            message.contains("labels.png") && message.contains("truncated"),
-            "{message}"
-        );
+        assert!(message.contains("labels.png") && message.contains("truncated"), "{message}");
         assert!(matches!(open(&folder.path().join("absent.png")), Err(Error::Io { .. })));
         assert!(open(folder.path()).is_err());
     }

@@ -23,15 +23,11 @@ struct Entry<'a> {
 pub(super) fn parse(text: &str) -> Result<Vec<Class>> {
     let mut lines = text.lines().map(str::trim).zip(1..);
     if lines.next().is_none_or(|(first, _)| first != "GIMP Palette") {
-        return Err(Error::Labels(
-            "not a GIMP palette: the first line must be `GIMP Palette`".into(),
-        ));
+        return Err(Error::Labels("not a GIMP palette: the first line must be `GIMP Palette`".into()));
     }
     let is_color = |line: &str| !(line.is_empty() || line.starts_with('#') || is_header(line));
-    let entries: Vec<Entry<'_>> = lines
-        .filter(|(line, _)| is_color(line))
-        .map(|(line, n)| parse_entry(line, n))
-        .collect::<Result<_>>()?;
+    let entries: Vec<Entry<'_>> =
+        lines.filter(|(line, _)| is_color(line)).map(|(line, n)| parse_entry(line, n)).collect::<Result<_>>()?;
 
     let numbered = entries.iter().find(|e| e.id.is_some());
     let plain = entries.iter().find(|e| e.id.is_none());
@@ -54,17 +50,8 @@ fn class(index: usize, entry: &Entry<'_>) -> Result<Class> {
     };
     // GIMP calls every colour without a name "Untitled", and class names are unique.
     let unnamed = entry.name.is_empty() || (entry.id.is_none() && entry.name == "Untitled");
-    let name = if unnamed {
-        format!("class {id}")
-    } else {
-        entry.name.into()
-    };
-    Ok(Class {
-        id,
-        name,
-        color: entry.color,
-        dont_care: entry.dont_care,
-    })
+    let name = if unnamed { format!("class {id}") } else { entry.name.into() };
+    Ok(Class { id, name, color: entry.color, dont_care: entry.dont_care })
 }
 
 fn is_header(line: &str) -> bool {
@@ -88,44 +75,24 @@ fn parse_entry(line: &str, number: usize) -> Result<Entry<'_>> {
     // Only plain digits are ours: `+3` or `90%` are somebody's colour name.
     let is_number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
     let id = if is_number {
-        Some(
-            word.parse()
-                .map_err(|_| Error::Labels(format!("line {number}: class id {word} is beyond 65535")))?,
-        )
+        Some(word.parse().map_err(|_| Error::Labels(format!("line {number}: class id {word} is beyond 65535")))?)
     } else {
         None
     };
-    Ok(Entry {
-        line: number,
-        color,
-        id,
-        name: if id.is_some() { tail } else { name },
-        dont_care,
-    })
+    Ok(Entry { line: number, color, id, name: if id.is_some() { tail } else { name }, dont_care })
 }
 
 /// The first word of `text`, and what follows it without the white space between.
 fn split_word(text: &str) -> (&str, &str) {
-    text.split_once(char::is_whitespace)
-        .map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
+    text.split_once(char::is_whitespace).map_or((text, ""), |(word, rest)| (word, rest.trim_start()))
 }
 
 pub(super) fn format(classes: &[Class], palette_name: &str) -> String {
     // The header is one line.
     let palette_name = palette_name.replace(char::is_control, " ");
     let mut text = format!("GIMP Palette\nName: {palette_name}\nColumns: 0\n#\n");
-    for Class {
-        id,
-        name,
-        color: [r, g, b],
-        dont_care,
-    } in classes
-    {
-        let suffix = if *dont_care {
-            format!(" {DONT_CARE_SUFFIX}")
-        } else {
-            String::new()
-        };
+    for Class { id, name, color: [r, g, b], dont_care } in classes {
+        let suffix = if *dont_care { format!(" {DONT_CARE_SUFFIX}") } else { String::new() };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{r:3} {g:3} {b:3}\t{id} {name}{suffix}");
     }

@@ -56,9 +56,7 @@ impl Ids {
 /// Checks the sides of a picture before anything of its size is allocated.
 pub(super) fn check_size(width: usize, height: usize) -> Result<()> {
     if width == 0 || height == 0 {
-        return Err(Error::Argument(format!(
-            "a label map of {width}x{height} pixels is empty"
-        )));
+        return Err(Error::Argument(format!("a label map of {width}x{height} pixels is empty")));
     }
     if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_AREA {
         return Err(Error::Limit(format!(
@@ -84,11 +82,7 @@ impl LabelMap {
                 width * height
             )));
         }
-        Ok(Self {
-            width,
-            height,
-            ids: Ids::narrowed(ids),
-        })
+        Ok(Self { width, height, ids: Ids::narrowed(ids) })
     }
 
     /// A map that is `id` everywhere.
@@ -114,11 +108,7 @@ impl LabelMap {
 
     /// The id in column `x` from the left and row `y` from the top, or nothing outside the map.
     pub fn get(&self, x: usize, y: usize) -> Option<u16> {
-        if x < self.width && y < self.height {
-            self.ids.at(y * self.width + x)
-        } else {
-            None
-        }
+        if x < self.width && y < self.height { self.ids.at(y * self.width + x) } else { None }
     }
 
     /// All ids, row by row from the top left.
@@ -175,19 +165,13 @@ impl LabelMap {
                 self.width, self.height
             )));
         }
-        Ok(self.gather(
-            &(x..x + width).collect::<Vec<_>>(),
-            &(y..y + height).collect::<Vec<_>>(),
-        ))
+        Ok(self.gather(&(x..x + width).collect::<Vec<_>>(), &(y..y + height).collect::<Vec<_>>()))
     }
 
     /// The map mirrored left to right.
     #[must_use]
     pub fn flip_horizontal(&self) -> Self {
-        self.gather(
-            &(0..self.width).rev().collect::<Vec<_>>(),
-            &(0..self.height).collect::<Vec<_>>(),
-        )
+        self.gather(&(0..self.width).rev().collect::<Vec<_>>(), &(0..self.height).collect::<Vec<_>>())
     }
 
     /// The map that has at (i, j) what this one has at (`columns[i]`, `rows[j]`); indices must be inside.
@@ -205,11 +189,7 @@ impl LabelMap {
             // The wide ids may all have been left out.
             Ids::U16(ids) => Ids::narrowed(pick(ids, self.width, columns, rows)),
         };
-        Self {
-            width: columns.len(),
-            height: rows.len(),
-            ids,
-        }
+        Self { width: columns.len(), height: rows.len(), ids }
     }
 
     /// The map painted in the class colours; ids without a class are magenta (255, 0, 255).
@@ -296,10 +276,7 @@ mod tests {
         assert!(matches!(LabelMap::new(2, 2, vec![0; 3]), Err(Error::Argument(m)) if m.contains("3 ids")));
         assert!(matches!(LabelMap::filled(MAX_SIDE + 1, 1, 0), Err(Error::Limit(_))));
         assert!(matches!(LabelMap::filled(MAX_SIDE, MAX_SIDE, 0), Err(Error::Limit(_))));
-        assert!(matches!(
-            LabelMap::filled(usize::MAX, usize::MAX, 0),
-            Err(Error::Limit(_))
-        ));
+        assert!(matches!(LabelMap::filled(usize::MAX, usize::MAX, 0), Err(Error::Limit(_))));
         let map = LabelMap::filled(MAX_SIDE, 1, 3).unwrap();
         assert!(matches!(map.resize_floor(MAX_SIDE, MAX_SIDE), Err(Error::Limit(_))));
         assert!(map.resize_centered(0, 1).is_err());
@@ -309,10 +286,7 @@ mod tests {
     #[test]
     fn access_stays_inside() {
         let map = LabelMap::new(2, 2, vec![1, 2, 3, 400]).unwrap();
-        assert_eq!(
-            [map.get(1, 0), map.get(0, 1), map.get(1, 1)],
-            [Some(2), Some(3), Some(400)]
-        );
+        assert_eq!([map.get(1, 0), map.get(0, 1), map.get(1, 1)], [Some(2), Some(3), Some(400)]);
         assert_eq!([map.get(2, 0), map.get(0, 2), map.get(usize::MAX, 1)], [None; 3]);
         assert_eq!(map.ids().len(), 4);
     }
@@ -322,17 +296,8 @@ mod tests {
         let map = LabelMap::new(3, 2, vec![0, 1, 2, 3, 4, 500]).unwrap();
         let part = map.crop(1, 0, 1, 2).unwrap();
         assert_eq!(part, LabelMap::new(1, 2, vec![1, 4]).unwrap());
-        for (x, y, w, h) in [
-            (0, 0, 4, 1),
-            (3, 0, 1, 1),
-            (0, 0, 0, 1),
-            (usize::MAX, 0, 2, 1),
-            (0, 1, 1, 2),
-        ] {
-            assert!(
-                matches!(map.crop(x, y, w, h), Err(Error::Argument(_))),
-                "{x} {y} {w} {h}"
-            );
+        for (x, y, w, h) in [(0, 0, 4, 1), (3, 0, 1, 1), (0, 0, 0, 1), (usize::MAX, 0, 2, 1), (0, 1, 1, 2)] {
+            assert!(matches!(map.crop(x, y, w, h), Err(Error::Argument(_))), "{x} {y} {w} {h}");
         }
     }
 
@@ -356,10 +321,7 @@ mod tests {
         let map = LabelMap::new(3, 2, vec![0, 1, 7, 2, 7, 300]).unwrap();
         let message = map.check(&table(None)).unwrap_err().to_string();
         assert!(message.contains("3 pixels hold 2 ids"), "{message}");
-        assert!(
-            message.contains("7 (2 px, first at (2, 0)), 300 (1 px, first at (2, 1))"),
-            "{message}"
-        );
+        assert!(message.contains("7 (2 px, first at (2, 0)), 300 (1 px, first at (2, 1))"), "{message}");
         assert!(LabelMap::filled(2, 2, 2).unwrap().check(&table(None)).is_ok());
     }
 

@@ -55,12 +55,7 @@ fn nearest_rows(values: &[u16], width: usize) -> Vec<u16> {
         }
     }
     let mut next = vec![NO_ROW; width];
-    for (y, (values, rows)) in values
-        .chunks_exact(width)
-        .zip(rows.chunks_exact_mut(width))
-        .enumerate()
-        .rev()
-    {
+    for (y, (values, rows)) in values.chunks_exact(width).zip(rows.chunks_exact_mut(width)).enumerate().rev() {
         let y = y as u16;
         for ((value, next), row) in values.iter().zip(&mut next).zip(rows) {
             if *value != NONE {
@@ -102,17 +97,9 @@ impl Envelope {
                 continue;
             }
             let height = i64::from(row.abs_diff(y)).pow(2);
-            let mut new = Part {
-                start: 0,
-                column,
-                height,
-            };
+            let mut new = Part { start: 0, column, height };
             // Equally near pixels go to the column further left, which is already there.
-            while self
-                .parts
-                .pop_if(|last| last.distance(last.start) > new.distance(last.start))
-                .is_some()
-            {}
+            while self.parts.pop_if(|last| last.distance(last.start) > new.distance(last.start)).is_some() {}
             if let Some(last) = self.parts.last() {
                 let (left, right) = (i64::from(last.column), i64::from(column));
                 let squares = right.pow(2) - left.pow(2) + height - last.height;
@@ -123,10 +110,7 @@ impl Envelope {
     }
 
     fn sources(&self) -> Sources<'_> {
-        Sources {
-            parts: &self.parts,
-            current: 0,
-        }
+        Sources { parts: &self.parts, current: 0 }
     }
 }
 
@@ -139,11 +123,7 @@ struct Sources<'a> {
 impl Sources<'_> {
     /// The nearest column to pixel `x`; `x` must not fall from call to call.
     fn at(&mut self, x: u32) -> usize {
-        while self
-            .parts
-            .get(self.current + 1)
-            .is_some_and(|next| next.start <= i64::from(x))
-        {
+        while self.parts.get(self.current + 1).is_some_and(|next| next.start <= i64::from(x)) {
             self.current += 1;
         }
         self.parts.get(self.current).map_or(0, |part| part.column as usize)
@@ -157,10 +137,8 @@ mod tests {
 
     /// The definition, in quadratic time.
     fn brute(values: &[u16], width: usize) -> Vec<u16> {
-        let known: Vec<(usize, usize)> = (0..values.len())
-            .filter(|&i| values[i] != NONE)
-            .map(|i| (i % width, i / width))
-            .collect();
+        let known: Vec<(usize, usize)> =
+            (0..values.len()).filter(|&i| values[i] != NONE).map(|i| (i % width, i / width)).collect();
         let nearest = |i: usize| {
             let (x, y) = (i % width, i / width);
             known
@@ -168,9 +146,7 @@ mod tests {
                 .min_by_key(|(kx, ky)| (kx.abs_diff(x).pow(2) + ky.abs_diff(y).pow(2), *kx, *ky))
                 .map_or(NONE, |(kx, ky)| values[ky * width + kx])
         };
-        (0..values.len())
-            .map(|i| if values[i] == NONE { nearest(i) } else { values[i] })
-            .collect()
+        (0..values.len()).map(|i| if values[i] == NONE { nearest(i) } else { values[i] }).collect()
     }
 
     #[test]

@@ -37,16 +37,7 @@ pub(super) fn from_rgb(image: &RgbImage, classes: &ClassTable, policy: ColorPoli
     let (width, height) = (image.width() as usize, image.height() as usize);
     check_size(width, height)?;
     let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
-    finish(
-        Picture {
-            width,
-            height,
-            source: Source::Memory,
-            pixels: Pixels::Colors(colors),
-        },
-        classes,
-        policy,
-    )
+    finish(Picture { width, height, source: Source::Memory, pixels: Pixels::Colors(colors) }, classes, policy)
 }
 
 fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
@@ -64,12 +55,7 @@ fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result
 type Positions = Vec<u16>;
 
 fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Positions, Report) {
-    let Picture {
-        width,
-        height,
-        source,
-        pixels,
-    } = picture;
+    let Picture { width, height, source, pixels } = picture;
     let mut report = Report {
         source,
         read_as: ReadAs::Colors,
@@ -111,13 +97,7 @@ fn count(positions: &[u16], classes: &ClassTable, report: &mut Report) {
         }
     }
     let counted = classes.iter().zip(&counts);
-    report.classes = counted
-        .map(|(c, &pixels)| ClassCount {
-            id: c.id,
-            name: c.name.clone(),
-            pixels,
-        })
-        .collect();
+    report.classes = counted.map(|(c, &pixels)| ClassCount { id: c.id, name: c.name.clone(), pixels }).collect();
     report.unclassified = counts.get(usize::from(NONE)).copied().unwrap_or_default();
 }
 
@@ -140,24 +120,13 @@ fn classify_values(
     }
     let used: Vec<IdCount> = tally.found().collect();
     let position_of_value = |value: u16| {
-        let as_dont_care = || {
-            classes
-                .dont_care()
-                .filter(|_| value == NO_LABEL)
-                .and_then(|c| classes.position(c.id))
-        };
+        let as_dont_care = || classes.dont_care().filter(|_| value == NO_LABEL).and_then(|c| classes.position(c.id));
         classes.position(value).or_else(as_dont_care)
     };
     let color_of = |value: u16| colors.get(usize::from(value));
     let by_color: HashMap<[u8; 3], u16> = classes.iter().map(|c| (c.color, c.id)).collect();
-    let unknown: Vec<IdCount> = used
-        .iter()
-        .filter(|u| position_of_value(u.id).is_none())
-        .copied()
-        .collect();
-    let painted = used
-        .iter()
-        .all(|u| color_of(u.id).is_some_and(|c| by_color.contains_key(c)));
+    let unknown: Vec<IdCount> = used.iter().filter(|u| position_of_value(u.id).is_none()).copied().collect();
+    let painted = used.iter().all(|u| color_of(u.id).is_some_and(|c| by_color.contains_key(c)));
 
     if unknown.is_empty() && matches!(report.source, Source::IndexedPng { .. }) {
         report.palette_conflict = palette_conflict(&used, colors, &by_color);
@@ -177,9 +146,8 @@ fn classify_values(
     if classes.get(NO_LABEL).is_none() && classes.dont_care().is_some() {
         report.dont_care_255 = used.iter().find(|u| u.id == NO_LABEL).map_or(0, |u| u.found.pixels);
     }
-    let positions: Vec<u16> = (0..=u16::MAX)
-        .map(|v| position_of_value(v).map_or(NONE, |position| position as u16))
-        .collect();
+    let positions: Vec<u16> =
+        (0..=u16::MAX).map(|v| position_of_value(v).map_or(NONE, |position| position as u16)).collect();
     for value in &mut values {
         *value = positions.get(usize::from(*value)).copied().unwrap_or(NONE);
     }
@@ -201,12 +169,7 @@ fn palette_conflict(used: &[IdCount], palette: &[[u8; 3]], by_color: &HashMap<[u
         return None;
     }
     used.iter()
-        .filter_map(|u| {
-            palette
-                .get(usize::from(u.id))
-                .and_then(|c| by_color.get(c))
-                .map(|&class| (u.id, class))
-        })
+        .filter_map(|u| palette.get(usize::from(u.id)).and_then(|c| by_color.get(c)).map(|&class| (u.id, class)))
         .find(|(value, class)| value != class)
 }
 
@@ -216,11 +179,7 @@ fn note_alpha(alpha: u8, index: usize, report: &mut Report) {
         OPAQUE.. => &mut report.semi_transparent,
         _ => &mut report.transparent,
     };
-    note.get_or_insert(Found {
-        pixels: 0,
-        first: place(index, report.width),
-    })
-    .pixels += 1;
+    note.get_or_insert(Found { pixels: 0, first: place(index, report.width) }).pixels += 1;
 }
 
 /// What is known about one colour of a picture.
@@ -254,32 +213,17 @@ fn classify_colors(pixels: &[[u8; 4]], classes: &ClassTable, report: &mut Report
             Some((same, slot)) if same == color => slot,
             _ => *colors.entry(color).or_insert_with(|| {
                 let (nearest, difference) = nearest_class(color, classes, tolerance);
-                seen.push((
-                    color,
-                    Seen {
-                        nearest,
-                        difference,
-                        pixels: 0,
-                        first: index,
-                    },
-                ));
+                seen.push((color, Seen { nearest, difference, pixels: 0, first: index }));
                 seen.len() - 1
             }),
         };
         last = Some((color, slot));
         let Some((_, seen)) = seen.get_mut(slot) else { continue };
         seen.pixels += 1;
-        positions.push(if seen.difference <= tolerance {
-            seen.nearest
-        } else {
-            NONE
-        });
+        positions.push(if seen.difference <= tolerance { seen.nearest } else { NONE });
     }
-    report.near = seen
-        .iter()
-        .filter(|(_, s)| s.difference > 0 && s.difference <= tolerance)
-        .map(|(_, s)| s.pixels)
-        .sum();
+    report.near =
+        seen.iter().filter(|(_, s)| s.difference > 0 && s.difference <= tolerance).map(|(_, s)| s.pixels).sum();
     report.needed_tolerance = seen.iter().map(|(_, s)| s.difference).max().unwrap_or(0);
     let mut unknown: Vec<_> = seen.into_iter().filter(|(_, s)| s.difference > tolerance).collect();
     unknown.sort_by_key(|(_, s)| (std::cmp::Reverse(s.pixels), s.first));
@@ -288,10 +232,7 @@ fn classify_colors(pixels: &[[u8; 4]], classes: &ClassTable, report: &mut Report
     let width = report.width;
     let color_count = |(color, s): ([u8; 3], Seen)| ColorCount {
         color,
-        found: Found {
-            pixels: s.pixels,
-            first: place(s.first, width),
-        },
+        found: Found { pixels: s.pixels, first: place(s.first, width) },
         nearest: classes.iter().nth(usize::from(s.nearest)).map_or(0, |c| c.id),
         difference: s.difference,
     };
@@ -348,18 +289,9 @@ mod tests {
         let png = RawPng::new(3, 2, 8, 0, &[&[0, 7, 1], &[7, 255, 2]]);
         let message = read_png(&png, &table(None), PIXEL).unwrap_err().to_string();
         assert!(message.contains("3 pixels hold 2 ids without a class"), "{message}");
-        assert!(
-            message.contains("the table has 3 classes, the highest id is 2"),
-            "{message}"
-        );
-        assert!(
-            message.contains("7 (2 px, first at (1, 0)), 255 (1 px, first at (1, 1))"),
-            "{message}"
-        );
-        assert!(
-            message.contains("mark one class of the table as don't-care"),
-            "{message}"
-        );
+        assert!(message.contains("the table has 3 classes, the highest id is 2"), "{message}");
+        assert!(message.contains("7 (2 px, first at (1, 0)), 255 (1 px, first at (1, 1))"), "{message}");
+        assert!(message.contains("mark one class of the table as don't-care"), "{message}");
     }
 
     #[test]
@@ -368,13 +300,8 @@ mod tests {
         let message = read_png(&from_one, &table(None), PIXEL).unwrap_err().to_string();
         assert!(message.contains("count its ids from 1"), "{message}");
         let ramp: Vec<u8> = (0..200).collect();
-        let message = read_png(&RawPng::new(200, 1, 8, 0, &[&ramp]), &table(None), PIXEL)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("look like a grey picture") && message.contains("and 189 more"),
-            "{message}"
-        );
+        let message = read_png(&RawPng::new(200, 1, 8, 0, &[&ramp]), &table(None), PIXEL).unwrap_err().to_string();
+        assert!(message.contains("look like a grey picture") && message.contains("and 189 more"), "{message}");
     }
 
     #[test]
@@ -382,18 +309,13 @@ mod tests {
         let png = RawPng::new(3, 1, 8, 0, &[&[0, 255, 3]]);
         let (ids, report) = read_png(&png, &table(Some(3)), ColorPolicy::Refuse).unwrap();
         assert_eq!((ids, report.dont_care_255), (vec![0, 3, 3], 1));
-        let message = read_png(&png, &table(None), ColorPolicy::Refuse)
-            .unwrap_err()
-            .to_string();
+        let message = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap_err().to_string();
         assert!(message.contains("255 (1 px"), "{message}");
         let png = RawPng::new(2, 1, 8, 0, &[&[0, 255]]);
         let (ids, report) = read_png(&png, &table(Some(255)), ColorPolicy::Refuse).unwrap();
         assert_eq!((ids, report.dont_care_255), (vec![0, 255], 0));
         // A class of its own keeps 255 from being don't-care.
-        let void = Class {
-            dont_care: true,
-            ..class(1, "void", RED)
-        };
+        let void = Class { dont_care: true, ..class(1, "void", RED) };
         let own = ClassTable::new(vec![class(0, "a", BLACK), void, class(255, "b", GREEN)]).unwrap();
         assert_eq!(read_png(&png, &own, ColorPolicy::Refuse).unwrap().0, [0, 255]);
         let wide = RawPng::new(1, 1, 16, 0, &[&[0, 255]]);
@@ -411,10 +333,7 @@ mod tests {
     fn foreign_palettes_do_not_change_ids() {
         let png = RawPng::new(3, 1, 8, 3, &[&[2, 1, 0]]).palette(&[[9; 3], [8; 3], [7; 3]]);
         let (ids, report) = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap();
-        assert_eq!(
-            (ids, report.read_as, report.palette_conflict),
-            (vec![2, 1, 0], ReadAs::Ids, None)
-        );
+        assert_eq!((ids, report.read_as, report.palette_conflict), (vec![2, 1, 0], ReadAs::Ids, None));
         // One class colour at another id's place proves nothing while others are foreign.
         let png = RawPng::new(3, 1, 8, 3, &[&[2, 1, 0]]).palette(&[RED, [8; 3], [7; 3]]);
         assert_eq!(read_png(&png, &table(None), PIXEL).unwrap().0, [2, 1, 0]);
@@ -423,13 +342,8 @@ mod tests {
     #[test]
     fn a_palette_in_another_order_is_not_guessed_at() {
         let png = RawPng::new(4, 1, 8, 3, &[&[0, 1, 1, 2]]).palette(&[RED, BLACK, GREEN]);
-        let message = read_png(&png, &table(None), ColorPolicy::Refuse)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("value 0, say, is painted in the colour of class 1 (roof)"),
-            "{message}"
-        );
+        let message = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap_err().to_string();
+        assert!(message.contains("value 0, say, is painted in the colour of class 1 (roof)"), "{message}");
         let (ids, report) = read_png(&png, &table(None), PIXEL).unwrap();
         assert_eq!((ids, report.read_as), (vec![1, 0, 0, 2], ReadAs::Colors));
         assert!(report.to_string().contains("read by colour"), "{report}");
@@ -448,12 +362,7 @@ mod tests {
         let (ids, report) = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap();
         assert_eq!((ids, report.read_as), (vec![0, 2, 1], ReadAs::Colors));
         let png = RawPng::new(3, 1, 8, 3, &[&[0, 5, 11]]).palette(&palette);
-        assert!(
-            read_png(&png, &table(None), ColorPolicy::Refuse)
-                .unwrap_err()
-                .to_string()
-                .contains("11 (1 px")
-        );
+        assert!(read_png(&png, &table(None), ColorPolicy::Refuse).unwrap_err().to_string().contains("11 (1 px"));
         // A mask in black and white.
         let mask = ClassTable::new(vec![class(0, "out", BLACK), class(1, "in", [255; 3])]).unwrap();
         let png = RawPng::new(3, 1, 8, 0, &[&[0, 255, 0]]);
@@ -463,13 +372,8 @@ mod tests {
     #[test]
     fn refuse_names_colour_count_place_and_ways_out() {
         let picture = image(3, &[RED, [250, 1, 0], BLACK, [250, 1, 0], [9, 9, 9], GREEN]);
-        let message = from_rgb(&picture, &table(None), ColorPolicy::Refuse)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("3 of 6 pixels have no class; 2 colours are no class's colour"),
-            "{message}"
-        );
+        let message = from_rgb(&picture, &table(None), ColorPolicy::Refuse).unwrap_err().to_string();
+        assert!(message.contains("3 of 6 pixels have no class; 2 colours are no class's colour"), "{message}");
         assert!(
             message.contains("rgb(250, 1, 0) (2 px, first at (1, 0); nearest is class 1 (roof), 5 off)"),
             "{message}"
@@ -495,54 +399,28 @@ mod tests {
     #[test]
     fn soft_edges_make_no_ghost_classes_under_nearest_pixel() {
         // Blending red into green passes near a brown third class.
-        let classes = ClassTable::new(vec![
-            class(0, "a", RED),
-            class(1, "b", GREEN),
-            class(2, "brown", [128, 128, 0]),
-        ])
-        .unwrap();
-        let edge: Vec<[u8; 3]> = (0..9)
-            .map(|i: i32| [(255 - i * 255 / 8) as u8, (i * 255 / 8) as u8, 0])
-            .collect();
-        let ghosts = ids(from_rgb(
-            &image(9, &edge),
-            &classes,
-            ColorPolicy::NearestColor { tolerance: 64 },
-        ));
+        let classes =
+            ClassTable::new(vec![class(0, "a", RED), class(1, "b", GREEN), class(2, "brown", [128, 128, 0])]).unwrap();
+        let edge: Vec<[u8; 3]> = (0..9).map(|i: i32| [(255 - i * 255 / 8) as u8, (i * 255 / 8) as u8, 0]).collect();
+        let ghosts = ids(from_rgb(&image(9, &edge), &classes, ColorPolicy::NearestColor { tolerance: 64 }));
         assert!(ghosts.contains(&2), "{ghosts:?}");
         let (map, report) = from_rgb(&image(4, &edge[..4]), &classes, PIXEL).unwrap();
         assert_eq!((map.ids().collect::<Vec<_>>(), report.filled), (vec![0; 4], 3));
         let mut edge = edge;
         edge[4] = [127, 120, 3];
-        assert_eq!(
-            ids(from_rgb(&image(9, &edge), &classes, PIXEL)),
-            [0, 0, 0, 0, 0, 1, 1, 1, 1]
-        );
+        assert_eq!(ids(from_rgb(&image(9, &edge), &classes, PIXEL)), [0, 0, 0, 0, 0, 1, 1, 1, 1]);
     }
 
     #[test]
     fn nearest_pixel_needs_one_certain_pixel() {
-        let message = from_rgb(&image(2, &[[1; 3], [2; 3]]), &table(None), PIXEL)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("2 of 2 pixels") && message.contains("no pixel has a class colour"),
-            "{message}"
-        );
+        let message = from_rgb(&image(2, &[[1; 3], [2; 3]]), &table(None), PIXEL).unwrap_err().to_string();
+        assert!(message.contains("2 of 2 pixels") && message.contains("no pixel has a class colour"), "{message}");
     }
 
     #[test]
     fn transparent_pixels_have_no_class() {
-        let png = RawPng::new(
-            4,
-            1,
-            8,
-            6,
-            &[&[255, 0, 0, 255, 255, 0, 0, 0, 0, 255, 0, 127, 0, 255, 0, 128]],
-        );
-        let message = read_png(&png, &table(None), ColorPolicy::Refuse)
-            .unwrap_err()
-            .to_string();
+        let png = RawPng::new(4, 1, 8, 6, &[&[255, 0, 0, 255, 255, 0, 0, 0, 0, 255, 0, 127, 0, 255, 0, 128]]);
+        let message = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap_err().to_string();
         assert!(
             message.contains("transparent pixels (alpha below 128) have no class: 2 px, first at (1, 0)"),
             "{message}"
@@ -552,20 +430,9 @@ mod tests {
         assert!(read_png(&png, &table(None), near).is_err());
         let (ids, report) = read_png(&png, &table(None), PIXEL).unwrap();
         assert_eq!((ids, report.filled), (vec![1, 1, 2, 2], 2));
-        assert_eq!(
-            report.semi_transparent,
-            Some(Found {
-                pixels: 1,
-                first: (3, 0)
-            })
-        );
+        assert_eq!(report.semi_transparent, Some(Found { pixels: 1, first: (3, 0) }));
         let grey = RawPng::new(3, 1, 8, 4, &[&[1, 255, 200, 0, 2, 255]]);
-        assert!(
-            read_png(&grey, &table(None), ColorPolicy::Refuse)
-                .unwrap_err()
-                .to_string()
-                .contains("transparent")
-        );
+        assert!(read_png(&grey, &table(None), ColorPolicy::Refuse).unwrap_err().to_string().contains("transparent"));
         assert_eq!(read_png(&grey, &table(None), PIXEL).unwrap().0, [1, 1, 2]);
         let clear = RawPng::new(1, 1, 8, 4, &[&[1, 0]]);
         assert!(read_png(&clear, &table(None), PIXEL).is_err());
@@ -575,29 +442,17 @@ mod tests {
     fn jpeg_is_read_by_colour() {
         let picture = RgbImage::from_fn(32, 32, |x, _| Rgb(if x < 16 { RED } else { GREEN }));
         let mut bytes = Vec::new();
-        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95)
-            .encode_image(&picture)
-            .unwrap();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95).encode_image(&picture).unwrap();
         assert!(read_bytes(&bytes, &table(None), ColorPolicy::Refuse).is_err());
         let policy = ColorPolicy::NearestPixel { tolerance: 20 };
         let (ids, report) = read_bytes(&bytes, &table(None), policy).unwrap();
         assert_eq!(report.source, Source::Jpeg);
-        assert!(
-            ids.iter()
-                .enumerate()
-                .all(|(i, &id)| id == if i % 32 < 16 { 1 } else { 2 })
-        );
+        assert!(ids.iter().enumerate().all(|(i, &id)| id == if i % 32 < 16 { 1 } else { 2 }));
     }
 
     #[test]
     fn the_report_says_what_happened() {
-        let png = RawPng::new(
-            4,
-            1,
-            8,
-            6,
-            &[&[255, 0, 0, 255, 0, 1, 0, 200, 0, 255, 0, 127, 9, 9, 90, 255]],
-        );
+        let png = RawPng::new(4, 1, 8, 6, &[&[255, 0, 0, 255, 0, 1, 0, 200, 0, 255, 0, 127, 9, 9, 90, 255]]);
         let policy = ColorPolicy::NearestPixel { tolerance: 2 };
         let (_, report) = read_png(&png, &table(None), policy).unwrap();
         assert_eq!(
@@ -621,25 +476,11 @@ mod tests {
         let path = folder.path().join("l.png");
         fs::write(&path, RawPng::new(2, 1, 8, 0, &[&[0, 9]]).bytes()).unwrap();
         let report = inspect(&path, &table(None), PIXEL).unwrap();
-        assert_eq!(
-            report.unknown_ids,
-            [IdCount {
-                id: 9,
-                found: Found {
-                    pixels: 1,
-                    first: (1, 0)
-                }
-            }]
-        );
+        assert_eq!(report.unknown_ids, [IdCount { id: 9, found: Found { pixels: 1, first: (1, 0) } }]);
         assert_eq!(report.unclassified, 1);
-        assert!(
-            report
-                .to_string()
-                .contains("cannot be used: 1 pixels hold 1 id without"),
-            "{report}"
-        );
+        assert!(report.to_string().contains("cannot be used: 1 pixel holds 1 id without"), "{report}");
         let message = LabelMap::open(&path, &table(None)).unwrap_err().to_string();
-        assert!(message.contains("l.png: 1 pixels"), "{message}");
+        assert!(message.contains("l.png: 1 pixel holds"), "{message}");
         assert!(inspect(folder.path().join("absent.png"), &table(None), PIXEL).is_err());
     }
 
@@ -653,39 +494,25 @@ mod tests {
             pixels: Pixels::Colors(pixels.iter().map(|&[r, g, b]| [r, g, b, 255]).collect()),
         };
         let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse);
-        assert_eq!(
-            (report.unknown_colors.len(), report.unknown_color_count),
-            (KEPT_COLORS, 200)
-        );
+        assert_eq!((report.unknown_colors.len(), report.unknown_color_count), (KEPT_COLORS, 200));
         assert_eq!(report.unknown_color_pixels, 200);
         assert!(report.check().unwrap_err().to_string().contains("and 192 more"));
     }
 
     #[test]
     fn real_label_maps_read_as_they_are() {
-        for (set, labels) in [
-            ("facades", "val_label"),
-            ("camvid", "val_label"),
-            ("dubai", "label"),
-            ("terrain_recife", ""),
-        ] {
+        for (set, labels) in
+            [("facades", "val_label"), ("camvid", "val_label"), ("dubai", "label"), ("terrain_recife", "")]
+        {
             let Some(folder) = shared_data(set) else { continue };
             let classes = ClassTable::open(folder.join("classes.json")).unwrap();
             for path in files(&folder.join(labels), "png", 3) {
                 let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap();
                 assert_eq!(report.read_as, ReadAs::Ids);
-                assert_eq!(
-                    report.classes.iter().map(|c| c.pixels).sum::<u64>() as usize,
-                    map.width() * map.height()
-                );
+                assert_eq!(report.classes.iter().map(|c| c.pixels).sum::<u64>() as usize, map.width() * map.height());
                 // Painting the map and reading the painting changes nothing.
                 let painted = map.to_rgb(&classes);
-                assert_eq!(
-                    from_rgb(&painted, &classes, ColorPolicy::Refuse).unwrap().0,
-                    map,
-                    "{}",
-                    path.display()
-                );
+                assert_eq!(from_rgb(&painted, &classes, ColorPolicy::Refuse).unwrap().0, map, "{}", path.display());
                 let wrong = ClassTable::new(vec![class(60000, "far away", [1, 2, 3])]).unwrap();
                 assert!(LabelMap::open(&path, &wrong).is_err(), "{}", path.display());
             }
@@ -697,10 +524,7 @@ mod tests {
         for (set, labels, highest) in [("celebamask", "", 18), ("coco_stuff", "val_label", 181)] {
             let Some(folder) = shared_data(set) else { continue };
             let grid = |id: u16| class(id, &format!("c{id}"), [7, id as u8, 200]);
-            let void = Class {
-                dont_care: true,
-                ..class(highest + 1, "void", [1, 2, 3])
-            };
+            let void = Class { dont_care: true, ..class(highest + 1, "void", [1, 2, 3]) };
             let classes = ClassTable::new((0..=highest).map(grid).chain([void]).collect()).unwrap();
             for path in files(&folder.join(labels), "png", 4) {
                 let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap();
@@ -720,9 +544,7 @@ mod tests {
             let pair = image::open(&path).unwrap().into_rgb8();
             let painted = image::imageops::crop_imm(&pair, 256, 0, 256, 256).to_image();
             let (map, report) = from_rgb(&painted, &classes, ColorPolicy::NearestPixel { tolerance: 32 }).unwrap();
-            let label = folder
-                .join("val_label")
-                .join(path.with_extension("png").file_name().unwrap());
+            let label = folder.join("val_label").join(path.with_extension("png").file_name().unwrap());
             let snapped = LabelMap::open(label, &classes).unwrap();
             let agree = map.ids().zip(snapped.ids()).filter(|(a, b)| a == b).count() as f64 / 65536.0;
             assert!(agree > 0.9, "{}: {agree:.3}\n{report}", path.display());

@@ -181,19 +181,11 @@ impl Report {
         if self.unclassified > 0 && self.unknown_ids.is_empty() {
             problems.push(self.unknown_pixels_message());
         }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Labels(problems.join("; ")))
-        }
+        if problems.is_empty() { Ok(()) } else { Err(Error::Labels(problems.join("; "))) }
     }
 
     fn name_of(&self, id: u16) -> String {
-        self.classes
-            .iter()
-            .find(|c| c.id == id)
-            .map(|c| format!(" ({})", c.name))
-            .unwrap_or_default()
+        self.classes.iter().find(|c| c.id == id).map(|c| format!(" ({})", c.name)).unwrap_or_default()
     }
 
     fn highest_id(&self) -> u16 {
@@ -209,12 +201,7 @@ impl Report {
                 "; 255 mostly means \"no label\": mark one class of the table as don't-care and 255 is read as it";
         }
         let from_one = self.classes.iter().all(|c| c.id != 0 || c.pixels == 0)
-            && self
-                .unknown_ids
-                .iter()
-                .filter(|u| u.id != 255)
-                .map(|u| u.id)
-                .eq([self.highest_id().saturating_add(1)]);
+            && self.unknown_ids.iter().filter(|u| u.id != 255).map(|u| u.id).eq([self.highest_id().saturating_add(1)]);
         if from_one {
             message += "; the picture seems to count its ids from 1 and the table from 0: shift one of them";
         } else if self.unknown_ids.len() > MANY_IDS {
@@ -286,26 +273,14 @@ impl fmt::Display for Report {
             ReadAs::Ids => "class ids",
             ReadAs::Colors => "class colours",
         };
-        writeln!(
-            f,
-            "{}x{} pixels, {}, read as {read_as}",
-            self.width, self.height, self.source
-        )?;
+        writeln!(f, "{}x{} pixels, {}, read as {read_as}", self.width, self.height, self.source)?;
         let used = self.classes.iter().filter(|c| c.pixels > 0);
         let name_width = used.clone().map(|c| c.name.chars().count()).max().unwrap_or(0);
         for ClassCount { id, name, pixels } in used {
-            writeln!(
-                f,
-                "  {id:5} {name:name_width$} {pixels:10} px {:6.2} %",
-                *pixels as f64 * 100.0 / area
-            )?;
+            writeln!(f, "  {id:5} {name:name_width$} {pixels:10} px {:6.2} %", *pixels as f64 * 100.0 / area)?;
         }
-        let absent: Vec<String> = self
-            .classes
-            .iter()
-            .filter(|c| c.pixels == 0)
-            .map(|c| format!("{} {}", c.id, c.name))
-            .collect();
+        let absent: Vec<String> =
+            self.classes.iter().filter(|c| c.pixels == 0).map(|c| format!("{} {}", c.id, c.name)).collect();
         if !absent.is_empty() {
             let count = absent.len();
             writeln!(f, "  absent: {}", listed(absent.into_iter(), 2 * LISTED, count))?;
@@ -322,18 +297,10 @@ impl fmt::Display for Report {
         } else if self.read_as == ReadAs::Colors
             && matches!(self.source, Source::IndexedPng { .. } | Source::GreyPng { .. })
         {
-            writeln!(
-                f,
-                "  some values are no class's id, but all their colours are class colours: read by colour"
-            )?;
+            writeln!(f, "  some values are no class's id, but all their colours are class colours: read by colour")?;
         }
         if self.near > 0 {
-            writeln!(
-                f,
-                "  nearly a class colour (within {} per channel): {} px",
-                self.policy.tolerance(),
-                self.near
-            )?;
+            writeln!(f, "  nearly a class colour (within {} per channel): {} px", self.policy.tolerance(), self.near)?;
         }
         if let Some(found) = self.semi_transparent {
             writeln!(f, "  semi-transparent (alpha 128 to 254), read as opaque: {found}")?;
@@ -380,18 +347,11 @@ pub(super) fn check_ids(map: &LabelMap, classes: &ClassTable) -> Result<()> {
 fn unknown_ids_message(unknown: &[IdCount], classes: usize, highest: u16) -> String {
     let pixels: u64 = unknown.iter().map(|u| u.found.pixels).sum();
     format!(
-        "{pixels} pixels hold {} without a class (the table has {}, the highest id is {highest}): {}",
+        "{} {} without a class (the table has {}, the highest id is {highest}): {}",
+        if pixels == 1 { "1 pixel holds".into() } else { format!("{pixels} pixels hold") },
         plural(unknown.len(), "id"),
-        if classes == 1 {
-            "1 class".into()
-        } else {
-            format!("{classes} classes")
-        },
-        listed(
-            unknown.iter().map(|u| format!("{} ({})", u.id, u.found)),
-            LISTED,
-            unknown.len()
-        )
+        if classes == 1 { "1 class".into() } else { format!("{classes} classes") },
+        listed(unknown.iter().map(|u| format!("{} ({})", u.id, u.found)), LISTED, unknown.len())
     )
 }
 
@@ -405,20 +365,13 @@ pub(super) struct IdTally {
 
 impl IdTally {
     pub(super) fn new(width: usize) -> Self {
-        Self {
-            width,
-            seen: 0,
-            counts: vec![0; 1 << 16],
-            firsts: vec![0; 1 << 16],
-        }
+        Self { width, seen: 0, counts: vec![0; 1 << 16], firsts: vec![0; 1 << 16] }
     }
 
     /// Counts the next pixel.
     pub(super) fn add(&mut self, id: u16) {
-        if let (Some(count), Some(first)) = (
-            self.counts.get_mut(usize::from(id)),
-            self.firsts.get_mut(usize::from(id)),
-        ) {
+        if let (Some(count), Some(first)) = (self.counts.get_mut(usize::from(id)), self.firsts.get_mut(usize::from(id)))
+        {
             if *count == 0 {
                 *first = self.seen;
             }
@@ -437,13 +390,7 @@ impl IdTally {
         (0..=u16::MAX)
             .zip(self.counts.iter().zip(&self.firsts))
             .filter(|(_, (count, _))| **count > 0)
-            .map(|(id, (&pixels, &first))| IdCount {
-                id,
-                found: Found {
-                    pixels,
-                    first: place(first, self.width),
-                },
-            })
+            .map(|(id, (&pixels, &first))| IdCount { id, found: Found { pixels, first: place(first, self.width) } })
     }
 }
 
@@ -458,19 +405,11 @@ pub(super) fn rgb([r, g, b]: [u8; 3]) -> String {
 }
 
 fn plural(count: usize, what: &str) -> String {
-    if count == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{count} {what}s")
-    }
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn listed(items: impl Iterator<Item = String>, limit: usize, total: usize) -> String {
     let shown: Vec<String> = items.take(limit).collect();
     let more = total.saturating_sub(shown.len());
-    if more > 0 {
-        format!("{} and {more} more", shown.join(", "))
-    } else {
-        shown.join(", ")
-    }
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }

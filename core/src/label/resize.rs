@@ -20,14 +20,8 @@ mod tests {
     fn known_indices() {
         assert_eq!(floor_indices(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
         assert_eq!(centered_indices(10, 4).collect::<Vec<_>>(), [1, 3, 6, 8]);
-        assert_eq!(
-            floor_indices(10, 14).collect::<Vec<_>>(),
-            [0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 7, 8, 9]
-        );
-        assert_eq!(
-            centered_indices(10, 14).collect::<Vec<_>>(),
-            [0, 1, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8, 9]
-        );
+        assert_eq!(floor_indices(10, 14).collect::<Vec<_>>(), [0, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 7, 8, 9]);
+        assert_eq!(centered_indices(10, 14).collect::<Vec<_>>(), [0, 1, 1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 8, 9]);
     }
 
     proptest! {

@@ -21,16 +21,7 @@ pub(super) struct RawPng {
 impl RawPng {
     pub(super) fn new(width: u32, height: u32, bits: u8, color: u8, rows: &[&[u8]]) -> Self {
         let rows = rows.iter().map(|r| r.to_vec()).collect();
-        Self {
-            width,
-            height,
-            bits,
-            color,
-            interlaced: false,
-            palette: Vec::new(),
-            trns: Vec::new(),
-            rows,
-        }
+        Self { width, height, bits, color, interlaced: false, palette: Vec::new(), trns: Vec::new(), rows }
     }
 
     pub(super) fn palette(mut self, palette: &[[u8; 3]]) -> Self {
@@ -51,11 +42,7 @@ impl RawPng {
         if !self.trns.is_empty() {
             chunk(&mut file, *b"tRNS", &self.trns);
         }
-        let raw: Vec<u8> = self
-            .rows
-            .iter()
-            .flat_map(|row| std::iter::once(0).chain(row.iter().copied()))
-            .collect();
+        let raw: Vec<u8> = self.rows.iter().flat_map(|row| std::iter::once(0).chain(row.iter().copied())).collect();
         chunk(&mut file, *b"IDAT", &stored_zlib(&raw));
         chunk(&mut file, *b"IEND", &[]);
         file
@@ -73,9 +60,7 @@ fn chunk(file: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
 
 fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |c, _| {
-            if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 }
-        })
+        (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { (c >> 1) ^ 0xedb8_8320 } else { c >> 1 })
     })
 }
 
@@ -98,34 +83,20 @@ fn stored_zlib(data: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn class(id: u16, name: &str, color: [u8; 3]) -> Class {
-    Class {
-        id,
-        name: name.into(),
-        color,
-        dont_care: false,
-    }
+    Class { id, name: name.into(), color, dont_care: false }
 }
 
 /// Three classes with ids 0 to 2 (black, red, green), and `dont_care` with this id in grey.
 pub(super) fn table(dont_care: Option<u16>) -> ClassTable {
-    let mut classes = vec![
-        class(0, "ground", [0, 0, 0]),
-        class(1, "roof", [255, 0, 0]),
-        class(2, "tree", [0, 255, 0]),
-    ];
-    classes.extend(dont_care.map(|id| Class {
-        dont_care: true,
-        ..class(id, "void", [128, 128, 128])
-    }));
+    let mut classes = vec![class(0, "ground", [0, 0, 0]), class(1, "roof", [255, 0, 0]), class(2, "tree", [0, 255, 0])];
+    classes.extend(dont_care.map(|id| Class { dont_care: true, ..class(id, "void", [128, 128, 128]) }));
     ClassTable::new(classes).unwrap()
 }
 
 /// The folder of real data sets, where this machine has it.
 pub(super) fn shared_data(set: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("SEMSYNTH_SHARED").map_or_else(
-        || Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).into(),
-        PathBuf::from,
-    );
+    let shared = std::env::var_os("SEMSYNTH_SHARED")
+        .map_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).into(), PathBuf::from);
     let folder = shared.join("data").join(set);
     if folder.is_dir() {
         return Some(folder);

@@ -8,10 +8,7 @@ use super::map::{Ids, LabelMap, NO_CLASS_COLOR};
 use crate::error::{Error, Result};
 
 pub(super) fn save(map: &LabelMap, path: &Path, classes: &ClassTable) -> Result<()> {
-    let png = encode(map, classes).map_err(|e| Error::Io {
-        path: path.into(),
-        source: std::io::Error::other(e),
-    })?;
+    let png = encode(map, classes).map_err(|e| Error::Io { path: path.into(), source: std::io::Error::other(e) })?;
     fs::write(path, png).map_err(Error::io(path))
 }
 
@@ -46,15 +43,8 @@ fn palette(highest: u8, classes: &ClassTable) -> Vec<u8> {
         .chain((0..=0x00ff_ffff_u32).map(|rgb| [(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8]))
         .find(|color| classes.iter().all(|c| c.color != *color))
         .unwrap_or(NO_CLASS_COLOR);
-    let highest = classes
-        .iter()
-        .filter_map(|c| u8::try_from(c.id).ok())
-        .max()
-        .unwrap_or(0)
-        .max(highest);
-    (0..=u16::from(highest))
-        .flat_map(|id| classes.get(id).map_or(other, |c| c.color))
-        .collect()
+    let highest = classes.iter().filter_map(|c| u8::try_from(c.id).ok()).max().unwrap_or(0).max(highest);
+    (0..=u16::from(highest)).flat_map(|id| classes.get(id).map_or(other, |c| c.color)).collect()
 }
 
 #[cfg(test)]
@@ -83,26 +73,15 @@ mod tests {
         let magenta = ClassTable::new(vec![class(0, "a", [255, 0, 255]), class(1, "b", [0, 0, 0])]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("l.png");
-        LabelMap::new(3, 1, vec![0, 1, 5])
-            .unwrap()
-            .save(&path, &magenta)
-            .unwrap();
-        assert!(
-            LabelMap::open(&path, &magenta)
-                .unwrap_err()
-                .to_string()
-                .contains("5 (1 px")
-        );
+        LabelMap::new(3, 1, vec![0, 1, 5]).unwrap().save(&path, &magenta).unwrap();
+        assert!(LabelMap::open(&path, &magenta).unwrap_err().to_string().contains("5 (1 px"));
     }
 
     #[test]
     fn an_unwritable_path_is_an_error_with_the_path() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("absent").join("l.png");
-        let error = LabelMap::filled(1, 1, 0)
-            .unwrap()
-            .save(&path, &table(None))
-            .unwrap_err();
+        let error = LabelMap::filled(1, 1, 0).unwrap().save(&path, &table(None)).unwrap_err();
         assert!(matches!(error, Error::Io { .. }) && error.to_string().contains("absent"));
     }
 

@@ -1,9 +1,9 @@
 //! Convolution, plain or with spectral norm.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::{Device, Tensor, s};
 
 use super::{Buffer, Init, Mode};
 
@@ -79,8 +79,13 @@ pub struct Conv {
 impl Conv {
     /// Convolves. In training mode spectral norm does one power iteration first.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let weight = self.effective_weight(mode);
+        let bias = self.bias.as_ref().map(Param::val);
+        if lowering_pays(&x, &weight) {
+            return lowered(x, weight, bias, self.stride, self.padding);
+        }
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(x, self.effective_weight(mode), self.bias.as_ref().map(Param::val), options)
+        conv2d(x, weight, bias, options)
     }
 
     /// The stored weight, `[out, in, kernel, kernel]`; with spectral norm, before the division.
@@ -143,4 +148,41 @@ impl SpectralNorm {
 fn unit(x: Tensor<2>) -> Tensor<2> {
     let length = x.clone().square().sum().sqrt().clamp_min(1e-12);
     x / length.reshape([1, 1])
+}
+
+/// Whether [`lowered`] is the faster way on this device (measured; see BENCHMARKS.md, "Convolution in training").
+///
+/// On the CPU Burn takes the gradient with respect to the weight as a convolution whose kernel is as large as the picture.
+/// That is slow for 1x1 kernels, and very slow where both the batch and the output channels are few.
+fn lowering_pays(x: &Tensor<4>, weight: &Tensor<4>) -> bool {
+    let [batch, ..] = x.dims();
+    let [out, _, kernel, _] = weight.dims();
+    let slow = kernel == 1 || (batch <= 4 && out <= 16);
+    slow && weight.is_tracked() && weight.device() == Device::flex()
+}
+
+/// A convolution as one matrix product over shifted copies of its input.
+/// Its gradients are matrix products too.
+fn lowered(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, padding: usize) -> Tensor<4> {
+    let [batch, channels, height, width] = x.dims();
+    let [out, _, kernel_h, kernel_w] = weight.dims();
+    let rows = (height + 2 * padding - kernel_h) / stride + 1;
+    let columns = (width + 2 * padding - kernel_w) / stride + 1;
+    let x = if padding > 0 { x.pad((padding, padding, padding, padding), PadMode::Constant(0.0)) } else { x };
+    let mut taps = Vec::with_capacity(kernel_h * kernel_w);
+    for dy in 0..kernel_h {
+        for dx in 0..kernel_w {
+            let (end_y, end_x) = (dy + (rows - 1) * stride + 1, dx + (columns - 1) * stride + 1);
+            let step = stride as isize;
+            let tap = x.clone().slice(s![.., .., dy..end_y;step, dx..end_x;step]);
+            taps.push(tap.reshape([batch, channels, rows * columns]));
+        }
+    }
+    let taps = if taps.len() == 1 { taps.remove(0) } else { Tensor::cat(taps, 1) };
+    let matrix = weight.permute([0, 2, 3, 1]).reshape([1, out, kernel_h * kernel_w * channels]);
+    let y = matrix.expand([batch, out, kernel_h * kernel_w * channels]).matmul(taps).reshape([batch, out, rows, columns]);
+    match bias {
+        Some(bias) => y + bias.reshape([1, out, 1, 1]),
+        None => y,
+    }
 }

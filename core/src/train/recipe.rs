@@ -40,6 +40,9 @@ pub struct Recipe {
     pub losses: LossWeights,
     /// torchvision's VGG19 weights for the perceptual loss, `.pth` or `.safetensors`; without, the loss is left out.
     pub vgg: Option<PathBuf>,
+    /// Whether the discriminator learns from pictures that the generator makes anew after its own step, as in the papers'
+    /// code, or from those of the generator's step, which saves a quarter of the time.
+    pub fresh_fakes: bool,
     /// Decay of the running average of the generator that becomes the model; 0 for none.
     pub ema: f64,
     /// Mirror samples half of the time.
@@ -90,6 +93,7 @@ impl Default for Recipe {
             ttur: true,
             losses: LossWeights::default(),
             vgg: None,
+            fresh_fakes: true,
             ema: 0.999,
             flip: true,
             load_scale: 286.0 / 256.0,
@@ -109,11 +113,12 @@ impl Recipe {
             ngf: 16,
             discriminator: DiscriminatorConfig { ndf: 16, scales: 2, layers: 4 },
             size: [128, 128],
-            batch: 2,
+            batch: 8,
             steps: 1500,
             decay_from: Some(1000),
             learning_rate: 4e-4,
             losses: LossWeights { l1: 5.0, ..LossWeights::default() },
+            fresh_fakes: false,
             ema: 0.995,
             sample_every: 100,
             checkpoint_every: 250,

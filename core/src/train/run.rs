@@ -26,6 +26,7 @@ const CALIBRATION: u64 = 32;
 const VALUE_RANGE: [f32; 2] = [-1.0, 1.0];
 
 /// What to train, on what, and where to put it.
+#[allow(missing_debug_implementations, reason = "a data set has no Debug")]
 pub struct Run {
     /// How; ignored on resume but for what [`train`] names.
     pub recipe: Recipe,

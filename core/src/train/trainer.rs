@@ -106,7 +106,7 @@ impl Trainer {
         self.average.as_ref().map_or_else(|| self.generator.valid(), |average| average.clone().fork(&self.plain_device()))
     }
 
-    /// The generator step, then the discriminator step on a picture made anew (Park et al. 2019, §4).
+    /// The generator step, then the discriminator step (Park et al. 2019, §4).
     ///
     /// # Errors
     ///
@@ -124,8 +124,11 @@ impl Trainer {
         let (rate_g, rate_d) = self.recipe.learning_rates(self.step);
         self.step += 1;
 
-        let mut terms = self.step_generator(&layout, &real, &conditioned, rate_g)?;
-        terms.extend(self.step_discriminator(&layout, real, &conditioned, rate_d)?);
+        let (mut terms, mut fake) = self.step_generator(&layout, &real, &conditioned, rate_g)?;
+        if self.recipe.fresh_fakes {
+            fake = self.generator.clone().no_grad().forward(&layout, Mode::TRAIN)?.detach();
+        }
+        terms.extend(self.step_discriminator(fake, real, &conditioned, rate_d));
         if let Some(average) = self.average.take() {
             self.average = Some(follow(average, &self.generator, warm_decay(self.recipe.ema, self.step)));
         }
@@ -139,7 +142,7 @@ impl Trainer {
         real: &Tensor<4>,
         conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
         rate: f64,
-    ) -> Result<Vec<(&'static str, Tensor<1>)>> {
+    ) -> Result<(Terms, Tensor<4>)> {
         // Gradients flow through this copy of the discriminator but none are computed for it. It shares the state of the
         // power iteration. The second pass uses the vectors of the first: one iteration per step, as when both halves go
         // through in one batch.
@@ -162,27 +165,26 @@ impl Trainer {
             add("vgg", perceptual(vgg, fake.clone(), real.clone()), weights.perceptual);
         }
         if weights.l1 > 0.0 {
-            add("l1", l1(fake, real.clone()), weights.l1);
+            add("l1", l1(fake.clone(), real.clone()), weights.l1);
         }
         let gradients = total.backward();
         self.generator = self.adam_g.step(self.generator.clone(), gradients, rate);
-        Ok(inner(terms))
+        Ok((inner(terms), fake.detach()))
     }
 
     fn step_discriminator(
         &mut self,
-        layout: &Layout,
+        fake: Tensor<4>,
         real: Tensor<4>,
         conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
         rate: f64,
-    ) -> Result<Vec<(&'static str, Tensor<1>)>> {
-        let fake = self.generator.clone().no_grad().forward(layout, Mode::TRAIN)?.detach();
+    ) -> Terms {
         let loss_fake = hinge_fake(&self.discriminator.forward(conditioned(fake), Mode::TRAIN));
         let loss_real = hinge_real(&self.discriminator.forward(conditioned(real), Mode::EVAL));
         let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
         let gradients = (loss_fake + loss_real).backward();
         self.discriminator = self.adam_d.step(self.discriminator.clone(), gradients, rate);
-        Ok(inner(terms))
+        inner(terms)
     }
 
     /// A copy of the averaged generator whose statistics fit its weights: an average of weights has other statistics than
@@ -206,8 +208,11 @@ impl Trainer {
     }
 }
 
+/// Losses by name.
+type Terms = Vec<(&'static str, Tensor<1>)>;
+
 /// Losses without their graphs.
-fn inner(terms: Vec<(&'static str, Tensor<1>)>) -> Vec<(&'static str, Tensor<1>)> {
+fn inner(terms: Terms) -> Terms {
     terms.into_iter().map(|(name, loss)| (name, loss.inner())).collect()
 }
 

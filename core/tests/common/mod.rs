@@ -1,0 +1,63 @@
+//! What several test topics need.
+#![allow(dead_code, clippy::unwrap_used, missing_docs, reason = "test support; not every topic uses all of it")]
+
+use std::path::PathBuf;
+
+use burn::tensor::{Tensor, TensorData};
+use semsynth::Device;
+use semsynth::label::LabelMap;
+use semsynth::model::Tensors;
+
+/// A file of the fixtures that are handed around beside the project, or a message that the test is skipped.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("SEMSYNTH_SHARED").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
+        PathBuf::from,
+    );
+    let path = folder.join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is not here", path.display());
+    None
+}
+
+/// The CPU, and a software GPU where there is one.
+pub fn devices() -> Vec<Device> {
+    let mut devices = vec![Device::cpu()];
+    // The SPIR-V kernels of `gpu-vulkan` crash software drivers.
+    if cfg!(feature = "gpu-vulkan") {
+        eprintln!("skipped on software GPU: this build compiles kernels to SPIR-V");
+    } else if Device::list().iter().any(|info| info.name == "software") {
+        devices.push(Device::by_name("software").unwrap());
+    } else {
+        eprintln!("skipped on software GPU: there is none (Debian: mesa-vulkan-drivers)");
+    }
+    devices
+}
+
+/// A tensor of a fixture.
+pub fn tensor<const D: usize>(tensors: &Tensors, name: &str, device: &Device) -> Tensor<D> {
+    let data = tensors.get(name).unwrap_or_else(|| panic!("the fixture has no {name}"));
+    Tensor::from_data(TensorData::new(data.to_f32(), data.shape().to_vec()), device.burn())
+}
+
+/// Values of a tensor, row-major.
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+/// The largest absolute difference.
+pub fn difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// A label map out of the one-hot `[1, classes, h, w]` of a fixture.
+pub fn labels_of(tensors: &Tensors) -> (LabelMap, usize) {
+    let one_hot = tensors.get("io.seg").unwrap();
+    let [_, classes, height, width] = *one_hot.shape() else { panic!("io.seg has four dimensions") };
+    let values = one_hot.to_f32();
+    let id = |pixel: usize| (0..classes).find(|class| values[class * height * width + pixel] > 0.5).unwrap() as u16;
+    (LabelMap::new(width, height, (0..height * width).map(id).collect()).unwrap(), classes)
+}
