@@ -178,6 +178,9 @@ mod gpu {
     pub(super) fn gpus() -> Vec<DeviceInfo> {
         let apis = if cfg!(target_os = "macos") {
             vec![wgpu::Backends::METAL]
+        } else if cfg!(unix) && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+            // Without a desktop session OpenGL drivers find no display and complain about it on standard error.
+            vec![wgpu::Backends::VULKAN]
         } else {
             vec![wgpu::Backends::VULKAN, wgpu::Backends::DX12, wgpu::Backends::GL]
         };
@@ -232,6 +235,9 @@ mod gpu {
         list
     }
 
+    /// Burn initialises a device once a process and answers a second attempt with an error.
+    static OPENED: Mutex<Vec<DeviceInfo>> = Mutex::new(Vec::new());
+
     pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
         let kind = match info.class {
             DeviceClass::DiscreteGpu => DeviceKind::DiscreteGpu(info.index),
@@ -246,8 +252,6 @@ mod gpu {
                     .into(),
             ));
         }
-        // Burn initialises a device once a process and answers a second attempt with an error.
-        static OPENED: Mutex<Vec<DeviceInfo>> = Mutex::new(Vec::new());
         let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         if opened.contains(info) {
             return Ok(Device::wgpu(kind));

@@ -89,9 +89,7 @@ fn spectral_norm_in_training() {
     let Some(path) = shared("golden/sn_and_losses.safetensors") else { return };
     let fixture = Tensors::open(path).unwrap();
     let mut weights = Tensors::new();
-    for (theirs, ours) in
-        [("sn.weight_orig", "sn.weight_orig"), ("sn.u", "sn.weight_u"), ("sn.v", "sn.weight_v")]
-    {
+    for (theirs, ours) in [("sn.weight_orig", "sn.weight_orig"), ("sn.u", "sn.weight_u"), ("sn.v", "sn.weight_v")] {
         weights.insert(ours, fixture.get(theirs).unwrap().clone()).unwrap();
     }
     for device in devices() {

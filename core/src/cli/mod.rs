@@ -24,6 +24,7 @@ pub use train::TrainArgs;
 /// What `semsynth` can do.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one, once")]
 pub enum Command {
     /// Paint pictures from label maps
     Synth(SynthArgs),

@@ -111,7 +111,8 @@ impl TrainArgs {
         eprintln!("device      {}", run.device.describe());
         eprintln!("train       {}", run.train.describe());
         eprintln!("validate    {}", run.val.describe());
-        let limit = run.time_limit.map_or(String::new(), |limit| format!(" or {:.1} minutes", limit.as_secs_f64() / 60.0));
+        let limit =
+            run.time_limit.map_or(String::new(), |limit| format!(" or {:.1} minutes", limit.as_secs_f64() / 60.0));
         eprintln!("run         {} steps{limit}, into {}", run.recipe.steps, run.out.display());
         let stop = interrupt::flag("stopping after this step; the run can be resumed")?;
         let outcome = train(&run, &mut Progress::new(run.time_limit), &stop)?;
@@ -120,11 +121,7 @@ impl TrainArgs {
     }
 
     fn prepare(&self) -> Result<Run> {
-        let out = match (&self.resume, &self.out) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(folder)) => folder.clone(),
-            (None, None) => free_folder("facades-run"),
-        };
+        let out = self.resume.as_ref().or(self.out.as_ref()).cloned().unwrap_or_else(|| free_folder("facades-run"));
         let recipe = self.recipe(&out)?;
         recipe.validate()?;
         let time_limit = match self.minutes {
@@ -259,7 +256,8 @@ mod tests {
     fn resuming_excludes_flags_that_change_the_network() {
         let all = ["train", "--resume", "x", "--ngf", "3"];
         assert!(Arguments::try_parse_from(all).is_err());
-        let message = parse(&["--resume", "no-such-folder"]).recipe(Path::new("no-such-folder")).unwrap_err().to_string();
+        let message =
+            parse(&["--resume", "no-such-folder"]).recipe(Path::new("no-such-folder")).unwrap_err().to_string();
         assert!(message.contains("no checkpoint"), "{message}");
     }
 

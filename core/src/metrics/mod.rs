@@ -32,11 +32,16 @@ pub fn ssim(a: &RgbImage, b: &RgbImage) -> Result<f64> {
     same_size(a, b)?;
     let (width, height) = (a.width() as usize, a.height() as usize);
     if width < WINDOW.0 || height < WINDOW.0 {
-        return Err(Error::Argument(format!("SSIM needs pictures of at least 11x11 pixels, these have {width}x{height}")));
+        return Err(Error::Argument(format!(
+            "SSIM needs pictures of at least 11x11 pixels, these have {width}x{height}"
+        )));
     }
     let luma = |image: &RgbImage| -> Vec<f64> {
         let weights = [0.299, 0.587, 0.114];
-        image.pixels().map(|pixel| pixel.0.iter().zip(weights).map(|(&value, weight)| f64::from(value) * weight).sum()).collect()
+        image
+            .pixels()
+            .map(|pixel| pixel.0.iter().zip(weights).map(|(&value, weight)| f64::from(value) * weight).sum())
+            .collect()
     };
     let (a, b) = (luma(a), luma(b));
     let product = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a * b).collect() };
@@ -57,9 +62,8 @@ pub fn ssim(a: &RgbImage, b: &RgbImage) -> Result<f64> {
 /// Separable Gaussian over windows that lie inside: `width - 10` columns and `height - 10` rows remain.
 fn gaussian(values: &[f64], width: usize) -> Vec<f64> {
     let (side, deviation) = WINDOW;
-    let raw: Vec<f64> = (0..side)
-        .map(|i| (-((i as f64 - (side / 2) as f64).powi(2)) / (2.0 * deviation * deviation)).exp())
-        .collect();
+    let raw: Vec<f64> =
+        (0..side).map(|i| (-((i as f64 - (side / 2) as f64).powi(2)) / (2.0 * deviation * deviation)).exp()).collect();
     let sum: f64 = raw.iter().sum();
     let kernel: Vec<f64> = raw.into_iter().map(|value| value / sum).collect();
     let weigh = |window: &[f64]| window.iter().zip(&kernel).map(|(value, weight)| value * weight).sum::<f64>();
@@ -87,7 +91,9 @@ mod tests {
     use image::Rgb;
 
     fn ramp(offset: u8) -> RgbImage {
-        RgbImage::from_fn(24, 20, |x, y| Rgb([(x * 7 + y * 3) as u8 + offset, (x * y % 97) as u8 + offset, 40 + offset]))
+        RgbImage::from_fn(24, 20, |x, y| {
+            Rgb([(x * 7 + y * 3) as u8 + offset, (x * y % 97) as u8 + offset, 40 + offset])
+        })
     }
 
     #[test]

@@ -118,7 +118,9 @@ impl Model {
 
     fn from_tensors(tensors: Tensors) -> Result<Self> {
         let text = tensors.metadata().get(MANIFEST_KEY).ok_or_else(|| {
-            Error::Model("this is no semsynth model: it has no manifest (weights of other programs need an import)".into())
+            Error::Model(
+                "this is no semsynth model: it has no manifest (weights of other programs need an import)".into(),
+            )
         })?;
         let manifest = Manifest::from_ron_str(text)?;
         let model = Self(Arc::new(Inner { manifest, tensors }));
@@ -141,7 +143,10 @@ impl Model {
         let known: std::collections::BTreeSet<&str> = needed.iter().map(String::as_str).collect();
         for name in self.0.tensors.names() {
             if !known.contains(name) {
-                return Err(Error::Model(format!("tensor {name:?} does not belong to a {}", self.architecture().describe())));
+                return Err(Error::Model(format!(
+                    "tensor {name:?} does not belong to a {}",
+                    self.architecture().describe()
+                )));
             }
         }
         params::check(&slots, &self.0.tensors, &needed)

@@ -44,7 +44,8 @@ pub(crate) fn names(slots: &[Slot], translate: impl FnOnce(&[String]) -> Vec<Str
 
 /// Reads a tensor back from its device, row-major.
 pub(crate) fn read_back<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.try_into_data().map_err(|error| Error::Device(format!("reading a tensor back failed: {error}")))?;
+    let data =
+        tensor.try_into_data().map_err(|error| Error::Device(format!("reading a tensor back failed: {error}")))?;
     data.try_to_vec().map_err(|error| Error::Device(format!("a tensor came back in another type than f32: {error:?}")))
 }
 
@@ -101,7 +102,10 @@ pub(crate) fn import<M: Module>(module: M, tensors: &Tensors, names: &[String]) 
 pub(crate) fn check(slots: &[Slot], tensors: &Tensors, names: &[String]) -> Result<()> {
     for (slot, name) in slots.iter().zip(names) {
         let Some(data) = tensors.get(name) else {
-            return Err(Error::Model(format!("tensor {name:?} is missing: the network needs it with shape {:?}", slot.shape)));
+            return Err(Error::Model(format!(
+                "tensor {name:?} is missing: the network needs it with shape {:?}",
+                slot.shape
+            )));
         };
         if data.shape() != slot.shape {
             let (found, expected) = (data.shape(), &slot.shape);

@@ -41,7 +41,8 @@ impl DiscriminatorConfig {
                 channels = next;
             }
             plan.push(layer(ConvConfig::new(channels, 1, 4), false, false));
-            let layers = plan.into_iter().map(|(conv, norm, activation)| Layer { conv: conv.init(init), norm, activation });
+            let layers =
+                plan.into_iter().map(|(conv, norm, activation)| Layer { conv: conv.init(init), norm, activation });
             PatchDiscriminator { layers: layers.collect() }
         };
         Discriminator { scales: (0..self.scales).map(|_| patch()).collect() }

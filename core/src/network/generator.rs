@@ -76,7 +76,10 @@ impl GeneratorConfig {
     /// [`Error::Argument`] naming the value that is out of range.
     pub fn validate(&self) -> Result<()> {
         let check = |fine: bool, message: String| if fine { Ok(()) } else { Err(Error::Argument(message)) };
-        check((2..=1024).contains(&self.ngf) && self.ngf % 2 == 0, format!("ngf is {}, it must be even and 2 to 1024", self.ngf))?;
+        check(
+            (2..=1024).contains(&self.ngf) && self.ngf.is_multiple_of(2),
+            format!("ngf is {}, it must be even and 2 to 1024", self.ngf),
+        )?;
         let labels = self.label_channels;
         check((1..=65_535).contains(&labels), format!("{labels} label channels: it must be 1 to 65535"))?;
         if let ModulationKind::Spade { kernel } = self.modulation {
@@ -141,7 +144,7 @@ impl Generator {
     pub fn forward(&self, layout: &Layout, mode: Mode) -> Result<Tensor<4>> {
         let [height, width] = layout.size();
         let stride = 1usize << self.upsampling;
-        if height % stride != 0 || width % stride != 0 || height == 0 || width == 0 {
+        if height == 0 || width == 0 || !height.is_multiple_of(stride) || !width.is_multiple_of(stride) {
             return Err(Error::Argument(format!(
                 "a label map of {width}x{height} does not fit this generator: both sides must be multiples of {stride}"
             )));

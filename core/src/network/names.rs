@@ -36,7 +36,8 @@ fn official_name(path: &str, spectral: &dyn Fn(&str) -> bool) -> String {
         }
         _ => {}
     }
-    parts.join(".")
+    parts
+        .join(".")
         .replace(".modulation.Spade.mlp_shared.", ".mlp_shared.0.")
         .replace(".modulation.Spade.", ".")
         .replace(".modulation.Clade.", ".class_specified_affine.")

@@ -10,8 +10,19 @@ use crate::nn::{Conv, ConvConfig, Init, Mode};
 
 /// Channels after each convolution, and whether the next one is preceded by a 2x2 max pool.
 const PLAN: [(usize, bool); 13] = [
-    (64, false), (64, true), (128, false), (128, true), (256, false), (256, false), (256, false), (256, true),
-    (512, false), (512, false), (512, false), (512, true), (512, false),
+    (64, false),
+    (64, true),
+    (128, false),
+    (128, true),
+    (256, false),
+    (256, false),
+    (256, false),
+    (256, true),
+    (512, false),
+    (512, false),
+    (512, false),
+    (512, true),
+    (512, false),
 ];
 
 /// Index of each convolution in torchvision's `features`.

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::modulation::ModulationKind;
-use super::{Conv, ConvConfig, Init, Layout, ModulatedNorm, Mode, NormKind, leaky_relu};
+use super::{Conv, ConvConfig, Init, Layout, Mode, ModulatedNorm, NormKind, leaky_relu};
 
 /// Two modulated convolutions around a shortcut (Park et al. 2019, appendix A). The shortcut is learned where the
 /// number of channels changes, and it has no activation.

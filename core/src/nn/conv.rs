@@ -180,7 +180,8 @@ fn lowered(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usi
     }
     let taps = if taps.len() == 1 { taps.remove(0) } else { Tensor::cat(taps, 1) };
     let matrix = weight.permute([0, 2, 3, 1]).reshape([1, out, kernel_h * kernel_w * channels]);
-    let y = matrix.expand([batch, out, kernel_h * kernel_w * channels]).matmul(taps).reshape([batch, out, rows, columns]);
+    let y =
+        matrix.expand([batch, out, kernel_h * kernel_w * channels]).matmul(taps).reshape([batch, out, rows, columns]);
     match bias {
         Some(bias) => y + bias.reshape([1, out, 1, 1]),
         None => y,

@@ -56,7 +56,10 @@ impl Layout {
                 )));
             }
             if let Some(id) = map.ids().find(|&id| usize::from(id) >= channels) {
-                return Err(Error::Labels(format!("class id {id} is out of range: the network knows ids 0 to {}", channels - 1)));
+                return Err(Error::Labels(format!(
+                    "class id {id} is out of range: the network knows ids 0 to {}",
+                    channels - 1
+                )));
             }
         }
         let levels = Mutex::default();

@@ -31,9 +31,8 @@ pub struct ParamFreeNorm {
 impl ParamFreeNorm {
     /// Statistics start at mean 0 and variance 1.
     pub fn new(init: &Init, kind: NormKind, channels: usize) -> Self {
-        let running = |value| {
-            (kind == NormKind::Batch).then(|| Buffer::new(Tensor::full([channels], value, init.device())))
-        };
+        let running =
+            |value| (kind == NormKind::Batch).then(|| Buffer::new(Tensor::full([channels], value, init.device())));
         Self { running_mean: running(0.0), running_var: running(1.0) }
     }
 
@@ -54,7 +53,8 @@ impl ParamFreeNorm {
                 let count = (batch * height * width) as f64;
                 // The running variance is of the unbiased kind, the division is not.
                 let unbiased = batch_var.clone().detach() * (count / (count - 1.0).max(1.0));
-                let blend = |old: Tensor<1>, new: Tensor<4>| old * (1.0 - momentum) + new.reshape([channels]) * momentum;
+                let blend =
+                    |old: Tensor<1>, new: Tensor<4>| old * (1.0 - momentum) + new.reshape([channels]) * momentum;
                 mean.set(blend(mean.get(), batch_mean.detach()));
                 var.set(blend(var.get(), unbiased));
                 centered / (batch_var + EPSILON).sqrt()

@@ -59,11 +59,11 @@ impl Adam {
             for (leaf, tensor) in [("m", moments.first.as_ref()), ("v", Some(&moments.second))] {
                 if let Some(tensor) = tensor {
                     let values = crate::model::read_back(tensor.clone())?;
-                    tensors.insert_f32(&format!("{prefix}{path}.{leaf}"), vec![values.len()], values)?;
+                    tensors.insert_f32(format!("{prefix}{path}.{leaf}"), vec![values.len()], values)?;
                 }
             }
         }
-        tensors.set_metadata(&format!("{prefix}steps"), &self.steps.to_string());
+        tensors.set_metadata(format!("{prefix}steps"), self.steps.to_string());
         Ok(())
     }
 

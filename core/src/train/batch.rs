@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn an_epoch_leaves_no_sample_out() {
-        let plain = Sampler { augment: Augment { flip: false, load_scale: 1.0, width: 32, height: 32 }, batch: 7, ..sampler() };
+        let plain =
+            Sampler { augment: Augment { flip: false, load_scale: 1.0, width: 32, height: 32 }, batch: 7, ..sampler() };
         let mut seen = plain.batch(0).unwrap().labels;
         let mut all: Vec<LabelMap> = (0..7).map(|index| plain.dataset.get(index).unwrap().labels).collect();
         let key = |map: &LabelMap| map.ids().collect::<Vec<_>>();

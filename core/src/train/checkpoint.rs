@@ -67,7 +67,8 @@ impl Trainer {
         change(&mut recipe);
         let classes = ClassTable::from_ron_str(field(tensors, "classes")?)?;
         let step = field(tensors, "step")?;
-        let step = step.parse().map_err(|_| Error::Model(format!("the checkpoint's step is {step:?}, not a number")))?;
+        let step =
+            step.parse().map_err(|_| Error::Model(format!("the checkpoint's step is {step:?}, not a number")))?;
         let mut trainer = Self::new(recipe, classes.channels(), device)?;
         trainer.step = step;
         trainer.generator = restore(trainer.generator, "generator.", tensors)?;

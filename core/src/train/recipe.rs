@@ -196,8 +196,11 @@ impl Recipe {
         self.generator(1).validate().map_err(|error| error.context("recipe"))?;
         let stride = self.generator(1).stride();
         let [height, width] = self.size;
-        let side = |side: usize| side > 0 && side % stride == 0 && side <= 8192;
-        check(side(height) && side(width), format!("size is {width}x{height}: both sides must be multiples of {stride}, up to 8192"))?;
+        let side = |side: usize| side > 0 && side.is_multiple_of(stride) && side <= 8192;
+        check(
+            side(height) && side(width),
+            format!("size is {width}x{height}: both sides must be multiples of {stride}, up to 8192"),
+        )?;
         let DiscriminatorConfig { ndf, scales, layers } = self.discriminator;
         check((1..=1024).contains(&ndf), format!("discriminator.ndf is {ndf}: it must be 1 to 1024"))?;
         check((1..=4).contains(&scales), format!("discriminator.scales is {scales}: it must be 1 to 4"))?;
@@ -264,6 +267,6 @@ mod tests {
         assert_eq!(recipe.learning_rates(0), (1e-4, 4e-4));
         let (generator, _) = recipe.learning_rates(75);
         assert!((generator - 5e-5).abs() < 1e-12);
-        assert_eq!(recipe.learning_rates(100).0, 0.0);
+        assert!(recipe.learning_rates(100).0.abs() < 1e-12);
     }
 }

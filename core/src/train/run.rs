@@ -300,7 +300,11 @@ impl<'a> Session<'a> {
             .samples
             .iter()
             .zip(&pictures)
-            .map(|(sample, picture)| SheetRow { labels: &sample.labels, synthesized: picture, real: Some(&sample.image) })
+            .map(|(sample, picture)| SheetRow {
+                labels: &sample.labels,
+                synthesized: picture,
+                real: Some(&sample.image),
+            })
             .collect();
         let sheet = contact_sheet(&rows, self.run.val.classes());
         sheet.save(path).map_err(|error| Error::Io { path: path.into(), source: std::io::Error::other(error) })

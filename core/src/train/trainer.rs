@@ -103,7 +103,9 @@ impl Trainer {
 
     /// The generator that becomes the model: the running average where there is one. Without gradients.
     pub fn averaged(&self) -> Generator {
-        self.average.as_ref().map_or_else(|| self.generator.valid(), |average| average.clone().fork(&self.plain_device()))
+        self.average
+            .as_ref()
+            .map_or_else(|| self.generator.valid(), |average| average.clone().fork(&self.plain_device()))
     }
 
     /// The generator step, then the discriminator step (Park et al. 2019, §4).
@@ -116,7 +118,10 @@ impl Trainer {
         let [height, width] = layout.size();
         let shape = [layout.batch(), 3, height, width];
         if batch.images.len() != shape.iter().product::<usize>() {
-            return Err(Error::Argument(format!("a batch of shape {shape:?} cannot hold {} values", batch.images.len())));
+            return Err(Error::Argument(format!(
+                "a batch of shape {shape:?} cannot hold {} values",
+                batch.images.len()
+            )));
         }
         let real: Tensor<4> = Tensor::from_data(TensorData::new(batch.images, shape), &self.device);
         let labels = layout.at(height, width).one_hot();

@@ -1,5 +1,11 @@
 //! What several test topics need.
-#![allow(dead_code, clippy::unwrap_used, missing_docs, reason = "test support; not every topic uses all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "test support; not every topic uses all of it"
+)]
 
 use std::path::PathBuf;
 
@@ -10,10 +16,8 @@ use semsynth::model::Tensors;
 
 /// A file of the fixtures that are handed around beside the project, or a message that the test is skipped.
 pub fn shared(path: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("SEMSYNTH_SHARED").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
-        PathBuf::from,
-    );
+    let folder = std::env::var_os("SEMSYNTH_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
     let path = folder.join(path);
     if path.exists() {
         return Some(path);

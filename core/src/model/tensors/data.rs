@@ -31,18 +31,8 @@ pub enum DType {
 }
 
 impl DType {
-    pub(super) const ALL: [Self; 10] = [
-        Self::F64,
-        Self::F32,
-        Self::F16,
-        Self::BF16,
-        Self::I64,
-        Self::I32,
-        Self::I16,
-        Self::I8,
-        Self::U8,
-        Self::Bool,
-    ];
+    pub(super) const ALL: [Self; 10] =
+        [Self::F64, Self::F32, Self::F16, Self::BF16, Self::I64, Self::I32, Self::I16, Self::I8, Self::U8, Self::Bool];
 
     /// Bytes per element.
     pub const fn size(self) -> usize {
@@ -76,9 +66,7 @@ impl DType {
 
     /// Bytes of a dense tensor of this type; `None` where the count overflows.
     pub(super) fn byte_len(self, shape: &[usize]) -> Option<usize> {
-        shape
-            .iter()
-            .try_fold(self.size(), |total, &side| total.checked_mul(side))
+        shape.iter().try_fold(self.size(), |total, &side| total.checked_mul(side))
     }
 }
 
@@ -106,13 +94,9 @@ impl TensorData {
             Some(expected) if expected == bytes.len() => Ok(Self { dtype, shape, bytes }),
             Some(expected) => {
                 let found = bytes.len();
-                Err(Error::Argument(format!(
-                    "{dtype} of shape {shape:?} takes {expected} bytes, got {found}"
-                )))
+                Err(Error::Argument(format!("{dtype} of shape {shape:?} takes {expected} bytes, got {found}")))
             }
-            None => Err(Error::Argument(format!(
-                "shape {shape:?} has more elements than memory can hold"
-            ))),
+            None => Err(Error::Argument(format!("shape {shape:?} has more elements than memory can hold"))),
         }
     }
 
@@ -190,24 +174,15 @@ impl TensorData {
     }
 
     fn map<const N: usize>(&self, convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        self.bytes
-            .as_chunks::<N>()
-            .0
-            .iter()
-            .map(|&chunk| convert(chunk))
-            .collect()
+        self.bytes.as_chunks::<N>().0.iter().map(|&chunk| convert(chunk)).collect()
     }
 }
 
 fn check_count(shape: &[usize], found: usize) -> Result<()> {
     match DType::U8.byte_len(shape) {
         Some(expected) if expected == found => Ok(()),
-        Some(expected) => Err(Error::Argument(format!(
-            "shape {shape:?} takes {expected} values, got {found}"
-        ))),
-        None => Err(Error::Argument(format!(
-            "shape {shape:?} has more elements than memory can hold"
-        ))),
+        Some(expected) => Err(Error::Argument(format!("shape {shape:?} takes {expected} values, got {found}"))),
+        None => Err(Error::Argument(format!("shape {shape:?} has more elements than memory can hold"))),
     }
 }
 
@@ -230,19 +205,13 @@ mod tests {
     fn halves_round_to_nearest_even() {
         // Halves near 1 are 2^-10 apart: one half step rounds to the even neighbour, anything above it up.
         let step = 2f32.powi(-10);
-        let tensor = TensorData::from_f32_as_f16(
-            vec![4],
-            &[1.0 + step / 2.0, 1.0 + 1.5 * step, 1.0 + 0.501 * step, 65519.0],
-        )
-        .unwrap();
+        let tensor =
+            TensorData::from_f32_as_f16(vec![4], &[1.0 + step / 2.0, 1.0 + 1.5 * step, 1.0 + 0.501 * step, 65519.0])
+                .unwrap();
         assert_eq!(tensor.to_f32(), [1.0, 1.0 + 2.0 * step, 1.0 + step, 65504.0]);
-        let nonfinite = TensorData::from_f32_as_f16(vec![2], &[f32::INFINITY, f32::NAN])
-            .unwrap()
-            .to_f32();
+        let nonfinite = TensorData::from_f32_as_f16(vec![2], &[f32::INFINITY, f32::NAN]).unwrap().to_f32();
         assert!(nonfinite[0].is_infinite() && nonfinite[1].is_nan());
-        let error = TensorData::from_f32_as_f16(vec![2], &[0.0, -65520.0])
-            .unwrap_err()
-            .to_string();
+        let error = TensorData::from_f32_as_f16(vec![2], &[0.0, -65520.0]).unwrap_err().to_string();
         assert!(error.contains("-65520") && error.contains("index 1"), "{error}");
     }
 
@@ -252,11 +221,7 @@ mod tests {
             (DType::F64, (-1.5f64).to_le_bytes().to_vec(), -1.5),
             (DType::F32, 0.1f32.to_le_bytes().to_vec(), 0.1),
             (DType::F16, f16::from_f32(0.25).to_le_bytes().to_vec(), 0.25),
-            (
-                DType::BF16,
-                bf16::from_f32(3.0e38).to_le_bytes().to_vec(),
-                bf16::from_f32(3.0e38).to_f32(),
-            ),
+            (DType::BF16, bf16::from_f32(3.0e38).to_le_bytes().to_vec(), bf16::from_f32(3.0e38).to_f32()),
             (DType::I64, (-7i64).to_le_bytes().to_vec(), -7.0),
             (DType::I32, 123_456i32.to_le_bytes().to_vec(), 123_456.0),
             (DType::I16, (-300i16).to_le_bytes().to_vec(), -300.0),
@@ -267,11 +232,7 @@ mod tests {
         for (dtype, bytes, expected) in cases {
             assert_eq!(DType::from_name(dtype.name()), Some(dtype));
             let values = TensorData::new(dtype, vec![], bytes).unwrap().to_f32();
-            assert_eq!(
-                values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
-                [expected.to_bits()],
-                "{dtype}"
-            );
+            assert_eq!(values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [expected.to_bits()], "{dtype}");
         }
     }
 

@@ -33,14 +33,8 @@ impl Tensors {
         let shown = path.display();
         let metadata = fs::metadata(path).map_err(Error::io(path))?;
         if !metadata.is_file() {
-            let kind = if metadata.is_dir() {
-                "a folder"
-            } else {
-                "not a regular file"
-            };
-            return Err(Error::Model(format!(
-                "{shown}: this is {kind}, expected a weights file"
-            )));
+            let kind = if metadata.is_dir() { "a folder" } else { "not a regular file" };
+            return Err(Error::Model(format!("{shown}: this is {kind}, expected a weights file")));
         }
         let file = File::open(path).map_err(Error::io(path))?;
         read(Source::new(file, metadata.len(), path), limits).map_err(|e| e.context(shown))
@@ -80,10 +74,10 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Makes the rename itself durable where the system allows it; the content is safe either way.
 fn sync_folder(path: &Path) {
-    if cfg!(unix) {
-        if let Ok(folder) = File::open(folder_of(path)) {
-            let _ = folder.sync_all();
-        }
+    if cfg!(unix)
+        && let Ok(folder) = File::open(folder_of(path))
+    {
+        let _ = folder.sync_all();
     }
 }
 
@@ -97,10 +91,7 @@ fn read<R: Read + Seek>(mut source: Source<R>, limits: &Limits) -> Result<Tensor
     } else if pytorch::is_legacy(&head) {
         pytorch::read_legacy(&mut source, limits)
     } else {
-        Err(Error::Model(format!(
-            "{}; expected safetensors weights or a PyTorch state_dict",
-            describe(&head)
-        )))
+        Err(Error::Model(format!("{}; expected safetensors weights or a PyTorch state_dict", describe(&head))))
     }
 }
 
@@ -112,10 +103,7 @@ fn looks_like_safetensors(head: &[u8]) -> bool {
 /// Says what a file that is neither of the supported formats looks like, and what to do about it.
 fn describe(head: &[u8]) -> String {
     const MAGIC: [(&[u8], &str); 18] = [
-        (
-            b"version https://git-lfs",
-            "this is a git-lfs pointer, not the file itself (run `git lfs pull`)",
-        ),
+        (b"version https://git-lfs", "this is a git-lfs pointer, not the file itself (run `git lfs pull`)"),
         (b"PK\x05\x06", "this is an empty zip archive"),
         (b"\x1f\x8b", "this is compressed with gzip; unpack it first"),
         (b"BZh", "this is compressed with bzip2; unpack it first"),
@@ -145,10 +133,7 @@ fn describe(head: &[u8]) -> String {
             .into();
     }
     let text = head.trim_ascii_start().to_ascii_lowercase();
-    if [b"<!doctype".as_slice(), b"<html", b"<head", b"<!--"]
-        .iter()
-        .any(|tag| text.starts_with(tag))
-    {
+    if [b"<!doctype".as_slice(), b"<html", b"<head", b"<!--"].iter().any(|tag| text.starts_with(tag)) {
         return "this is an HTML page, probably saved by a failed download".into();
     }
     if text.starts_with(b"<?xml") || text.starts_with(b"<") {
@@ -164,10 +149,7 @@ fn describe(head: &[u8]) -> String {
         return "this is a text file".into();
     }
     let start: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
-    format!(
-        "the file starts with the bytes {}, which belong to no known weights format",
-        start.join(" ")
-    )
+    format!("the file starts with the bytes {}, which belong to no known weights format", start.join(" "))
 }
 
 #[cfg(test)]
@@ -208,15 +190,8 @@ mod tests {
         let occupied = folder.path().join("folder");
         fs::create_dir(&occupied).unwrap();
         assert!(matches!(sample().save(&occupied), Err(Error::Io { .. })));
-        assert!(matches!(
-            sample().save(folder.path().join("missing/w.safetensors")),
-            Err(Error::Io { .. })
-        ));
-        assert_eq!(
-            fs::read_dir(folder.path()).unwrap().count(),
-            2,
-            "no temporary file is left"
-        );
+        assert!(matches!(sample().save(folder.path().join("missing/w.safetensors")), Err(Error::Io { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
         assert!(sample().save("/").is_err());
     }
 
@@ -244,16 +219,10 @@ mod tests {
         ] {
             fs::write(&path, content).unwrap();
             let message = Tensors::open(&path).unwrap_err().to_string();
-            assert!(
-                message.contains(expected) && message.contains("weights.pth"),
-                "{expected}: {message}"
-            );
+            assert!(message.contains(expected) && message.contains("weights.pth"), "{expected}: {message}");
         }
         assert!(Tensors::open(folder.path()).unwrap_err().to_string().contains("folder"));
-        assert!(matches!(
-            Tensors::open(folder.path().join("missing")),
-            Err(Error::Io { .. })
-        ));
+        assert!(matches!(Tensors::open(folder.path().join("missing")), Err(Error::Io { .. })));
     }
 
     #[test]
@@ -264,10 +233,7 @@ mod tests {
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(matches!(Tensors::open(&path), Err(Error::Limit(_))));
         sample().save(&path).unwrap();
-        let limits = Limits {
-            max_file: 10,
-            ..Limits::default()
-        };
+        let limits = Limits { max_file: 10, ..Limits::default() };
         assert!(matches!(Tensors::open_within(&path, &limits), Err(Error::Limit(_))));
     }
 }

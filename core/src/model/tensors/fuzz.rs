@@ -26,11 +26,7 @@ pub(super) fn mutate(bytes: &[u8], focus: usize, count: usize, mut check: impl F
         damaged.clear();
         damaged.extend_from_slice(bytes);
         for _ in 0..=random.below(4) {
-            let within = if random.below(2) == 0 {
-                focus.min(damaged.len())
-            } else {
-                damaged.len()
-            };
+            let within = if random.below(2) == 0 { focus.min(damaged.len()) } else { damaged.len() };
             let at = random.below(within);
             if damaged.is_empty() {
                 break;

@@ -39,33 +39,21 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_file: 2 << 30,
-            max_metadata: 1 << 20,
-            max_tensors: 4096,
-            max_rank: 6,
-            max_name: 256,
-        }
+        Self { max_file: 2 << 30, max_metadata: 1 << 20, max_tensors: 4096, max_rank: 6, max_name: 256 }
     }
 }
 
 impl Limits {
     fn check_file(&self, len: u64) -> Result<()> {
         if len > self.max_file {
-            return Err(Error::Limit(format!(
-                "{len} bytes, more than the {} accepted",
-                self.max_file
-            )));
+            return Err(Error::Limit(format!("{len} bytes, more than the {} accepted", self.max_file)));
         }
         Ok(())
     }
 
     fn check_count(&self, count: usize) -> Result<()> {
         if count > self.max_tensors {
-            return Err(Error::Limit(format!(
-                "{count} tensors, more than the {} accepted",
-                self.max_tensors
-            )));
+            return Err(Error::Limit(format!("{count} tensors, more than the {} accepted", self.max_tensors)));
         }
         Ok(())
     }
@@ -146,10 +134,9 @@ impl Tensors {
                 slot.insert(data);
                 Ok(())
             }
-            std::collections::btree_map::Entry::Occupied(slot) => Err(Error::Argument(format!(
-                "there is already a tensor named {:?}",
-                slot.key()
-            ))),
+            std::collections::btree_map::Entry::Occupied(slot) => {
+                Err(Error::Argument(format!("there is already a tensor named {:?}", slot.key())))
+            }
         }
     }
 
@@ -226,10 +213,7 @@ mod tests {
         let mut tensors = Tensors::new();
         tensors.insert_f32("b", vec![1], vec![1.0]).unwrap();
         tensors.insert_f16("a", vec![], vec![0.5]).unwrap();
-        assert!(matches!(
-            tensors.insert_f32("b", vec![1], vec![2.0]),
-            Err(Error::Argument(_))
-        ));
+        assert!(matches!(tensors.insert_f32("b", vec![1], vec![2.0]), Err(Error::Argument(_))));
         assert_eq!(tensors.get("b").unwrap().to_f32(), [1.0]);
         assert_eq!(tensors.names().collect::<Vec<_>>(), ["a", "b"]);
         assert!(tensors.insert_f32("", vec![1], vec![1.0]).is_err());

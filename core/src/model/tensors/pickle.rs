@@ -122,23 +122,9 @@ impl<'a> Pickle<'a> {
     pub(super) fn read(bytes: &'a [u8], limits: &Limits) -> Result<(Self, usize)> {
         let steps = limits.max_tensors.saturating_mul(256).saturating_add(1 << 16);
         let max_key = limits.max_name;
-        let mut machine = Machine {
-            bytes,
-            steps,
-            max_rank: limits.max_rank,
-            max_key,
-            ..Machine::default()
-        };
-        let root = machine
-            .run()
-            .map_err(|e| e.context(format!("pickle, near byte {}", machine.at)))?;
-        Ok((
-            Self {
-                nodes: machine.nodes,
-                root,
-            },
-            machine.at,
-        ))
+        let mut machine = Machine { bytes, steps, max_rank: limits.max_rank, max_key, ..Machine::default() };
+        let root = machine.run().map_err(|e| e.context(format!("pickle, near byte {}", machine.at)))?;
+        Ok((Self { nodes: machine.nodes, root }, machine.at))
     }
 
     pub(super) fn as_int(&self) -> Option<i64> {
@@ -153,12 +139,10 @@ impl<'a> Pickle<'a> {
         let Some(Node::Dict(items)) = self.nodes.get(self.root) else {
             return None;
         };
-        items
-            .iter()
-            .find_map(|&(k, v)| match (self.nodes.get(k), self.nodes.get(v)) {
-                (Some(Node::Text(text)), Some(Node::Bool(value))) if *text == key => Some(*value),
-                _ => None,
-            })
+        items.iter().find_map(|&(k, v)| match (self.nodes.get(k), self.nodes.get(v)) {
+            (Some(Node::Text(text)), Some(Node::Bool(value))) if *text == key => Some(*value),
+            _ => None,
+        })
     }
 
     /// The pickle as a list of strings.
@@ -194,17 +178,10 @@ impl<'a> Pickle<'a> {
     pub(super) fn tensors<'p>(&'p self, limits: &'p Limits) -> Result<BTreeMap<String, &'p TensorRef>> {
         if !matches!(self.nodes.get(self.root), Some(Node::Dict(_))) {
             let kind = self.nodes.get(self.root).map_or("nothing", Node::kind);
-            return Err(Error::Model(format!(
-                "the file holds {kind}, expected a state_dict (names to tensors)"
-            )));
+            return Err(Error::Model(format!("the file holds {kind}, expected a state_dict (names to tensors)")));
         }
         let budget = self.nodes.len().saturating_add(limits.max_tensors).saturating_mul(4);
-        let mut walk = Walk {
-            pickle: self,
-            limits,
-            budget,
-            found: BTreeMap::new(),
-        };
+        let mut walk = Walk { pickle: self, limits, budget, found: BTreeMap::new() };
         walk.visit(self.root, "", 0)?;
         Ok(walk.found)
     }
@@ -239,10 +216,7 @@ impl Walk<'_, '_> {
             return Ok(()); // A step counter, a learning rate, a remark: no tensor, no concern of ours.
         }
         if depth >= MAX_DEPTH {
-            return Err(Error::Limit(format!(
-                "containers nest deeper than {MAX_DEPTH} levels (at {})",
-                shown()
-            )));
+            return Err(Error::Limit(format!("containers nest deeper than {MAX_DEPTH} levels (at {})", shown())));
         }
         // Paths grow by one key per level, so this keeps them short without refusing long keys of mere scalars.
         self.limits.check_tensor(if path.is_empty() { "." } else { path }, 0)?;
@@ -256,10 +230,7 @@ impl Walk<'_, '_> {
                         Node::Int(value) => self.join(path, &value.to_string())?,
                         other => {
                             let kind = other.kind();
-                            return Err(Error::Model(format!(
-                                "{kind} as a key in {}, expected a string",
-                                shown()
-                            )));
+                            return Err(Error::Model(format!("{kind} as a key in {}, expected a string", shown())));
                         }
                     };
                     self.visit(value, &joined, depth + 1)?;
@@ -277,17 +248,11 @@ impl Walk<'_, '_> {
 
     fn join(&self, path: &str, key: &str) -> Result<String> {
         // A key beyond the limit is cut, but not to within it: it is still refused if it names a tensor.
-        let key = key
-            .get(..key.ceil_char_boundary(self.limits.max_name.saturating_add(1)))
-            .unwrap_or(key);
+        let key = key.get(..key.ceil_char_boundary(self.limits.max_name.saturating_add(1))).unwrap_or(key);
         if path.len() > self.limits.max_name {
             return Err(Error::Limit(format!("the path {} is too long", shorten(path))));
         }
-        Ok(if path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{path}.{key}")
-        })
+        Ok(if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") })
     }
 }
 
@@ -320,10 +285,7 @@ impl<'a> Machine<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        self.take(N)?
-            .first_chunk()
-            .copied()
-            .ok_or_else(|| malformed("the pickle ends early"))
+        self.take(N)?.first_chunk().copied().ok_or_else(|| malformed("the pickle ends early"))
     }
 
     fn byte(&mut self) -> Result<u8> {
@@ -340,10 +302,7 @@ impl<'a> Machine<'a> {
 
     fn line(&mut self) -> Result<&'a str> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let len = rest
-            .iter()
-            .position(|&b| b == b'\n')
-            .ok_or_else(|| malformed("a line without end"))?;
+        let len = rest.iter().position(|&b| b == b'\n').ok_or_else(|| malformed("a line without end"))?;
         let line = self.take(len)?;
         self.take(1)?;
         std::str::from_utf8(line).map_err(|_| malformed("a name is not UTF-8"))
@@ -371,11 +330,7 @@ impl<'a> Machine<'a> {
     /// A two's complement integer of any length.
     fn long(&mut self, len: usize) -> Result<()> {
         let bytes = self.take(len)?;
-        let mut value = [if bytes.last().is_some_and(|b| b & 0x80 != 0) {
-            0xff
-        } else {
-            0
-        }; 8];
+        let mut value = [if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xff } else { 0 }; 8];
         let node = match value.get_mut(..len) {
             Some(low) => {
                 low.copy_from_slice(bytes);
@@ -419,10 +374,7 @@ impl<'a> Machine<'a> {
         if self.marks.last() == Some(&self.stack.len()) {
             return Err(malformed("a mark where a value belongs"));
         }
-        self.stack
-            .last()
-            .copied()
-            .ok_or_else(|| malformed("the stack runs empty"))
+        self.stack.last().copied().ok_or_else(|| malformed("the stack runs empty"))
     }
 
     fn node(&self, id: Id) -> &Node<'a> {
@@ -456,10 +408,7 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self, index: u32) -> Result<()> {
-        let id = *self
-            .memo
-            .get(&index)
-            .ok_or_else(|| malformed(format!("nothing was remembered as {index}")))?;
+        let id = *self.memo.get(&index).ok_or_else(|| malformed(format!("nothing was remembered as {index}")))?;
         self.stack.push(id);
         Ok(())
     }
@@ -682,9 +631,7 @@ impl<'a> Machine<'a> {
         let items = self.fields(id, what)?;
         if items.len() > self.max_rank {
             let (found, most) = (items.len(), self.max_rank);
-            return Err(Error::Limit(format!(
-                "a tensor with {found} sides, more than the {most} accepted"
-            )));
+            return Err(Error::Limit(format!("a tensor with {found} sides, more than the {most} accepted")));
         }
         items.iter().map(|&item| self.size(item, what)).collect()
     }
@@ -720,18 +667,10 @@ impl<'a> Machine<'a> {
                 let offset = self.size(offset, "the offset of a storage view")?;
                 let end = offset.checked_add(self.size(len, "the length of a storage view")?);
                 let end = end.filter(|&end| end <= numel);
-                (
-                    offset,
-                    end.ok_or_else(|| malformed(format!("a view outside of storage {}", shorten(&key))))?,
-                )
+                (offset, end.ok_or_else(|| malformed(format!("a view outside of storage {}", shorten(&key))))?)
             }
         };
-        Ok(StorageRef {
-            key,
-            dtype,
-            numel,
-            view,
-        })
+        Ok(StorageRef { key, dtype, numel, view })
     }
 
     fn call(&mut self, callable: Id, args: Id) -> Result<()> {
@@ -777,10 +716,7 @@ impl<'a> Machine<'a> {
                 return Ok(());
             }
             _ => {
-                return Err(malformed(format!(
-                    "{global:?} does not take {} such arguments",
-                    args.len()
-                )));
+                return Err(malformed(format!("{global:?} does not take {} such arguments", args.len())));
             }
         };
         self.push(node);
@@ -795,20 +731,14 @@ impl<'a> Machine<'a> {
             Node::List(pair) | Node::Tuple(pair) => <[Id; 2]>::try_from(pair.as_slice()).ok().map(|[k, v]| (k, v)),
             _ => None,
         };
-        items
-            .iter()
-            .map(|item| pair(item).ok_or_else(|| malformed("an OrderedDict entry that is no pair")))
-            .collect()
+        items.iter().map(|item| pair(item).ok_or_else(|| malformed("an OrderedDict entry that is no pair"))).collect()
     }
 
     /// Sets the state of the object on top of the stack.
     fn build(&mut self, state: Id) -> Result<()> {
         let top = self.top()?;
         let data = match self.node(state) {
-            Node::Tuple(items) => items
-                .first()
-                .copied()
-                .filter(|&id| matches!(self.node(id), Node::Tensor(_))),
+            Node::Tuple(items) => items.first().copied().filter(|&id| matches!(self.node(id), Node::Tensor(_))),
             _ => None,
         };
         match (self.node(top), self.node(state), data) {

@@ -28,12 +28,7 @@ const LEGACY_VERSION: i64 = 1001;
 
 /// Whether a file starts like the older pickle stream.
 pub(super) fn is_legacy(head: &[u8]) -> bool {
-    head.iter()
-        .take(32)
-        .copied()
-        .collect::<Vec<_>>()
-        .windows(LEGACY_MAGIC.len())
-        .any(|window| window == LEGACY_MAGIC)
+    head.iter().take(32).copied().collect::<Vec<_>>().windows(LEGACY_MAGIC.len()).any(|window| window == LEGACY_MAGIC)
 }
 
 /// Where the bytes of one storage lie in the file.
@@ -73,10 +68,7 @@ pub(super) fn read_zip<R: Read + Seek>(source: &mut Source<R>, limits: &Limits) 
     let bytes = read_entry(source, entry, MAX_PICKLE, "data.pkl")?;
     let (pickle, used) = Pickle::read(&bytes, limits)?;
     if used != bytes.len() {
-        return Err(Error::Model(format!(
-            "data.pkl goes on for {} bytes after its end",
-            bytes.len() - used
-        )));
+        return Err(Error::Model(format!("data.pkl goes on for {} bytes after its end", bytes.len() - used)));
     }
 
     let tensors = pickle.tensors(limits)?;
@@ -84,17 +76,12 @@ pub(super) fn read_zip<R: Read + Seek>(source: &mut Source<R>, limits: &Limits) 
     for (key, (dtype, numel)) in pickle.storages()? {
         let name = format!("{root}data/{key}");
         let Some(entry) = entries.get(&name) else {
-            return Err(Error::Model(format!(
-                "storage {} is missing from the archive",
-                shorten(&name)
-            )));
+            return Err(Error::Model(format!("storage {} is missing from the archive", shorten(&name))));
         };
         let len = entry.len;
         if storage_len(dtype, numel) != Some(len) {
             let shown = shorten(&name);
-            return Err(Error::Model(format!(
-                "storage {shown} has {len} bytes, expected {numel} elements of {dtype}"
-            )));
+            return Err(Error::Model(format!("storage {shown} has {len} bytes, expected {numel} elements of {dtype}")));
         }
         extents.insert(key.to_owned(), locate(source, entry, &name)?);
     }
@@ -113,10 +100,7 @@ struct ZipEntry {
 
 fn read_entry<R: Read + Seek>(source: &mut Source<R>, entry: &ZipEntry, most: u64, name: &str) -> Result<Vec<u8>> {
     if entry.len > most {
-        return Err(Error::Limit(format!(
-            "{name} has {} bytes, more than the {most} accepted",
-            entry.len
-        )));
+        return Err(Error::Limit(format!("{name} has {} bytes, more than the {most} accepted", entry.len)));
     }
     let extent = locate(source, entry, name)?;
     let bytes = source.read_at(extent.start, extent.len, &|| name.to_owned())?;
@@ -138,22 +122,14 @@ fn locate<R: Read + Seek>(source: &mut Source<R>, entry: &ZipEntry, name: &str) 
     fields.skip(22)?;
     let (name_len, extra_len) = (fields.u16()?, fields.u16()?);
     if signature != 0x0403_4b50 {
-        return Err(Error::Model(format!(
-            "the header of {shown} is not where the archive says: the file is damaged"
-        )));
+        return Err(Error::Model(format!("the header of {shown} is not where the archive says: the file is damaged")));
     }
     let start = entry.header + 30 + u64::from(name_len) + u64::from(extra_len);
     if start.checked_add(entry.len).is_none_or(|end| end > source.len()) {
-        return Err(Error::Model(format!(
-            "{shown} goes beyond the end of the file: it is cut short or damaged"
-        )));
+        return Err(Error::Model(format!("{shown} goes beyond the end of the file: it is cut short or damaged")));
     }
     // PyTorch leaves the checksum at 0 where it was told not to compute one.
-    Ok(Extent {
-        start,
-        len: entry.len,
-        crc32: (entry.crc32 != 0).then_some(entry.crc32),
-    })
+    Ok(Extent { start, len: entry.len, crc32: (entry.crc32 != 0).then_some(entry.crc32) })
 }
 
 fn zip_directory<R: Read + Seek>(source: &mut Source<R>) -> Result<BTreeMap<String, ZipEntry>> {
@@ -168,11 +144,8 @@ fn zip_directory<R: Read + Seek>(source: &mut Source<R>) -> Result<BTreeMap<Stri
         return Err(damaged());
     }
     fields.skip(6)?;
-    let (mut count, mut len, mut start) = (
-        u64::from(fields.u16()?),
-        u64::from(fields.u32()?),
-        u64::from(fields.u32()?),
-    );
+    let (mut count, mut len, mut start) =
+        (u64::from(fields.u16()?), u64::from(fields.u32()?), u64::from(fields.u32()?));
 
     if count == 0xffff || len == 0xffff_ffff || start == 0xffff_ffff {
         let locator_at = tail_at.checked_sub(LOCATOR).ok_or_else(damaged)?;
@@ -191,9 +164,7 @@ fn zip_directory<R: Read + Seek>(source: &mut Source<R>) -> Result<BTreeMap<Stri
         (count, len, start) = (fields.u64()?, fields.u64()?, fields.u64()?);
     }
     if len > MAX_DIRECTORY {
-        return Err(Error::Limit(format!(
-            "a zip directory of {len} bytes, more than the {MAX_DIRECTORY} accepted"
-        )));
+        return Err(Error::Limit(format!("a zip directory of {len} bytes, more than the {MAX_DIRECTORY} accepted")));
     }
 
     let directory = source.read_at(start, len, &|| "the zip directory".into())?;
@@ -207,9 +178,7 @@ fn zip_directory<R: Read + Seek>(source: &mut Source<R>) -> Result<BTreeMap<Stri
         }
     }
     if !fields.0.is_empty() {
-        return Err(Error::Model(format!(
-            "the zip directory goes on after its {count} entries: the file is damaged"
-        )));
+        return Err(Error::Model(format!("the zip directory goes on after its {count} entries: the file is damaged")));
     }
     Ok(entries)
 }
@@ -245,17 +214,7 @@ fn zip_entry(fields: &mut Fields) -> Result<(String, ZipEntry)> {
             break;
         }
     }
-    Ok((
-        name,
-        ZipEntry {
-            method,
-            encrypted: flags & 1 != 0,
-            crc32,
-            packed,
-            len,
-            header,
-        },
-    ))
+    Ok((name, ZipEntry { method, encrypted: flags & 1 != 0, crc32, packed, len, header }))
 }
 
 /// Little-endian fields taken from the front.
@@ -263,10 +222,8 @@ struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
     fn take(&mut self, len: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(len)
-            .ok_or_else(|| Error::Model("the zip directory ends early".into()))?;
+        let (taken, rest) =
+            self.0.split_at_checked(len).ok_or_else(|| Error::Model("the zip directory ends early".into()))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -306,18 +263,14 @@ pub(super) fn read_legacy<R: Read + Seek>(source: &mut Source<R>, limits: &Limit
     };
     next("magic number")?;
     if next("format version")?.0.as_int() != Some(LEGACY_VERSION) {
-        return Err(Error::Model(format!(
-            "the format version is not {LEGACY_VERSION}: the file is damaged"
-        )));
+        return Err(Error::Model(format!("the format version is not {LEGACY_VERSION}: the file is damaged")));
     }
     if next("system information")?.0.flag("little_endian") != Some(true) {
         return Err(big_endian());
     }
     let (content, _) = next("content")?;
     let (keys, pickles_end) = next("storage keys")?;
-    let keys = keys
-        .strings()
-        .ok_or_else(|| Error::Model("the storage keys are no list of strings".into()))?;
+    let keys = keys.strings().ok_or_else(|| Error::Model("the storage keys are no list of strings".into()))?;
 
     let tensors = content.tensors(limits)?;
     let declared = content.storages()?;
@@ -325,11 +278,9 @@ pub(super) fn read_legacy<R: Read + Seek>(source: &mut Source<R>, limits: &Limit
     let mut start = pickles_end as u64;
     for key in keys {
         let shown = shorten(&key);
-        let &(dtype, numel) = declared.get(key.as_str()).ok_or_else(|| {
-            Error::Model(format!(
-                "storage {shown} belongs to no tensor, so its length is unknown"
-            ))
-        })?;
+        let &(dtype, numel) = declared
+            .get(key.as_str())
+            .ok_or_else(|| Error::Model(format!("storage {shown} belongs to no tensor, so its length is unknown")))?;
         let count = source.read_at(start, 8, &|| format!("the length of storage {shown}"))?;
         let count = count.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
         if count != Some(numel as u64) {
@@ -345,21 +296,14 @@ pub(super) fn read_legacy<R: Read + Seek>(source: &mut Source<R>, limits: &Limit
                  damaged"
             )));
         };
-        let extent = Extent {
-            start: start + 8,
-            len: end - start - 8,
-            crc32: None,
-        };
+        let extent = Extent { start: start + 8, len: end - start - 8, crc32: None };
         if extents.insert(key, extent).is_some() {
             return Err(Error::Model(format!("storage {shown} is listed twice")));
         }
         start = end;
     }
     if start != source.len() {
-        return Err(Error::Model(format!(
-            "{} bytes after the last storage belong to none",
-            source.len() - start
-        )));
+        return Err(Error::Model(format!("{} bytes after the last storage belong to none", source.len() - start)));
     }
     assemble(source, &tensors, &extents)
 }
@@ -382,12 +326,10 @@ fn assemble<R: Read + Seek>(
     let mut room = source.len().saturating_mul(MAX_SHARING);
     let mut tensors = Tensors::new();
     for (name, tensor) in refs {
-        let extent = extents.get(&tensor.storage.key).copied().ok_or_else(|| {
-            Error::Model(format!(
-                "the storage of tensor {} is missing from the file",
-                shorten(name)
-            ))
-        })?;
+        let extent = extents
+            .get(&tensor.storage.key)
+            .copied()
+            .ok_or_else(|| Error::Model(format!("the storage of tensor {} is missing from the file", shorten(name))))?;
         let data = read_tensor(source, tensor, extent, &mut room)
             .map_err(|e| e.context(format!("tensor {}", shorten(name))))?;
         tensors.tensors.insert(name.clone(), data);
@@ -401,18 +343,9 @@ fn read_tensor<R: Read + Seek>(
     extent: Extent,
     room: &mut u64,
 ) -> Result<TensorData> {
-    let TensorRef {
-        storage,
-        offset,
-        shape,
-        stride,
-    } = tensor;
+    let TensorRef { storage, offset, shape, stride } = tensor;
     let size = storage.dtype.size();
-    let len = storage
-        .dtype
-        .byte_len(shape)
-        .map(|len| len as u64)
-        .filter(|&len| len <= source.len());
+    let len = storage.dtype.byte_len(shape).map(|len| len as u64).filter(|&len| len <= source.len());
     let (Some(len), Some(left)) = (len, len.and_then(|len| room.checked_sub(len))) else {
         return Err(Error::Model(format!(
             "shape {shape:?} takes more bytes than the file has: it repeats values; save a contiguous copy"
@@ -425,26 +358,18 @@ fn read_tensor<R: Read + Seek>(
 
     let outside = || {
         let (from, to) = storage.view;
-        Error::Model(format!(
-            "shape {shape:?} at {offset} with strides {stride:?} leaves its storage ({from} to {to})"
-        ))
+        Error::Model(format!("shape {shape:?} at {offset} with strides {stride:?} leaves its storage ({from} to {to})"))
     };
     let first = storage.view.0.checked_add(*offset).ok_or_else(outside)?;
     let last = shape
         .iter()
         .zip(stride)
-        .try_fold(first, |at, (&side, &step)| {
-            at.checked_add((side - 1).checked_mul(step)?)
-        })
+        .try_fold(first, |at, (&side, &step)| at.checked_add((side - 1).checked_mul(step)?))
         .filter(|&last| last < storage.view.1)
         .ok_or_else(outside)?;
 
     // The stride of a side of length one is never used, and may be anything.
-    let stride: Vec<_> = shape
-        .iter()
-        .zip(stride)
-        .map(|(&side, &step)| if side == 1 { 0 } else { step })
-        .collect();
+    let stride: Vec<_> = shape.iter().zip(stride).map(|(&side, &step)| if side == 1 { 0 } else { step }).collect();
     // No overflow: `last` lies in a storage whose bytes were found in the file.
     let start = extent.start + (first * size) as u64;
     let window_len = ((last - first + 1) * size) as u64;
@@ -452,11 +377,8 @@ fn read_tensor<R: Read + Seek>(
     if window_len == extent.len {
         check_crc(extent, &window, "its storage")?;
     }
-    let bytes = if window_len == len && is_row_major(shape, &stride) {
-        window
-    } else {
-        gather(&window, shape, &stride, size)
-    };
+    let bytes =
+        if window_len == len && is_row_major(shape, &stride) { window } else { gather(&window, shape, &stride, size) };
     TensorData::new(storage.dtype, shape.clone(), bytes)
 }
 
@@ -495,9 +417,7 @@ fn gather(window: &[u8], shape: &[usize], stride: &[usize], size: usize) -> Vec<
 
 fn check_crc(extent: Extent, bytes: &[u8], what: &str) -> Result<()> {
     if extent.crc32.is_some_and(|expected| crc32(bytes) != expected) {
-        return Err(Error::Model(format!(
-            "{what} does not match its checksum: the file is damaged"
-        )));
+        return Err(Error::Model(format!("{what} does not match its checksum: the file is damaged")));
     }
     Ok(())
 }
@@ -511,11 +431,7 @@ fn crc32(bytes: &[u8]) -> u32 {
             let mut value = i as u32;
             let mut bit = 0;
             while bit < 8 {
-                value = if value & 1 == 1 {
-                    (value >> 1) ^ 0xedb8_8320
-                } else {
-                    value >> 1
-                };
+                value = if value & 1 == 1 { (value >> 1) ^ 0xedb8_8320 } else { value >> 1 };
                 bit += 1;
             }
             table[i] = value;
@@ -523,9 +439,7 @@ fn crc32(bytes: &[u8]) -> u32 {
         }
         table
     };
-    !bytes.iter().fold(!0, |crc: u32, &byte| {
-        (crc >> 8) ^ TABLE[((crc ^ u32::from(byte)) & 0xff) as usize]
-    })
+    !bytes.iter().fold(!0, |crc: u32, &byte| (crc >> 8) ^ TABLE[((crc ^ u32::from(byte)) & 0xff) as usize])
 }
 
 #[cfg(test)]
@@ -546,26 +460,12 @@ mod tests {
     }
 
     fn ints(values: &[i32]) -> Vec<u8> {
-        [
-            b"(".to_vec(),
-            values.iter().flat_map(|&v| int(v)).collect(),
-            b"t".to_vec(),
-        ]
-        .concat()
+        [b"(".to_vec(), values.iter().flat_map(|&v| int(v)).collect(), b"t".to_vec()].concat()
     }
 
     fn storage(kind: &str, key: &str, numel: i32) -> Vec<u8> {
         let kind = format!("ctorch\n{kind}\n");
-        [
-            b"(".to_vec(),
-            text("storage"),
-            kind.into(),
-            text(key),
-            text("cpu"),
-            int(numel),
-            b"tQ".to_vec(),
-        ]
-        .concat()
+        [b"(".to_vec(), text("storage"), kind.into(), text(key), text("cpu"), int(numel), b"tQ".to_vec()].concat()
     }
 
     fn view(storage: &[u8], offset: i32, shape: &[i32], stride: &[i32]) -> Vec<u8> {
@@ -575,10 +475,7 @@ mod tests {
     }
 
     fn dict(items: &[(&str, Vec<u8>)]) -> Vec<u8> {
-        let items: Vec<u8> = items
-            .iter()
-            .flat_map(|(key, value)| [text(key), value.clone()].concat())
-            .collect();
+        let items: Vec<u8> = items.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
         [b"ccollections\nOrderedDict\n)R(".to_vec(), items, b"u".to_vec()].concat()
     }
 
@@ -590,9 +487,7 @@ mod tests {
     fn legacy(content: &[u8], storages: &[(&str, u64, Vec<u8>)]) -> Vec<u8> {
         let mut file = pickle(&LEGACY_MAGIC);
         file.extend(pickle(b"M\xe9\x03"));
-        file.extend(pickle(
-            &[b"}".to_vec(), text("little_endian"), b"\x88s".to_vec()].concat(),
-        ));
+        file.extend(pickle(&[b"}".to_vec(), text("little_endian"), b"\x88s".to_vec()].concat()));
         file.extend(pickle(content));
         let keys: Vec<u8> = storages.iter().flat_map(|(key, ..)| text(key)).collect();
         file.extend(pickle(&[b"](".to_vec(), keys, b"e".to_vec()].concat()));
@@ -614,22 +509,11 @@ mod tests {
             common.extend([(bytes.len() as u32).to_le_bytes(), (bytes.len() as u32).to_le_bytes()].concat());
             common.extend([name.len() as u8, 0, 0, 0]);
             file.extend([b"PK\x03\x04\x14\0", common.as_slice(), name.as_bytes(), bytes].concat());
-            directory.extend(
-                [
-                    b"PK\x01\x02\x14\0\x14\0",
-                    common.as_slice(),
-                    &[0; 10],
-                    &at.to_le_bytes(),
-                ]
-                .concat(),
-            );
+            directory.extend([b"PK\x01\x02\x14\0\x14\0", common.as_slice(), &[0; 10], &at.to_le_bytes()].concat());
             directory.extend(name.bytes());
         }
         let count = (entries.len() as u16).to_le_bytes();
-        let (start, len) = (
-            (file.len() as u32).to_le_bytes(),
-            (directory.len() as u32).to_le_bytes(),
-        );
+        let (start, len) = ((file.len() as u32).to_le_bytes(), (directory.len() as u32).to_le_bytes());
         file.extend(directory);
         file.extend([b"PK\x05\x06\0\0\0\0", count.as_slice(), &count, &len, &start, &[0, 0]].concat());
         file
@@ -685,16 +569,8 @@ mod tests {
         ]);
         let tensors = both(&content).unwrap();
         for (name, shape, values) in [
-            (
-                "plain",
-                vec![3, 4],
-                vec![0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11.],
-            ),
-            (
-                "transposed",
-                vec![4, 3],
-                vec![0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.],
-            ),
+            ("plain", vec![3, 4], vec![0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11.]),
+            ("transposed", vec![4, 3], vec![0., 4., 8., 1., 5., 9., 2., 6., 10., 3., 7., 11.]),
             ("part", vec![2, 2], vec![5., 6., 9., 10.]),
             ("column", vec![3], vec![3., 7., 11.]),
             ("scalar", vec![], vec![7.]),
@@ -713,29 +589,13 @@ mod tests {
         let store = storage("FloatStorage", "0", 12);
         let tensor = view(&store, 0, &[1], &[1]);
         let list = [b"](".to_vec(), tensor.clone(), int(3), tensor.clone(), b"e".to_vec()].concat();
-        let metadata = [
-            b"}".to_vec(),
-            text("_metadata"),
-            dict(&[("", dict(&[("version", int(1))]))]),
-            b"sb".to_vec(),
-        ];
+        let metadata = [b"}".to_vec(), text("_metadata"), dict(&[("", dict(&[("version", int(1))]))]), b"sb".to_vec()];
         let inner = [dict(&[("a.weight", tensor.clone())]), metadata.concat()].concat();
         // Old parameters: an object with its data and its state, or with all of it in the state.
-        let parameter = [
-            b"ctorch.nn.parameter\nParameter\n".to_vec(),
-            tensor.clone(),
-            b"\x85\x81(\x88\x89}tb".to_vec(),
-        ];
-        let late = [
-            b"ctorch.nn.parameter\nParameter\n)\x81(".to_vec(),
-            tensor.clone(),
-            b"NN\x88\x89tb".to_vec(),
-        ];
-        let rebuilt = [
-            b"ctorch._utils\n_rebuild_parameter\n(".to_vec(),
-            tensor,
-            b"\x88}tR".to_vec(),
-        ];
+        let parameter =
+            [b"ctorch.nn.parameter\nParameter\n".to_vec(), tensor.clone(), b"\x85\x81(\x88\x89}tb".to_vec()];
+        let late = [b"ctorch.nn.parameter\nParameter\n)\x81(".to_vec(), tensor.clone(), b"NN\x88\x89tb".to_vec()];
+        let rebuilt = [b"ctorch._utils\n_rebuild_parameter\n(".to_vec(), tensor, b"\x88}tR".to_vec()];
         let content = dict(&[
             ("epoch", int(7)),
             ("remark", text("hello")),
@@ -748,17 +608,7 @@ mod tests {
         ]);
         let tensors = both(&content).unwrap();
         let names: Vec<_> = tensors.names().collect();
-        assert_eq!(
-            names,
-            [
-                "late",
-                "list.0",
-                "list.2",
-                "parameter",
-                "rebuilt",
-                "state_dict.a.weight"
-            ]
-        );
+        assert_eq!(names, ["late", "list.0", "list.2", "parameter", "rebuilt", "state_dict.a.weight"]);
     }
 
     #[test]
@@ -768,10 +618,7 @@ mod tests {
         for (content, expected) in [
             (b"cos\nsystem\n(X\x02\0\0\0lstR".to_vec(), "os.system"),
             (b"X\x02\0\0\0osX\x06\0\0\0system\x93".to_vec(), "os.system"),
-            (
-                dict(&[("n", b"cnumpy.core.multiarray\nscalar\n".to_vec())]),
-                "numpy.core.multiarray.scalar",
-            ),
+            (dict(&[("n", b"cnumpy.core.multiarray\nscalar\n".to_vec())]), "numpy.core.multiarray.scalar"),
             (dict(&[("q", storage("QInt8Storage", "0", 12))]), "torch.QInt8Storage"),
             (b"\x82\x01".to_vec(), "opcode 0x82"),
             (int(3), "holds an int"),
@@ -821,17 +668,8 @@ mod tests {
             (zip(&with("x/data.pkl", b""), 0), "more than one"),
             (zip(&[("a.npy", vec![])], 0), "without data.pkl"),
             (zip(&good()[..1], 0), "w/data/0"),
-            (
-                zip(&[good()[0].clone(), ("w/data/0", floats(&[1.0]))], 0),
-                "has 4 bytes",
-            ),
-            (
-                zip(
-                    &[("w/data.pkl", [pickle(&content), vec![0]].concat()), good()[1].clone()],
-                    0,
-                ),
-                "goes on",
-            ),
+            (zip(&[good()[0].clone(), ("w/data/0", floats(&[1.0]))], 0), "has 4 bytes"),
+            (zip(&[("w/data.pkl", [pickle(&content), vec![0]].concat()), good()[1].clone()], 0), "goes on"),
             (damaged, "checksum"),
         ] {
             let message = parse(&file).unwrap_err().to_string();
@@ -839,20 +677,11 @@ mod tests {
         }
         for (file, expected) in [
             (legacy(&content, &[]), "missing"),
-            (
-                legacy(&content, &[("0", 1, floats(&[1.0]))]),
-                "has 1 elements, expected 2",
-            ),
+            (legacy(&content, &[("0", 1, floats(&[1.0]))]), "has 1 elements, expected 2"),
             (legacy(&content, &[("0", 2, floats(&[1.0]))]), "cut short"),
             (legacy(&content, &[("0", 2, floats(&[1.0, 2.0, 3.0]))]), "4 bytes after"),
-            (
-                legacy(&content, &[("0", 2, data.clone()), ("0", 2, data.clone())]),
-                "listed twice",
-            ),
-            (
-                legacy(&content, &[("0", 2, data.clone()), ("1", 2, data.clone())]),
-                "\"1\" belongs to no tensor",
-            ),
+            (legacy(&content, &[("0", 2, data.clone()), ("0", 2, data.clone())]), "listed twice"),
+            (legacy(&content, &[("0", 2, data.clone()), ("1", 2, data.clone())]), "\"1\" belongs to no tensor"),
         ] {
             let message = parse(&file).unwrap_err().to_string();
             assert!(message.contains(expected), "{expected}: {message}");
@@ -876,11 +705,7 @@ mod tests {
         assert!(message.contains("more steps"), "{message}");
         assert!(fault(&b"N".repeat(3_000_000)).contains("more steps"));
         // Long keys above many tensors.
-        let tensor = [
-            view(&storage("FloatStorage", "0", 12), 0, &[1], &[1]),
-            b"q\x010".to_vec(),
-        ]
-        .concat();
+        let tensor = [view(&storage("FloatStorage", "0", 12), 0, &[1], &[1]), b"q\x010".to_vec()].concat();
         let many = [b"](".to_vec(), b"h\x01".repeat(4000), b"e".to_vec()].concat();
         let message = fault(&[tensor.clone(), dict(&[(&"k".repeat(1 << 20), many.clone())])].concat());
         assert!(message.contains("bytes long") && message.len() < 1000, "{message}");
@@ -911,14 +736,7 @@ mod tests {
         ]);
         let (first, second) = (floats(&[1.5; 12]), 7u64.to_le_bytes().to_vec());
         let old = legacy(&content, &[("0", 12, first.clone()), ("1", 1, second.clone())]);
-        let new = zip(
-            &[
-                ("w/data.pkl", pickle(&content)),
-                ("w/data/0", first),
-                ("w/data/1", second),
-            ],
-            0,
-        );
+        let new = zip(&[("w/data.pkl", pickle(&content)), ("w/data/0", first), ("w/data/1", second)], 0);
         [old, new]
     }
 
@@ -969,10 +787,7 @@ mod tests {
                     content.extend(vec![random.below(4) as u8; random.below(3)]);
                 }
             }
-            assert_consistent(&legacy(
-                &dict(&[("w", content.clone())]),
-                &[("0", 12, floats(&[0.0; 12]))],
-            ));
+            assert_consistent(&legacy(&dict(&[("w", content.clone())]), &[("0", 12, floats(&[0.0; 12]))]));
             assert_consistent(&legacy(&content, &[]));
         }
     }
@@ -980,10 +795,8 @@ mod tests {
     // -------------------------------------------------------------------------------------------- real files
 
     fn golden(name: &str) -> Option<PathBuf> {
-        let shared = std::env::var_os("SEMSYNTH_SHARED").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
-            PathBuf::from,
-        );
+        let shared = std::env::var_os("SEMSYNTH_SHARED")
+            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
         let path = shared.join("golden").join(name);
         if !path.is_file() {
             eprintln!("skipped: {} is missing", path.display());

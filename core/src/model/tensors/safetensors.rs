@@ -60,11 +60,8 @@ impl<'a> Plan<'a> {
         let mut order: Vec<_> = tensors.tensors.iter().collect();
         order.sort_by_key(|(name, data)| (std::cmp::Reverse(data.dtype().size()), *name));
 
-        let mut header = serde_json::to_vec(&Header {
-            order: &order,
-            metadata: &tensors.metadata,
-        })
-        .map_err(|e| Error::Model(format!("the header cannot be written: {e}")))?;
+        let mut header = serde_json::to_vec(&Header { order: &order, metadata: &tensors.metadata })
+            .map_err(|e| Error::Model(format!("the header cannot be written: {e}")))?;
         header.resize(header.len().next_multiple_of(8), b' ');
         check_header(header.len() as u64, &limits)?;
 
@@ -102,11 +99,7 @@ impl serde::Serialize for Header<'_> {
         let mut begin = 0;
         for (name, data) in self.order {
             let end = begin + data.bytes().len();
-            let entry = EntryOut {
-                dtype: data.dtype().name(),
-                shape: data.shape(),
-                data_offsets: [begin, end],
-            };
+            let entry = EntryOut { dtype: data.dtype().name(), shape: data.shape(), data_offsets: [begin, end] };
             map.serialize_entry(name, &entry)?;
             begin = end;
         }
@@ -119,14 +112,9 @@ impl serde::Serialize for Header<'_> {
 fn check_header(len: u64, limits: &Limits) -> Result<()> {
     let per_tensor = limits.max_name.saturating_add(ENTRY_OVERHEAD);
     // Quotes and control characters grow when escaped; doubling leaves room for any manifest.
-    let most = limits
-        .max_metadata
-        .saturating_mul(2)
-        .saturating_add(limits.max_tensors.saturating_mul(per_tensor));
+    let most = limits.max_metadata.saturating_mul(2).saturating_add(limits.max_tensors.saturating_mul(per_tensor));
     if len > most as u64 {
-        return Err(Error::Limit(format!(
-            "a header of {len} bytes, more than the {most} accepted"
-        )));
+        return Err(Error::Limit(format!("a header of {len} bytes, more than the {most} accepted")));
     }
     Ok(())
 }
@@ -142,18 +130,10 @@ pub(super) fn read<R: Read + Seek>(source: &mut Source<R>, limits: &Limits) -> R
     limits.check_count(entries.len())?;
     limits.check_metadata(&metadata)?;
     let data_start = PREFIX + header_len;
-    let mut tensors = Tensors {
-        metadata,
-        ..Tensors::default()
-    };
+    let mut tensors = Tensors { metadata, ..Tensors::default() };
     let mut cursor = 0;
     for entry in check_layout(entries, source.len() - data_start, limits)? {
-        let Placed {
-            name,
-            dtype,
-            shape,
-            len,
-        } = entry;
+        let Placed { name, dtype, shape, len } = entry;
         let bytes = source.read_at(data_start + cursor, len, &|| format!("tensor {}", shorten(&name)))?;
         cursor += len;
         let data = TensorData::new(dtype, shape, bytes)?;
@@ -178,21 +158,12 @@ fn check_layout(mut entries: Vec<(String, Entry)>, data_len: u64, limits: &Limit
         let shown = shorten(&name);
         limits.check_tensor(&name, entry.shape.len())?;
         let Some(dtype) = DType::from_name(&entry.dtype) else {
-            return Err(Error::Model(format!(
-                "tensor {shown} has unsupported type {}",
-                shorten(&entry.dtype)
-            )));
+            return Err(Error::Model(format!("tensor {shown} has unsupported type {}", shorten(&entry.dtype))));
         };
         let [begin, end] = entry.data_offsets;
         if begin != cursor {
-            let fault = if begin < cursor {
-                "overlaps the tensor before it"
-            } else {
-                "leaves a gap before it"
-            };
-            return Err(Error::Model(format!(
-                "tensor {shown} {fault}: it begins at {begin}, expected {cursor}"
-            )));
+            let fault = if begin < cursor { "overlaps the tensor before it" } else { "leaves a gap before it" };
+            return Err(Error::Model(format!("tensor {shown} {fault}: it begins at {begin}, expected {cursor}")));
         }
         if end < begin || end > data_len {
             return Err(Error::Model(format!(
@@ -200,15 +171,8 @@ fn check_layout(mut entries: Vec<(String, Entry)>, data_len: u64, limits: &Limit
                  short or damaged"
             )));
         }
-        let shape = entry
-            .shape
-            .iter()
-            .map(|&side| usize::try_from(side).ok())
-            .collect::<Option<Vec<_>>>();
-        let expected = shape
-            .as_ref()
-            .and_then(|shape| dtype.byte_len(shape))
-            .map(|bytes| bytes as u64);
+        let shape = entry.shape.iter().map(|&side| usize::try_from(side).ok()).collect::<Option<Vec<_>>>();
+        let expected = shape.as_ref().and_then(|shape| dtype.byte_len(shape)).map(|bytes| bytes as u64);
         let (Some(shape), true) = (shape, expected == Some(end - begin)) else {
             return Err(Error::Model(format!(
                 "tensor {shown} of type {dtype} and shape {:?} does not take the {} bytes it has",
@@ -216,28 +180,18 @@ fn check_layout(mut entries: Vec<(String, Entry)>, data_len: u64, limits: &Limit
                 end - begin
             )));
         };
-        placed.push(Placed {
-            name,
-            dtype,
-            shape,
-            len: end - begin,
-        });
+        placed.push(Placed { name, dtype, shape, len: end - begin });
         cursor = end;
     }
     if cursor != data_len {
-        return Err(Error::Model(format!(
-            "{} bytes after the last tensor belong to none",
-            data_len - cursor
-        )));
+        return Err(Error::Model(format!("{} bytes after the last tensor belong to none", data_len - cursor)));
     }
     Ok(placed)
 }
 
 fn parse_header(header: &[u8]) -> Result<ParsedHeader> {
     if header.first() != Some(&b'{') {
-        return Err(Error::Model(
-            "the header does not start with '{': not a safetensors file, or damaged".into(),
-        ));
+        return Err(Error::Model("the header does not start with '{': not a safetensors file, or damaged".into()));
     }
     serde_json::from_slice(header).map_err(|e| Error::Model(format!("malformed header: {e}")))
 }
@@ -267,16 +221,10 @@ impl<'de> Deserialize<'de> for ParsedHeader {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut seen = std::collections::BTreeSet::new();
-                let mut header = ParsedHeader {
-                    entries: Vec::new(),
-                    metadata: BTreeMap::new(),
-                };
+                let mut header = ParsedHeader { entries: Vec::new(), metadata: BTreeMap::new() };
                 while let Some(name) = map.next_key::<String>()? {
                     if !seen.insert(name.clone()) {
-                        return Err(serde::de::Error::custom(format!(
-                            "the name {} appears twice",
-                            shorten(&name)
-                        )));
+                        return Err(serde::de::Error::custom(format!("the name {} appears twice", shorten(&name))));
                     }
                     if name == METADATA_KEY {
                         header.metadata = map.next_value::<UniqueStrings>()?.0;
@@ -311,9 +259,7 @@ impl<'de> Deserialize<'de> for UniqueStrings {
                 while let Some((key, value)) = map.next_entry::<String, String>()? {
                     let shown = shorten(&key);
                     if strings.insert(key, value).is_some() {
-                        return Err(serde::de::Error::custom(format!(
-                            "the metadata key {shown} appears twice"
-                        )));
+                        return Err(serde::de::Error::custom(format!("the metadata key {shown} appears twice")));
                     }
                 }
                 Ok(UniqueStrings(strings))
@@ -334,29 +280,11 @@ mod tests {
 
     fn sample() -> Tensors {
         let mut tensors = Tensors::new();
-        tensors
-            .insert_f32(
-                "conv.weight",
-                vec![2, 3, 1, 1],
-                vec![0.5, -1.0, 2.0, 3.5, f32::NAN, 1e-40],
-            )
-            .unwrap();
+        tensors.insert_f32("conv.weight", vec![2, 3, 1, 1], vec![0.5, -1.0, 2.0, 3.5, f32::NAN, 1e-40]).unwrap();
         tensors.insert_f16("conv.bias", vec![3], vec![1.0, 2.0, -0.5]).unwrap();
-        tensors
-            .insert(
-                "seen",
-                TensorData::new(DType::I64, vec![], 7i64.to_le_bytes().into()).unwrap(),
-            )
-            .unwrap();
-        tensors
-            .insert("none", TensorData::new(DType::U8, vec![0, 4], vec![]).unwrap())
-            .unwrap();
-        for (key, value) in [
-            ("z", "last"),
-            ("a", "first \"quoted\"\n"),
-            ("manifest", "(classes: [])"),
-            ("ü", "ß"),
-        ] {
+        tensors.insert("seen", TensorData::new(DType::I64, vec![], 7i64.to_le_bytes().into()).unwrap()).unwrap();
+        tensors.insert("none", TensorData::new(DType::U8, vec![0, 4], vec![]).unwrap()).unwrap();
+        for (key, value) in [("z", "last"), ("a", "first \"quoted\"\n"), ("manifest", "(classes: [])"), ("ü", "ß")] {
             tensors.set_metadata(key, value);
         }
         tensors
@@ -450,20 +378,12 @@ mod tests {
     fn truncated_files_are_refused() {
         let bytes = sample().to_safetensors().unwrap();
         let header = header_end(&bytes);
-        for len in (0..=header)
-            .chain((header..bytes.len()).step_by(37))
-            .chain([bytes.len() - 1])
-        {
+        for len in (0..=header).chain((header..bytes.len()).step_by(37)).chain([bytes.len() - 1]) {
             assert!(parse(&bytes[..len]).is_err(), "cut to {len}");
         }
         let mut longer = bytes.clone();
         longer.push(0);
-        assert!(
-            parse(&longer)
-                .unwrap_err()
-                .to_string()
-                .contains("after the last tensor")
-        );
+        assert!(parse(&longer).unwrap_err().to_string().contains("after the last tensor"));
     }
 
     #[test]
@@ -498,11 +418,9 @@ mod tests {
         }
         let huge = u64::MAX;
         let side = u64::MAX / 4;
-        for (shape, end) in [
-            (format!("[{huge}]"), huge),
-            (format!("[{side},4,4]"), 16),
-            ("[1073741824]".into(), 1 << 32),
-        ] {
+        for (shape, end) in
+            [(format!("[{huge}]"), huge), (format!("[{side},4,4]"), 16), ("[1073741824]".into(), 1 << 32)]
+        {
             let header = format!(r#"{{"big":{{"dtype":"F32","shape":{shape},"data_offsets":[0,{end}]}}}}"#);
             let message = fault(&header, 16);
             assert!(message.contains("big"), "{message}");
@@ -516,63 +434,24 @@ mod tests {
         };
         let (a, b) = (entry("a", "F32", "[2]", 0, 8), entry("b", "F32", "[1]", 8, 12));
         assert!(parse(&file(&format!("{{{a},{b}}}"), 12)).is_ok());
-        assert!(
-            parse(&file(&format!("{{{b},{a}}}"), 12)).is_ok(),
-            "any order in the header"
-        );
+        assert!(parse(&file(&format!("{{{b},{a}}}"), 12)).is_ok(), "any order in the header");
         let long = entry(&"n".repeat(257), "F32", "[2]", 0, 8);
         for (header, data, expected) in [
             (format!("{{{a},{b}}}"), 11, "\"b\""),
             (format!("{{{a},{b}}}"), 13, "1 bytes after"),
-            (
-                format!("{{{a},{}}}", entry("b", "F32", "[1]", 4, 8)),
-                8,
-                "\"b\" overlaps",
-            ),
-            (
-                format!("{{{a},{}}}", entry("b", "F32", "[1]", 9, 13)),
-                13,
-                "\"b\" leaves a gap",
-            ),
+            (format!("{{{a},{}}}", entry("b", "F32", "[1]", 4, 8)), 8, "\"b\" overlaps"),
+            (format!("{{{a},{}}}", entry("b", "F32", "[1]", 9, 13)), 13, "\"b\" leaves a gap"),
             (format!("{{{a},{}}}", entry("b", "F32", "[1]", 8, 4)), 12, "outside"),
             (format!("{{{a},{a}}}"), 8, "\"a\" appears twice"),
-            (
-                format!("{{{a},{}}}", entry("b", "F32", "[2]", 8, 12)),
-                12,
-                "\"b\" of type F32 and shape [2]",
-            ),
-            (
-                format!("{{{a},{}}}", entry("b", "F8_E5M2", "[4]", 8, 12)),
-                12,
-                "unsupported type \"F8_E5M2\"",
-            ),
-            (
-                format!("{{{a},{}}}", entry("", "F32", "[1]", 8, 12)),
-                12,
-                "not a valid tensor name",
-            ),
-            (
-                format!("{{{a},{}}}", entry("b", "F32", "[1,1,1,1,1,1,1]", 8, 12)),
-                12,
-                "\"b\" has 7 sides",
-            ),
+            (format!("{{{a},{}}}", entry("b", "F32", "[2]", 8, 12)), 12, "\"b\" of type F32 and shape [2]"),
+            (format!("{{{a},{}}}", entry("b", "F8_E5M2", "[4]", 8, 12)), 12, "unsupported type \"F8_E5M2\""),
+            (format!("{{{a},{}}}", entry("", "F32", "[1]", 8, 12)), 12, "not a valid tensor name"),
+            (format!("{{{a},{}}}", entry("b", "F32", "[1,1,1,1,1,1,1]", 8, 12)), 12, "\"b\" has 7 sides"),
             (format!("{{{long}}}"), 8, "257 bytes long"),
-            (
-                format!("{{{a},{}}}", entry("b", "F32", "[-1]", 8, 12)),
-                12,
-                "tensor \"b\"",
-            ),
+            (format!("{{{a},{}}}", entry("b", "F32", "[-1]", 8, 12)), 12, "tensor \"b\""),
             (r#"{"a":{"dtype":"F32","shape":[2]}}"#.into(), 8, "data_offsets"),
-            (
-                r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}}"#.into(),
-                8,
-                "unknown field",
-            ),
-            (
-                r#"{"a":{"dtype":"F32","shape":[2],"shape":[2],"data_offsets":[0,8]}}"#.into(),
-                8,
-                "duplicate field",
-            ),
+            (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}}"#.into(), 8, "unknown field"),
+            (r#"{"a":{"dtype":"F32","shape":[2],"shape":[2],"data_offsets":[0,8]}}"#.into(), 8, "duplicate field"),
             (r#"{"__metadata__":{"k":1}}"#.into(), 0, "string"),
             (r#"{"__metadata__":{"k":"1","k":"2"}}"#.into(), 0, "\"k\" appears twice"),
             (r#"{"__metadata__":{},"__metadata__":{}}"#.into(), 0, "appears twice"),
@@ -593,31 +472,13 @@ mod tests {
         let bytes = sample().to_safetensors().unwrap();
         let default = Limits::default();
         for limits in [
-            Limits {
-                max_file: bytes.len() as u64 - 1,
-                ..default.clone()
-            },
-            Limits {
-                max_metadata: 10,
-                ..default.clone()
-            },
-            Limits {
-                max_tensors: 3,
-                ..default.clone()
-            },
-            Limits {
-                max_rank: 3,
-                ..default.clone()
-            },
-            Limits {
-                max_name: 10,
-                ..default.clone()
-            },
+            Limits { max_file: bytes.len() as u64 - 1, ..default.clone() },
+            Limits { max_metadata: 10, ..default.clone() },
+            Limits { max_tensors: 3, ..default.clone() },
+            Limits { max_rank: 3, ..default.clone() },
+            Limits { max_name: 10, ..default.clone() },
         ] {
-            assert!(
-                matches!(Tensors::from_safetensors(&bytes, &limits), Err(Error::Limit(_))),
-                "{limits:?}"
-            );
+            assert!(matches!(Tensors::from_safetensors(&bytes, &limits), Err(Error::Limit(_))), "{limits:?}");
         }
         let mut tensors = Tensors::new();
         tensors.set_metadata("k", "x".repeat(1 << 20));

@@ -14,21 +14,13 @@ pub(super) struct Source<R> {
 
 impl<'a> Source<Cursor<&'a [u8]>> {
     pub(super) fn from_bytes(bytes: &'a [u8]) -> Self {
-        Self {
-            reader: Cursor::new(bytes),
-            len: bytes.len() as u64,
-            path: PathBuf::new(),
-        }
+        Self { reader: Cursor::new(bytes), len: bytes.len() as u64, path: PathBuf::new() }
     }
 }
 
 impl<R: Read + Seek> Source<R> {
     pub(super) fn new(reader: R, len: u64, path: &Path) -> Self {
-        Self {
-            reader,
-            len,
-            path: path.to_path_buf(),
-        }
+        Self { reader, len, path: path.to_path_buf() }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -49,10 +41,7 @@ impl<R: Read + Seek> Source<R> {
             return Err(short());
         }
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| short())?];
-        let read = self
-            .reader
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| self.reader.read_exact(&mut bytes));
+        let read = self.reader.seek(SeekFrom::Start(offset)).and_then(|_| self.reader.read_exact(&mut bytes));
         match read {
             Ok(()) => Ok(bytes),
             // The length was checked above, so the file shrank while it was being read.

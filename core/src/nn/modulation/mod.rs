@@ -28,6 +28,7 @@ pub enum ModulationKind {
 
 /// Turns a normalised feature map into a modulated one.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a network has a few dozen of them")]
 pub enum Modulation {
     /// See [`Spade`].
     Spade(Spade),

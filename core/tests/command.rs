@@ -1,0 +1,138 @@
+//! The `semsynth` command: output, messages and exit codes.
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use semsynth::label::{ClassTable, LabelMap};
+
+fn semsynth(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_semsynth")).args(arguments).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A run of two steps, made once for all tests.
+fn trained() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("run");
+        let arguments = ["--steps", "2", "--batch", "1", "--ngf", "2", "--ndf", "2", "--size", "64x32"];
+        let output =
+            semsynth(&[&["train", "--device", "cpu", "--out", out.to_str().unwrap()], arguments.as_slice()].concat());
+        assert!(output.status.success(), "{}", text(&output));
+        assert!(text(&output).contains("PSNR"), "{}", text(&output));
+        folder
+    });
+    folder.path()
+}
+
+fn model() -> String {
+    trained().join("run/model.safetensors").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn synth_paints_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (labels, picture) = (folder.path().join("labels.png"), folder.path().join("picture.png"));
+    let classes = ClassTable::cmp_facades();
+    LabelMap::filled(40, 33, 1).unwrap().save(&labels, &classes).unwrap();
+    let (labels, picture) = (labels.to_str().unwrap(), picture.to_str().unwrap());
+    let output = semsynth(&["synth", "--device", "cpu", "--model", &model(), "--labels", labels, "-o", picture]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert_eq!(image::image_dimensions(picture).unwrap(), (40, 33));
+}
+
+#[test]
+fn synth_paints_a_folder_and_names_what_it_cannot() {
+    let folder = tempfile::tempdir().unwrap();
+    let (maps, out) = (folder.path().join("maps"), folder.path().join("out"));
+    std::fs::create_dir(&maps).unwrap();
+    let classes = ClassTable::cmp_facades();
+    for name in ["a.png", "b.png"] {
+        LabelMap::filled(32, 32, 2).unwrap().save(maps.join(name), &classes).unwrap();
+    }
+    image::GrayImage::from_pixel(32, 32, image::Luma([77])).save(maps.join("bad.png")).unwrap();
+    let (maps, out_text) = (maps.to_str().unwrap(), out.to_str().unwrap());
+    let output = semsynth(&["synth", "--device", "cpu", "--model", &model(), "--labels", maps, "-o", out_text]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output);
+    assert!(said.contains("bad.png") && said.contains("77") && said.contains("2 of 3"), "{said}");
+    assert!(out.join("a.png").exists() && out.join("b.png").exists() && !out.join("bad.png").exists());
+}
+
+#[test]
+fn inspect_describes_models_and_label_maps() {
+    let output = semsynth(&["inspect", &model()]);
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output);
+    for expected in ["CLADE", "ngf 2", "64x32", "cornice", "2 steps"] {
+        assert!(said.contains(expected), "{expected} is missing in {said}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.png");
+    image::GrayImage::from_pixel(8, 8, image::Luma([255])).save(&path).unwrap();
+    let output = semsynth(&["inspect", path.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("255"), "{}", text(&output));
+}
+
+#[test]
+fn devices_are_listed_with_a_reason() {
+    let output = semsynth(&["devices"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output).contains("cpu") && text(&output).contains("auto picks"), "{}", text(&output));
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    assert_eq!(semsynth(&["synth"]).status.code(), Some(2));
+    assert_eq!(semsynth(&["train", "--size", "100", "--out", "never-made"]).status.code(), Some(2));
+    assert!(!Path::new("never-made").exists(), "a refused run left a folder");
+    assert_eq!(semsynth(&["train", "--device", "gpu:77"]).status.code(), Some(2));
+    let missing = semsynth(&["inspect", "no-such-model.safetensors"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing).contains("no-such-model.safetensors"));
+    let unknown = semsynth(&["synth", "-m", "builtin:nothing", "-l", "x.png", "-o", "y.png"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown).contains("nothing"), "{}", text(&unknown));
+    let nothing = semsynth(&["inspect", file!()]);
+    assert_eq!(nothing.status.code(), Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_and_resume_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let out_text = out.to_str().unwrap();
+    let arguments =
+        ["--steps", "100000", "--batch", "1", "--ngf", "2", "--ndf", "2", "--size", "32", "--device", "cpu"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_semsynth"))
+        .args([&["train", "--out", out_text], arguments.as_slice()].concat())
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let log = out.join("log.jsonl");
+    for _ in 0..600 {
+        if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(out.join("checkpoint.safetensors").exists() && out.join("model.safetensors").exists());
+    let steps = semsynth::train::TrainLog::read(&log).unwrap().last().unwrap().step;
+    let more = (steps + 20).to_string();
+    let output = semsynth(&["train", "--resume", out_text, "--steps", &more, "--device", "cpu"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(semsynth::train::TrainLog::read(&log).unwrap().last().unwrap().step > steps);
+}

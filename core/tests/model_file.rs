@@ -1,0 +1,194 @@
+//! Model files: what is written is read, and nothing malformed is accepted or makes the program panic.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+use semsynth::label::ClassTable;
+use semsynth::model::{self, Architecture, FORMAT, Manifest, Precision, Provenance, Tensors};
+use semsynth::network::GeneratorConfig;
+use semsynth::nn::{Init, Statistics};
+use semsynth::{Error, Model};
+
+fn config() -> GeneratorConfig {
+    GeneratorConfig::clade(2, 12)
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        format: FORMAT,
+        name: "test".into(),
+        architecture: Architecture::SpadeFamily(config()),
+        classes: ClassTable::cmp_facades(),
+        statistics: Statistics::Running,
+        native_size: [64, 64],
+        value_range: [-1.0, 1.0],
+        provenance: Provenance::default(),
+        licence: "CC0-1.0".into(),
+    }
+}
+
+fn weights() -> Tensors {
+    let device = burn::tensor::Device::flex();
+    let network = config().init(&mut Init::random(3, &device)).unwrap().folded();
+    model::store(&network, Precision::Full).unwrap()
+}
+
+fn file_of(tensors: &Tensors, manifest: &str) -> Vec<u8> {
+    let mut tensors = tensors.clone();
+    tensors.set_metadata("semsynth", manifest);
+    tensors.to_safetensors().unwrap()
+}
+
+/// A valid model file.
+fn valid() -> &'static [u8] {
+    static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTES.get_or_init(|| file_of(&weights(), &manifest().to_ron_string().unwrap()))
+}
+
+fn message(bytes: &[u8]) -> String {
+    match Model::from_bytes(bytes) {
+        Ok(_) => panic!("a malformed file was accepted"),
+        Err(error @ (Error::Model(_) | Error::Limit(_))) => error.to_string(),
+        Err(other) => panic!("wrong kind of error: {other:?}"),
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let model = Model::from_bytes(valid()).unwrap();
+    assert_eq!(model.manifest(), &manifest());
+    assert_eq!(model.to_bytes().unwrap(), valid());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    model.save(&path).unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), valid());
+    let again =
+        model::store(&Model::open(&path).unwrap().generator(&burn::tensor::Device::flex()).unwrap(), Precision::Full);
+    assert!(again.unwrap().iter().eq(weights().iter()), "the weights changed");
+}
+
+#[test]
+fn every_fault_is_named() {
+    let ron = manifest().to_ron_string().unwrap();
+    let mut missing = weights();
+    missing.remove("conv_img.weight");
+    assert!(message(&file_of(&missing, &ron)).contains("\"conv_img.weight\" is missing"));
+
+    let mut extra = weights();
+    extra.insert_f32("up_9.weight", vec![1], vec![0.0]).unwrap();
+    assert!(message(&file_of(&extra, &ron)).contains("up_9.weight"));
+
+    let mut reshaped = weights();
+    reshaped.remove("conv_img.weight");
+    reshaped.insert_f32("conv_img.weight", vec![3, 2, 3, 4], vec![0.0; 72]).unwrap();
+    let text = message(&file_of(&reshaped, &ron));
+    assert!(text.contains("[3, 2, 3, 4]") && text.contains("[3, 2, 3, 3]"), "{text}");
+
+    let mut broken = weights();
+    broken.remove("conv_img.bias");
+    broken.insert_f32("conv_img.bias", vec![3], vec![0.0, f32::NAN, 0.0]).unwrap();
+    assert!(message(&file_of(&broken, &ron)).contains("not finite"));
+
+    assert!(message(&weights().to_safetensors().unwrap()).contains("no manifest"));
+    assert!(message(b"").contains("empty") || !message(b"").is_empty());
+}
+
+#[test]
+fn manifests_are_checked() {
+    let ron = manifest().to_ron_string().unwrap();
+    let weights = weights();
+    let with = |from: &str, to: &str| {
+        assert!(ron.contains(from), "{ron}");
+        message(&file_of(&weights, &ron.replacen(from, to, 1)))
+    };
+    assert!(with("format: 1", "format: 2").contains("another version"));
+    assert!(with("ngf: 2", "ngf: 4").contains("shape"));
+    assert!(with("ngf: 2", "ngf: 1000000").contains("ngf"));
+    assert!(with("label_channels: 12", "label_channels: 3").contains("label channels"));
+    assert!(with("name: \"facade\"", "name: \"window\"").contains("window"));
+    assert!(with("licence", "license").contains("licen"));
+    assert!(with("64", "0").contains("native size"));
+    assert!(with("(", "[").contains("malformed"));
+}
+
+/// The largest network there is, claimed by a small file: an error at once, nothing of that size is made.
+#[test]
+fn a_small_file_cannot_claim_a_huge_network() {
+    let huge = GeneratorConfig { label_channels: 65_535, ..GeneratorConfig::spade(1024, 12) };
+    let manifest = Manifest { architecture: Architecture::SpadeFamily(huge), ..manifest() };
+    let start = std::time::Instant::now();
+    assert!(message(&file_of(&weights(), &manifest.to_ron_string().unwrap())).contains("tensor"));
+    assert!(start.elapsed().as_secs() < 5);
+}
+
+#[test]
+fn truncated_files_are_refused() {
+    let bytes = valid();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    for length in (0..header.min(4096)).chain((header..bytes.len()).step_by(997)) {
+        message(&bytes[..length]);
+    }
+    let mut longer = bytes.to_vec();
+    longer.push(0);
+    message(&longer);
+}
+
+#[test]
+fn half_precision_halves_the_file_and_keeps_three_digits() {
+    let device = burn::tensor::Device::flex();
+    let network = config().init(&mut Init::random(3, &device)).unwrap().folded();
+    let mut half = model::store(&network, Precision::Half).unwrap();
+    half.set_metadata("semsynth", manifest().to_ron_string().unwrap());
+    let bytes = half.to_safetensors().unwrap();
+    assert!(bytes.len() < valid().len() * 2 / 3, "{} {}", bytes.len(), valid().len());
+    let read = Model::from_bytes(&bytes).unwrap().generator(&device).unwrap();
+    let read = model::store(&read, Precision::Full).unwrap();
+    for (name, data) in weights().iter() {
+        for (a, b) in data.to_f32().iter().zip(read.get(name).unwrap().to_f32()) {
+            assert!((a - b).abs() <= a.abs() * 1e-3 + 1e-7, "{name}: {a} {b}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Bytes changed anywhere, cut, or repeated: an error or a model, never a panic.
+    #[test]
+    fn mutated_files_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        in_header in any::<bool>(),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = valid().to_vec();
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let range = if in_header { header } else { bytes.len() };
+        for (index, value) in changes {
+            bytes[index.index(range)] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        if let Ok(model) = Model::from_bytes(&bytes) {
+            // Whatever is accepted can be used.
+            model.generator(&burn::tensor::Device::flex()).unwrap();
+        }
+    }
+
+    /// Text changed in the manifest itself.
+    #[test]
+    fn mutated_manifests_never_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), proptest::char::range(' ', '~')), 1..6),
+    ) {
+        let mut text: Vec<char> = manifest().to_ron_string().unwrap().chars().collect();
+        for (index, character) in changes {
+            let index = index.index(text.len());
+            text[index] = character;
+        }
+        let text: String = text.into_iter().collect();
+        if let Ok(model) = Model::from_bytes(&file_of(&weights(), &text)) {
+            model.generator(&burn::tensor::Device::flex()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Training: resume is exact, a run leaves what it says, divergence stops it, devices agree.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use common::{devices, difference};
+use semsynth::data::{Dataset, Procedural, Split};
+use semsynth::label::LabelMap;
+use semsynth::model::{self, Precision, Tensors};
+use semsynth::network::DiscriminatorConfig;
+use semsynth::nn::modulation::ModulationKind;
+use semsynth::train::{
+    Batch, Files, LossWeights, Observer, Recipe, Record, Run, Silent, Stopped, TrainLog, Trainer, train,
+};
+use semsynth::{Device, Error, Model, Request, Synthesizer};
+
+/// Networks small enough for a test, with every mechanism in use.
+fn recipe() -> Recipe {
+    Recipe {
+        ngf: 2,
+        discriminator: DiscriminatorConfig { ndf: 4, scales: 2, layers: 3 },
+        size: [32, 64],
+        batch: 2,
+        steps: 6,
+        decay_from: Some(3),
+        losses: LossWeights { l1: 1.0, ..LossWeights::default() },
+        ema: 0.9,
+        sample_every: 2,
+        checkpoint_every: 3,
+        log_every: 1,
+        ..Recipe::quick()
+    }
+}
+
+fn run(out: &Path, recipe: Recipe, resume: bool) -> Run {
+    let set = |split, len| Arc::new(Procedural::new(split, 1, len, 64, 32)) as Arc<dyn Dataset>;
+    Run {
+        recipe,
+        out: out.into(),
+        train: set(Split::Train, 5),
+        val: set(Split::Val, 3),
+        device: Device::cpu(),
+        time_limit: None,
+        resume,
+        name: "test".into(),
+        licence: "CC0-1.0".into(),
+        precision: Precision::Full,
+    }
+}
+
+fn finished(run: &Run) -> semsynth::train::Outcome {
+    train(run, &mut Silent, &AtomicBool::new(false)).unwrap()
+}
+
+/// Asks to stop after a step, as Ctrl-C does.
+struct StopAfter<'a>(u64, &'a AtomicBool);
+
+impl Observer for StopAfter<'_> {
+    fn start(&mut self, _first: u64, _steps: u64) {}
+    fn step(&mut self, step: u64) {
+        if step == self.0 {
+            self.1.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    fn losses(&mut self, _record: &Record) {}
+    fn note(&mut self, _text: &str) {}
+    fn finish(&mut self) {}
+}
+
+fn losses(files: &Files) -> Vec<(u64, Vec<(String, u32)>)> {
+    let records = TrainLog::read(files.log()).unwrap();
+    let bits = |record: Record| record.values.into_iter().map(|(name, value)| (name, value.to_bits())).collect();
+    records.into_iter().map(|record| (record.step, bits(record))).collect()
+}
+
+/// The losses after an interruption equal those of an uninterrupted run bit for bit, and so does the model.
+#[test]
+fn resume_is_exact() {
+    for (modulation, fresh_fakes, ttur) in
+        [(ModulationKind::Clade, true, true), (ModulationKind::Spade { kernel: 3 }, false, false)]
+    {
+        let recipe = Recipe { modulation, fresh_fakes, ttur, ..recipe() };
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+        let whole = finished(&run(&whole, recipe.clone(), false));
+
+        let stop = AtomicBool::new(false);
+        let first = train(&run(&parts, recipe.clone(), false), &mut StopAfter(4, &stop), &stop).unwrap();
+        assert_eq!((first.stopped, first.steps), (Stopped::Interrupted, 4));
+        let second = finished(&run(&parts, recipe.clone(), true));
+        assert_eq!((second.stopped, second.steps), (Stopped::Finished, 6));
+
+        assert_eq!(losses(&second.files), losses(&whole.files));
+        assert_eq!(losses(&whole.files).len(), 6);
+        let tensors = |files: &Files| Tensors::open(files.model()).unwrap();
+        let (a, b) = (tensors(&whole.files), tensors(&second.files));
+        assert!(a.iter().eq(b.iter()), "the models differ");
+    }
+}
+
+#[test]
+fn a_run_leaves_what_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = finished(&run(folder.path(), recipe(), false));
+    assert_eq!(outcome.stopped, Stopped::Finished);
+    let files = &outcome.files;
+    for path in [files.model(), files.sheet(), files.recipe(), files.log(), files.plot(), files.sample(4)] {
+        assert!(path.exists(), "{} is missing", path.display());
+    }
+    assert_eq!(Recipe::open(files.recipe()).unwrap(), recipe());
+    assert_eq!(outcome.score.pictures, 3);
+    assert!(outcome.score.psnr > 3.0 && outcome.score.psnr < 40.0, "{:?}", outcome.score);
+
+    // The model stands by itself: it paints at any size, the same every time.
+    let model = Model::open(files.model()).unwrap();
+    assert_eq!(model.manifest().provenance.steps, 6);
+    let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
+    let labels = LabelMap::filled(50, 37, 1).unwrap();
+    let picture = synth.run(&labels, &Request::new()).unwrap();
+    assert_eq!(picture.as_rgb().dimensions(), (50, 37));
+    assert_eq!(picture.as_rgb(), synth.run(&labels, &Request::new().seed(9)).unwrap().as_rgb());
+    let error = synth.run(&LabelMap::filled(32, 32, 12).unwrap(), &Request::new()).unwrap_err();
+    assert!(error.to_string().contains("12"), "{error}");
+}
+
+#[test]
+fn a_run_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = Recipe { steps: 1, ..recipe() };
+    let error = train(&run(folder.path(), short.clone(), true), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains("no checkpoint"), "{error}");
+    finished(&run(folder.path(), short.clone(), false));
+    let error = train(&run(folder.path(), short, false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains("--resume"), "{error}");
+}
+
+/// A loss that is not finite stops the run, names the step, and leaves the last good checkpoint as it was.
+#[test]
+fn divergence_stops_and_keeps_the_last_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = Recipe { steps: 3, ..recipe() };
+    let outcome = finished(&run(folder.path(), good, false));
+    let before = std::fs::read(outcome.files.checkpoint()).unwrap();
+    // From here on a weight is broken, as overflow would do it.
+    let mut tensors = Tensors::open(outcome.files.checkpoint()).unwrap();
+    let name = "generator.conv_img.weight";
+    let broken = tensors.remove(name).unwrap();
+    let values = vec![1e30; broken.len()];
+    tensors.insert_f32(name, broken.shape().to_vec(), values).unwrap();
+    let name = "discriminator.scales.0.layers.0.conv.weight";
+    let broken = tensors.remove(name).unwrap();
+    tensors.insert_f32(name, broken.shape().to_vec(), vec![f32::MAX; broken.len()]).unwrap();
+    tensors.save(outcome.files.checkpoint()).unwrap();
+    let damaged = std::fs::read(outcome.files.checkpoint()).unwrap();
+    assert_ne!(before, damaged);
+    let error = train(&run(folder.path(), recipe(), true), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(matches!(error, Error::Diverged(_)), "{error}");
+    assert!(error.to_string().contains("step 4"), "{error}");
+    assert_eq!(std::fs::read(outcome.files.checkpoint()).unwrap(), damaged, "the checkpoint was overwritten");
+}
+
+/// Training makes the pictures closer to the photos: the point of it all.
+#[test]
+fn losses_fall() {
+    let recipe = Recipe {
+        ngf: 4,
+        size: [32, 32],
+        batch: 4,
+        steps: 1000,
+        decay_from: None,
+        learning_rate: 2e-3,
+        losses: LossWeights { l1: 10.0, ..LossWeights::default() },
+        ..recipe()
+    };
+    let set = Procedural::new(Split::Train, 3, 4, 32, 32);
+    let samples: Vec<_> = (0..4).map(|index| set.get(index).unwrap()).collect();
+    let mut images = Vec::new();
+    for sample in &samples {
+        for channel in 0..3 {
+            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
+        }
+    }
+    let batch = Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images };
+    let mut trainer = Trainer::new(recipe, 12, &Device::cpu()).unwrap();
+    let mut history = Vec::new();
+    for _ in 0..40 {
+        history.push(trainer.step(batch.clone()).unwrap().read().unwrap()["l1"]);
+    }
+    let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
+    let (early, late) = (mean(&history[..5]), mean(&history[35..]));
+    assert!(late < 0.7 * early, "L1 went from {early} to {late}");
+}
+
+/// One step on a GPU moves every weight as on the CPU: in particular the discriminator's gradient, with pictures that
+/// carry none, and the generator's through a discriminator that is not trained.
+#[test]
+fn devices_agree_on_a_step() {
+    let set = Procedural::new(Split::Train, 3, 2, 64, 32);
+    let samples: Vec<_> = (0..2).map(|index| set.get(index).unwrap()).collect();
+    let mut images = Vec::new();
+    for sample in &samples {
+        for channel in 0..3 {
+            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
+        }
+    }
+    let batch = Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images };
+    let mut results = Vec::new();
+    for device in devices() {
+        // Plain Adam: with TTUR's betas the first step has the same length for every gradient, however small, so rounding
+        // would decide about its sign.
+        let recipe = Recipe { ttur: false, fresh_fakes: true, ..recipe() };
+        let mut trainer = Trainer::new(recipe, 12, &device).unwrap();
+        let mut losses = Vec::new();
+        for _ in 0..3 {
+            losses = trainer.step(batch.clone()).unwrap().read().unwrap().into_values().collect();
+        }
+        let weights = model::store(trainer.generator(), Precision::Full).unwrap();
+        results.push((device, losses, weights));
+    }
+    let (_, cpu_losses, cpu) = &results[0];
+    for (device, losses, weights) in &results[1..] {
+        let name = &device.info().name;
+        let off = difference(losses, cpu_losses);
+        println!("losses on {name} differ by at most {off:e}");
+        assert!(off < 2e-3, "losses on {name} differ by {off}: {losses:?} {cpu_losses:?}");
+        for (tensor, data) in weights.iter() {
+            let (found, expected) = (data.to_f32(), cpu.get(tensor).unwrap().to_f32());
+            assert!(found.iter().all(|value| value.is_finite()), "{tensor} on {name}");
+            // A bias before a norm has no effect, so its gradient is rounding noise, which Adam scales up; means follow it.
+            if !tensor.contains("weight") {
+                continue;
+            }
+            let mean = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum::<f32>() / found.len() as f32;
+            assert!(mean < 1e-4, "{tensor} on {name}: mean difference {mean}");
+        }
+    }
+}
