@@ -178,9 +178,6 @@ mod gpu {
     pub(super) fn gpus() -> Vec<DeviceInfo> {
         let apis = if cfg!(target_os = "macos") {
             vec![wgpu::Backends::METAL]
-        } else if cfg!(unix) && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
-            // Without a desktop session OpenGL drivers find no display and complain about it on standard error.
-            vec![wgpu::Backends::VULKAN]
         } else {
             vec![wgpu::Backends::VULKAN, wgpu::Backends::DX12, wgpu::Backends::GL]
         };

@@ -19,6 +19,9 @@ use crate::train::{Files, Outcome, Recipe, Run, Stopped, stored_recipe, train};
 /// Facades of the procedural set: as many as an epoch has, and to measure on.
 const PROCEDURAL: (usize, usize) = (4096, 16);
 
+/// How long a run without any instructions takes, on whatever machine; writing the model comes on top.
+const FIRST_IMPRESSION: Duration = Duration::from_secs(4 * 60);
+
 /// Arguments of `semsynth train`.
 #[derive(Args, Debug)]
 pub struct TrainArgs {
@@ -49,7 +52,7 @@ pub struct TrainArgs {
     /// Steps in all; learning rates fall over the last third
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Stop after this many minutes
+    /// Stop after this many minutes [default: 4 where nothing says how to train, else no limit]
     #[arg(long, value_name = "M")]
     minutes: Option<f64>,
     /// Pictures a step
@@ -124,15 +127,11 @@ impl TrainArgs {
         let out = self.resume.as_ref().or(self.out.as_ref()).cloned().unwrap_or_else(|| free_folder("facades-run"));
         let recipe = self.recipe(&out)?;
         recipe.validate()?;
-        let time_limit = match self.minutes {
-            Some(minutes) if minutes > 0.0 && minutes < 1e6 => Some(Duration::from_secs_f64(minutes * 60.0)),
-            Some(minutes) => return Err(Error::Argument(format!("--minutes is {minutes}: it must be above 0"))),
-            None => None,
-        };
+        let time_limit = self.time_limit()?;
         let [height, width] = recipe.size;
-        let (train, val): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match &self.data {
+        let (train, val): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match &recipe.data {
             Some(folder) => {
-                let classes = self.classes.as_deref().map(ClassTable::open).transpose()?;
+                let classes = recipe.classes.as_deref().map(ClassTable::open).transpose()?;
                 let open = |split| data::open(folder, split, classes.as_ref()).map(Arc::from);
                 (open(Split::Train)?, open(Split::Val)?)
             }
@@ -158,6 +157,21 @@ impl TrainArgs {
         })
     }
 
+    fn time_limit(&self) -> Result<Option<Duration>> {
+        match self.minutes {
+            Some(minutes) if minutes > 0.0 && minutes < 1e6 => Ok(Some(Duration::from_secs_f64(minutes * 60.0))),
+            Some(minutes) => Err(Error::Argument(format!("--minutes is {minutes}: it must be above 0"))),
+            None => {
+                let told = self.data.is_some()
+                    || self.steps.is_some()
+                    || self.recipe.is_some()
+                    || self.resume.is_some()
+                    || self.preset == Preset::Paper;
+                Ok((!told).then_some(FIRST_IMPRESSION))
+            }
+        }
+    }
+
     /// The recipe: preset, file or checkpoint, then flags.
     fn recipe(&self, out: &Path) -> Result<Recipe> {
         let mut recipe = match (&self.resume, &self.recipe, self.preset) {
@@ -166,6 +180,12 @@ impl TrainArgs {
             (None, None, Preset::Quick) => Recipe::quick(),
             (None, None, Preset::Paper) => Recipe::default(),
         };
+        // Absolute, so that the run can be resumed from another folder.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        if let Some(data) = &self.data {
+            recipe.data = Some(absolute(data));
+            recipe.classes = self.classes.as_ref().map(absolute);
+        }
         match self.arch {
             Some(Arch::Spade) => recipe.modulation = ModulationKind::Spade { kernel: 3 },
             Some(Arch::Clade) => recipe.modulation = ModulationKind::Clade,
@@ -181,7 +201,7 @@ impl TrainArgs {
         recipe.discriminator.ndf = self.ndf.unwrap_or(recipe.discriminator.ndf);
         recipe.learning_rate = self.learning_rate.unwrap_or(recipe.learning_rate);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
-        recipe.vgg = self.vgg.clone().or(recipe.vgg);
+        recipe.vgg = self.vgg.as_ref().map(absolute).or(recipe.vgg);
         Ok(recipe)
     }
 }
@@ -259,6 +279,17 @@ mod tests {
         let message =
             parse(&["--resume", "no-such-folder"]).recipe(Path::new("no-such-folder")).unwrap_err().to_string();
         assert!(message.contains("no checkpoint"), "{message}");
+    }
+
+    #[test]
+    fn only_a_run_without_instructions_is_short() {
+        let limit = |arguments: &[&str]| parse(arguments).time_limit().unwrap();
+        assert_eq!(limit(&[]), Some(FIRST_IMPRESSION));
+        assert_eq!(limit(&["--arch", "spade"]), Some(FIRST_IMPRESSION));
+        assert_eq!(limit(&["--steps", "10"]), None);
+        assert_eq!(limit(&["--data", "x"]), None);
+        assert_eq!(limit(&["--data", "x", "--minutes", "1.5"]), Some(Duration::from_secs(90)));
+        assert!(parse(&["--minutes", "0"]).time_limit().is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{Dataset, ProceduralFacades, Sample, Split};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 
-/// A data set of drawn facades, for tests and for trying things out without any download.
+/// A data set of procedural facades, for tests and for trying things out without any download.
 ///
 /// Training and validation never share a facade, whatever their lengths.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Dataset for Procedural {
     fn describe(&self) -> String {
         let Self { split, seed, len, width, height, .. } = self;
         let classes = self.classes.len();
-        format!("drawn facades, seed {seed}: {len} pairs of {width}x{height} to {}, {classes} classes", split.purpose())
+        format!("procedural facades, seed {seed}: {len} pairs of {width}x{height} to {}, {classes} classes", split.purpose())
     }
 }
 
@@ -85,6 +85,6 @@ mod tests {
         let set = Procedural::new(Split::Val, 1, 2, 16, 16);
         assert!(set.get(2).unwrap_err().to_string().contains("sample 2 of 2"));
         assert!(Procedural::new(Split::Val, 1, 0, 16, 16).is_empty());
-        assert_eq!(set.describe(), "drawn facades, seed 1: 2 pairs of 16x16 to validate on, 12 classes");
+        assert_eq!(set.describe(), "procedural facades, seed 1: 2 pairs of 16x16 to validate on, 12 classes");
     }
 }

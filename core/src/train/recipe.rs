@@ -1,4 +1,4 @@
-//! A training run, described: everything but the data and the device.
+//! A training run, described: everything but the device.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,10 @@ use crate::nn::modulation::ModulationKind;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
+    /// Folder of the training data; none: the built-in procedural facades.
+    pub data: Option<PathBuf>,
+    /// Class table of the data, where its folder holds none.
+    pub classes: Option<PathBuf>,
     /// The modulation of the generator.
     pub modulation: ModulationKind,
     /// What its norms normalise over.
@@ -80,6 +84,8 @@ impl Default for LossWeights {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
+            data: None,
+            classes: None,
             modulation: ModulationKind::Clade,
             norm: NormKind::Batch,
             ngf: 64,
@@ -159,6 +165,12 @@ impl Recipe {
             .with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
             .to_string_pretty(self, pretty)
             .map_err(|error| Error::Argument(format!("the recipe cannot be written: {error}")))
+    }
+
+    /// The recipe without the paths of this machine: for a file that leaves it.
+    #[must_use]
+    pub fn without_paths(&self) -> Self {
+        Self { data: None, classes: None, vgg: None, ..self.clone() }
     }
 
     /// The generator for `label_channels` label channels.

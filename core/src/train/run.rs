@@ -162,8 +162,8 @@ pub struct Score {
 /// Trains until the steps or the time are up, or until `stop` is set, and leaves a model, a contact sheet, a checkpoint
 /// and a log in `run.out`.
 ///
-/// On resume the recipe is the checkpoint's; only `steps`, `decay_from` and the three intervals are taken from
-/// `run.recipe`.
+/// On resume the recipe is the checkpoint's; only the paths of the data, `steps`, `decay_from` and the three intervals
+/// are taken from `run.recipe`.
 ///
 /// # Errors
 ///
@@ -199,8 +199,11 @@ impl<'a> Session<'a> {
                 return Err(Error::Argument(format!("{folder} holds no checkpoint to resume from")));
             }
             let (trainer, known) = Trainer::resume(files.checkpoint(), &run.device, |recipe| {
-                let Recipe { steps, decay_from, sample_every, checkpoint_every, log_every, .. } = run.recipe;
-                *recipe = Recipe { steps, decay_from, sample_every, checkpoint_every, log_every, ..recipe.clone() };
+                let Recipe { data, classes, steps, decay_from, sample_every, checkpoint_every, log_every, .. } =
+                    run.recipe.clone();
+                let kept = recipe.clone();
+                *recipe =
+                    Recipe { data, classes, steps, decay_from, sample_every, checkpoint_every, log_every, ..kept };
             })?;
             if known != *classes {
                 return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
@@ -334,9 +337,9 @@ impl<'a> Session<'a> {
             value_range: VALUE_RANGE,
             provenance: Provenance {
                 program: format!("semsynth {}", env!("CARGO_PKG_VERSION")),
-                data: self.run.train.describe(),
+                data: self.data_name(),
                 steps: first,
-                recipe: recipe.to_ron_string()?,
+                recipe: recipe.without_paths().to_ron_string()?,
             },
             licence: self.run.licence.clone(),
         };
@@ -347,6 +350,13 @@ impl<'a> Session<'a> {
         self.sample(&generator, &self.files.sheet())?;
         plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
         self.score(&generator)
+    }
+
+    /// The training set without the path it was at.
+    fn data_name(&self) -> String {
+        let folder = self.trainer.recipe().data.as_deref().and_then(Path::file_name);
+        let name = folder.map_or_else(|| "procedural facades".into(), |name| name.to_string_lossy().into_owned());
+        format!("{name}, {} pairs", self.run.train.len())
     }
 
     fn score(&self, generator: &Generator) -> Result<Score> {
