@@ -49,7 +49,10 @@ impl Dataset for Procedural {
     fn describe(&self) -> String {
         let Self { split, seed, len, width, height, .. } = self;
         let classes = self.classes.len();
-        format!("procedural facades, seed {seed}: {len} pairs of {width}x{height} to {}, {classes} classes", split.purpose())
+        format!(
+            "procedural facades, seed {seed}: {len} pairs of {width}x{height} to {}, {classes} classes",
+            split.purpose()
+        )
     }
 }
 
