@@ -20,7 +20,7 @@ use crate::train::{Files, Outcome, Recipe, Run, Stopped, stored_recipe, train};
 const PROCEDURAL: (usize, usize) = (4096, 16);
 
 /// How long a run without any instructions takes, on whatever machine; writing the model comes on top.
-const FIRST_IMPRESSION: Duration = Duration::from_secs(4 * 60);
+const FIRST_IMPRESSION: Duration = Duration::from_mins(4);
 
 /// Arguments of `semsynth train`.
 #[derive(Args, Debug)]
