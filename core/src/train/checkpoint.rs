@@ -35,7 +35,7 @@ impl Trainer {
         tensors.set_metadata("step", self.step.to_string());
         tensors.set_metadata("recipe", self.recipe.to_ron_string()?);
         tensors.set_metadata("classes", classes.to_ron_string()?);
-        tensors.save(path)
+        tensors.save_within(path, &LIMITS)
     }
 
     /// Goes on where [`save`](Self::save) left off. On the CPU the next steps are those of an uninterrupted run, bit for

@@ -46,8 +46,16 @@ impl Tensors {
     /// # Errors
     /// [`Error::Io`] where the file cannot be written; [`Error::Limit`] where it could not be read back.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.save_within(path, &Limits::default())
+    }
+
+    /// As [`save`](Self::save), for a file that [`open_within`](Self::open_within) will read with the same limits.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub fn save_within(&self, path: impl AsRef<Path>, limits: &Limits) -> Result<()> {
         let path = path.as_ref();
-        let plan = safetensors::Plan::new(self).map_err(|e| e.context(path.display()))?;
+        let plan = safetensors::Plan::new(self, limits).map_err(|e| e.context(path.display()))?;
         write(path, &plan).map_err(Error::io(path))?;
         sync_folder(path);
         Ok(())
@@ -235,5 +243,7 @@ mod tests {
         sample().save(&path).unwrap();
         let limits = Limits { max_file: 10, ..Limits::default() };
         assert!(matches!(Tensors::open_within(&path, &limits), Err(Error::Limit(_))));
+        assert!(matches!(sample().save_within(&path, &limits), Err(Error::Limit(_))));
+        assert_eq!(Tensors::open(&path).unwrap(), sample(), "a refused save must change nothing");
     }
 }

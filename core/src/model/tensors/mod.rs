@@ -102,12 +102,19 @@ fn shorten(text: &str) -> String {
 
 /// Tensors by name, with free text metadata, both in the order of their names.
 ///
-/// ```ignore
+/// ```
+/// # fn main() -> semsynth::Result<()> {
+/// # let folder = tempfile::tempdir().map_err(semsynth::Error::io("temporary folder"))?;
+/// # let path = folder.path().join("weights.safetensors");
+/// use semsynth::model::Tensors;
+///
 /// let mut tensors = Tensors::new();
 /// tensors.insert_f32("conv.bias", vec![3], vec![0.0, 1.0, 2.0])?;
 /// tensors.set_metadata("licence", "CC0-1.0");
-/// tensors.save("weights.safetensors")?;
-/// assert_eq!(Tensors::open("weights.safetensors")?, tensors);
+/// tensors.save(&path)?;
+/// assert_eq!(Tensors::open(&path)?, tensors);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tensors {

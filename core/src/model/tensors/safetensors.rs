@@ -34,7 +34,7 @@ impl Tensors {
     /// # Errors
     /// [`Error::Limit`] where the file could not be read back under the default [`Limits`].
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
-        let plan = Plan::new(self)?;
+        let plan = Plan::new(self, &Limits::default())?;
         let mut bytes = Vec::with_capacity(plan.total);
         plan.write(&mut bytes).map_err(Error::io("memory"))?;
         Ok(bytes)
@@ -51,8 +51,7 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(tensors: &'a Tensors) -> Result<Self> {
-        let limits = Limits::default();
+    pub(super) fn new(tensors: &'a Tensors, limits: &Limits) -> Result<Self> {
         limits.check_count(tensors.len())?;
         limits.check_metadata(&tensors.metadata)?;
 
@@ -63,7 +62,7 @@ impl<'a> Plan<'a> {
         let mut header = serde_json::to_vec(&Header { order: &order, metadata: &tensors.metadata })
             .map_err(|e| Error::Model(format!("the header cannot be written: {e}")))?;
         header.resize(header.len().next_multiple_of(8), b' ');
-        check_header(header.len() as u64, &limits)?;
+        check_header(header.len() as u64, limits)?;
 
         let order: Vec<_> = order.into_iter().map(|(_, data)| data).collect();
         let total = PREFIX as usize + header.len() + order.iter().map(|data| data.bytes().len()).sum::<usize>();

@@ -1,0 +1,222 @@
+//! Laws of the networks that need no reference outputs: names, equal ways of computing, statistics, losses.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
+use common::{difference, shared, values};
+use proptest::prelude::*;
+use semsynth::label::LabelMap;
+use semsynth::model::{self, Precision, Tensors};
+use semsynth::network::{DiscriminatorConfig, GeneratorConfig, Upsampling, Vgg19};
+use semsynth::nn::modulation::ModulationKind;
+use semsynth::nn::{Init, Layout, Lookup, Mode, NormKind, ParamFreeNorm, Statistics};
+use semsynth::train::{Batch, LossWeights, Recipe, Trainer, feature_matching, perceptual};
+use semsynth::{Device, Error};
+
+const SPADE: ModulationKind = ModulationKind::Spade { kernel: 3 };
+
+fn flex() -> BurnDevice {
+    BurnDevice::flex()
+}
+
+fn tensor(shape: [usize; 4], seed: u64) -> Tensor<4> {
+    let mut state = seed;
+    let values: Vec<f32> = (0..shape.iter().product::<usize>())
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), &flex())
+}
+
+/// Names and shapes of a key list: `name (shape) type kind` a line.
+fn key_list(file: &str) -> Option<Vec<(String, Vec<usize>)>> {
+    let text = std::fs::read_to_string(shared(&format!("spec/keys/{file}"))?).unwrap();
+    let keys = text.lines().filter(|line| !line.contains("num_batches_tracked")).map(|line| {
+        let mut columns = line.split('\t');
+        let name = columns.next().unwrap().to_owned();
+        let shape = columns.next().unwrap().trim_matches(['(', ')']).to_owned();
+        let sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
+        (name, sides.map(|side| side.parse().unwrap()).collect())
+    });
+    Some(keys.collect())
+}
+
+fn names(tensors: &Tensors) -> BTreeSet<String> {
+    tensors.names().map(str::to_owned).collect()
+}
+
+#[test]
+fn parameters_have_the_names_of_the_official_checkpoints() {
+    for (file, modulation, upsampling) in [
+        ("keys_SPADE_spade_facades_G.txt", SPADE, Upsampling::Normal),
+        ("keys_SPADE_spade_ade20k_G.txt", SPADE, Upsampling::Normal),
+        ("keys_SPADE_more_256_G.txt", SPADE, Upsampling::More),
+        ("keys_SPADE_most_256_G.txt", SPADE, Upsampling::Most),
+        ("keys_CLADE_clade_facades_G.txt", ModulationKind::Clade, Upsampling::Normal),
+        ("keys_CLADE_clade_ade20k_G.txt", ModulationKind::Clade, Upsampling::Normal),
+    ] {
+        let Some(keys) = key_list(file) else { return };
+        let config = GeneratorConfig { modulation, norm: NormKind::Batch, ngf: 2, upsampling, label_channels: 3 };
+        let network = config.init_random(1, &flex()).unwrap();
+        let found = names(&model::store(&network, Precision::Full).unwrap());
+        let expected: BTreeSet<String> = keys.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, expected, "{file}");
+    }
+}
+
+#[test]
+fn full_size_networks_have_the_official_shapes() {
+    let compare = |tensors: Tensors, file: &str| {
+        let Some(keys) = key_list(file) else { return };
+        assert_eq!(tensors.len(), keys.len(), "{file}");
+        for (name, shape) in keys {
+            assert_eq!(tensors.get(&name).unwrap().shape(), shape, "{file}: {name}");
+        }
+    };
+    let clade = GeneratorConfig::clade(64, 13).init_random(1, &flex()).unwrap();
+    compare(model::store(&clade, Precision::Full).unwrap(), "keys_CLADE_clade_facades_G.txt");
+    let discriminator = DiscriminatorConfig::default().init(&mut Init::random(1, &flex()), 13 + 3);
+    compare(model::store(&discriminator, Precision::Full).unwrap(), "keys_SPADE_facades_D.txt");
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_refused() {
+    let network = GeneratorConfig::clade(2, 2).init_random(1, &flex()).unwrap();
+    let layout =
+        |width, height, id| Layout::new(vec![LabelMap::filled(width, height, id).unwrap()], 2, Lookup::Gather, &flex());
+    let message = network.forward(&layout(48, 64, 1).unwrap(), Mode::EVAL).unwrap_err().to_string();
+    assert!(message.contains("48x64") && message.contains("32"), "{message}");
+    assert_eq!(network.forward(&layout(96, 32, 1).unwrap(), Mode::EVAL).unwrap().dims(), [1, 3, 32, 96]);
+    assert!(matches!(layout(32, 32, 2), Err(Error::Labels(_))));
+    assert!(GeneratorConfig::clade(3, 2).validate().is_err());
+    assert!(
+        GeneratorConfig { modulation: ModulationKind::Spade { kernel: 4 }, ..GeneratorConfig::spade(2, 2) }
+            .validate()
+            .is_err()
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Looking values up gives what the one-hot definition gives, on maps where every pixel may be another class, for
+    /// batches, both modulations, all kernels, both norms.
+    #[test]
+    fn look_ups_equal_matrix_products(
+        ids in prop::collection::vec(0u16..7, 2 * 64 * 32),
+        kernel in prop::sample::select(vec![0usize, 1, 3, 5]),
+        norm in prop::sample::select(vec![NormKind::Batch, NormKind::Instance]),
+        statistics in prop::sample::select(vec![Statistics::Running, Statistics::Batch]),
+    ) {
+        let modulation = if kernel == 0 { ModulationKind::Clade } else { ModulationKind::Spade { kernel } };
+        let config = GeneratorConfig { modulation, norm, ngf: 2, upsampling: Upsampling::Normal, label_channels: 7 };
+        let network = config.init_random(5, &flex()).unwrap();
+        let maps: Vec<LabelMap> =
+            ids.chunks(64 * 32).map(|ids| LabelMap::new(64, 32, ids.to_vec()).unwrap()).collect();
+        let paint = |lookup| {
+            let layout = Layout::new(maps.clone(), 7, lookup, &flex()).unwrap();
+            values(network.forward(&layout, Mode::Eval(statistics)).unwrap())
+        };
+        let difference = difference(&paint(Lookup::Gather), &paint(Lookup::Dense));
+        prop_assert!(difference <= 1e-5, "{difference}");
+    }
+}
+
+/// After one pass with momentum 0.1: a tenth of the batch's mean and unbiased variance, nine tenths of 0 and 1.
+#[test]
+fn running_statistics_follow_the_definition() {
+    let norm = ParamFreeNorm::new(&Init::random(1, &flex()), NormKind::Batch, 2);
+    let x = tensor([3, 2, 4, 5], 7) * 2.0 + 0.5;
+    let all = values(x.clone());
+    let output = values(norm.forward(x.clone(), Mode::TRAIN));
+    let again = values(norm.forward(x, Mode::Eval(Statistics::Running)));
+    for channel in 0..2 {
+        let of_channel = |values: &[f32]| -> Vec<f64> {
+            let planes = values.chunks(20).enumerate().filter(|(index, _)| index % 2 == channel);
+            planes.flat_map(|(_, plane)| plane.iter().map(|&value| f64::from(value))).collect()
+        };
+        let input = of_channel(&all);
+        let count = input.len() as f64;
+        let mean = input.iter().sum::<f64>() / count;
+        let squares = input.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        for (found, value) in of_channel(&output).iter().zip(&input) {
+            assert!((found - (value - mean) / (squares / count + 1e-5).sqrt()).abs() < 1e-5);
+        }
+        let (running_mean, running_var) = (0.1 * mean, 0.9 + 0.1 * squares / (count - 1.0));
+        for (found, value) in of_channel(&again).iter().zip(&input) {
+            assert!((found - (value - running_mean) / (running_var + 1e-5).sqrt()).abs() < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn feature_matching_leaves_the_verdict_out() {
+    let features =
+        |value: f32| vec![tensor([1, 2, 3, 3], 1) * 0.0 + value, tensor([1, 1, 2, 2], 2) * 0.0 + 100.0 * value];
+    // One scale differs by 1 in its feature, the other by 3; verdicts differ by far more and do not count.
+    let fake = vec![features(1.0), features(3.0)];
+    let real = vec![features(0.0), features(0.0)];
+    assert!((values(feature_matching(&fake, &real))[0] - 2.0).abs() < 1e-6);
+}
+
+/// Random weights under torchvision's names, with the classifier that the file also holds.
+fn vgg_weights() -> Tensors {
+    let network = Vgg19::new(&mut Init::random(2, &flex()));
+    let ours = model::store(&network, Precision::Full).unwrap();
+    let positions = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28];
+    let mut theirs = Tensors::new();
+    for (index, position) in positions.into_iter().enumerate() {
+        for leaf in ["weight", "bias"] {
+            let data = ours.get(&format!("features.{index}.{leaf}")).unwrap().clone();
+            // Xavier with gain 0.02 would let the features vanish on the way; He's deviation keeps them.
+            let scale = if leaf == "weight" { 70.0 } else { 1.0 };
+            let values = data.to_f32().into_iter().map(|value| value * scale).collect();
+            theirs.insert_f32(format!("features.{position}.{leaf}"), data.shape().to_vec(), values).unwrap();
+        }
+    }
+    theirs.insert_f32("classifier.6.bias", vec![4], vec![0.0; 4]).unwrap();
+    theirs
+}
+
+#[test]
+fn the_perceptual_loss_takes_torchvision_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vgg19.safetensors");
+    vgg_weights().save(&path).unwrap();
+    let recipe = Recipe {
+        ngf: 2,
+        discriminator: DiscriminatorConfig { ndf: 2, ..DiscriminatorConfig::default() },
+        size: [32, 32],
+        batch: 1,
+        vgg: Some(path.clone()),
+        losses: LossWeights { l1: 0.0, ..LossWeights::default() },
+        ..Recipe::quick()
+    };
+    let mut trainer = Trainer::new(recipe.clone(), 2, &Device::cpu()).unwrap();
+    let images: Vec<f32> = values(tensor([1, 3, 32, 32], 3));
+    let batch = Batch { labels: vec![LabelMap::filled(32, 32, 1).unwrap()], images };
+    let mut losses: Vec<f32> = (0..8).map(|_| trainer.step(batch.clone()).unwrap().read().unwrap()["vgg"]).collect();
+    let last = losses.pop().unwrap();
+    assert!(losses[0] > 1e-3 && last < losses[0], "{losses:?} {last}");
+
+    let mut broken = vgg_weights();
+    broken.remove("features.28.weight");
+    broken.save(&path).unwrap();
+    let message = Trainer::new(recipe, 2, &Device::cpu()).unwrap_err().to_string();
+    assert!(message.contains("features.28.weight") && message.contains("VGG19"), "{message}");
+}
+
+#[test]
+fn the_perceptual_loss_of_a_picture_with_itself_is_zero() {
+    let vgg = Vgg19::new(&mut Init::random(2, &flex()));
+    let picture = tensor([1, 3, 32, 32], 9);
+    assert!(values(perceptual(&vgg, picture.clone(), picture))[0].abs() < 1e-9);
+    let taps = vgg.forward(tensor([1, 3, 32, 32], 9));
+    let shapes: Vec<_> = taps.iter().map(Tensor::dims).collect();
+    assert_eq!(shapes, [[1, 64, 32, 32], [1, 128, 16, 16], [1, 256, 8, 8], [1, 512, 4, 4], [1, 512, 2, 2]]);
+}
