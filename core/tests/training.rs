@@ -163,6 +163,22 @@ fn divergence_stops_and_keeps_the_last_checkpoint() {
     assert_eq!(std::fs::read(outcome.files.checkpoint()).unwrap(), damaged, "the checkpoint was overwritten");
 }
 
+/// Weights can be lost in the last update while all losses so far were fine: such a checkpoint is not written.
+#[test]
+fn a_broken_network_does_not_replace_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let classes = semsynth::ClassTable::cmp_facades();
+    let mut trainer = Trainer::new(Recipe { learning_rate: 1.0, ..recipe() }, 12, &Device::cpu()).unwrap();
+    trainer.save(&path, &classes).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let batch = Batch { labels: vec![LabelMap::filled(64, 32, 1).unwrap()], images: vec![f32::MAX; 3 * 32 * 64] };
+    let _ = trainer.step(batch).unwrap();
+    let error = trainer.save(&path, &classes).unwrap_err();
+    assert!(matches!(error, Error::Diverged(_)), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
 /// Training makes the pictures closer to the photos: the point of it all.
 #[test]
 fn losses_fall() {

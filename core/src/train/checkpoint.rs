@@ -21,7 +21,8 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be written.
+    /// [`Error::Io`] if the file cannot be written; [`Error::Diverged`] if a value is not finite, and then nothing is
+    /// written.
     pub fn save(&self, path: impl AsRef<Path>, classes: &ClassTable) -> Result<()> {
         let mut tensors = Tensors::new();
         store(&self.generator, "generator.", &mut tensors)?;
@@ -102,7 +103,16 @@ fn field<'a>(tensors: &'a Tensors, key: &str) -> Result<&'a str> {
 
 fn store<M: Module>(module: &M, prefix: &str, tensors: &mut Tensors) -> Result<()> {
     let names = prefixed(module, prefix);
-    export(module, &names, |name, shape, values| tensors.insert_f32(name, shape, values))
+    export(module, &names, |name, shape, values| {
+        // A step's losses are those before its update: they can be fine while the update was not.
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(Error::Diverged(format!(
+                "training diverged: {name} holds a value that is not finite; the last checkpoint is from before. A smaller \
+                 learning_rate or a larger batch may help"
+            )));
+        }
+        tensors.insert_f32(name, shape, values)
+    })
 }
 
 fn restore<M: Module>(module: M, prefix: &str, tensors: &Tensors) -> Result<M> {
