@@ -1,5 +1,12 @@
 //! A small generator whose numbers are the same on every machine.
 
+/// The `SplitMix64` finaliser: a bijection that spreads every input bit over the output.
+pub(crate) fn mix64(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// `SplitMix64` (Steele, Lea & Flood 2014): one 64-bit state, so a stream can be made for any pair of numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
@@ -17,13 +24,15 @@ impl Rng {
         Self(Self(mixed).next_u64())
     }
 
+    /// An independent stream, so that one part drawing more numbers does not change the others.
+    pub(crate) fn fork(&self, tag: u64) -> Self {
+        Self(mix64(self.0 ^ mix64(tag.wrapping_add(0x3c6e_f372_fe94_f82b))))
+    }
+
     /// The next 64 bits.
     pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        mix64(self.0)
     }
 
     /// Uniform in `[0, 1)`.

@@ -52,6 +52,18 @@ fn run(out: &Path, recipe: Recipe, resume: bool) -> Run {
     }
 }
 
+/// A whole set as one batch.
+fn batch(set: &Procedural) -> Batch {
+    let samples: Vec<_> = (0..set.len()).map(|index| set.get(index).unwrap()).collect();
+    let mut images = Vec::new();
+    for sample in &samples {
+        for channel in 0..3 {
+            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
+        }
+    }
+    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images }
+}
+
 fn finished(run: &Run) -> semsynth::train::Outcome {
     train(run, &mut Silent, &AtomicBool::new(false)).unwrap()
 }
@@ -192,15 +204,7 @@ fn losses_fall() {
         losses: LossWeights { l1: 10.0, ..LossWeights::default() },
         ..recipe()
     };
-    let set = Procedural::new(Split::Train, 3, 4, 32, 32);
-    let samples: Vec<_> = (0..4).map(|index| set.get(index).unwrap()).collect();
-    let mut images = Vec::new();
-    for sample in &samples {
-        for channel in 0..3 {
-            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
-        }
-    }
-    let batch = Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images };
+    let batch = batch(&Procedural::new(Split::Train, 3, 4, 32, 32));
     let mut trainer = Trainer::new(recipe, 12, &Device::cpu()).unwrap();
     let mut history = Vec::new();
     for _ in 0..40 {
@@ -215,15 +219,7 @@ fn losses_fall() {
 /// carry none, and the generator's through a discriminator that is not trained.
 #[test]
 fn devices_agree_on_a_step() {
-    let set = Procedural::new(Split::Train, 3, 2, 64, 32);
-    let samples: Vec<_> = (0..2).map(|index| set.get(index).unwrap()).collect();
-    let mut images = Vec::new();
-    for sample in &samples {
-        for channel in 0..3 {
-            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
-        }
-    }
-    let batch = Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images };
+    let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
     let mut results = Vec::new();
     for device in devices() {
         // Plain Adam: with TTUR's betas the first step has the same length for every gradient, however small, so rounding

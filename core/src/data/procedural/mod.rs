@@ -69,9 +69,9 @@ impl ProceduralFacades {
 
 #[cfg(test)]
 mod tests {
-    use super::rng::mix64;
     use super::scene::class;
     use super::*;
+    use crate::rng::mix64;
 
     /// Counts of the pixels of each class.
     fn counts(labels: &LabelMap) -> [usize; 12] {

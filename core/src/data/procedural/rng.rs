@@ -1,13 +1,8 @@
-//! Hashes and a small generator of random numbers, equal on every platform.
+//! Random numbers of facades and hashes for textures, equal on every platform.
 //!
 //! Integer arithmetic only, except for the last step to `f32`, which is exact.
 
-/// The `SplitMix64` finaliser: a bijection that spreads every input bit over the output.
-pub(super) const fn mix64(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
+use crate::rng;
 
 /// A number in `0.0..1.0` for a lattice point.
 pub(super) fn lattice(x: i32, y: i32, seed: u32) -> f32 {
@@ -18,24 +13,24 @@ pub(super) fn lattice(x: i32, y: i32, seed: u32) -> f32 {
     (h >> 8) as f32 / 16_777_216.0
 }
 
-/// `SplitMix64`.
+/// What the parts of a facade draw from.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub(super) struct Rng(rng::Rng);
 
 impl Rng {
     /// The stream of facade `index` of the set `seed`.
-    pub(super) const fn new(seed: u64, index: u64) -> Self {
-        Self(mix64(mix64(seed ^ 0x6a09_e667_f3bc_c909).wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+    pub(super) fn new(seed: u64, index: u64) -> Self {
+        let seed = rng::mix64(seed ^ 0x6a09_e667_f3bc_c909);
+        Self(rng::Rng::new(rng::mix64(seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)))))
     }
 
     /// An independent stream, so that one part drawing more numbers does not change the others.
-    pub(super) const fn fork(&self, tag: u64) -> Self {
-        Self(mix64(self.0 ^ mix64(tag.wrapping_add(0x3c6e_f372_fe94_f82b))))
+    pub(super) fn fork(&self, tag: u64) -> Self {
+        Self(self.0.fork(tag))
     }
 
     fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix64(self.0)
+        self.0.next_u64()
     }
 
     /// A seed for a texture.
