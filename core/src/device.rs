@@ -35,7 +35,7 @@ impl fmt::Display for DeviceClass {
 /// A device this machine has, opened or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// The name [`Device::by_name`] takes: `cpu`, `gpu`, `gpu:1`, `software`.
+    /// The name [`Device::by_name`] takes: `cpu`, `gpu:0`, `gpu:1`, `software`; `gpu` is `gpu:0`, the best one.
     pub name: String,
     /// What it is.
     pub class: DeviceClass,
@@ -181,6 +181,7 @@ mod gpu {
         } else {
             vec![wgpu::Backends::VULKAN, wgpu::Backends::DX12, wgpu::Backends::GL]
         };
+        let _guard = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
         let mut software = Vec::new();
         for api in apis {
             let list = adapters(api);
@@ -195,14 +196,10 @@ mod gpu {
     }
 
     fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
-        // The Vulkan loader crashes when instances come and go on several threads at once.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: api,
             ..wgpu::InstanceDescriptor::new_without_display_handle()
         });
-        let mut real = 0;
         let mut per_class = std::collections::BTreeMap::new();
         let mut list = Vec::new();
         for adapter in pollster::block_on(instance.enumerate_adapters(api)) {
@@ -216,23 +213,22 @@ mod gpu {
                 wgpu::DeviceType::Other => continue,
             };
             let index = per_class.entry(class).or_insert(0usize);
-            let name = if class == DeviceClass::SoftwareGpu {
-                if *index > 0 {
-                    continue;
-                }
-                "software".to_owned()
-            } else {
-                real += 1;
-                format!("gpu:{}", real - 1)
-            };
             let description = format!("{} through {}", adapter.name, adapter.backend);
-            list.push(DeviceInfo { name, class, description, index: *index });
+            list.push(DeviceInfo { name: String::new(), class, description, index: *index });
             *index += 1;
+        }
+        // Burn addresses one software adapter only.
+        list.retain(|info| info.class != DeviceClass::SoftwareGpu || info.index == 0);
+        list.sort_by_key(|info| info.class);
+        for (number, info) in list.iter_mut().enumerate() {
+            info.name =
+                if info.class == DeviceClass::SoftwareGpu { "software".into() } else { format!("gpu:{number}") };
         }
         list
     }
 
-    /// Burn initialises a device once a process and answers a second attempt with an error.
+    /// Burn initialises a device once a process and answers a second attempt with an error. Held whenever graphics
+    /// instances come and go, ours or Burn's: the Vulkan loader crashes when they do on several threads at once.
     static OPENED: Mutex<Vec<DeviceInfo>> = Mutex::new(Vec::new());
 
     pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {

@@ -14,13 +14,15 @@
 //! ```
 //!
 //! From the inside out: [`label`] (what is where), [`nn`] (blocks), [`network`] (networks), [`model`] (files),
-//! [`synth`] (pictures), [`data`] and [`train`] (making models), [`metrics`]. A module uses only those before it.
+//! [`synth`] (pictures), [`data`] (pairs of photo and labels), [`metrics`] (closeness), [`train`] (making models). A module
+//! uses only those before it, and [`error`] and [`device`].
 
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
 pub mod device;
 pub mod error;
+mod files;
 pub mod label;
 pub mod metrics;
 pub mod model;

@@ -66,12 +66,67 @@ fn synth_paints_a_folder_and_names_what_it_cannot() {
     assert!(out.join("a.png").exists() && out.join("b.png").exists() && !out.join("bad.png").exists());
 }
 
+/// A label map is hours of somebody's work: no picture is ever written over one.
+#[test]
+fn synth_never_writes_over_its_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let maps = folder.path();
+    let classes = ClassTable::cmp_facades();
+    let labels = maps.join("labels.png");
+    LabelMap::filled(32, 32, 2).unwrap().save(&labels, &classes).unwrap();
+    let before = std::fs::read(&labels).unwrap();
+    let (maps_text, labels_text) = (maps.to_str().unwrap(), labels.to_str().unwrap());
+    for (from, to) in [(labels_text, labels_text), (labels_text, maps_text), (maps_text, maps_text)] {
+        let output = semsynth(&["synth", "--device", "cpu", "--model", &model(), "--labels", from, "-o", to]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains("label map"), "{}", text(&output));
+    }
+    // Two maps, one picture.
+    image::RgbImage::from_pixel(32, 32, image::Rgb(classes.get(1).unwrap().color))
+        .save(maps.join("labels.jpg"))
+        .unwrap();
+    let out = maps.join("out");
+    let output = semsynth(&["synth", "-m", &model(), "-l", maps_text, "-o", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("both"), "{}", text(&output));
+    // A format that cannot be written.
+    let old = maps.join("old.webp");
+    std::fs::write(&old, "precious").unwrap();
+    let output = semsynth(&["synth", "-m", &model(), "-l", labels_text, "-o", old.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(std::fs::read(&old).unwrap(), b"precious");
+    assert_eq!(std::fs::read(&labels).unwrap(), before);
+}
+
+#[test]
+fn statistics_and_tolerance_are_heeded() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels = folder.path().join("labels.png");
+    let ids = (0..64 * 32).map(|pixel| (pixel / 16 % 12) as u16).collect();
+    LabelMap::new(64, 32, ids).unwrap().save(&labels, &ClassTable::cmp_facades()).unwrap();
+    let paint = |name: &str, more: &[&str]| {
+        let out = folder.path().join(name);
+        let model = model();
+        let usual =
+            ["synth", "--device", "cpu", "-m", &model, "-l", labels.to_str().unwrap(), "-o", out.to_str().unwrap()];
+        let output = semsynth(&[usual.as_slice(), more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        std::fs::read(out).unwrap()
+    };
+    let usual = paint("usual.png", &[]);
+    assert_eq!(paint("running.png", &["--statistics", "running"]), usual);
+    assert_ne!(paint("batch.png", &["--statistics", "batch"]), usual);
+    let output = semsynth(&["inspect", labels.to_str().unwrap(), "--tolerance", "9"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("nearest-color"), "{}", text(&output));
+}
+
 #[test]
 fn inspect_describes_models_and_label_maps() {
     let output = semsynth(&["inspect", &model()]);
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output);
-    for expected in ["CLADE", "ngf 2", "64x32", "cornice", "2 steps"] {
+    for expected in ["CLADE", "ngf 2", "64x32", "cornice", "2 steps", "running averages", "procedural facades"] {
         assert!(said.contains(expected), "{expected} is missing in {said}");
     }
     let folder = tempfile::tempdir().unwrap();

@@ -32,6 +32,8 @@ fn recipe() -> Recipe {
         sample_every: 2,
         checkpoint_every: 3,
         log_every: 1,
+        name: Some("test".into()),
+        licence: "CC0-1.0".into(),
         ..Recipe::quick()
     }
 }
@@ -46,9 +48,6 @@ fn run(out: &Path, recipe: Recipe, resume: bool) -> Run {
         device: Device::cpu(),
         time_limit: None,
         resume,
-        name: "test".into(),
-        licence: "CC0-1.0".into(),
-        precision: Precision::Full,
     }
 }
 
@@ -148,6 +147,103 @@ fn a_run_is_never_overwritten() {
     finished(&run(folder.path(), short.clone(), false));
     let error = train(&run(folder.path(), short, false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
     assert!(error.to_string().contains("--resume"), "{error}");
+}
+
+/// What a run left is not written over either where its checkpoint is gone, and a refused run leaves no folder.
+#[test]
+fn results_without_a_checkpoint_are_kept_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = Recipe { steps: 1, ..recipe() };
+    let outcome = finished(&run(folder.path(), short.clone(), false));
+    std::fs::remove_file(outcome.files.checkpoint()).unwrap();
+    let log = std::fs::read(outcome.files.log()).unwrap();
+    let error = train(&run(folder.path(), short.clone(), false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains("already holds a run"), "{error}");
+    assert_eq!(std::fs::read(outcome.files.log()).unwrap(), log);
+    let never = folder.path().join("never");
+    let missing = Recipe { vgg: Some("no-such-file.pth".into()), ..short };
+    train(&run(&never, missing, false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(!never.exists());
+}
+
+/// A set whose sample 3 cannot be read, or brings the reader down.
+struct Faulty {
+    set: Procedural,
+    panics: bool,
+}
+
+impl Dataset for Faulty {
+    fn classes(&self) -> &semsynth::ClassTable {
+        self.set.classes()
+    }
+    fn len(&self) -> usize {
+        5
+    }
+    fn get(&self, index: usize) -> semsynth::Result<semsynth::data::Sample> {
+        if index == 3 {
+            assert!(!self.panics, "a panic while reading, on purpose");
+            return Err(Error::Data("facade 3 is torn".into()));
+        }
+        self.set.get(index)
+    }
+    fn name(&self) -> String {
+        "faulty".into()
+    }
+    fn describe(&self) -> String {
+        "faulty".into()
+    }
+}
+
+/// Data that cannot be read ends a run with an error, never with a model that looks finished, and keeps the steps so far.
+#[test]
+fn faulty_data_is_no_success() {
+    for panics in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let faulty = Faulty { set: Procedural::new(Split::Train, 1, 5, 64, 32), panics };
+        let run = Run { train: Arc::new(faulty), ..run(folder.path(), recipe(), false) };
+        let error = train(&run, &mut Silent, &AtomicBool::new(false)).unwrap_err().to_string();
+        assert!(error.contains(if panics { "unexpectedly" } else { "facade 3 is torn" }), "{error}");
+        let files = Files::new(folder.path());
+        assert!(!files.model().exists());
+        if !panics {
+            assert!(files.checkpoint().exists());
+        }
+    }
+}
+
+/// A checkpoint that was tampered with is refused by name; nothing is trained on a half-restored state.
+#[test]
+fn incomplete_checkpoints_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = finished(&run(folder.path(), Recipe { steps: 2, ..recipe() }, false));
+    let whole = Tensors::open(outcome.files.checkpoint()).unwrap();
+    let broken = folder.path().join("broken.safetensors");
+    let message = |tensors: &Tensors| {
+        tensors.save(&broken).unwrap();
+        Trainer::resume(&broken, &Device::cpu(), |_| ()).unwrap_err().to_string()
+    };
+    Trainer::resume(outcome.files.checkpoint(), &Device::cpu(), |_| ()).unwrap();
+    let moment = whole.names().find(|name| name.starts_with("adam_g.") && name.ends_with(".v")).unwrap().to_owned();
+    let mut short = whole.clone();
+    short.remove(&moment);
+    short.insert_f32(&moment, vec![1], vec![0.5]).unwrap();
+    assert!(message(&short).contains(&moment));
+    let mut stranger = whole.clone();
+    stranger.insert_f32("adam_d.nowhere.v", vec![1], vec![0.5]).unwrap();
+    assert!(message(&stranger).contains("adam_d.nowhere.v"));
+    for prefix in ["generator.", "discriminator.", "average.", "adam_d."] {
+        let mut lacking = whole.clone();
+        for name in whole.names().filter(|name| name.starts_with(prefix)) {
+            lacking.remove(name);
+        }
+        assert!(message(&lacking).contains(prefix), "{prefix}");
+    }
+    let mut huge = whole.clone();
+    let recipe = whole.metadata()["recipe"].replace("ngf: 2", "ngf: 1024");
+    huge.set_metadata("recipe", recipe);
+    let start = std::time::Instant::now();
+    assert!(message(&huge).contains("shape"));
+    assert!(start.elapsed().as_secs() < 5);
 }
 
 /// A loss that is not finite stops the run, names the step, and leaves the last good checkpoint as it was.

@@ -7,7 +7,8 @@ use clap::Args;
 use super::{ColorArgs, Ending};
 use crate::error::Result;
 use crate::label::{self, ClassTable};
-use crate::model::Model;
+use crate::model::{Architecture, Model};
+use crate::nn::{NormKind, Statistics};
 
 /// Arguments of `semsynth inspect`.
 #[derive(Args, Debug)]
@@ -46,10 +47,19 @@ impl InspectArgs {
             (None, Some(table)) => ClassTable::open(table)?,
             (None, None) => ClassTable::cmp_facades(),
         };
-        let report = label::inspect(path, &classes, self.colors.policy())?;
+        let report = label::inspect(path, &classes, self.colors.policy()?)?;
         println!("{report}");
         report.check().map_err(|error| error.context(path.display()))?;
         Ok(Ending::Done)
+    }
+}
+
+fn statistics(model: &Model) -> &'static str {
+    let Architecture::SpadeFamily(config) = model.architecture();
+    match (config.norm, model.manifest().statistics) {
+        (NormKind::Instance, _) => "of each picture (instance norm)",
+        (NormKind::Batch, Statistics::Running) => "running averages",
+        (NormKind::Batch, Statistics::Batch) => "of the batch",
     }
 }
 
@@ -62,7 +72,7 @@ fn describe(model: &Model) -> String {
         format!("network     {}", manifest.architecture.describe()),
         format!("values      {}", model.num_values()),
         format!("trained at  {width}x{height}; sides are padded to multiples of {}", manifest.architecture.stride()),
-        format!("statistics  {:?}", manifest.statistics),
+        format!("statistics  {}", statistics(model)),
         format!("licence     {}", manifest.licence),
         format!("trained on  {}, {} steps", provenance.data, provenance.steps),
         format!("written by  {}", provenance.program),

@@ -94,12 +94,15 @@ enum Unknown {
 }
 
 impl ColorArgs {
-    fn policy(self) -> ColorPolicy {
+    fn policy(self) -> Result<ColorPolicy, Error> {
         let Self { unknown_colors, tolerance } = self;
         match unknown_colors {
-            Unknown::Refuse => ColorPolicy::Refuse,
-            Unknown::NearestColor => ColorPolicy::NearestColor { tolerance },
-            Unknown::NearestPixel => ColorPolicy::NearestPixel { tolerance },
+            Unknown::Refuse if tolerance > 0 => Err(Error::Argument(
+                "--tolerance needs a policy: --unknown-colors nearest-color or nearest-pixel".into(),
+            )),
+            Unknown::Refuse => Ok(ColorPolicy::Refuse),
+            Unknown::NearestColor => Ok(ColorPolicy::NearestColor { tolerance }),
+            Unknown::NearestPixel => Ok(ColorPolicy::NearestPixel { tolerance }),
         }
     }
 }

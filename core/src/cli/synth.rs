@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{ColorArgs, Ending};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::files::picture_format;
 use crate::label::LabelMap;
 use crate::model::Model;
+use crate::nn::Statistics;
 use crate::synth::{Request, Synthesizer};
 
 /// Arguments of `semsynth synth`.
@@ -26,6 +28,9 @@ pub struct SynthArgs {
     /// Seed of everything random in the model (SPADE and CLADE have nothing random)
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// Statistics that batch norms divide by [default: as the model says]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    statistics: Option<Norms>,
     /// Where to compute: auto, or a name that `semsynth devices` lists
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
@@ -41,41 +46,74 @@ impl SynthArgs {
     ///
     /// As reading, synthesizing and writing go.
     pub fn run(&self) -> Result<Ending> {
+        let jobs = self.jobs()?;
+        let policy = self.colors.policy()?;
         let model = Model::open(&self.model)?;
         let device = Device::by_name(&self.device)?;
         let mut synth = Synthesizer::new(&model, &device)?;
+        let mut request = Request::new().seed(self.seed);
+        request.statistics = self.statistics.map(|statistics| match statistics {
+            Norms::Running => Statistics::Running,
+            Norms::Batch => Statistics::Batch,
+        });
+        let mut paint = |(labels, output): &(PathBuf, PathBuf)| {
+            let (map, _) = LabelMap::read(labels, model.classes(), policy)?;
+            synth.run(&map, &request)?.save(output)
+        };
         if !self.labels.is_dir() {
-            if self.output.is_dir() {
-                let name = self.labels.with_extension("png");
-                let name = name.file_name().ok_or_else(|| Error::Argument("the label map has no file name".into()))?;
-                self.paint(&mut synth, &self.labels, &self.output.join(name))?;
-            } else {
-                self.paint(&mut synth, &self.labels, &self.output)?;
-            }
+            jobs.iter().try_for_each(paint)?;
             return Ok(Ending::Done);
-        }
-        let maps = label_maps(&self.labels)?;
-        if maps.is_empty() {
-            return Err(Error::Data(format!("{}: no .png or .jpg in this folder", self.labels.display())));
         }
         std::fs::create_dir_all(&self.output).map_err(Error::io(&self.output))?;
         let mut failed = 0;
-        for map in &maps {
-            let name = map.with_extension("png");
-            let Some(name) = name.file_name() else { continue };
-            if let Err(error) = self.paint(&mut synth, map, &self.output.join(name)) {
+        for job in &jobs {
+            if let Err(error) = paint(job) {
                 eprintln!("error: {error}");
                 failed += 1;
             }
         }
-        println!("{} of {} painted into {}", maps.len() - failed, maps.len(), self.output.display());
+        println!("{} of {} painted into {}", jobs.len() - failed, jobs.len(), self.output.display());
         Ok(if failed == 0 { Ending::Done } else { Ending::Incomplete })
     }
 
-    fn paint(&self, synth: &mut Synthesizer, labels: &Path, output: &Path) -> Result<()> {
-        let (map, _) = LabelMap::read(labels, synth.model().classes(), self.colors.policy())?;
-        synth.run(&map, &Request::new().seed(self.seed))?.save(output)
+    /// Which label map becomes which picture. No label map may be written over, and no picture twice.
+    fn jobs(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let folder = self.labels.is_dir();
+        let maps = if folder { label_maps(&self.labels)? } else { vec![self.labels.clone()] };
+        if maps.is_empty() {
+            return Err(Error::Data(format!("{}: no .png or .jpg in this folder", self.labels.display())));
+        }
+        let mut jobs: Vec<(PathBuf, PathBuf)> = Vec::with_capacity(maps.len());
+        for map in maps {
+            let output = match map.with_extension("png").file_name() {
+                Some(name) if folder || self.output.is_dir() => self.output.join(name),
+                _ => self.output.clone(),
+            };
+            picture_format(&output)?;
+            if let (Ok(input), Ok(output)) = (map.canonicalize(), output.canonicalize())
+                && input == output
+            {
+                return Err(Error::Argument(format!(
+                    "the picture of {} would be written over its label map; choose another --output",
+                    map.display()
+                )));
+            }
+            if let Some((other, _)) = jobs.iter().find(|(_, known)| *known == output) {
+                let (a, b) = (other.display(), map.display());
+                return Err(Error::Argument(format!("{a} and {b} would both be painted into {}", output.display())));
+            }
+            jobs.push((map, output));
+        }
+        Ok(jobs)
     }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Norms {
+    /// The running averages of training
+    Running,
+    /// Those of the picture at hand, as while training
+    Batch,
 }
 
 /// The pictures of a folder, by name.

@@ -12,7 +12,6 @@ use crate::data::{self, Dataset, Procedural, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::model::Precision;
 use crate::nn::modulation::ModulationKind;
 use crate::train::{Files, Outcome, Recipe, Run, Stopped, stored_recipe, train};
 
@@ -34,8 +33,8 @@ pub struct TrainArgs {
     /// Folder for the model and everything else the run writes [default: the first free of facades-run, facades-run-2, …]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; its recipe is kept, but --steps may change
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "size", "batch", "ngf", "ndf", "learning_rate", "vgg", "seed"])]
+    /// Go on with the run in this folder; its recipe is kept, but for what flags change
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "size", "batch", "ngf", "ndf", "seed"])]
     resume: Option<PathBuf>,
     /// What to start from; other flags override it
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
@@ -77,8 +76,8 @@ pub struct TrainArgs {
     #[arg(long)]
     name: Option<String>,
     /// Licence of the weights, as SPDX expression
-    #[arg(long, default_value = "unknown")]
-    licence: String,
+    #[arg(long, value_name = "SPDX")]
+    licence: Option<String>,
     /// Store the weights with 16 bits: half the size
     #[arg(long)]
     half: bool,
@@ -141,8 +140,6 @@ impl TrainArgs {
                 (set(Split::Train, train), set(Split::Val, val))
             }
         };
-        let folder = out.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = self.name.clone().or(folder).unwrap_or_else(|| "model".into());
         Ok(Run {
             recipe,
             out,
@@ -151,9 +148,6 @@ impl TrainArgs {
             device: Device::by_name(&self.device)?,
             time_limit,
             resume: self.resume.is_some(),
-            name,
-            licence: self.licence.clone(),
-            precision: if self.half { Precision::Half } else { Precision::Full },
         })
     }
 
@@ -195,6 +189,9 @@ impl TrainArgs {
             recipe.steps = steps;
             recipe.decay_from = recipe.decay_from.map(|_| steps - steps / 3);
         }
+        recipe.name = self.name.clone().or(recipe.name);
+        recipe.licence = self.licence.clone().unwrap_or(recipe.licence);
+        recipe.half |= self.half;
         recipe.size = self.size.unwrap_or(recipe.size);
         recipe.batch = self.batch.unwrap_or(recipe.batch);
         recipe.ngf = self.ngf.unwrap_or(recipe.ngf);

@@ -1,49 +1,32 @@
 //! Label pictures as the CMP Facade Database publishes them.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::label::LabelMap;
+use crate::label::{self, LabelMap};
 
 /// The largest value in the published files: `shop`.
-const LAST: u8 = 12;
+const LAST: u16 = 12;
 
 /// Reads an indexed PNG whose values are 1 (`background`) to 12 (`shop`), or 0 where nothing was annotated, as ids
 /// 0 to 11 of [`ClassTable::cmp_facades`](crate::label::ClassTable::cmp_facades). The palette is not looked at.
 pub(super) fn read_labels(path: &Path) -> Result<LabelMap> {
-    let bad = |what: String| Error::Labels(format!("{}: {what}", path.display()));
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut decoder = png::Decoder::new(BufReader::new(file));
-    // The indices are wanted, not the colours they stand for.
-    decoder.set_transformations(png::Transformations::IDENTITY);
-    let mut reader = decoder.read_info().map_err(|e| bad(e.to_string()))?;
-    let (color, depth) = reader.output_color_type();
-    if !matches!(color, png::ColorType::Indexed | png::ColorType::Grayscale) || depth == png::BitDepth::Sixteen {
-        let kind = format!("{color:?} PNG with {} bits", depth as u8);
-        return Err(bad(format!("is a {kind}; CMP labels are indexed PNGs of at most 8 bits with values 0 to {LAST}")));
-    }
-    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    // Checks the size before anything of that size is allocated.
-    let size = reader.output_buffer_size().filter(|&size| size <= 1 << 28);
-    let mut buffer = vec![0; size.ok_or_else(|| bad(format!("{width}x{height} pixels are too many")))?];
-    let frame = reader.next_frame(&mut buffer).map_err(|e| bad(e.to_string()))?;
-
-    let bits = depth as usize;
-    let mut ids = Vec::with_capacity(width * height);
-    for (y, line) in buffer.chunks_exact(frame.line_size.max(1)).take(height).enumerate() {
-        for x in 0..width {
-            let shift = 8 - bits - x * bits % 8;
-            let value = (line[x * bits / 8] >> shift) & (0xff >> (8 - bits));
-            if value > LAST {
-                let hint = "are these labels in another order? Then use the folder form with class ids";
-                return Err(bad(format!("value {value} at ({x}, {y}) is not within 0 to {LAST}; {hint}")));
-            }
-            ids.push(u16::from(value.saturating_sub(1)));
+    let stored = label::stored_ids(path).map_err(|error| {
+        let wanted = format!("CMP labels are indexed PNGs with values 0 to {LAST}");
+        error.context(wanted)
+    })?;
+    let width = stored.width();
+    let mut ids = Vec::with_capacity(width * stored.height());
+    for (pixel, value) in stored.ids().enumerate() {
+        if value > LAST {
+            let (x, y) = (pixel % width, pixel / width);
+            let hint = "are these labels in another order? Then use the folder form with class ids";
+            let message = format!("{}: value {value} at ({x}, {y}) is not within 0 to {LAST}; {hint}", path.display());
+            return Err(Error::Labels(message));
         }
+        ids.push(value.saturating_sub(1));
     }
-    LabelMap::new(width, height, ids).map_err(|e| e.context(path.display()))
+    LabelMap::new(width, stored.height(), ids).map_err(|e| e.context(path.display()))
 }
 
 #[cfg(test)]
@@ -99,7 +82,7 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cmp_b0001.png");
         image::RgbImage::new(2, 2).save(&path).unwrap();
-        assert!(read_labels(&path).unwrap_err().to_string().contains("Rgb PNG"));
+        assert!(read_labels(&path).unwrap_err().to_string().contains("CMP labels are indexed"));
         write_indexed(&path, 4, 4, png::BitDepth::Eight, &[1; 16]);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() - 20]).unwrap();

@@ -34,6 +34,8 @@ pub(super) struct Pair {
 pub(super) struct Disk {
     /// The form and where it is, for [`Dataset::describe`].
     pub(super) form: String,
+    /// Of the folder, for [`Dataset::name`].
+    pub(super) name: String,
     pub(super) split: Split,
     pub(super) pairs: Vec<Pair>,
     pub(super) classes: ClassTable,
@@ -69,6 +71,10 @@ impl Dataset for Disk {
             return Err(Error::Data(format!("{}: {message}", pair.picture.display())));
         }
         Ok(Sample { name: pair.name.clone(), image, labels })
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
     }
 
     fn describe(&self) -> String {

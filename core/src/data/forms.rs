@@ -80,7 +80,7 @@ fn folders(
     let pairs = choose(pairs.collect(), split, hold_out, dir)?;
     let classes = class_table(dir, classes)?.ok_or_else(|| no_classes(dir))?;
     let form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
-    Ok(Disk { form: form + held_out_note(hold_out), split, pairs, classes })
+    Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes })
 }
 
 /// `train/` beside `train_label/`: whole photos, or pix2pix pictures with their labels in cleaned form.
@@ -117,7 +117,7 @@ fn split_folder(
         let form = format!("folder form in {}, {split}/ + {split}_label/", dir.display());
         (form, given.ok_or_else(|| no_classes(dir))?)
     };
-    Ok(Disk { form, split, pairs, classes })
+    Ok(Disk { name: folder_name(dir), form, split, pairs, classes })
 }
 
 /// The pix2pix form with its labels in the right halves.
@@ -149,7 +149,7 @@ fn double_width(
     let pairs = choose(pairs.collect(), split, hold_out, photos)?;
     let classes = class_table(dir, classes)?.unwrap_or_else(ClassTable::cmp_facades);
     let form = format!("pix2pix form in {}, labels from the right halves", photos.display());
-    Ok(Disk { form: form + held_out_note(hold_out), split, pairs, classes })
+    Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes })
 }
 
 /// `cmp_*.jpg` and `cmp_*.png` side by side, as the CMP Facade Database is published.
@@ -180,12 +180,18 @@ fn original_cmp(dir: &Path, split: Split) -> Result<Option<Disk>> {
     pairs.sort_by(|a, b| natural_order(&a.name, &b.name));
     let pairs = choose(pairs, split, true, dir)?;
     let form = format!("original CMP form in {}", dir.display()) + held_out_note(true);
-    Ok(Some(Disk { form, split, pairs, classes: ClassTable::cmp_facades() }))
+    Ok(Some(Disk { name: folder_name(dir), form, split, pairs, classes: ClassTable::cmp_facades() }))
 }
 
 const FOLDER_ADVICE: &str = "Each photo (jpg, jpeg or png) needs an index PNG of the same stem and size";
 const CLEANED_ADVICE: &str =
     "Each picture (photo left, labels right) needs an index PNG of the same stem and of half its width";
+
+/// The last part of a path.
+fn folder_name(dir: &Path) -> String {
+    let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
 
 fn only(mut found: Vec<Picture>, kind: Kind) -> Vec<Picture> {
     found.retain(|p| p.kind == kind);

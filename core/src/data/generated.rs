@@ -46,6 +46,10 @@ impl Dataset for Procedural {
         Ok(Sample { name: format!("facade{facade}"), image, labels })
     }
 
+    fn name(&self) -> String {
+        format!("procedural facades {}", self.seed)
+    }
+
     fn describe(&self) -> String {
         let Self { split, seed, len, width, height, .. } = self;
         let classes = self.classes.len();

@@ -100,6 +100,9 @@ pub trait Dataset: Send + Sync {
     /// If `index` is not below [`len`](Self::len), or the files behind it cannot be read or do not fit.
     fn get(&self, index: usize) -> Result<Sample>;
 
+    /// What the set is called, without the path it is at.
+    fn name(&self) -> String;
+
     /// One line for people: form, folder, how many pairs, how many classes.
     fn describe(&self) -> String;
 }

@@ -23,4 +23,5 @@ pub use classes::{Class, ClassTable};
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
 pub use policy::ColorPolicy;
 pub use read::inspect;
+pub(crate) use read::stored_ids;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};

@@ -11,7 +11,7 @@ use super::map::{LabelMap, check_size};
 use super::nearest::{self, NONE};
 use super::policy::ColorPolicy;
 use super::report::{ClassCount, ColorCount, Found, IdCount, IdTally, KEPT_COLORS, ReadAs, Report, Source, place};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Alpha from here on counts as opaque.
 const OPAQUE: u8 = 128;
@@ -26,6 +26,19 @@ const NO_LABEL: u16 = 255;
 /// As for [`LabelMap::read`], but pixels without a class are no error; [`Report::check`] tells.
 pub fn inspect(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<Report> {
     decode::open(path.as_ref()).map(|picture| classify(picture, classes, policy).1)
+}
+
+/// The values of an indexed or grey picture as they are stored, whatever they mean.
+///
+/// # Errors
+/// As for [`LabelMap::read`]; [`Error::Labels`] for a picture of colours.
+pub(crate) fn stored_ids(path: &Path) -> Result<LabelMap> {
+    let picture = decode::open(path)?;
+    match picture.pixels {
+        Pixels::Values { values, .. } => LabelMap::new(picture.width, picture.height, values),
+        Pixels::Colors(_) => Err(Error::Labels("this is a picture of colours, without ids".into())),
+    }
+    .map_err(|error| error.context(path.display()))
 }
 
 pub(super) fn read(path: &Path, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use burn::module::Module;
 
 pub use manifest::{Architecture, FORMAT, Manifest, Provenance};
-pub(crate) use params::{export, import, names, read_back, slots};
+pub(crate) use params::{Slot, export, import, names, read_back, slots};
 pub use tensors::{DType, Limits, TensorData, Tensors};
 
 use crate::error::{Error, Result};

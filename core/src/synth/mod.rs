@@ -7,10 +7,11 @@ use image::RgbImage;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::files::save_picture;
 use crate::label::LabelMap;
 use crate::model::{Architecture, Model, read_back};
 use crate::network::Generator;
-use crate::nn::{Layout, Lookup, Mode};
+use crate::nn::{Layout, Lookup, Mode, Statistics};
 
 /// What to make of a label map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,10 +20,12 @@ pub struct Request {
     /// Seed of everything random in a model. SPADE and CLADE have no random input: they give one picture for a label
     /// map, whatever the seed.
     pub seed: u64,
+    /// Statistics that batch norms divide by; none: those the model names.
+    pub statistics: Option<Statistics>,
 }
 
 impl Request {
-    /// Seed 0.
+    /// Seed 0, the model's own statistics.
     pub fn new() -> Self {
         Self::default()
     }
@@ -30,7 +33,14 @@ impl Request {
     /// Another seed.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
-        Self { seed }
+        Self { seed, ..self }
+    }
+
+    /// Other statistics: those of the picture itself ([`Statistics::Batch`]) can look better for a model that was trained
+    /// with few pictures a step, but a pixel then depends on the whole picture.
+    #[must_use]
+    pub fn statistics(self, statistics: Statistics) -> Self {
+        Self { statistics: Some(statistics), ..self }
     }
 }
 
@@ -55,11 +65,7 @@ impl Image {
     ///
     /// [`Error::Argument`] for another extension, [`Error::Io`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        self.0.save(path).map_err(|error| match error {
-            image::ImageError::IoError(source) => Error::Io { path: path.into(), source },
-            other => Error::Argument(format!("{}: {other}; use .png or .jpg", path.display())),
-        })
+        save_picture(&self.0, path.as_ref())
     }
 }
 
@@ -95,13 +101,14 @@ impl Synthesizer {
     /// # Errors
     ///
     /// [`Error::Labels`] if an id has no class; [`Error::Device`] if the device fails.
-    pub fn run(&mut self, labels: &LabelMap, _request: &Request) -> Result<Image> {
+    pub fn run(&mut self, labels: &LabelMap, request: &Request) -> Result<Image> {
         labels.check(self.model.classes())?;
         let (width, height) = (labels.width(), labels.height());
         let padded = pad_to_multiple(labels, self.model.architecture().stride())?;
         let Architecture::SpadeFamily(config) = self.model.architecture();
         let layout = Layout::new(vec![padded], config.label_channels, Lookup::Gather, self.device.burn())?;
-        let output = self.generator.forward(&layout, Mode::Eval(self.model.manifest().statistics))?;
+        let statistics = request.statistics.unwrap_or(self.model.manifest().statistics);
+        let output = self.generator.forward(&layout, Mode::Eval(statistics))?;
         let mut pictures = to_images(output, self.model.manifest().value_range)?;
         let picture = pictures.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))?;
         Ok(Image(image::imageops::crop_imm(&picture, 0, 0, width as u32, height as u32).to_image()))

@@ -10,7 +10,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
 use crate::error::{Error, Result};
-use crate::model::Tensors;
+use crate::model::{Slot, Tensors};
 
 /// Added to the denominator, as in `PyTorch`.
 const EPSILON: f64 = 1e-8;
@@ -67,30 +67,48 @@ impl Adam {
         Ok(())
     }
 
-    /// Restores what [`save`](Self::save) wrote.
+    /// Restores what [`save`](Self::save) wrote, for the parameters in `slots`.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] if the count of steps is missing.
-    pub(crate) fn load(&mut self, tensors: &Tensors, prefix: &str, device: &Device) -> Result<()> {
+    /// [`Error::Model`] if the count of steps is missing, or a moment is malformed or does not fit its parameter.
+    pub(crate) fn load(&mut self, tensors: &Tensors, prefix: &str, slots: &[Slot], device: &Device) -> Result<()> {
         let steps = tensors.metadata().get(&format!("{prefix}steps")).and_then(|text| text.parse().ok());
         self.steps = steps.ok_or_else(|| Error::Model(format!("the checkpoint lacks {prefix}steps")))?;
         self.moments.clear();
-        let fetch = |name: &str| {
-            tensors.get(name).map(|data| {
-                let values = data.to_f32();
-                let count = values.len();
-                Tensor::from_data(TensorData::new(values, [count]), device)
-            })
+        let fetch = |slot: &Slot, leaf: &str| {
+            let name = format!("{prefix}{}.{leaf}", slot.path);
+            let Some(data) = tensors.get(&name) else { return Ok(None) };
+            let (values, count) = (data.to_f32(), slot.shape.iter().product::<usize>());
+            // An infinite second moment is possible: it stands for a gradient beyond what its square can hold.
+            if values.len() != count || values.iter().any(|value| value.is_nan()) {
+                return Err(Error::Model(format!("{name} does not hold the {count} values of its parameter")));
+            }
+            Ok(Some(Tensor::from_data(TensorData::new(values, [count]), device)))
         };
-        for name in tensors.names() {
-            let Some(path) = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".v")) else { continue };
-            if let Some(second) = fetch(name) {
-                let first = fetch(&format!("{prefix}{path}.m"));
-                self.moments.insert(path.to_owned(), Moments { first, second });
+        for slot in slots {
+            let first = fetch(slot, "m")?;
+            // Parameters that got no gradient so far have no moments; a first moment alone cannot be.
+            match fetch(slot, "v")? {
+                Some(second) if self.beta_1 == 0.0 || first.is_some() => {
+                    self.moments.insert(slot.path.clone(), Moments { first, second });
+                }
+                None if first.is_none() => {}
+                _ => return Err(Error::Model(format!("{prefix}{} lacks one of its moments", slot.path))),
             }
         }
-        Ok(())
+        let known = |name: &str| {
+            slots
+                .iter()
+                .any(|slot| name.strip_prefix(slot.path.as_str()).is_some_and(|rest| rest == ".m" || rest == ".v"))
+        };
+        match tensors.names().filter_map(|name| name.strip_prefix(prefix)).find(|name| !known(name)) {
+            Some(name) => Err(Error::Model(format!("{prefix}{name} belongs to no parameter"))),
+            None if self.steps > 0 && self.moments.is_empty() => {
+                Err(Error::Model(format!("the checkpoint lacks the moments {prefix}*")))
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use burn::module::Module;
+use burn::tensor::Device;
 
 use super::{Recipe, Trainer};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 use crate::model::{Limits, Tensors, export, import, names, slots};
+use crate::nn::Init;
 
 /// Checkpoints hold both networks, their average and the optimizers' moments: several times a model.
 const LIMITS: Limits =
@@ -68,8 +70,9 @@ impl Trainer {
         change(&mut recipe);
         let classes = ClassTable::from_ron_str(field(tensors, "classes")?)?;
         let step = field(tensors, "step")?;
-        let step =
-            step.parse().map_err(|_| Error::Model(format!("the checkpoint's step is {step:?}, not a number")))?;
+        let step = step.parse().ok().filter(|&step: &u64| step < 1 << 48);
+        let step = step.ok_or_else(|| Error::Model("the checkpoint's step is not a number of steps".into()))?;
+        justified(&recipe, classes.channels(), tensors)?;
         let mut trainer = Self::new(recipe, classes.channels(), device)?;
         trainer.step = step;
         trainer.generator = restore(trainer.generator, "generator.", tensors)?;
@@ -79,8 +82,8 @@ impl Trainer {
             None => None,
         };
         let plain = trainer.plain_device();
-        trainer.adam_g.load(tensors, "adam_g.", &plain)?;
-        trainer.adam_d.load(tensors, "adam_d.", &plain)?;
+        trainer.adam_g.load(tensors, "adam_g.", &slots(&trainer.generator), &plain)?;
+        trainer.adam_d.load(tensors, "adam_d.", &slots(&trainer.discriminator), &plain)?;
         Ok((trainer, classes))
     }
 }
@@ -96,6 +99,19 @@ pub fn stored_recipe(path: impl AsRef<Path>) -> Result<Recipe> {
     recipe.map_err(|error| error.context(path.as_ref().display()))
 }
 
+/// Refuses a checkpoint whose recipe claims networks larger than the file holds, before they are made.
+fn justified(recipe: &Recipe, label_channels: usize, tensors: &Tensors) -> Result<()> {
+    recipe.validate()?;
+    let blank = recipe.generator(label_channels).init(&mut Init::to_load(&Device::flex()))?;
+    for slot in slots(&blank) {
+        let name = format!("generator.{}", slot.path);
+        if tensors.get(&name).is_none_or(|data| data.shape() != slot.shape) {
+            return Err(Error::Model(format!("{name} is missing or has not the shape {:?} of the recipe", slot.shape)));
+        }
+    }
+    Ok(())
+}
+
 fn field<'a>(tensors: &'a Tensors, key: &str) -> Result<&'a str> {
     let text = tensors.metadata().get(key).map(String::as_str);
     text.ok_or_else(|| Error::Model(format!("this is no semsynth checkpoint: {key:?} is missing")))
@@ -107,7 +123,7 @@ fn store<M: Module>(module: &M, prefix: &str, tensors: &mut Tensors) -> Result<(
         // A step's losses are those before its update: they can be fine while the update was not.
         if !values.iter().all(|value| value.is_finite()) {
             return Err(Error::Diverged(format!(
-                "training diverged: {name} holds a value that is not finite; the last checkpoint is from before. A smaller \
+                "training diverged: {name} holds a value that is not finite; checkpoints from before are kept. A smaller \
                  learning_rate or a larger batch may help"
             )));
         }

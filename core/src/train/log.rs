@@ -9,6 +9,7 @@ use plotters::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 
 /// What was measured at one step of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,7 +67,7 @@ impl TrainLog {
         for record in &kept {
             text.extend(line(record)?);
         }
-        replace(&path, &text)?;
+        write_whole(&path, |out| out.write_all(&text))?;
         let file = OpenOptions::new().append(true).open(&path).map_err(Error::io(&path))?;
         Ok(Self { file, path })
     }
@@ -115,20 +116,6 @@ fn line(record: &Record) -> Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Writes a file beside `path` and moves it there.
-fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".part");
-    let part = path.with_file_name(name);
-    let write = || {
-        let mut file = File::create(&part)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    write().map_err(Error::io(&part))?;
-    fs::rename(&part, path).map_err(Error::io(path))
-}
-
 /// Easily told apart, also by the colour-blind (Okabe and Ito), without the yellow that vanishes on white.
 const COLORS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
@@ -166,7 +153,7 @@ pub fn plot(records: &[Record], path: impl AsRef<Path>) -> Result<()> {
     let series = series(records);
     let mut svg = String::new();
     draw(&series, &mut svg).map_err(|e| Error::io(path)(std::io::Error::other(e)))?;
-    replace(path, svg.as_bytes())
+    write_whole(path, |out| out.write_all(svg.as_bytes()))
 }
 
 fn draw(series: &[Series], svg: &mut String) -> std::result::Result<(), String> {

@@ -9,10 +9,17 @@ use crate::network::{DiscriminatorConfig, GeneratorConfig, Upsampling};
 use crate::nn::NormKind;
 use crate::nn::modulation::ModulationKind;
 
-/// How to train, as stored in RON. Missing fields have the papers' values; the presets differ where they say so.
+/// How to train, as stored in RON. Missing fields have the values of [`Recipe::default`]: the papers' networks, losses and
+/// optimizer, with an averaged generator and a batch that one GPU holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
+    /// Name of the model; none: that of the run's folder.
+    pub name: Option<String>,
+    /// Licence of the weights, an SPDX expression where there is one.
+    pub licence: String,
+    /// Store the model's weights with 16 bits.
+    pub half: bool,
     /// Folder of the training data; none: the built-in procedural facades.
     pub data: Option<PathBuf>,
     /// Class table of the data, where its folder holds none.
@@ -84,6 +91,9 @@ impl Default for LossWeights {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
+            name: None,
+            licence: "unknown".into(),
+            half: false,
             data: None,
             classes: None,
             modulation: ModulationKind::Clade,

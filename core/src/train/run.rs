@@ -1,5 +1,6 @@
 //! A whole run: steps, log, contact sheets, checkpoints, and the model at the end.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use super::{Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, 
 use crate::data::{Augment, Dataset, Sample, fit};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::files::{save_picture, write_whole};
 use crate::metrics::{psnr, ssim};
 use crate::model::{Architecture, FORMAT, Manifest, Model, Precision, Provenance};
 use crate::network::Generator;
@@ -20,6 +22,8 @@ use crate::synth::to_images;
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 8;
+/// Batches from which the statistics of a contact sheet during training are taken: enough to judge by.
+const SHEET_CALIBRATION: u64 = 4;
 /// Batches from which the model's statistics are taken.
 const CALIBRATION: u64 = 32;
 /// The range of the generators' output.
@@ -42,12 +46,6 @@ pub struct Run {
     pub time_limit: Option<Duration>,
     /// Go on where the checkpoint in `out` ends.
     pub resume: bool,
-    /// Name of the model.
-    pub name: String,
-    /// Licence of the weights.
-    pub licence: String,
-    /// How the weights are stored.
-    pub precision: Precision,
 }
 
 /// The files of a run, in its folder.
@@ -162,8 +160,8 @@ pub struct Score {
 /// Trains until the steps or the time are up, or until `stop` is set, and leaves a model, a contact sheet, a checkpoint
 /// and a log in `run.out`.
 ///
-/// On resume the recipe is the checkpoint's; only the paths of the data, `steps`, `decay_from` and the three intervals
-/// are taken from `run.recipe`.
+/// On resume what makes the networks and the order of the data (modulation, norm, widths, upsampling, size, batch, average,
+/// augmentation, seed) is the checkpoint's; the rest of `run.recipe` counts.
 ///
 /// # Errors
 ///
@@ -190,7 +188,6 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn open(run: &'a Run) -> Result<Self> {
         let files = Files::new(&run.out);
-        std::fs::create_dir_all(run.out.join("samples")).map_err(Error::io(run.out.join("samples")))?;
         let exists = files.checkpoint().exists();
         let folder = run.out.display();
         let classes = run.train.classes();
@@ -198,12 +195,25 @@ impl<'a> Session<'a> {
             if !exists {
                 return Err(Error::Argument(format!("{folder} holds no checkpoint to resume from")));
             }
-            let (trainer, known) = Trainer::resume(files.checkpoint(), &run.device, |recipe| {
-                let Recipe { data, classes, steps, decay_from, sample_every, checkpoint_every, log_every, .. } =
-                    run.recipe.clone();
-                let kept = recipe.clone();
-                *recipe =
-                    Recipe { data, classes, steps, decay_from, sample_every, checkpoint_every, log_every, ..kept };
+            let (trainer, known) = Trainer::resume(files.checkpoint(), &run.device, |stored| {
+                // What makes the networks and the order of the data stays; the rest may change.
+                let Recipe {
+                    modulation,
+                    norm,
+                    ngf,
+                    upsampling,
+                    discriminator,
+                    size,
+                    batch,
+                    ema,
+                    flip,
+                    load_scale,
+                    seed,
+                    ..
+                } = stored.clone();
+                let networks =
+                    Recipe { modulation, norm, ngf, upsampling, discriminator, size, batch, ema, ..run.recipe.clone() };
+                *stored = Recipe { flip, load_scale, seed, ..networks };
             })?;
             if known != *classes {
                 return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
@@ -211,16 +221,20 @@ impl<'a> Session<'a> {
             let log = TrainLog::resume(files.log(), trainer.steps_done())?;
             (trainer, log)
         } else {
-            if exists {
-                return Err(Error::Argument(format!(
-                    "{folder} already holds a run: --resume goes on with it, or choose another folder"
-                )));
+            let results = [files.checkpoint(), files.model(), files.recipe(), files.log(), files.sheet()];
+            if let Some(file) = results.iter().find(|file| file.exists()) {
+                let way =
+                    if exists { "--resume goes on with it, or choose another folder" } else { "choose another folder" };
+                return Err(Error::Argument(format!("{folder} already holds a run ({}): {way}", file.display())));
             }
-            (Trainer::new(run.recipe.clone(), classes.channels(), &run.device)?, TrainLog::create(files.log())?)
+            let trainer = Trainer::new(run.recipe.clone(), classes.channels(), &run.device)?;
+            std::fs::create_dir_all(&run.out).map_err(Error::io(&run.out))?;
+            (trainer, TrainLog::create(files.log())?)
         };
+        std::fs::create_dir_all(run.out.join("samples")).map_err(Error::io(run.out.join("samples")))?;
         let recipe = trainer.recipe();
         let text = recipe.to_ron_string()?;
-        std::fs::write(files.recipe(), text).map_err(Error::io(files.recipe()))?;
+        write_whole(&files.recipe(), |out| out.write_all(text.as_bytes()))?;
         let [height, width] = recipe.size;
         let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
         let sampler = Sampler { dataset: Arc::clone(&run.train), augment, batch: recipe.batch, seed: recipe.seed };
@@ -237,7 +251,18 @@ impl<'a> Session<'a> {
         let batches = self.sampler.clone().prefetch(first, recipe.steps);
         let mut stopped = Stopped::Finished;
         for batch in batches {
-            let losses = self.trainer.step(batch?)?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    // A picture that cannot be read need not cost the steps so far.
+                    self.flush(observer)?;
+                    self.checkpoint()?;
+                    return Err(
+                        error.context(format!("after step {}, kept in the checkpoint", self.trainer.steps_done()))
+                    );
+                }
+            };
+            let losses = self.trainer.step(batch)?;
             let step = losses.step;
             self.pending.push(losses);
             observer.step(step);
@@ -249,7 +274,8 @@ impl<'a> Session<'a> {
                 self.checkpoint()?;
             }
             if step % recipe.sample_every == 0 && step < recipe.steps {
-                self.sample(&self.trainer.averaged(), &self.files.sample(step))?;
+                let batches = self.sampler.clone().prefetch(step, step + SHEET_CALIBRATION);
+                self.sample(&self.trainer.calibrated(batches)?, &self.files.sample(step))?;
                 plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
             }
             if stop.load(Ordering::Relaxed) {
@@ -263,11 +289,14 @@ impl<'a> Session<'a> {
         }
         self.flush(observer)?;
         let steps = self.trainer.steps_done();
+        if stopped == Stopped::Finished && steps < recipe.steps {
+            return Err(Error::Data(format!("the data ended after step {steps}: reading it stopped unexpectedly")));
+        }
         let rate = (steps - first) as f64 / self.started.elapsed().as_secs_f64();
         observer.finish();
         self.checkpoint()?;
         observer.note(&format!("{steps} steps done; taking the model's statistics"));
-        let score = self.finish()?;
+        let score = self.finish(stop)?;
         Ok(Outcome { files: self.files, steps, rate, stopped, score })
     }
 
@@ -310,7 +339,7 @@ impl<'a> Session<'a> {
             })
             .collect();
         let sheet = contact_sheet(&rows, self.run.val.classes());
-        sheet.save(path).map_err(|error| Error::Io { path: path.into(), source: std::io::Error::other(error) })
+        save_picture(&sheet, path)
     }
 
     fn paint(&self, generator: &Generator, sample: &Sample) -> Result<RgbImage> {
@@ -321,7 +350,7 @@ impl<'a> Session<'a> {
     }
 
     /// Writes the model and its contact sheet, and measures it.
-    fn finish(&self) -> Result<Score> {
+    fn finish(&self, stop: &AtomicBool) -> Result<Score> {
         let recipe = self.trainer.recipe();
         // Batches after the last step: deterministic, and as varied as those trained on.
         let first = self.trainer.steps_done();
@@ -329,7 +358,7 @@ impl<'a> Session<'a> {
         let generator = self.trainer.calibrated(batches)?;
         let manifest = Manifest {
             format: FORMAT,
-            name: self.run.name.clone(),
+            name: recipe.name.clone().unwrap_or_else(|| folder_name(&self.run.out)),
             architecture: Architecture::SpadeFamily(recipe.generator(self.trainer.label_channels)),
             classes: self.run.train.classes().clone(),
             statistics: Statistics::Running,
@@ -337,37 +366,41 @@ impl<'a> Session<'a> {
             value_range: VALUE_RANGE,
             provenance: Provenance {
                 program: format!("semsynth {}", env!("CARGO_PKG_VERSION")),
-                data: self.data_name(),
+                data: format!("{}, {} pairs", self.run.train.name(), self.run.train.len()),
                 steps: first,
                 recipe: recipe.without_paths().to_ron_string()?,
             },
-            licence: self.run.licence.clone(),
+            licence: recipe.licence.clone(),
         };
-        let model = Model::from_generator(generator, manifest, self.run.precision)?;
+        let precision = if recipe.half { Precision::Half } else { Precision::Full };
+        let model = Model::from_generator(generator, manifest, precision)?;
         model.save(self.files.model())?;
         // The pictures and figures are those of the file, not of the network it was made from.
         let generator = model.generator(self.run.device.burn())?;
         self.sample(&generator, &self.files.sheet())?;
         plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
-        self.score(&generator)
+        self.score(&generator, stop)
     }
 
-    /// The training set without the path it was at.
-    fn data_name(&self) -> String {
-        let folder = self.trainer.recipe().data.as_deref().and_then(Path::file_name);
-        let name = folder.map_or_else(|| "procedural facades".into(), |name| name.to_string_lossy().into_owned());
-        format!("{name}, {} pairs", self.run.train.len())
-    }
-
-    fn score(&self, generator: &Generator) -> Result<Score> {
+    /// Measures on the whole validation set, or, where somebody waits for the end, on the first pictures of it.
+    fn score(&self, generator: &Generator, stop: &AtomicBool) -> Result<Score> {
         let [height, width] = self.trainer.recipe().size;
-        let mut score = Score { pictures: self.run.val.len(), ..Score::default() };
-        for index in 0..score.pictures {
+        let (mut pictures, mut decibels, mut similarity) = (0u32, 0.0, 0.0);
+        for index in 0..self.run.val.len() {
+            if index >= SHEET && stop.load(Ordering::Relaxed) {
+                break;
+            }
             let sample = fit(self.run.val.get(index)?, width, height)?;
             let picture = self.paint(generator, &sample)?;
-            score.psnr += psnr(&picture, &sample.image)? / score.pictures as f64;
-            score.ssim += ssim(&picture, &sample.image)? / score.pictures as f64;
+            pictures += 1;
+            decibels += psnr(&picture, &sample.image)?;
+            similarity += ssim(&picture, &sample.image)?;
         }
-        Ok(score)
+        let count = f64::from(pictures.max(1));
+        Ok(Score { pictures: pictures as usize, psnr: decibels / count, ssim: similarity / count })
     }
+}
+
+fn folder_name(folder: &Path) -> String {
+    folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
 }

@@ -52,7 +52,7 @@ impl Losses {
             // Hinge and L1 losses of a network that still works are of the order of 1.
             if !value.is_finite() || value.abs() > 1e4 {
                 return Err(Error::Diverged(format!(
-                    "training diverged at step {}: loss {name} is {value}; the last checkpoint is from before. A smaller \
+                    "training diverged at step {}: loss {name} is {value}; checkpoints from before are kept. A smaller \
                      learning_rate or a larger batch may help",
                     self.step
                 )));

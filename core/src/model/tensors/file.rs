@@ -1,12 +1,13 @@
 //! Files on disk: telling formats apart by their first bytes, and writing so that a crash never leaves half a file.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Read, Seek};
+use std::io::{Read, Seek};
 use std::path::Path;
 
 use super::source::Source;
 use super::{Limits, Tensors, pytorch, safetensors};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 
 /// Bytes looked at to tell formats apart: enough for the mark of a tar archive.
 const HEAD: u64 = 512;
@@ -56,36 +57,7 @@ impl Tensors {
     pub fn save_within(&self, path: impl AsRef<Path>, limits: &Limits) -> Result<()> {
         let path = path.as_ref();
         let plan = safetensors::Plan::new(self, limits).map_err(|e| e.context(path.display()))?;
-        write(path, &plan).map_err(Error::io(path))?;
-        sync_folder(path);
-        Ok(())
-    }
-}
-
-fn write(path: &Path, plan: &safetensors::Plan) -> std::io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    // As other new files: readable by whom the user's mask lets; temporary files are private by default.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut out = BufWriter::new(builder.tempfile_in(folder_of(path))?);
-    plan.write(&mut out)?;
-    let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// The folder a file is in.
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Makes the rename itself durable where the system allows it; the content is safe either way.
-fn sync_folder(path: &Path) {
-    if cfg!(unix)
-        && let Ok(folder) = File::open(folder_of(path))
-    {
-        let _ = folder.sync_all();
+        write_whole(path, |out| plan.write(out))
     }
 }
 

@@ -1,0 +1,86 @@
+//! Writing files so that a crash never leaves half of one.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes a file through a temporary one beside it, which then takes its place: whatever happens, `path` holds either its
+/// old content or all of the new.
+pub(crate) fn write_whole(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<tempfile::NamedTempFile>) -> std::io::Result<()>,
+) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || {
+        let mut builder = tempfile::Builder::new();
+        // As other new files: readable by whom the user's mask lets; temporary files are private by default.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut out = BufWriter::new(builder.tempfile_in(folder)?);
+        content(&mut out)?;
+        out.flush()?;
+        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(Error::io(path))?;
+    // Makes the rename itself durable where the system allows it; the content is safe either way.
+    if cfg!(unix)
+        && let Ok(folder) = File::open(folder)
+    {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Writes a picture in the format of its extension, which must be `.png`, `.jpg` or `.jpeg`.
+pub(crate) fn save_picture(picture: &image::RgbImage, path: &Path) -> Result<()> {
+    let format = picture_format(path)?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, format)
+        .map_err(|error| Error::Io { path: path.into(), source: std::io::Error::other(error) })?;
+    write_whole(path, |out| out.write_all(bytes.get_ref()))
+}
+
+/// The format of a picture to be written.
+pub(crate) fn picture_format(path: &Path) -> Result<image::ImageFormat> {
+    let extension = path.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
+    match extension.as_deref() {
+        Some("png") => Ok(image::ImageFormat::Png),
+        Some("jpg" | "jpeg") => Ok(image::ImageFormat::Jpeg),
+        _ => Err(Error::Argument(format!("{}: pictures are written as .png or .jpg", path.display()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_keeps_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_whole(&path, |out| out.write_all(b"old")).unwrap();
+        let failed = write_whole(&path, |out| {
+            out.write_all(b"new")?;
+            Err(std::io::Error::other("no more room"))
+        });
+        assert!(matches!(failed, Err(Error::Io { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn an_unknown_extension_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture.webp");
+        std::fs::write(&path, "precious").unwrap();
+        let error = save_picture(&image::RgbImage::new(2, 2), &path).unwrap_err();
+        assert!(error.to_string().contains(".png"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+}
