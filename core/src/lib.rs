@@ -37,3 +37,8 @@ pub use error::{Error, Result};
 pub use label::{ClassTable, LabelMap};
 pub use model::Model;
 pub use synth::{Image, Request, Synthesizer};
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,7 +1,7 @@
-//! Models that are part of the library.
+//! Models that are part of the library; `core/models/README.md` says how they were made.
 
 /// Name and file content.
-const MODELS: [(&str, &[u8]); 0] = [];
+const MODELS: [(&str, &[u8]); 1] = [("facades", include_bytes!("../../models/facades.safetensors"))];
 
 pub(super) fn bytes(name: &str) -> Option<&'static [u8]> {
     MODELS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)

@@ -129,7 +129,7 @@ impl Recipe {
             ngf: 16,
             discriminator: DiscriminatorConfig { ndf: 16, scales: 2, layers: 4 },
             size: [128, 128],
-            batch: 8,
+            batch: 2,
             steps: 1500,
             decay_from: Some(1000),
             learning_rate: 4e-4,

@@ -1,0 +1,30 @@
+//! The models that are part of the library.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use semsynth::data::ProceduralFacades;
+use semsynth::metrics::{psnr, ssim};
+use semsynth::{Device, Model, Request, Synthesizer};
+
+/// Every built-in opens, names its licence, and paints facades nobody has trained on about as they are.
+#[test]
+fn built_in_models_paint() {
+    for name in Model::builtins() {
+        let model = Model::builtin(name).unwrap();
+        assert_eq!(model.manifest().name, name);
+        assert_eq!(model.manifest().licence, "CC0-1.0");
+        let set = ProceduralFacades::new(7);
+        let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
+        let [height, width] = model.manifest().native_size;
+        let (mut decibels, mut similarity) = (0.0, 0.0);
+        for index in 0..8 {
+            let (photo, labels) = set.render(index, width, height).unwrap();
+            let picture = synth.run(&labels, &Request::new()).unwrap().into_rgb();
+            decibels += psnr(&picture, &photo).unwrap() / 8.0;
+            similarity += ssim(&picture, &photo).unwrap() / 8.0;
+        }
+        println!("{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
+        assert!(decibels > 14.0 && similarity > 0.4, "{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
+    }
+    assert!(Model::builtins().any(|name| name == "facades"));
+    assert!(Model::builtin("nothing").unwrap_err().to_string().contains("facades"));
+}
