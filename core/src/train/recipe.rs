@@ -13,6 +13,7 @@ use crate::nn::modulation::ModulationKind;
 /// optimizer, with an averaged generator and a batch that one GPU holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "switches of a file that people write")]
 pub struct Recipe {
     /// Name of the model; none: that of the run's folder.
     pub name: Option<String>,
