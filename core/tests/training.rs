@@ -223,7 +223,11 @@ fn incomplete_checkpoints_are_refused() {
         Trainer::resume(&broken, &Device::cpu(), |_| ()).unwrap_err().to_string()
     };
     Trainer::resume(outcome.files.checkpoint(), &Device::cpu(), |_| ()).unwrap();
-    let moment = whole.names().find(|name| name.starts_with("adam_g.") && name.rsplit('.').next() == Some("v")).unwrap().to_owned();
+    let moment = whole
+        .names()
+        .find(|name| name.starts_with("adam_g.") && name.rsplit('.').next() == Some("v"))
+        .unwrap()
+        .to_owned();
     let mut short = whole.clone();
     short.remove(&moment);
     short.insert_f32(&moment, vec![1], vec![0.5]).unwrap();
