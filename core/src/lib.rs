@@ -1,4 +1,5 @@
-//! Semantic image synthesis: label map in, picture out, with the generators of SPADE and CLADE on [Burn](burn).
+//! Semantic image synthesis: label map in, picture out, with the generators of SPADE, CLADE and SEAN on
+//! [Burn](burn).
 //!
 //! ```no_run
 //! # fn main() -> semsynth::Result<()> {
@@ -36,7 +37,7 @@ pub use device::Device;
 pub use error::{Error, Result};
 pub use label::{ClassTable, LabelMap};
 pub use model::Model;
-pub use synth::{Image, Request, Synthesizer};
+pub use synth::{Image, Request, Style, Synthesizer};
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use semsynth::label::ClassTable;
-use semsynth::model::{self, Architecture, FORMAT, Manifest, Precision, Provenance, Tensors};
-use semsynth::network::GeneratorConfig;
+use semsynth::model::{self, FORMAT, Manifest, Precision, Provenance, Tensors};
+use semsynth::network::{Architecture, GeneratorConfig};
 use semsynth::nn::{Init, Statistics};
 use semsynth::{Error, Model};
 
@@ -64,7 +64,7 @@ fn what_is_written_is_read() {
     model.save(&path).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), valid());
     let again =
-        model::store(&Model::open(&path).unwrap().generator(&burn::tensor::Device::flex()).unwrap(), Precision::Full);
+        model::store(&Model::open(&path).unwrap().network(&burn::tensor::Device::flex()).unwrap(), Precision::Full);
     assert!(again.unwrap().iter().eq(weights().iter()), "the weights changed");
 }
 
@@ -142,7 +142,7 @@ fn half_precision_halves_the_file_and_keeps_three_digits() {
     half.set_metadata("semsynth", manifest().to_ron_string().unwrap());
     let bytes = half.to_safetensors().unwrap();
     assert!(bytes.len() < valid().len() * 2 / 3, "{} {}", bytes.len(), valid().len());
-    let read = Model::from_bytes(&bytes).unwrap().generator(&device).unwrap();
+    let read = Model::from_bytes(&bytes).unwrap().network(&device).unwrap();
     let read = model::store(&read, Precision::Full).unwrap();
     for (name, data) in weights().iter() {
         for (a, b) in data.to_f32().iter().zip(read.get(name).unwrap().to_f32()) {
@@ -172,7 +172,7 @@ proptest! {
         }
         if let Ok(model) = Model::from_bytes(&bytes) {
             // Whatever is accepted can be used.
-            model.generator(&burn::tensor::Device::flex()).unwrap();
+            model.network(&burn::tensor::Device::flex()).unwrap();
         }
     }
 
@@ -188,7 +188,7 @@ proptest! {
         }
         let text: String = text.into_iter().collect();
         if let Ok(model) = Model::from_bytes(&file_of(&weights(), &text)) {
-            model.generator(&burn::tensor::Device::flex()).unwrap();
+            model.network(&burn::tensor::Device::flex()).unwrap();
         }
     }
 }

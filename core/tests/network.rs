@@ -3,16 +3,20 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+use burn::module::Module;
 use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
 use common::{difference, shared, values};
 use proptest::prelude::*;
 use semsynth::label::LabelMap;
 use semsynth::model::{self, Precision, Tensors};
-use semsynth::network::{DiscriminatorConfig, GeneratorConfig, Upsampling, Vgg19};
+use semsynth::network::{
+    Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, StyleConfig,
+    Upsampling, Vgg19, is_unused,
+};
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{Init, Layout, Lookup, Mode, NormKind, ParamFreeNorm, Statistics};
+use semsynth::nn::{Guide, Init, Layout, Lookup, Mode, NormKind, ParamFreeNorm, Statistics};
 use semsynth::train::{Batch, LossWeights, Recipe, Trainer, feature_matching, perceptual};
 use semsynth::{Device, Error};
 
@@ -36,7 +40,7 @@ fn tensor(shape: [usize; 4], seed: u64) -> Tensor<4> {
 /// Names and shapes of a key list: `name (shape) type kind` a line.
 fn key_list(file: &str) -> Option<Vec<(String, Vec<usize>)>> {
     let text = std::fs::read_to_string(shared(&format!("spec/keys/{file}"))?).unwrap();
-    let keys = text.lines().filter(|line| !line.contains("num_batches_tracked")).map(|line| {
+    let keys = text.lines().filter(|line| !is_unused(line.split('\t').next().unwrap())).map(|line| {
         let mut columns = line.split('\t');
         let name = columns.next().unwrap().to_owned();
         let shape = columns.next().unwrap().trim_matches(['(', ')']).to_owned();
@@ -46,42 +50,79 @@ fn key_list(file: &str) -> Option<Vec<(String, Vec<usize>)>> {
     Some(keys.collect())
 }
 
-fn names(tensors: &Tensors) -> BTreeSet<String> {
-    tensors.names().map(str::to_owned).collect()
-}
-
-#[test]
-fn parameters_have_the_names_of_the_official_checkpoints() {
-    for (file, modulation, upsampling) in [
-        ("keys_SPADE_spade_facades_G.txt", SPADE, Upsampling::Normal),
-        ("keys_SPADE_spade_ade20k_G.txt", SPADE, Upsampling::Normal),
-        ("keys_SPADE_more_256_G.txt", SPADE, Upsampling::More),
-        ("keys_SPADE_most_256_G.txt", SPADE, Upsampling::Most),
-        ("keys_CLADE_clade_facades_G.txt", ModulationKind::Clade, Upsampling::Normal),
-        ("keys_CLADE_clade_ade20k_G.txt", ModulationKind::Clade, Upsampling::Normal),
-    ] {
-        let Some(keys) = key_list(file) else { return };
-        let config = GeneratorConfig { modulation, norm: NormKind::Batch, ngf: 2, upsampling, label_channels: 3 };
-        let network = config.init_random(1, &flex()).unwrap();
-        let found = names(&model::store(&network, Precision::Full).unwrap());
-        let expected: BTreeSet<String> = keys.into_iter().map(|(name, _)| name).collect();
-        assert_eq!(found, expected, "{file}");
-    }
-}
-
-#[test]
-fn full_size_networks_have_the_official_shapes() {
-    let compare = |tensors: Tensors, file: &str| {
-        let Some(keys) = key_list(file) else { return };
-        assert_eq!(tensors.len(), keys.len(), "{file}");
-        for (name, shape) in keys {
-            assert_eq!(tensors.get(&name).unwrap().shape(), shape, "{file}: {name}");
-        }
+/// The network a key list belongs to, at full size, by the words of its file name.
+fn network_of(file: &str) -> Architecture {
+    let words: Vec<&str> = file.trim_end_matches(".txt").split('_').collect();
+    let has = |word: &str| words.contains(&word);
+    let (labels, edges) = match () {
+        () if has("facades") => (13, false),
+        () if has("celebamaskhq") => (19, false),
+        () if has("coco") => (183, true),
+        () if has("cityscapes") => (35, true),
+        () => (151, false),
     };
-    let clade = GeneratorConfig::clade(64, 13).init_random(1, &flex()).unwrap();
-    compare(model::store(&clade, Precision::Full).unwrap(), "keys_CLADE_clade_facades_G.txt");
-    let discriminator = DiscriminatorConfig::default().init(&mut Init::random(1, &flex()), 13 + 3);
-    compare(model::store(&discriminator, Precision::Full).unwrap(), "keys_SPADE_facades_D.txt");
+    if has("pix2pixhd") {
+        let config = Pix2PixHdConfig { instance_edges: edges, spectral: true, ..Pix2PixHdConfig::new(64, labels) };
+        return Architecture::Pix2PixHd(config);
+    }
+    let modulation = match () {
+        () if has("SEAN") => ModulationKind::Sean,
+        () if has("icpe") => ModulationKind::CladeIcpe,
+        () if has("clade") => ModulationKind::Clade,
+        () => SPADE,
+    };
+    let style = match () {
+        () if has("SEAN") => StyleConfig::SEAN,
+        () if has("vae") && has("cityscapes") => StyleConfig::Latent { length: 256, grid: [4, 8], encoder: None },
+        () if has("vae") => StyleConfig::Latent { length: 256, grid: [8, 8], encoder: None },
+        () => StyleConfig::None,
+    };
+    let upsampling = match () {
+        () if has("most") => Upsampling::Most,
+        () if has("more") || has("cityscapes") => Upsampling::More,
+        () => Upsampling::Normal,
+    };
+    let config = GeneratorConfig::new(modulation, 64, labels);
+    Architecture::SpadeFamily(GeneratorConfig { style, upsampling, instance_edges: edges, ..config })
+}
+
+/// Every key list of the official code: networks at full size, shapes only, have exactly those keys and shapes.
+#[test]
+fn full_size_networks_have_the_official_names_and_shapes() {
+    let Some(folder) = shared("spec/keys") else { return };
+    let mut lists = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let expected: BTreeMap<String, Vec<usize>> = key_list(&file).unwrap().into_iter().collect();
+        let mut init = Init::to_load_unfolded(&flex());
+        let architecture = network_of(&file);
+        let found = if file.ends_with("_D.txt") {
+            let config =
+                if file.contains("SEAN") { DiscriminatorConfig::sean() } else { DiscriminatorConfig::default() };
+            model::shapes(&config.init(&mut init, architecture.semantics() + 3))
+        } else if file.ends_with("_E.txt") {
+            let encoder = ConvEncoderConfig { ndf: 64, latent_length: 256 }.init(&mut init);
+            model::shapes(&OneEncoder { encoder: Encoder::Conv(encoder) })
+        } else {
+            model::shapes(&architecture.init(&mut init).unwrap())
+        };
+        let count = found.len();
+        let found: BTreeMap<String, Vec<usize>> = found.into_iter().collect();
+        assert_eq!(found.len(), count, "{file}: a name twice");
+        for (name, shape) in &expected {
+            assert_eq!(found.get(name), Some(shape), "{file}: {name}");
+        }
+        let known: Vec<&String> = found.keys().filter(|name| !expected.contains_key(*name)).collect();
+        assert!(known.is_empty(), "{file} does not have {known:?}");
+        lists += 1;
+    }
+    assert_eq!(lists, 39);
+}
+
+/// An encoder under the path it has in a network.
+#[derive(Module, Debug)]
+struct OneEncoder {
+    encoder: Encoder,
 }
 
 #[test]
@@ -89,9 +130,10 @@ fn sizes_that_do_not_fit_are_refused() {
     let network = GeneratorConfig::clade(2, 2).init_random(1, &flex()).unwrap();
     let layout =
         |width, height, id| Layout::new(vec![LabelMap::filled(width, height, id).unwrap()], 2, Lookup::Gather, &flex());
-    let message = network.forward(&layout(48, 64, 1).unwrap(), Mode::EVAL).unwrap_err().to_string();
+    let guide = |width, height| Guide::new(layout(width, height, 1).unwrap());
+    let message = network.forward(&guide(48, 64), Mode::EVAL).unwrap_err().to_string();
     assert!(message.contains("48x64") && message.contains("32"), "{message}");
-    assert_eq!(network.forward(&layout(96, 32, 1).unwrap(), Mode::EVAL).unwrap().dims(), [1, 3, 32, 96]);
+    assert_eq!(network.forward(&guide(96, 32), Mode::EVAL).unwrap().dims(), [1, 3, 32, 96]);
     assert!(matches!(layout(32, 32, 2), Err(Error::Labels(_))));
     assert!(GeneratorConfig::clade(3, 2).validate().is_err());
     assert!(
@@ -114,13 +156,13 @@ proptest! {
         statistics in prop::sample::select(vec![Statistics::Running, Statistics::Batch]),
     ) {
         let modulation = if kernel == 0 { ModulationKind::Clade } else { ModulationKind::Spade { kernel } };
-        let config = GeneratorConfig { modulation, norm, ngf: 2, upsampling: Upsampling::Normal, label_channels: 7 };
+        let config = GeneratorConfig { norm, ..GeneratorConfig::new(modulation, 2, 7) };
         let network = config.init_random(5, &flex()).unwrap();
         let maps: Vec<LabelMap> =
             ids.chunks(64 * 32).map(|ids| LabelMap::new(64, 32, ids.to_vec()).unwrap()).collect();
         let paint = |lookup| {
             let layout = Layout::new(maps.clone(), 7, lookup, &flex()).unwrap();
-            values(network.forward(&layout, Mode::Eval(statistics)).unwrap())
+            values(network.forward(&Guide::new(layout), Mode::Eval(statistics)).unwrap())
         };
         let difference = difference(&paint(Lookup::Gather), &paint(Lookup::Dense));
         prop_assert!(difference <= 1e-5, "{difference}");

@@ -7,52 +7,166 @@ mod common;
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use common::{devices, difference, labels_of, shared, tensor, values};
-use semsynth::model::{self, Precision, Tensors};
-use semsynth::network::{DiscriminatorConfig, GeneratorConfig, Upsampling};
+use semsynth::label::DistanceMap;
+use semsynth::model::{self, Precision, TensorData as TensorFile, Tensors};
+use semsynth::network::{
+    Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Posterior, StyleConfig, Upsampling,
+};
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{Conv, ConvConfig, Init, Layout, Lookup, Mode, NormKind, Statistics};
-use semsynth::train::{hinge_fake, hinge_generator, hinge_real};
+use semsynth::nn::{BlockStyles, Conv, ConvConfig, Guide, Init, Layout, Lookup, Mode, Noise, Statistics};
+use semsynth::train::{hinge_fake, hinge_generator, hinge_real, kl_divergence};
 
 const TOLERANCE: f32 = 1e-4;
 
-fn generator(file: &str, modulation: ModulationKind, upsampling: Upsampling) {
+/// A generator of `ngf` 2 with all its inputs fed from the fixture.
+fn generator(file: &str, classes: usize, change: impl Fn(GeneratorConfig) -> GeneratorConfig) {
     let Some(path) = shared(&format!("golden/{file}.safetensors")) else { return };
     let fixture = Tensors::open(path).unwrap();
-    let (labels, classes) = labels_of(&fixture);
-    let config = GeneratorConfig { modulation, norm: NormKind::Batch, ngf: 2, upsampling, label_channels: classes };
+    let (labels, edges) = labels_of(&fixture, classes);
+    let config = change(GeneratorConfig { instance_edges: edges.is_some(), ..GeneratorConfig::spade(2, classes) });
+    let mut cases = 0;
     for device in devices() {
         let network = config.init(&mut Init::random(1, device.burn())).unwrap();
         let network = model::load(network, &fixture).unwrap();
         let folded = network.clone().folded();
         for lookup in [Lookup::Gather, Lookup::Dense] {
-            let layout = Layout::new(vec![labels.clone()], classes, lookup, device.burn()).unwrap();
-            for (name, statistics) in [("io.out_eval", Statistics::Running), ("io.out_batchstats", Statistics::Batch)] {
-                let expected = fixture.get(name).unwrap().to_f32();
+            let mut layout = Layout::new(vec![labels.clone()], classes, lookup, device.burn()).unwrap();
+            if let Some(edges) = &edges {
+                layout = layout.with_edges(vec![edges.clone()]).unwrap();
+            }
+            if let Some(distances) = fixture.get("io.dist") {
+                let values = distances.to_f32();
+                let (vertical, horizontal) = values.split_at(values.len() / 2);
+                let (width, height) = (labels.width(), labels.height());
+                let map = DistanceMap::new(width, height, vertical.to_vec(), horizontal.to_vec()).unwrap();
+                layout = layout.with_distances(vec![map]).unwrap();
+            }
+            let mut guide = Guide::new(layout);
+            if fixture.get("io.z").is_some() {
+                guide = guide.latent(tensor(&fixture, "io.z", &device));
+            }
+            if fixture.get("io.style").is_some() {
+                guide = guide.styles(BlockStyles::All(tensor(&fixture, "io.style", &device)));
+            }
+            let noises = (0..).map(|draw| format!("io.noise{draw}")).take_while(|name| fixture.get(name).is_some());
+            let noise = Noise::Fed(noises.map(|name| tensor(&fixture, &name, &device)).collect());
+            for (name, statistics, noise) in [
+                ("io.out_eval", Statistics::Running, noise),
+                ("io.out_eval_nonoise", Statistics::Running, Noise::Zero),
+                ("io.out_batchstats", Statistics::Batch, Noise::Zero),
+            ] {
+                let Some(expected) = fixture.get(name).map(TensorFile::to_f32) else { continue };
+                let guide = guide.clone().noise(noise);
                 for (kind, network) in [("spectral norm", &network), ("folded", &folded)] {
-                    let found = values(network.forward(&layout, Mode::Eval(statistics)).unwrap());
+                    let found = values(network.forward(&guide, Mode::Eval(statistics)).unwrap());
                     let difference = difference(&found, &expected);
                     let case = format!("{file} {name} {lookup:?} {kind} {}", device.info().name);
                     println!("{case}: max abs difference {difference:e}");
                     assert!(difference <= TOLERANCE, "{case}: {difference}");
+                    cases += 1;
                 }
+            }
+        }
+    }
+    assert!(cases >= 4, "the fixture has outputs");
+}
+
+#[test]
+fn spade_normal() {
+    generator("spade_normal", 5, |config| config);
+}
+
+#[test]
+fn spade_more_with_instance_edges() {
+    generator("spade_more_inst_2to1", 5, |config| GeneratorConfig { upsampling: Upsampling::More, ..config });
+}
+
+#[test]
+fn spade_most() {
+    generator("spade_most", 5, |config| GeneratorConfig { upsampling: Upsampling::Most, ..config });
+}
+
+#[test]
+fn spade_with_a_latent_vector() {
+    let style = StyleConfig::Latent { length: 256, grid: [2, 2], encoder: None };
+    generator("spade_vae", 5, |config| GeneratorConfig { style, ..config });
+}
+
+#[test]
+fn clade() {
+    generator("clade", 5, |config| GeneratorConfig { modulation: ModulationKind::Clade, ..config });
+}
+
+#[test]
+fn clade_icpe_with_instance_edges() {
+    let (modulation, upsampling) = (ModulationKind::CladeIcpe, Upsampling::More);
+    generator("clade_icpe_inst", 5, |config| GeneratorConfig { modulation, upsampling, ..config });
+}
+
+#[test]
+fn sean() {
+    let style = StyleConfig::Regions { length: 16, encoder: None };
+    generator("sean", 3, |config| GeneratorConfig { modulation: ModulationKind::Sean, style, ..config });
+}
+
+#[test]
+fn region_encoder() {
+    let Some(path) = shared("golden/sean.safetensors") else { return };
+    let fixture = Tensors::open(path).unwrap();
+    let (labels, _) = labels_of(&fixture, 3);
+    let config = GeneratorConfig {
+        modulation: ModulationKind::Sean,
+        style: StyleConfig::Regions { length: 16, encoder: Some(4) },
+        ..GeneratorConfig::sean(2, 3)
+    };
+    for device in devices() {
+        let network = Architecture::SpadeFamily(config.clone()).init(&mut Init::random(1, device.burn())).unwrap();
+        let network = model::load(network, &fixture).unwrap();
+        let Some(Encoder::Region(encoder)) = network.encoder else { panic!("it has a region encoder") };
+        let layout = Layout::new(vec![labels.clone()], 3, Lookup::Gather, device.burn()).unwrap();
+        let found = values(encoder.forward(tensor(&fixture, "io.img", &device), &layout, Mode::EVAL).unwrap());
+        let difference = difference(&found, &fixture.get("io.style").unwrap().to_f32());
+        println!("region encoder on {}: max abs difference {difference:e}", device.info().name);
+        assert!(difference <= TOLERANCE, "{difference}");
+    }
+}
+
+#[test]
+fn conv_encoder() {
+    let Some(path) = shared("golden/conv_encoder.safetensors") else { return };
+    let fixture = Tensors::open(path).unwrap();
+    for device in devices() {
+        let config = ConvEncoderConfig { ndf: 2, latent_length: 256 };
+        let encoder = Encoder::Conv(config.init(&mut Init::random(1, device.burn())));
+        let encoder = model::load(OneEncoder { encoder }, &fixture).unwrap();
+        let Encoder::Conv(encoder) = encoder.encoder else { panic!("it is what it was") };
+        for encoder in [encoder.clone(), encoder.folded()] {
+            let posterior = encoder.forward(tensor(&fixture, "io.img", &device), Mode::EVAL).unwrap();
+            for (name, found) in [("io.mu", posterior.mean), ("io.logvar", posterior.log_variance)] {
+                let difference = difference(&values(found), &fixture.get(name).unwrap().to_f32());
+                println!("conv encoder {name} on {}: max abs difference {difference:e}", device.info().name);
+                assert!(difference <= TOLERANCE, "{name}: {difference}");
             }
         }
     }
 }
 
-#[test]
-fn spade_normal() {
-    generator("spade_normal", ModulationKind::Spade { kernel: 3 }, Upsampling::Normal);
+/// An encoder under the path it has in a network.
+#[derive(Module, Debug)]
+struct OneEncoder {
+    encoder: Encoder,
 }
 
 #[test]
-fn spade_most() {
-    generator("spade_most", ModulationKind::Spade { kernel: 3 }, Upsampling::Most);
-}
-
-#[test]
-fn clade() {
-    generator("clade", ModulationKind::Clade, Upsampling::Normal);
+fn kl_divergence_of_latent_vectors() {
+    let Some(path) = shared("golden/sn_and_losses.safetensors") else { return };
+    let fixture = Tensors::open(path).unwrap();
+    for device in devices() {
+        let (mean, log_variance) = (tensor(&fixture, "kld.mu", &device), tensor(&fixture, "kld.logvar", &device));
+        let found = values(kl_divergence(&Posterior { mean, log_variance }))[0];
+        let expected = fixture.get("kld.loss_unweighted").unwrap().to_f32()[0];
+        assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
+    }
 }
 
 #[test]

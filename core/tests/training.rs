@@ -235,7 +235,7 @@ fn incomplete_checkpoints_are_refused() {
     let mut stranger = whole.clone();
     stranger.insert_f32("adam_d.nowhere.v", vec![1], vec![0.5]).unwrap();
     assert!(message(&stranger).contains("adam_d.nowhere.v"));
-    for prefix in ["generator.", "discriminator.", "average.", "adam_d."] {
+    for prefix in ["network.", "discriminator.", "average.", "adam_d."] {
         let mut lacking = whole.clone();
         for name in whole.names().filter(|name| name.starts_with(prefix)) {
             lacking.remove(name);
@@ -259,7 +259,7 @@ fn divergence_stops_and_keeps_the_last_checkpoint() {
     let before = std::fs::read(outcome.files.checkpoint()).unwrap();
     // From here on a weight is broken, as overflow would do it.
     let mut tensors = Tensors::open(outcome.files.checkpoint()).unwrap();
-    let name = "generator.conv_img.weight";
+    let name = "network.generator.SpadeFamily.conv_img.weight";
     let broken = tensors.remove(name).unwrap();
     let values = vec![1e30; broken.len()];
     tensors.insert_f32(name, broken.shape().to_vec(), values).unwrap();
@@ -330,7 +330,7 @@ fn devices_agree_on_a_step() {
         for _ in 0..3 {
             losses = trainer.step(batch.clone()).unwrap().read().unwrap().into_values().collect();
         }
-        let weights = model::store(trainer.generator(), Precision::Full).unwrap();
+        let weights = model::store(trainer.network(), Precision::Full).unwrap();
         results.push((device, losses, weights));
     }
     let (_, cpu_losses, cpu) = &results[0];

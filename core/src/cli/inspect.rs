@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ColorArgs, Ending};
 use crate::error::Result;
 use crate::label::{self, ClassTable};
-use crate::model::{Architecture, Model};
+use crate::model::Model;
 use crate::nn::{NormKind, Statistics};
 
 /// Arguments of `semsynth inspect`.
@@ -55,8 +55,7 @@ impl InspectArgs {
 }
 
 fn statistics(model: &Model) -> &'static str {
-    let Architecture::SpadeFamily(config) = model.architecture();
-    match (config.norm, model.manifest().statistics) {
+    match (model.architecture().norm(), model.manifest().statistics) {
         (NormKind::Instance, _) => "of each picture (instance norm)",
         (NormKind::Batch, Statistics::Running) => "running averages",
         (NormKind::Batch, Statistics::Batch) => "of the batch",

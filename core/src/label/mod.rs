@@ -8,6 +8,8 @@
 
 mod classes;
 mod decode;
+mod distance;
+mod edges;
 mod gpl;
 mod map;
 mod nearest;
@@ -15,11 +17,14 @@ mod policy;
 mod read;
 mod report;
 mod resize;
+mod tables;
 #[cfg(test)]
 mod testing;
 mod write;
 
 pub use classes::{Class, ClassTable};
+pub use distance::DistanceMap;
+pub use edges::instance_edges;
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
 pub use policy::ColorPolicy;
 pub use read::inspect;

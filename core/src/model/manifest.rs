@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::network::GeneratorConfig;
+use crate::network::Architecture;
 use crate::nn::Statistics;
 
 /// The version of the file format that this library writes, and the only one there is so far.
@@ -36,14 +36,6 @@ pub struct Manifest {
     pub licence: String,
 }
 
-/// The network of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Architecture {
-    /// SPADE or CLADE.
-    SpadeFamily(GeneratorConfig),
-}
-
 /// Where weights come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -56,33 +48,6 @@ pub struct Provenance {
     pub steps: u64,
     /// The recipe, as RON.
     pub recipe: String,
-}
-
-impl Architecture {
-    /// Sides of pictures are multiples of this; other sizes are padded.
-    pub fn stride(&self) -> usize {
-        match self {
-            Self::SpadeFamily(config) => config.stride(),
-        }
-    }
-
-    /// What the papers call it, with its width: `CLADE, ngf 64`.
-    pub fn describe(&self) -> String {
-        use crate::nn::modulation::ModulationKind;
-        match self {
-            Self::SpadeFamily(config) => {
-                let kind = match config.modulation {
-                    ModulationKind::Clade => "CLADE".to_owned(),
-                    ModulationKind::Spade { kernel } => format!("SPADE {kernel}x{kernel}"),
-                };
-                let norm = match config.norm {
-                    crate::nn::NormKind::Batch => "batch norm",
-                    crate::nn::NormKind::Instance => "instance norm",
-                };
-                format!("{kind}, {norm}, ngf {}, {} doublings", config.ngf, config.upsampling.doublings())
-            }
-        }
-    }
 }
 
 impl Manifest {
@@ -120,9 +85,9 @@ impl Manifest {
     fn validate(&self) -> Result<()> {
         let check = |fine: bool, message: String| if fine { Ok(()) } else { Err(Error::Model(message)) };
         check(self.format == FORMAT, format!("format version {} is unknown", self.format))?;
-        let Architecture::SpadeFamily(config) = &self.architecture;
-        config.validate().map_err(|error| Error::Model(format!("the manifest's architecture: {error}")))?;
-        let (classes, channels) = (self.classes.channels(), config.label_channels);
+        let network = &self.architecture;
+        network.validate().map_err(|error| Error::Model(format!("the manifest's architecture: {error}")))?;
+        let (classes, channels) = (self.classes.channels(), network.label_channels());
         check(
             classes <= channels,
             format!("the class table goes up to id {}, the network has {channels} label channels", classes - 1),

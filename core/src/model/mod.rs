@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use burn::module::Module;
 
-pub use manifest::{Architecture, FORMAT, Manifest, Provenance};
+pub use manifest::{FORMAT, Manifest, Provenance};
 pub(crate) use params::{Slot, export, import, names, read_back, slots};
 pub use tensors::{DType, Limits, TensorData, Tensors};
 
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::network::{Generator, official_names};
+use crate::network::{Architecture, Network, official_names};
 use crate::nn::Init;
 
 /// Fills a network from tensors that have the names of the papers' code; others are passed over.
@@ -30,6 +30,13 @@ use crate::nn::Init;
 pub fn load<M: Module>(network: M, tensors: &Tensors) -> Result<M> {
     let names = names(&slots(&network), official_names);
     import(network, tensors, &names)
+}
+
+/// The names and shapes of a network's parameters and buffers, as [`load`] looks for them. Nothing is allocated for a
+/// network made by [`Init::to_load`].
+pub fn shapes<M: Module>(network: &M) -> Vec<(String, Vec<usize>)> {
+    let slots = slots(network);
+    names(&slots, official_names).into_iter().zip(slots).map(|(name, slot)| (name, slot.shape)).collect()
 }
 
 /// Copies every value of a network out, under the names of the papers' code.
@@ -128,9 +135,9 @@ impl Model {
         Ok(model)
     }
 
-    /// Makes a model out of a trained generator, as it infers with `manifest.statistics`.
-    pub(crate) fn from_generator(generator: Generator, manifest: Manifest, precision: Precision) -> Result<Self> {
-        let mut tensors = store(&generator.folded(), precision)?;
+    /// Makes a model out of a trained network, as it infers with `manifest.statistics`.
+    pub(crate) fn from_network(network: Network, manifest: Manifest, precision: Precision) -> Result<Self> {
+        let mut tensors = store(&network.folded(), precision)?;
         tensors.set_metadata(MANIFEST_KEY, manifest.to_ron_string()?);
         Self::from_tensors(tensors)
     }
@@ -152,9 +159,8 @@ impl Model {
         params::check(&slots, &self.0.tensors, &needed)
     }
 
-    fn blank(&self, device: &burn::tensor::Device) -> Result<Generator> {
-        let Architecture::SpadeFamily(config) = self.architecture();
-        config.init(&mut Init::to_load(device))
+    fn blank(&self, device: &burn::tensor::Device) -> Result<Network> {
+        self.architecture().init(&mut Init::to_load(device))
     }
 
     /// Puts the network on a device.
@@ -162,7 +168,7 @@ impl Model {
     /// # Errors
     ///
     /// Does not fail for a model that was opened; the checks were made then.
-    pub fn generator(&self, device: &burn::tensor::Device) -> Result<Generator> {
+    pub fn network(&self, device: &burn::tensor::Device) -> Result<Network> {
         load(self.blank(device)?, &self.0.tensors)
     }
 

@@ -18,15 +18,23 @@ pub struct DiscriminatorConfig {
     pub scales: usize,
     /// Number of layers before the head.
     pub layers: usize,
+    /// Whether the last of them halves its input like the others. SEAN's code keeps this older form, with three layers
+    /// ([`sean`](Self::sean)).
+    pub all_strided: bool,
 }
 
 impl Default for DiscriminatorConfig {
     fn default() -> Self {
-        Self { ndf: 64, scales: 2, layers: 4 }
+        Self { ndf: 64, scales: 2, layers: 4, all_strided: false }
     }
 }
 
 impl DiscriminatorConfig {
+    /// The older discriminator that SEAN's code trains against.
+    pub fn sean() -> Self {
+        Self { layers: 3, all_strided: true, ..Self::default() }
+    }
+
     /// Makes the network for inputs of `input` channels: label channels and the picture's three.
     pub fn init(&self, init: &mut Init, input: usize) -> Discriminator {
         let mut patch = || {
@@ -35,7 +43,7 @@ impl DiscriminatorConfig {
             let mut plan = vec![layer(ConvConfig::new(input, channels, 4).stride(2), false, true)];
             for index in 1..self.layers {
                 let next = (channels * 2).min(512);
-                let stride = if index + 1 == self.layers { 1 } else { 2 };
+                let stride = if index + 1 == self.layers && !self.all_strided { 1 } else { 2 };
                 let conv = ConvConfig::new(channels, next, 4).stride(stride).without_bias().spectral();
                 plan.push(layer(conv, true, true));
                 channels = next;

@@ -1,12 +1,15 @@
-//! The generator of SPADE and CLADE (Park et al. 2019, appendix A; Tan et al. 2021, §4).
+//! The generators of SPADE, CLADE and SEAN (Park et al. 2019, appendix A; Tan et al. 2021, §4; Zhu et al. 2020, §3).
 
 use burn::module::Module;
+use burn::tensor::module::interpolate;
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::check;
 use crate::error::{Error, Result};
-use crate::nn::modulation::ModulationKind;
-use crate::nn::{Conv, ConvConfig, Init, Layout, Mode, NormKind, ResBlock, leaky_relu, upsample2};
+use crate::nn::modulation::{ModulationConfig, ModulationKind};
+use crate::nn::{BlockStyles, Conv, ConvConfig, Guide, Init, Linear, Mode, NormKind, ResBlock, leaky_relu, upsample2};
 
 /// How many times the picture doubles between the first block and the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,12 +34,45 @@ impl Upsampling {
     }
 }
 
+/// What a network knows of how a picture is to look, apart from what is where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StyleConfig {
+    /// Nothing: a label map has one picture.
+    #[default]
+    None,
+    /// One latent vector for the whole picture, from a variational encoder (Park et al. 2019, §3).
+    Latent {
+        /// Length of the vector; 256 in the papers.
+        length: usize,
+        /// Height and width of the first feature map, which the vector is turned into.
+        grid: [usize; 2],
+        /// Channels of the encoder's first layer (`ndf`; as `ngf` in the papers); none: the model comes without encoder.
+        encoder: Option<usize>,
+    },
+    /// One vector per class, from a region-wise encoder (SEAN).
+    Regions {
+        /// Length of the vectors; 512 in the paper.
+        length: usize,
+        /// Channels of the encoder's first layer (32 in the paper); none: the model comes without encoder.
+        encoder: Option<usize>,
+    },
+}
+
+impl StyleConfig {
+    /// The paper's vectors of 512 values and its encoder.
+    pub const SEAN: Self = Self::Regions { length: 512, encoder: Some(32) };
+}
+
 /// What distinguishes one generator from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratorConfig {
     /// The modulation of every norm.
     pub modulation: ModulationKind,
+    /// Modulations of the first blocks, in the order they run, where they differ from `modulation`: with SPADE here and
+    /// CLADE there, the hybrid of the CLADE paper.
+    #[serde(default)]
+    pub leading_blocks: Vec<ModulationKind>,
     /// What the norms normalise over.
     #[serde(default)]
     pub norm: NormKind,
@@ -47,6 +83,12 @@ pub struct GeneratorConfig {
     pub upsampling: Upsampling,
     /// Label channels: highest class id + 1.
     pub label_channels: usize,
+    /// Whether a channel of instance edges follows the label channels.
+    #[serde(default)]
+    pub instance_edges: bool,
+    /// Styles.
+    #[serde(default)]
+    pub style: StyleConfig,
 }
 
 impl GeneratorConfig {
@@ -60,13 +102,54 @@ impl GeneratorConfig {
         Self::new(ModulationKind::Spade { kernel: 3 }, ngf, label_channels)
     }
 
-    fn new(modulation: ModulationKind, ngf: usize, label_channels: usize) -> Self {
-        Self { modulation, norm: NormKind::Batch, ngf, upsampling: Upsampling::Normal, label_channels }
+    /// SEAN with the paper's styles, batch norm and five doublings.
+    pub fn sean(ngf: usize, label_channels: usize) -> Self {
+        Self { style: StyleConfig::SEAN, ..Self::new(ModulationKind::Sean, ngf, label_channels) }
+    }
+
+    /// SPADE in the first `spade_blocks` blocks, where pictures are small, CLADE in the others (Tan et al. 2021).
+    pub fn hybrid(ngf: usize, label_channels: usize, spade_blocks: usize) -> Self {
+        let leading_blocks = vec![ModulationKind::Spade { kernel: 3 }; spade_blocks];
+        Self { leading_blocks, ..Self::clade(ngf, label_channels) }
+    }
+
+    /// A modulation with batch norm, five doublings, no instance edges and no styles.
+    pub fn new(modulation: ModulationKind, ngf: usize, label_channels: usize) -> Self {
+        Self {
+            modulation,
+            leading_blocks: Vec::new(),
+            norm: NormKind::Batch,
+            ngf,
+            upsampling: Upsampling::Normal,
+            label_channels,
+            instance_edges: false,
+            style: StyleConfig::None,
+        }
     }
 
     /// Sides of pictures are multiples of this.
     pub fn stride(&self) -> usize {
         1 << self.upsampling.doublings()
+    }
+
+    /// Channels of the semantic input: labels and edges.
+    pub fn semantics(&self) -> usize {
+        self.label_channels + usize::from(self.instance_edges)
+    }
+
+    /// Number of residual blocks.
+    pub fn blocks(&self) -> usize {
+        if self.upsampling == Upsampling::Most { 8 } else { 7 }
+    }
+
+    /// The modulation of a block.
+    pub fn modulation_of(&self, block: usize) -> ModulationKind {
+        self.leading_blocks.get(block).copied().unwrap_or(self.modulation)
+    }
+
+    /// Whether some block has this modulation.
+    pub fn uses(&self, kind: ModulationKind) -> bool {
+        (0..self.blocks()).any(|block| self.modulation_of(block) == kind)
     }
 
     /// Checks ranges.
@@ -75,18 +158,41 @@ impl GeneratorConfig {
     ///
     /// [`Error::Argument`] naming the value that is out of range.
     pub fn validate(&self) -> Result<()> {
-        let check = |fine: bool, message: String| if fine { Ok(()) } else { Err(Error::Argument(message)) };
-        check(
-            (2..=1024).contains(&self.ngf) && self.ngf.is_multiple_of(2),
-            format!("ngf is {}, it must be even and 2 to 1024", self.ngf),
-        )?;
-        let labels = self.label_channels;
-        check((1..=65_535).contains(&labels), format!("{labels} label channels: it must be 1 to 65535"))?;
-        if let ModulationKind::Spade { kernel } = self.modulation {
-            let fine = kernel % 2 == 1 && kernel <= 9;
-            check(fine, format!("SPADE kernels of side {kernel}: it must be odd and 1 to 9"))?;
+        let Self { ngf, label_channels: labels, .. } = self;
+        check((2..=1024).contains(ngf) && ngf.is_multiple_of(2), || {
+            format!("ngf is {ngf}, it must be even and 2 to 1024")
+        })?;
+        check((1..=65_535).contains(labels), || format!("{labels} label channels: it must be 1 to 65535"))?;
+        let (leading, blocks) = (self.leading_blocks.len(), self.blocks());
+        check(leading <= blocks, || format!("{leading} leading blocks: the network has {blocks}"))?;
+        for block in 0..blocks {
+            if let ModulationKind::Spade { kernel } = self.modulation_of(block) {
+                let fine = kernel % 2 == 1 && kernel <= 9;
+                check(fine, || format!("SPADE kernels of side {kernel}: it must be odd and 1 to 9"))?;
+            }
         }
-        Ok(())
+        let sean = self.uses(ModulationKind::Sean);
+        let length_fits = |length: &usize| (1..=4096).contains(length);
+        let encoder_fits = |width: &Option<usize>| width.is_none_or(|width| (1..=1024).contains(&width));
+        match &self.style {
+            StyleConfig::Regions { length, encoder } => {
+                check(sean, || "styles per class need SEAN's modulation".into())?;
+                // A layer per class in every norm: keep what a small manifest can ask for within reason.
+                let classes_fit = *labels <= 1024 && !self.instance_edges;
+                check(classes_fit, || "SEAN takes up to 1024 label channels and no instance edges".into())?;
+                check(length_fits(length), || format!("style vectors of {length} values: it must be 1 to 4096"))?;
+                check(encoder_fits(encoder), || "the style encoder's width must be 1 to 1024".into())
+            }
+            StyleConfig::Latent { length, grid, encoder } => {
+                check(!sean, || "SEAN needs styles per class".into())?;
+                check(length_fits(length), || format!("latent vectors of {length} values: it must be 1 to 4096"))?;
+                let [height, width] = grid;
+                let fits = |side: &usize| (1..=256).contains(side);
+                check(fits(height) && fits(width), || format!("a latent grid of {height}x{width}: 1 to 256"))?;
+                check(encoder_fits(encoder), || "the encoder's width must be 1 to 1024".into())
+            }
+            StyleConfig::None => check(!sean, || "SEAN needs styles per class".into()),
+        }
     }
 
     /// Input and output channels of each block.
@@ -108,12 +214,53 @@ impl GeneratorConfig {
     pub fn init(&self, init: &mut Init) -> Result<Generator> {
         self.validate()?;
         let plan = self.plan();
-        let last = plan.last().map_or(self.ngf, |&[_, output]| output);
-        let fc = ConvConfig::new(self.label_channels, 16 * self.ngf, 3).init(init);
-        let block = |channels| ResBlock::new(init, self.modulation, self.norm, channels, self.label_channels);
-        let blocks = plan.into_iter().map(block).collect();
-        let conv_img = ConvConfig::new(last, 3, 3).init(init);
-        Ok(Generator { fc, blocks, conv_img, upsampling: self.upsampling.doublings() as usize })
+        let (first, last) = (16 * self.ngf, plan.last().map_or(self.ngf, |&[_, output]| output));
+        let fc = match self.style {
+            StyleConfig::Latent { length, grid: [height, width], .. } => {
+                Start::Latent(Linear::new(init, length, first * height * width))
+            }
+            StyleConfig::None | StyleConfig::Regions { .. } => {
+                Start::Labels(ConvConfig::new(self.semantics(), first, 3).init(init))
+            }
+        };
+        let mut draws = Vec::new();
+        let mut blocks = Vec::with_capacity(plan.len());
+        for (index, channels) in plan.into_iter().enumerate() {
+            let kind = self.modulation_of(index);
+            let config = ModulationConfig {
+                norm: self.norm,
+                labels: self.label_channels,
+                edges: self.instance_edges,
+                style: self.style_length(index),
+            };
+            blocks.push(ResBlock::new(init, kind, &config, channels, draws.len()));
+            draws.extend(vec![index; kind.draws() * ResBlock::norms(channels)]);
+        }
+        Ok(Generator {
+            fc,
+            blocks,
+            conv_img: ConvConfig::new(last, 3, 3).init(init),
+            upsampling: self.upsampling.doublings() as usize,
+            labels: self.label_channels,
+            edges: self.instance_edges,
+            style_length: match self.style {
+                StyleConfig::Latent { length, .. } | StyleConfig::Regions { length, .. } => length,
+                StyleConfig::None => 0,
+            },
+            grid: match self.style {
+                StyleConfig::Latent { grid, .. } => grid.to_vec(),
+                StyleConfig::None | StyleConfig::Regions { .. } => Vec::new(),
+            },
+            draws,
+        })
+    }
+
+    /// Length of the style vectors in a block. The block at full size has none (Zhu et al. 2020, appendix).
+    fn style_length(&self, block: usize) -> usize {
+        match self.style {
+            StyleConfig::Regions { length, .. } if block != FULL_SIZE_BLOCK => length,
+            _ => 0,
+        }
     }
 
     /// Makes the network with random first values.
@@ -126,13 +273,33 @@ impl GeneratorConfig {
     }
 }
 
+/// The papers' `up_3`.
+const FULL_SIZE_BLOCK: usize = 6;
+
+/// What the first features are made from.
+#[derive(Module, Debug)]
+enum Start {
+    /// From the label map at the size of the latent grid.
+    Labels(Conv),
+    /// From a latent vector.
+    Latent(Linear),
+}
+
 /// Label map in, picture out.
 #[derive(Module, Debug)]
 pub struct Generator {
-    fc: Conv,
+    fc: Start,
     blocks: Vec<ResBlock>,
     conv_img: Conv,
     upsampling: usize,
+    labels: usize,
+    edges: bool,
+    /// Length of the latent vector or of the style of a class; 0 where there is neither.
+    style_length: usize,
+    /// Height and width of the grid that a latent vector is turned into.
+    grid: Vec<usize>,
+    /// For each noise map that is drawn, the block it is for.
+    draws: Vec<usize>,
 }
 
 impl Generator {
@@ -140,23 +307,75 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if height or width is not a multiple of 2 to the number of doublings.
-    pub fn forward(&self, layout: &Layout, mode: Mode) -> Result<Tensor<4>> {
+    /// [`Error::Argument`] if height or width is not a multiple of 2 to the number of doublings, or something the network
+    /// needs is missing or has another shape.
+    pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
+        let layout = &guide.layout;
         let [height, width] = layout.size();
         let stride = 1usize << self.upsampling;
-        if height == 0 || width == 0 || !height.is_multiple_of(stride) || !width.is_multiple_of(stride) {
-            return Err(Error::Argument(format!(
-                "a label map of {width}x{height} does not fit this generator: both sides must be multiples of {stride}"
-            )));
-        }
-        let mut x = self.fc.forward(layout.at(height / stride, width / stride).one_hot(), mode);
+        super::check_layout(layout, self.labels, self.edges, stride)?;
+        self.check_styles(guide)?;
+        let [latent_height, latent_width] = [height / stride, width / stride];
+        let sizes: Vec<[usize; 2]> = self.draws.iter().map(|&block| self.size_at(block, height, width)).collect();
+        guide.noise.check(layout.batch(), &sizes)?;
+        let mut x = match &self.fc {
+            Start::Labels(conv) => conv.forward(layout.at(latent_height, latent_width).semantics(), mode),
+            Start::Latent(linear) => {
+                let latent = guide.latent.clone().unwrap_or_else(|| Tensor::zeros([1, 1], layout.device()));
+                self.spread(linear.forward(latent), [latent_height, latent_width])
+            }
+        };
         for (index, block) in self.blocks.iter().enumerate() {
             if self.doubles_before(index) {
                 x = upsample2(x);
             }
-            x = block.forward(x, layout, mode);
+            x = block.forward(x, guide.at_block(index), mode);
         }
         Ok(self.conv_img.forward(leaky_relu(x), mode).tanh())
+    }
+
+    /// The first features, `[batch, channels, height, width]`. The grid has the size the network was trained at; other
+    /// sizes take the nearest of its cells.
+    fn spread(&self, x: Tensor<2>, [height, width]: [usize; 2]) -> Tensor<4> {
+        let [batch, values] = x.dims();
+        let (rows, columns) = (self.grid.first().copied().unwrap_or(1), self.grid.get(1).copied().unwrap_or(1));
+        let x = x.reshape([batch, values / (rows * columns), rows, columns]);
+        if (rows, columns) == (height, width) {
+            return x;
+        }
+        interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([height, width]))
+    }
+
+    fn check_styles(&self, guide: &Guide) -> Result<()> {
+        let (batch, length) = (guide.layout.batch(), self.style_length);
+        let fits = |found: &[usize], expected: &[usize]| {
+            check(found == expected, || format!("a style of shape {found:?}: this network takes {expected:?}"))
+        };
+        if let Start::Latent(_) = self.fc {
+            let latent = guide.latent.as_ref().ok_or_else(|| {
+                Error::Argument("this network needs a latent vector: encode one from a photo, or draw one".into())
+            })?;
+            return fits(&latent.dims(), &[batch, length]);
+        }
+        if length == 0 {
+            return Ok(());
+        }
+        let expected = [batch, self.labels, length];
+        match &guide.styles {
+            None => Err(Error::Argument("this network needs a style for each class".into())),
+            Some(BlockStyles::All(styles)) => fits(&styles.dims(), &expected),
+            Some(BlockStyles::Each(each)) => {
+                let (found, blocks) = (each.len(), self.blocks.len());
+                check(found == blocks, || format!("{found} styles for {blocks} blocks: there must be one for each"))?;
+                each.iter().try_for_each(|styles| fits(&styles.dims(), &expected))
+            }
+        }
+    }
+
+    /// Height and width at which a block works on a picture of this size.
+    fn size_at(&self, block: usize, height: usize, width: usize) -> [usize; 2] {
+        let doublings = (0..=block).filter(|&index| self.doubles_before(index)).count();
+        [(height >> self.upsampling) << doublings, (width >> self.upsampling) << doublings]
     }
 
     /// The head block works at the size of the latent map, and the second middle block doubles only in deep networks.

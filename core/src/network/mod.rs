@@ -1,12 +1,57 @@
-//! The networks: generators and discriminators.
+//! The networks: generators, encoders and discriminators.
 
+mod architecture;
+mod conv_encoder;
 mod discriminator;
 mod generator;
 mod names;
+mod pix2pix;
+mod pix2pixhd;
+mod region_encoder;
 mod vgg;
 
+pub use architecture::{AnyGenerator, Architecture, Encoder, Network};
+pub use conv_encoder::{ConvEncoder, ConvEncoderConfig, Posterior};
 pub use discriminator::{Discriminator, DiscriminatorConfig};
-pub use generator::{Generator, GeneratorConfig, Upsampling};
+pub use generator::{Generator, GeneratorConfig, StyleConfig, Upsampling};
+pub use pix2pix::{UNet, UNetConfig};
+pub use pix2pixhd::{Pix2PixHd, Pix2PixHdConfig};
+pub use region_encoder::{RegionEncoder, RegionEncoderConfig};
 pub use vgg::Vgg19;
 
+pub use names::is_unused;
+
 pub(crate) use names::official_names;
+
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+use crate::nn::Layout;
+
+/// An [`Error::Argument`] unless something is fine.
+fn check(fine: bool, message: impl FnOnce() -> String) -> Result<()> {
+    if fine { Ok(()) } else { Err(Error::Argument(message())) }
+}
+
+/// Whether a layout fits a network with so many label channels, with instance edges or without, whose pictures have sides
+/// that are multiples of `stride`.
+fn check_layout(layout: &Layout, labels: usize, edges: bool, stride: usize) -> Result<()> {
+    let [height, width] = layout.size();
+    let fine = height > 0 && width > 0 && height.is_multiple_of(stride) && width.is_multiple_of(stride);
+    check(fine, || {
+        format!("a label map of {width}x{height} does not fit this generator: both sides must be multiples of {stride}")
+    })?;
+    let channels = layout.channels();
+    check(channels == labels, || format!("a layout of {channels} label channels: this network has {labels}"))?;
+    check(layout.has_edges() == edges, || {
+        let (needs, has) = if edges { ("needs", "none") } else { ("takes no", "some") };
+        format!("this network {needs} instance edges, the layout has {has}")
+    })
+}
+
+/// Whether photos, `[batch, 3, height, width]`, are as many and as large as the label maps.
+fn check_photos(photos: &Tensor<4>, layout: &Layout) -> Result<()> {
+    let [height, width] = layout.size();
+    let (found, expected) = (photos.dims(), [layout.batch(), 3, height, width]);
+    check(found == expected, || format!("photos of shape {found:?} for label maps that need {expected:?}"))
+}

@@ -3,8 +3,9 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::modulation::ModulationKind;
-use super::{Conv, ConvConfig, Init, Layout, Mode, ModulatedNorm, NormKind, leaky_relu};
+use super::guide::Surroundings;
+use super::modulation::{ModulationConfig, ModulationKind};
+use super::{Conv, ConvConfig, Init, Mode, ModulatedNorm, leaky_relu};
 
 /// Two modulated convolutions around a shortcut (Park et al. 2019, appendix A). The shortcut is learned where the
 /// number of channels changes, and it has no activation.
@@ -19,38 +20,47 @@ pub struct ResBlock {
 }
 
 impl ResBlock {
-    /// A block from `input` to `output` channels.
-    pub fn new(
+    /// A block from `input` to `output` channels; the noise maps it draws are numbered from `draw`, in the order they are
+    /// drawn.
+    pub(crate) fn new(
         init: &mut Init,
         kind: ModulationKind,
-        norm: NormKind,
+        config: &ModulationConfig,
         [input, output]: [usize; 2],
-        label_channels: usize,
+        draw: usize,
     ) -> Self {
         let middle = input.min(output);
         let learned = input != output;
-        let mut modulated = |channels| ModulatedNorm::new(init, kind, norm, channels, label_channels);
-        let norm_0 = modulated(input);
-        let norm_1 = modulated(middle);
-        let norm_s = learned.then(|| modulated(input));
+        let extra = kind.extra_channels(config);
+        // The shortcut runs first.
+        let first = draw + usize::from(learned) * kind.draws();
+        let mut modulated = |channels, draw| ModulatedNorm::new(init, kind, config, channels, draw);
+        let norm_0 = modulated(input, first);
+        let norm_1 = modulated(middle, first + kind.draws());
+        let norm_s = learned.then(|| modulated(input, draw));
         Self {
-            conv_0: ConvConfig::new(input, middle, 3).spectral().init(init),
-            conv_1: ConvConfig::new(middle, output, 3).spectral().init(init),
-            conv_s: learned.then(|| ConvConfig::new(input, output, 1).without_bias().spectral().init(init)),
+            conv_0: ConvConfig::new(input + extra, middle, 3).spectral().init(init),
+            conv_1: ConvConfig::new(middle + extra, output, 3).spectral().init(init),
+            conv_s: learned.then(|| ConvConfig::new(input + extra, output, 1).without_bias().spectral().init(init)),
             norm_0,
             norm_1,
             norm_s,
         }
     }
 
+    /// Number of modulated norms.
+    pub(crate) fn norms([input, output]: [usize; 2]) -> usize {
+        if input == output { 2 } else { 3 }
+    }
+
     /// `[batch, input, h, w] -> [batch, output, h, w]`
-    pub fn forward(&self, x: Tensor<4>, layout: &Layout, mode: Mode) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>, around: Surroundings<'_>, mode: Mode) -> Tensor<4> {
         let shortcut = match (&self.conv_s, &self.norm_s) {
-            (Some(conv), Some(norm)) => conv.forward(norm.forward(x.clone(), layout, mode), mode),
+            (Some(conv), Some(norm)) => conv.forward(norm.forward(x.clone(), around, mode), mode),
             _ => x.clone(),
         };
-        let dx = self.conv_0.forward(leaky_relu(self.norm_0.forward(x, layout, mode)), mode);
-        let dx = self.conv_1.forward(leaky_relu(self.norm_1.forward(dx, layout, mode)), mode);
+        let dx = self.conv_0.forward(leaky_relu(self.norm_0.forward(x, around, mode)), mode);
+        let dx = self.conv_1.forward(leaky_relu(self.norm_1.forward(dx, around, mode)), mode);
         shortcut + dx
     }
 

@@ -5,7 +5,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
 use burn::tensor::{Device, Tensor, s};
 
-use super::{Buffer, Init, Mode};
+use super::{Init, Mode, SpectralNorm};
 
 /// Shape and kind of a [`Conv`].
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +53,9 @@ impl ConvConfig {
     /// default: that is what training the papers' code on a GPU ends up with. Biases start at 0.
     pub fn init(self, init: &mut Init) -> Conv {
         let shape = [self.output, self.input, self.kernel, self.kernel];
-        let spectral = self.spectral && init.training();
+        let spectral = self.spectral && init.spectral();
         let weight = if spectral { init.kaiming_uniform(shape) } else { init.xavier_normal(shape, 0.02) };
-        let spectral = spectral.then(|| SpectralNorm {
-            u: Buffer::new(init.unit_vector(self.output)),
-            v: Buffer::new(init.unit_vector(self.input * self.kernel * self.kernel)),
-        });
+        let spectral = spectral.then(|| SpectralNorm::new(init, self.output, self.input * self.kernel * self.kernel));
         let bias = self.bias.then(|| init.zeros([self.output]));
         Conv { weight, bias, spectral, stride: self.stride, padding: self.padding }
     }
@@ -101,7 +98,12 @@ impl Conv {
     /// The weight a forward pass convolves with.
     pub(crate) fn effective_weight(&self, mode: Mode) -> Tensor<4> {
         match &self.spectral {
-            Some(spectral) => spectral.normalize(self.weight.val(), mode),
+            Some(spectral) => {
+                let weight = self.weight.val();
+                let [out, ..] = weight.dims();
+                let matrix = weight.clone().reshape([out as i32, -1]);
+                weight / spectral.sigma(matrix, mode)
+            }
             None => self.weight.val(),
         }
     }
@@ -112,42 +114,6 @@ impl Conv {
         let weight = Param::from_tensor(self.effective_weight(Mode::EVAL).detach());
         Self { weight, spectral: None, ..self }
     }
-}
-
-/// Division of a weight by its largest singular value, estimated by power iteration, numerically as
-/// `torch.nn.utils.spectral_norm` does it.
-#[derive(Module, Debug)]
-pub struct SpectralNorm {
-    /// Left singular vector, `[out]`.
-    u: Buffer<1>,
-    /// Right singular vector, `[in * kernel * kernel]`.
-    v: Buffer<1>,
-}
-
-impl SpectralNorm {
-    fn normalize(&self, weight: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let out = weight.dims()[0];
-        let rest = weight.shape().num_elements() / out;
-        let matrix: Tensor<2> = weight.clone().reshape([out, rest]);
-        let mut u: Tensor<2> = self.u.get().reshape([out, 1]);
-        let mut v: Tensor<2> = self.v.get().reshape([rest, 1]);
-        if matches!(mode, Mode::Train { .. }) {
-            // The vectors are constants for the gradient; only the weight in sigma and in the quotient is followed.
-            let fixed = matrix.clone().detach();
-            v = unit(fixed.clone().transpose().matmul(u));
-            u = unit(fixed.matmul(v.clone()));
-            self.u.set(u.clone().reshape([out]));
-            self.v.set(v.clone().reshape([rest]));
-        }
-        let sigma: Tensor<4> = (matrix.matmul(v) * u).sum().reshape([1, 1, 1, 1]);
-        weight / sigma
-    }
-}
-
-/// A column divided by its Euclidean length.
-fn unit(x: Tensor<2>) -> Tensor<2> {
-    let length = x.clone().square().sum().sqrt().clamp_min(1e-12);
-    x / length.reshape([1, 1])
 }
 
 /// Whether [`lowered`] is the faster way on this device (measured; see BENCHMARKS.md, "Convolution in training").

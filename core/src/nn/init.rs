@@ -10,24 +10,30 @@ use crate::rng::Rng;
 pub struct Init {
     /// Absent when values will be loaded.
     rng: Option<Rng>,
+    spectral: bool,
     device: Device,
 }
 
 impl Init {
     /// Random values as the papers' code draws them.
     pub fn random(seed: u64, device: &Device) -> Self {
-        Self { rng: Some(Rng::new(seed)), device: device.clone() }
+        Self { rng: Some(Rng::new(seed)), spectral: true, device: device.clone() }
     }
 
     /// A network for inference whose parameters will be loaded: nothing is allocated before, and there is no spectral
     /// norm, for stored models have it divided in.
     pub fn to_load(device: &Device) -> Self {
-        Self { rng: None, device: device.clone() }
+        Self { rng: None, spectral: false, device: device.clone() }
     }
 
-    /// Whether the network is made to be trained.
-    pub(crate) fn training(&self) -> bool {
-        self.rng.is_some()
+    /// As [`to_load`](Self::to_load), but with spectral norm: for checkpoints, and to list what a network is made of.
+    pub fn to_load_unfolded(device: &Device) -> Self {
+        Self { spectral: true, ..Self::to_load(device) }
+    }
+
+    /// Whether layers get the spectral norm they ask for.
+    pub(crate) fn spectral(&self) -> bool {
+        self.spectral
     }
 
     /// The device parameters are made on.
@@ -36,9 +42,11 @@ impl Init {
     }
 
     /// Normal with variance `2 gain² / (fan_in + fan_out)` (Glorot & Bengio 2010); the papers' gain is 0.02.
-    pub(crate) fn xavier_normal(&mut self, shape: [usize; 4], gain: f64) -> Param<Tensor<4>> {
-        let [out, input, kh, kw] = shape;
-        let std = gain * (2.0 / ((input + out) * kh * kw) as f64).sqrt();
+    pub(crate) fn xavier_normal<const D: usize>(&mut self, shape: [usize; D], gain: f64) -> Param<Tensor<D>> {
+        // Fans are the first two sides, each times the area of the kernel.
+        let area: usize = shape.iter().skip(2).product();
+        let fans: usize = shape.iter().take(2).sum();
+        let std = gain * (2.0 / (fans * area) as f64).sqrt();
         self.fill(shape, |rng| rng.normal() * std)
     }
 
@@ -54,9 +62,14 @@ impl Init {
         self.fill(shape, Rng::uniform)
     }
 
+    /// Ones.
+    pub(crate) fn ones<const D: usize>(&mut self, shape: [usize; D]) -> Param<Tensor<D>> {
+        self.fill(shape, |_| 1.0)
+    }
+
     /// Zeros.
     pub(crate) fn zeros<const D: usize>(&self, shape: [usize; D]) -> Param<Tensor<D>> {
-        if self.training() {
+        if self.rng.is_some() {
             return Param::from_tensor(Tensor::zeros(shape, &self.device));
         }
         let make = move |device: &Device, _| Tensor::zeros(shape, device);

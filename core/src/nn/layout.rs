@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::error::{Error, Result};
-use crate::label::LabelMap;
+use crate::label::{DistanceMap, LabelMap};
 
 /// How a layer turns ids into values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,12 @@ struct Inner {
     channels: usize,
     lookup: Lookup,
     device: Device,
+    /// Instance edges of each map, row by row.
+    edges: Option<Vec<Vec<bool>>>,
+    /// Made when the first layer asks for them, unless they were given.
+    distances: OnceLock<Vec<DistanceMap>>,
     levels: Mutex<BTreeMap<(usize, usize), Arc<Level>>>,
+    distance_levels: Mutex<BTreeMap<(usize, usize), Tensor<4>>>,
 }
 
 impl Layout {
@@ -62,8 +67,50 @@ impl Layout {
                 )));
             }
         }
-        let levels = Mutex::default();
-        Ok(Self(Arc::new(Inner { maps, channels, lookup, device: device.clone(), levels })))
+        Ok(Self::build(maps, channels, lookup, device.clone(), None, OnceLock::new()))
+    }
+
+    fn build(
+        maps: Vec<LabelMap>,
+        channels: usize,
+        lookup: Lookup,
+        device: Device,
+        edges: Option<Vec<Vec<bool>>>,
+        distances: OnceLock<Vec<DistanceMap>>,
+    ) -> Self {
+        let (levels, distance_levels) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { maps, channels, lookup, device, edges, distances, levels, distance_levels }))
+    }
+
+    /// The same maps with instance edges ([`instance_edges`](crate::label::instance_edges)), for networks that have a
+    /// channel for them: one vector for each map, row by row.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] unless there is one value for each pixel of each map.
+    pub fn with_edges(&self, edges: Vec<Vec<bool>>) -> Result<Self> {
+        let Inner { maps, channels, lookup, device, distances, .. } = &*self.0;
+        let fits = |(edges, map): (&Vec<bool>, &LabelMap)| edges.len() == map.width() * map.height();
+        if edges.len() != maps.len() || !edges.iter().zip(maps).all(fits) {
+            return Err(Error::Argument("instance edges must have one value for each pixel of each label map".into()));
+        }
+        Ok(Self::build(maps.clone(), *channels, *lookup, device.clone(), Some(edges), distances.clone()))
+    }
+
+    /// The same maps with ready-made distance maps, for CLADE-ICPE; without, they are those of the maps.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] unless there is one for each map, of its size.
+    pub fn with_distances(&self, distances: Vec<DistanceMap>) -> Result<Self> {
+        let Inner { maps, channels, lookup, device, edges, .. } = &*self.0;
+        let fits = |(distances, map): (&DistanceMap, &LabelMap)| {
+            (distances.width(), distances.height()) == (map.width(), map.height())
+        };
+        if distances.len() != maps.len() || !distances.iter().zip(maps).all(fits) {
+            return Err(Error::Argument("distance maps must be as many and as large as the label maps".into()));
+        }
+        Ok(Self::build(maps.clone(), *channels, *lookup, device.clone(), edges.clone(), distances.into()))
     }
 
     /// Number of pictures.
@@ -82,6 +129,16 @@ impl Layout {
         self.0.channels
     }
 
+    /// Whether there are instance edges.
+    pub fn has_edges(&self) -> bool {
+        self.0.edges.is_some()
+    }
+
+    /// The device of everything derived from the maps.
+    pub fn device(&self) -> &Device {
+        &self.0.device
+    }
+
     /// How layers are to look values up.
     pub fn lookup(&self) -> Lookup {
         self.0.lookup
@@ -92,6 +149,38 @@ impl Layout {
         let mut levels = self.0.levels.lock().unwrap_or_else(PoisonError::into_inner);
         let level = levels.entry((height, width)).or_insert_with(|| Arc::new(Level::new(&self.0, height, width)));
         Arc::clone(level)
+    }
+
+    /// Distance maps at another size, `[batch, 2, height, width]`: vertical, then horizontal.
+    pub(crate) fn distances_at(&self, height: usize, width: usize) -> Tensor<4> {
+        let Inner { maps, device, distances, distance_levels, .. } = &*self.0;
+        let make = || {
+            let whole = distances.get_or_init(|| maps.iter().map(DistanceMap::of).collect());
+            let values: Vec<f32> = whole.iter().flat_map(|map| map.at(height, width)).collect();
+            Tensor::from_data(TensorData::new(values, [maps.len(), 2, height, width]), device)
+        };
+        let mut levels = distance_levels.lock().unwrap_or_else(PoisonError::into_inner);
+        levels.entry((height, width)).or_insert_with(make).clone()
+    }
+
+    /// The maps painted, `[batch, 3, height, width]` in -1 to 1: class `i` in the colour `palette[i]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] if an id has no colour.
+    pub(crate) fn painted(&self, palette: &[[u8; 3]]) -> Result<Tensor<4>> {
+        let [height, width] = self.size();
+        let mut values = Vec::with_capacity(self.batch() * 3 * height * width);
+        for map in &self.0.maps {
+            if let Some(id) = map.ids().find(|&id| usize::from(id) >= palette.len()) {
+                return Err(Error::Labels(format!("class id {id} has no colour: there are {}", palette.len())));
+            }
+            for channel in 0..3 {
+                values.extend(map.ids().map(|id| f32::from(palette[usize::from(id)][channel]) / 127.5 - 1.0));
+            }
+        }
+        let shape = [self.batch(), 3, height, width];
+        Ok(Tensor::from_data(TensorData::new(values, shape), &self.0.device))
     }
 }
 
@@ -105,6 +194,8 @@ pub(crate) struct Level {
     width: usize,
     channels: usize,
     device: Device,
+    /// 1 at the edges of instances, 0 elsewhere; in the order of `ids`.
+    edges: Option<Vec<f32>>,
     flat: OnceLock<Tensor<1, Int>>,
     one_hot: OnceLock<Tensor<4>>,
     taps: Mutex<BTreeMap<usize, Arc<Vec<Tensor<1, Int>>>>>,
@@ -119,8 +210,19 @@ impl Level {
                 ids.extend((0..width).map(|x| map.get(x * map.width() / width, source_y).unwrap_or_default()));
             }
         }
+        let edges = layout.edges.as_ref().map(|edges| {
+            let mut values = Vec::with_capacity(ids.len());
+            for (edges, map) in edges.iter().zip(&layout.maps) {
+                for y in 0..height {
+                    let row = y * map.height() / height * map.width();
+                    values.extend((0..width).map(|x| f32::from(u8::from(edges[row + x * map.width() / width]))));
+                }
+            }
+            values
+        });
         Self {
             ids,
+            edges,
             batch: layout.maps.len(),
             height,
             width,
@@ -135,6 +237,22 @@ impl Level {
     /// Ids, `[batch * height * width]`.
     pub(crate) fn flat(&self) -> Tensor<1, Int> {
         self.flat.get_or_init(|| self.upload(self.ids.iter().map(|&id| i32::from(id)).collect())).clone()
+    }
+
+    /// What the papers' networks are fed: one-hot maps, then the instance edges if there are some,
+    /// `[batch, channels (+ 1), height, width]`.
+    pub(crate) fn semantics(&self) -> Tensor<4> {
+        match self.edges() {
+            Some(edges) => Tensor::cat(vec![self.one_hot(), edges], 1),
+            None => self.one_hot(),
+        }
+    }
+
+    /// Instance edges, `[batch, 1, height, width]`, 0 or 1.
+    pub(crate) fn edges(&self) -> Option<Tensor<4>> {
+        let values = self.edges.clone()?;
+        let shape = [self.batch, 1, self.height, self.width];
+        Some(Tensor::from_data(TensorData::new(values, shape), &self.device))
     }
 
     /// One-hot maps, `[batch, channels, height, width]`.
@@ -183,6 +301,27 @@ impl Level {
     fn upload(&self, ids: Vec<i32>) -> Tensor<1, Int> {
         let count = ids.len();
         Tensor::from_data(TensorData::new(ids, [count]), &self.device)
+    }
+
+    /// A convolution of the one-hot maps, stride 1 and "same" zero padding, without a tensor of them: each tap of the
+    /// kernel adds one column of the weight, `[out, channels, kernel, kernel]`, which is looked up. The weight has odd
+    /// sides. Gives `[batch, out, height, width]`.
+    pub(crate) fn convolve(&self, weight: Tensor<4>) -> Tensor<4> {
+        let [out, channels, kernel, _] = weight.dims();
+        // A column of zeros stands for pixels outside of the picture.
+        let outside = Tensor::zeros([out, 1], &weight.device());
+        let mut sum: Option<Tensor<2>> = None;
+        for (tap, ids) in self.taps(kernel).iter().enumerate() {
+            let (dy, dx) = (tap / kernel, tap % kernel);
+            let columns = weight.clone().slice([0..out, 0..channels, dy..dy + 1, dx..dx + 1]);
+            let table = Tensor::cat(vec![columns.reshape([out, channels]), outside.clone()], 1);
+            let term = table.select(1, ids.clone());
+            sum = Some(match sum {
+                Some(sum) => sum + term,
+                None => term,
+            });
+        }
+        self.unflatten(sum.unwrap_or(outside))
     }
 
     /// `[c, batch * height * width]`, as look-ups give it, to `[batch, c, height, width]`.

@@ -6,33 +6,44 @@
 //! |---|---|
 //! | [`ModulatedNorm`] with [`modulation::Spade`] | Park et al., *Semantic Image Synthesis with Spatially-Adaptive Normalization*, 2019, §3 |
 //! | [`ModulatedNorm`] with [`modulation::Clade`] | Tan et al., *Efficient Semantic Image Synthesis via Class-Adaptive Normalization*, 2021, §3 |
+//! | [`ModulatedNorm`] with [`modulation::Sean`] | Zhu et al., *SEAN: Image Synthesis with Semantic Region-Adaptive Normalization*, 2020, §3 |
 //! | [`ResBlock`] | Park et al., 2019, appendix A |
 //! | [`SpectralNorm`] | Miyato et al., *Spectral Normalization for Generative Adversarial Networks*, 2018 |
 
 mod block;
 mod buffer;
 mod conv;
+mod conv_transpose;
+mod guide;
 mod init;
 mod layout;
+mod linear;
 mod mode;
 pub mod modulation;
+mod noise;
 mod norm;
+mod spectral;
 
 pub use block::ResBlock;
 pub use buffer::Buffer;
-pub use conv::{Conv, ConvConfig, SpectralNorm};
+pub use conv::{Conv, ConvConfig};
+pub use conv_transpose::{ConvTranspose, ConvTransposeConfig};
+pub use guide::{BlockStyles, Guide};
 pub use init::Init;
 pub use layout::{Layout, Lookup};
+pub use linear::Linear;
 pub use mode::{Mode, Statistics};
 pub use modulation::ModulatedNorm;
+pub use noise::Noise;
 pub use norm::{NormKind, ParamFreeNorm};
+pub use spectral::SpectralNorm;
 
 pub(crate) use norm::instance_norm;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu as burn_leaky_relu;
 use burn::tensor::module::interpolate;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
+use burn::tensor::ops::{InterpolateMode, InterpolateOptions, PadMode};
 
 /// Slope of every leaky `ReLU` in the family.
 pub const LEAKY_SLOPE: f64 = 0.2;
@@ -47,4 +58,9 @@ pub fn upsample2(x: Tensor<4>) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([height * 2, width * 2]);
     interpolate(x, options)
+}
+
+/// Puts `by` rows and columns around a picture that mirror those inside; the edge itself is not repeated.
+pub(crate) fn reflect(x: Tensor<4>, by: usize) -> Tensor<4> {
+    x.pad((by, by, by, by), PadMode::Reflect)
 }

@@ -1,27 +1,44 @@
 //! Label map in, picture out.
 
+mod style;
+
 use std::path::Path;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
+use image::imageops::{FilterType, resize};
+
+pub use style::{Style, StyleKind};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::save_picture;
-use crate::label::LabelMap;
-use crate::model::{Architecture, Model, read_back};
-use crate::network::Generator;
-use crate::nn::{Layout, Lookup, Mode, Statistics};
+use crate::label::{LabelMap, instance_edges};
+use crate::model::{Model, read_back};
+use crate::network::{Encoder, Network, StyleConfig};
+use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise, Statistics};
+use crate::rng::Rng;
 
 /// What to make of a label map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// Seed of everything random in a model. SPADE and CLADE have no random input: they give one picture for a label
-    /// map, whatever the seed.
+    /// Seed of everything random in a model: the noise of SEAN, the style of a model with a latent vector where none is
+    /// given. SPADE and CLADE have no random input: they give one picture for a label map, whatever the seed.
     pub seed: u64,
     /// Statistics that batch norms divide by; none: those the model names.
     pub statistics: Option<Statistics>,
+    /// How the picture is to look. SEAN needs one; a model with a latent vector draws one where there is none.
+    pub style: Option<Style>,
+    /// Other styles for some of SEAN's residual blocks, by their number from 0: style crossover.
+    pub block_styles: Vec<(usize, Style)>,
+    /// No noise in SEAN's features.
+    pub quiet: bool,
+    /// Where the picture's top left pixel lies in the world that its noise is anchored in: x to the right, y down.
+    pub origin: [i64; 2],
+    /// Instance ids, of the size of the label map, for models that are fed instance edges; none: the edges are those
+    /// between classes.
+    pub instances: Option<LabelMap>,
 }
 
 impl Request {
@@ -41,6 +58,37 @@ impl Request {
     #[must_use]
     pub fn statistics(self, statistics: Statistics) -> Self {
         Self { statistics: Some(statistics), ..self }
+    }
+
+    /// A style.
+    #[must_use]
+    pub fn style(self, style: &Style) -> Self {
+        Self { style: Some(style.clone()), ..self }
+    }
+
+    /// Another style for one residual block, counted from 0.
+    #[must_use]
+    pub fn block_style(mut self, block: usize, style: &Style) -> Self {
+        self.block_styles.push((block, style.clone()));
+        self
+    }
+
+    /// Without noise.
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
+    /// Another place in the world.
+    #[must_use]
+    pub fn origin(self, x: i64, y: i64) -> Self {
+        Self { origin: [x, y], ..self }
+    }
+
+    /// Instance ids.
+    #[must_use]
+    pub fn instances(self, instances: LabelMap) -> Self {
+        Self { instances: Some(instances), ..self }
     }
 }
 
@@ -73,7 +121,7 @@ impl Image {
 #[derive(Debug)]
 pub struct Synthesizer {
     model: Model,
-    generator: Generator,
+    network: Network,
     device: Device,
 }
 
@@ -84,8 +132,8 @@ impl Synthesizer {
     ///
     /// [`Error::Device`] if the device refuses.
     pub fn new(model: &Model, device: &Device) -> Result<Self> {
-        let generator = model.generator(device.burn())?;
-        Ok(Self { model: model.clone(), generator, device: device.clone() })
+        let network = model.network(device.burn())?;
+        Ok(Self { model: model.clone(), network, device: device.clone() })
     }
 
     /// The model.
@@ -100,25 +148,204 @@ impl Synthesizer {
     ///
     /// # Errors
     ///
-    /// [`Error::Labels`] if an id has no class; [`Error::Device`] if the device fails.
+    /// [`Error::Labels`] if an id has no class; [`Error::Argument`] if a style is missing or does not fit the model, or
+    /// instances have another size; [`Error::Device`] if the device fails.
     pub fn run(&mut self, labels: &LabelMap, request: &Request) -> Result<Image> {
         labels.check(self.model.classes())?;
         let (width, height) = (labels.width(), labels.height());
-        let padded = pad_to_multiple(labels, self.model.architecture().stride())?;
-        let Architecture::SpadeFamily(config) = self.model.architecture();
-        let layout = Layout::new(vec![padded], config.label_channels, Lookup::Gather, self.device.burn())?;
+        let guide = self.guide(labels, request)?;
         let statistics = request.statistics.unwrap_or(self.model.manifest().statistics);
-        let output = self.generator.forward(&layout, Mode::Eval(statistics))?;
+        let output = self.network.forward(&guide, Mode::Eval(statistics))?;
         let mut pictures = to_images(output, self.model.manifest().value_range)?;
         let picture = pictures.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))?;
         Ok(Image(image::imageops::crop_imm(&picture, 0, 0, width as u32, height as u32).to_image()))
     }
+
+    /// Everything the network is given.
+    fn guide(&self, labels: &LabelMap, request: &Request) -> Result<Guide> {
+        let architecture = self.model.architecture();
+        let pad = |map: &LabelMap| pad(map, architecture.stride(), architecture.least_side());
+        let layout =
+            Layout::new(vec![pad(labels)?], architecture.label_channels(), Lookup::Gather, self.device.burn())?;
+        let layout = if architecture.instance_edges() {
+            let instances = request.instances.as_ref().unwrap_or(labels);
+            same_size("the instance map", instances, labels.width(), labels.height())?;
+            layout.with_edges(vec![instance_edges(&pad(instances)?)])?
+        } else {
+            layout
+        };
+        let mut guide = Guide::new(layout);
+        if architecture.noisy() && !request.quiet {
+            guide = guide.noise(Noise::Anchored { seed: request.seed, origin: request.origin });
+        }
+        self.styled(guide, request)
+    }
+
+    fn styled(&self, guide: Guide, request: &Request) -> Result<Guide> {
+        let architecture = self.model.architecture();
+        match architecture.style() {
+            StyleConfig::None => {
+                if request.style.is_some() || !request.block_styles.is_empty() {
+                    let network = architecture.describe();
+                    return Err(Error::Argument(format!("a style was given, but this model ({network}) takes none")));
+                }
+                Ok(guide)
+            }
+            StyleConfig::Latent { length, .. } => {
+                if !request.block_styles.is_empty() {
+                    return Err(Error::Argument("this model has one style for all blocks".into()));
+                }
+                let drawn;
+                let style = match &request.style {
+                    Some(style) => style,
+                    None => {
+                        drawn = Style::random(request.seed, length)?;
+                        &drawn
+                    }
+                };
+                self.check_style(style)?;
+                Ok(guide.latent(Tensor::from_data(TensorData::new(style.to_rows(), [1, length]), self.device.burn())))
+            }
+            StyleConfig::Regions { length, .. } => {
+                let Some(style) = &request.style else {
+                    return Err(Error::Argument(
+                        "this model needs a style: encode one from a photo and its label map, or open one".into(),
+                    ));
+                };
+                let upload = |style: &Style| -> Result<Tensor<3>> {
+                    self.check_style(style)?;
+                    let shape = [1, architecture.label_channels(), length];
+                    Ok(Tensor::from_data(TensorData::new(style.to_rows(), shape), self.device.burn()))
+                };
+                let all = upload(style)?;
+                if request.block_styles.is_empty() {
+                    return Ok(guide.styles(BlockStyles::All(all)));
+                }
+                let blocks = architecture.styled_blocks();
+                let mut each = vec![all; blocks];
+                for (block, style) in &request.block_styles {
+                    let place = each.get_mut(*block).ok_or_else(|| {
+                        Error::Argument(format!(
+                            "a style for block {block}: the network has blocks 0 to {}",
+                            blocks - 1
+                        ))
+                    })?;
+                    *place = upload(style)?;
+                }
+                Ok(guide.styles(BlockStyles::Each(each)))
+            }
+        }
+    }
+
+    /// Whether a style has the form this model takes.
+    fn check_style(&self, style: &Style) -> Result<()> {
+        let architecture = self.model.architecture();
+        let (kind, rows, length) = match architecture.style() {
+            StyleConfig::Latent { length, .. } => (StyleKind::Whole, 1, length),
+            StyleConfig::Regions { length, .. } => (StyleKind::Regions, architecture.label_channels(), length),
+            StyleConfig::None => return Ok(()),
+        };
+        let form = |kind: StyleKind, rows: usize, length: usize| match kind {
+            StyleKind::Whole => format!("one vector of {length} values for the whole picture"),
+            StyleKind::Regions => format!("{rows} classes of {length} values"),
+        };
+        if (style.kind(), style.rows(), style.length()) != (kind, rows, length) {
+            return Err(Error::Argument(format!(
+                "the style has {}, this model takes {}: it was made for another model",
+                form(style.kind(), style.rows(), style.length()),
+                form(kind, rows, length)
+            )));
+        }
+        if kind == StyleKind::Regions { style.check_names(self.model.classes()) } else { Ok(()) }
+    }
+
+    /// The styles of a photo's regions, for models with a style per class (SEAN). Photo and label map show the same; both
+    /// are brought to the size the model was trained at. A class with no pixel at half that size is absent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the model has no such encoder; [`Error::Labels`] if an id has no class; [`Error::Device`] if
+    /// the device fails.
+    pub fn region_style(&mut self, photo: &RgbImage, labels: &LabelMap) -> Result<Style> {
+        let Some(Encoder::Region(encoder)) = &self.network.encoder else {
+            return Err(Error::Argument(self.no_encoder("styles per class")));
+        };
+        labels.check(self.model.classes())?;
+        let architecture = self.model.architecture();
+        let [height, width] = self.model.manifest().native_size.map(|side| side.next_multiple_of(4));
+        let labels = labels.resize_centered(width, height)?;
+        let present = labels.resize_floor(width / 2, height / 2)?;
+        let classes = architecture.label_channels();
+        let layout = Layout::new(vec![labels], classes, Lookup::Gather, self.device.burn())?;
+        let styles = encoder.forward(self.upload_photo(photo, [height, width]), &layout, Mode::EVAL)?;
+        let [_, _, length] = styles.dims();
+        let values = read_back(styles)?;
+        let mut rows: Vec<Option<Vec<f32>>> = vec![None; classes];
+        for id in present.ids().map(usize::from) {
+            if let (Some(row), Some(values)) = (rows.get_mut(id), values.get(id * length..(id + 1) * length)) {
+                row.get_or_insert_with(|| values.to_vec());
+            }
+        }
+        Style::regions(length, rows)?.with_names(self.model.classes())
+    }
+
+    /// The style of a photo, for models with a latent vector: the mean of what the encoder finds, or, with a seed, a
+    /// vector drawn from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the model has no such encoder; [`Error::Device`] if the device fails.
+    pub fn latent_style(&mut self, photo: &RgbImage, seed: Option<u64>) -> Result<Style> {
+        let Some(Encoder::Conv(encoder)) = &self.network.encoder else {
+            return Err(Error::Argument(self.no_encoder("a latent vector")));
+        };
+        let posterior = encoder.forward(self.upload_photo(photo, self.model.manifest().native_size), Mode::EVAL)?;
+        let latent = match seed {
+            None => posterior.mean,
+            Some(seed) => {
+                let [_, length] = posterior.mean.dims();
+                let mut rng = Rng::new(seed);
+                let noise: Vec<f32> = (0..length).map(|_| rng.normal() as f32).collect();
+                posterior.sample(Tensor::from_data(TensorData::new(noise, [1, length]), self.device.burn()))
+            }
+        };
+        Style::whole(read_back(latent)?)
+    }
+
+    fn no_encoder(&self, what: &str) -> String {
+        let network = self.model.architecture().describe();
+        format!("this model ({network}) has no encoder for {what}")
+    }
+
+    /// A photo at the size asked for, `[1, 3, height, width]` in -1 to 1.
+    fn upload_photo(&self, photo: &RgbImage, [height, width]: [usize; 2]) -> Tensor<4> {
+        let resized;
+        let photo = if photo.dimensions() == (width as u32, height as u32) {
+            photo
+        } else {
+            // Catmull-Rom is the bicubic kernel that training data is resized with.
+            resized = resize(photo, width as u32, height as u32, FilterType::CatmullRom);
+            &resized
+        };
+        let mut planes = Vec::with_capacity(3 * height * width);
+        push_planes(photo, &mut planes);
+        Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), self.device.burn())
+    }
 }
 
-/// Repeats the last column and row until both sides are multiples of `stride`.
-fn pad_to_multiple(labels: &LabelMap, stride: usize) -> Result<LabelMap> {
+fn same_size(what: &str, map: &LabelMap, width: usize, height: usize) -> Result<()> {
+    if (map.width(), map.height()) == (width, height) {
+        return Ok(());
+    }
+    let found = format!("{}x{}", map.width(), map.height());
+    Err(Error::Argument(format!("{what} has {found} pixels, the label map {width}x{height}: they must be the same")))
+}
+
+/// Repeats the last column and row until both sides are multiples of `stride` and at least `least`.
+fn pad(labels: &LabelMap, stride: usize, least: usize) -> Result<LabelMap> {
     let (width, height) = (labels.width(), labels.height());
-    let (wide, high) = (width.next_multiple_of(stride), height.next_multiple_of(stride));
+    let side = |side: usize| side.max(least).next_multiple_of(stride);
+    let (wide, high) = (side(width), side(height));
     if (wide, high) == (width, height) {
         return Ok(labels.clone());
     }
@@ -127,6 +354,13 @@ fn pad_to_multiple(labels: &LabelMap, stride: usize) -> Result<LabelMap> {
         ids.extend((0..wide).map(|x| labels.get(x.min(width - 1), y.min(height - 1)).unwrap_or_default()));
     }
     LabelMap::new(wide, high, ids)
+}
+
+/// Appends a picture as three planes in -1 to 1.
+pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
+    for channel in 0..3 {
+        planes.extend(image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
+    }
 }
 
 /// Turns network output, `[batch, 3, height, width]`, into pictures: `range` is stretched to 0 to 255, cut off at both
@@ -165,8 +399,10 @@ mod tests {
     #[test]
     fn padding_repeats_the_edge() {
         let labels = LabelMap::new(3, 2, vec![0, 1, 2, 3, 4, 5]).unwrap();
-        let padded = pad_to_multiple(&labels, 4).unwrap();
+        let padded = pad(&labels, 4, 0).unwrap();
         assert_eq!((padded.width(), padded.height()), (4, 4));
+        let larger = pad(&labels, 4, 8).unwrap();
+        assert_eq!((larger.width(), larger.height(), larger.get(7, 7)), (8, 8, Some(5)));
         assert_eq!(padded.ids().collect::<Vec<_>>(), [0, 1, 2, 2, 3, 4, 5, 5, 3, 4, 5, 5, 3, 4, 5, 5]);
     }
 }

@@ -7,6 +7,7 @@ use crate::data::{Augment, Dataset};
 use crate::error::{Error, Result};
 use crate::label::LabelMap;
 use crate::rng::Rng;
+use crate::synth::push_planes;
 
 /// What one step learns from, on the host.
 #[derive(Clone, Debug)]
@@ -65,13 +66,6 @@ impl Sampler {
             }
         });
         receiver
-    }
-}
-
-/// Appends a picture as three planes in -1 to 1.
-pub(crate) fn push_planes(image: &image::RgbImage, planes: &mut Vec<f32>) {
-    for channel in 0..3 {
-        planes.extend(image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
     }
 }
 

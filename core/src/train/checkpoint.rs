@@ -27,7 +27,7 @@ impl Trainer {
     /// written.
     pub fn save(&self, path: impl AsRef<Path>, classes: &ClassTable) -> Result<()> {
         let mut tensors = Tensors::new();
-        store(&self.generator, "generator.", &mut tensors)?;
+        store(&self.network, "network.", &mut tensors)?;
         store(&self.discriminator, "discriminator.", &mut tensors)?;
         if let Some(average) = &self.average {
             store(average, "average.", &mut tensors)?;
@@ -75,14 +75,14 @@ impl Trainer {
         justified(&recipe, classes.channels(), tensors)?;
         let mut trainer = Self::new(recipe, classes.channels(), device)?;
         trainer.step = step;
-        trainer.generator = restore(trainer.generator, "generator.", tensors)?;
+        trainer.network = restore(trainer.network, "network.", tensors)?;
         trainer.discriminator = restore(trainer.discriminator, "discriminator.", tensors)?;
         trainer.average = match trainer.average {
             Some(average) => Some(restore(average, "average.", tensors)?),
             None => None,
         };
         let plain = trainer.plain_device();
-        trainer.adam_g.load(tensors, "adam_g.", &slots(&trainer.generator), &plain)?;
+        trainer.adam_g.load(tensors, "adam_g.", &slots(&trainer.network), &plain)?;
         trainer.adam_d.load(tensors, "adam_d.", &slots(&trainer.discriminator), &plain)?;
         Ok((trainer, classes))
     }
@@ -102,9 +102,9 @@ pub fn stored_recipe(path: impl AsRef<Path>) -> Result<Recipe> {
 /// Refuses a checkpoint whose recipe claims networks larger than the file holds, before they are made.
 fn justified(recipe: &Recipe, label_channels: usize, tensors: &Tensors) -> Result<()> {
     recipe.validate()?;
-    let blank = recipe.generator(label_channels).init(&mut Init::to_load(&Device::flex()))?;
+    let blank = recipe.architecture(label_channels).init(&mut Init::to_load(&Device::flex()))?;
     for slot in slots(&blank) {
-        let name = format!("generator.{}", slot.path);
+        let name = format!("network.{}", slot.path);
         if tensors.get(&name).is_none_or(|data| data.shape() != slot.shape) {
             return Err(Error::Model(format!("{name} is missing or has not the shape {:?} of the recipe", slot.shape)));
         }

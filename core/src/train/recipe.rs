@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::network::{DiscriminatorConfig, GeneratorConfig, Upsampling};
+use crate::network::{
+    Architecture, DiscriminatorConfig, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling,
+};
 use crate::nn::NormKind;
 use crate::nn::modulation::ModulationKind;
 
@@ -25,8 +27,16 @@ pub struct Recipe {
     pub data: Option<PathBuf>,
     /// Class table of the data, where its folder holds none.
     pub classes: Option<PathBuf>,
+    /// The kind of network.
+    pub network: NetworkKind,
     /// The modulation of the generator.
     pub modulation: ModulationKind,
+    /// Modulations of its first blocks, where they differ.
+    pub leading_blocks: Vec<ModulationKind>,
+    /// Whether it learns from one latent vector for each picture, by a variational encoder. (SEAN has styles anyway.)
+    pub latent: bool,
+    /// Whether it is fed instance edges; those of the label maps, for the readers know no instance maps.
+    pub instance_edges: bool,
     /// What its norms normalise over.
     pub norm: NormKind,
     /// Channels of the generator's last block.
@@ -71,6 +81,19 @@ pub struct Recipe {
     pub log_every: u64,
 }
 
+/// Kinds of networks that can be trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NetworkKind {
+    /// SPADE, CLADE, SEAN and what is mixed of them: what `modulation` and `leading_blocks` say.
+    #[default]
+    SpadeFamily,
+    /// The global generator of pix2pixHD; with this trainer's losses and spectral norm it is the "pix2pixHD++" that the
+    /// SPADE paper compares with.
+    Pix2PixHd,
+    /// The U-Net of pix2pix, without dropout.
+    Pix2Pix,
+}
+
 /// Weights of losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -81,11 +104,13 @@ pub struct LossWeights {
     pub perceptual: f64,
     /// Mean absolute difference of pixels. Not in the SPADE papers; it helps short runs without VGG19.
     pub l1: f64,
+    /// Closeness of latent vectors to a standard normal distribution, for networks that have some.
+    pub kl: f64,
 }
 
 impl Default for LossWeights {
     fn default() -> Self {
-        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0 }
+        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0, kl: 0.05 }
     }
 }
 
@@ -97,7 +122,11 @@ impl Default for Recipe {
             half: false,
             data: None,
             classes: None,
+            network: NetworkKind::SpadeFamily,
             modulation: ModulationKind::Clade,
+            leading_blocks: Vec::new(),
+            latent: false,
+            instance_edges: false,
             norm: NormKind::Batch,
             ngf: 64,
             upsampling: Upsampling::Normal,
@@ -128,7 +157,7 @@ impl Recipe {
     pub fn quick() -> Self {
         Self {
             ngf: 16,
-            discriminator: DiscriminatorConfig { ndf: 16, scales: 2, layers: 4 },
+            discriminator: DiscriminatorConfig { ndf: 16, ..DiscriminatorConfig::default() },
             size: [128, 128],
             batch: 2,
             steps: 1500,
@@ -184,10 +213,42 @@ impl Recipe {
         Self { data: None, classes: None, vgg: None, ..self.clone() }
     }
 
-    /// The generator for `label_channels` label channels.
-    pub fn generator(&self, label_channels: usize) -> GeneratorConfig {
-        let Self { modulation, norm, ngf, upsampling, .. } = *self;
-        GeneratorConfig { modulation, norm, ngf, upsampling, label_channels }
+    /// The network for `label_channels` label channels.
+    pub fn architecture(&self, label_channels: usize) -> Architecture {
+        let Self { modulation, norm, ngf, upsampling, instance_edges, .. } = *self;
+        match self.network {
+            NetworkKind::SpadeFamily => {
+                let config = GeneratorConfig {
+                    leading_blocks: self.leading_blocks.clone(),
+                    norm,
+                    upsampling,
+                    instance_edges,
+                    ..GeneratorConfig::new(modulation, ngf, label_channels)
+                };
+                let style = if config.uses(ModulationKind::Sean) {
+                    // Width of the encoder and length of vectors in the paper's proportion to the generator's.
+                    StyleConfig::Regions { length: 8 * ngf, encoder: Some((ngf / 2).max(1)) }
+                } else if self.latent {
+                    let grid = self.size.map(|side| side / config.stride());
+                    StyleConfig::Latent { length: 256, grid, encoder: Some(ngf) }
+                } else {
+                    StyleConfig::None
+                };
+                Architecture::SpadeFamily(GeneratorConfig { style, ..config })
+            }
+            NetworkKind::Pix2PixHd => Architecture::Pix2PixHd(Pix2PixHdConfig {
+                instance_edges,
+                spectral: true,
+                ..Pix2PixHdConfig::new(ngf, label_channels)
+            }),
+            NetworkKind::Pix2Pix => {
+                let smaller = self.size[0].min(self.size[1]).max(1).ilog2() as usize;
+                Architecture::Pix2Pix(UNetConfig {
+                    downsamplings: smaller.clamp(5, 8),
+                    ..UNetConfig::new(ngf, label_channels)
+                })
+            }
+        }
     }
 
     /// Learning rates of generator and discriminator at a step.
@@ -216,15 +277,16 @@ impl Recipe {
         let check = |fine: bool, message: String| {
             if fine { Ok(()) } else { Err(Error::Argument(format!("recipe: {message}"))) }
         };
-        self.generator(1).validate().map_err(|error| error.context("recipe"))?;
-        let stride = self.generator(1).stride();
+        let network = self.architecture(1);
+        network.validate().map_err(|error| error.context("recipe"))?;
+        let stride = network.stride();
         let [height, width] = self.size;
         let side = |side: usize| side > 0 && side.is_multiple_of(stride) && side <= 8192;
         check(
             side(height) && side(width),
             format!("size is {width}x{height}: both sides must be multiples of {stride}, up to 8192"),
         )?;
-        let DiscriminatorConfig { ndf, scales, layers } = self.discriminator;
+        let DiscriminatorConfig { ndf, scales, layers, .. } = self.discriminator;
         check((1..=1024).contains(&ndf), format!("discriminator.ndf is {ndf}: it must be 1 to 1024"))?;
         check((1..=4).contains(&scales), format!("discriminator.scales is {scales}: it must be 1 to 4"))?;
         check((2..=6).contains(&layers), format!("discriminator.layers is {layers}: it must be 2 to 6"))?;
@@ -239,6 +301,7 @@ impl Recipe {
             ("feature_matching", self.losses.feature_matching),
             ("perceptual", self.losses.perceptual),
             ("l1", self.losses.l1),
+            ("kl", self.losses.kl),
         ] {
             check(weight >= 0.0 && weight.is_finite(), format!("losses.{name} is {weight}: it must be 0 or more"))?;
         }

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 
 use super::batch::Sampler;
+use super::guidance::{Chance, guide, layout};
 use super::{Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
 use crate::data::{Augment, Dataset, Sample, fit};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::{save_picture, write_whole};
 use crate::metrics::{psnr, ssim};
-use crate::model::{Architecture, FORMAT, Manifest, Model, Precision, Provenance};
-use crate::network::Generator;
-use crate::nn::{Layout, Lookup, Mode, Statistics};
-use crate::synth::to_images;
+use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
+use crate::network::Network;
+use crate::nn::{Lookup, Mode, Statistics};
+use crate::synth::{push_planes, to_images};
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 8;
@@ -325,9 +327,9 @@ impl<'a> Session<'a> {
     }
 
     /// Paints the first samples of the validation set.
-    fn sample(&self, generator: &Generator, path: &Path) -> Result<()> {
+    fn sample(&self, network: &Network, path: &Path) -> Result<()> {
         let pictures: Vec<RgbImage> =
-            self.samples.iter().map(|sample| self.paint(generator, sample)).collect::<Result<_>>()?;
+            self.samples.iter().map(|sample| self.paint(network, sample)).collect::<Result<_>>()?;
         let rows: Vec<SheetRow> = self
             .samples
             .iter()
@@ -342,10 +344,15 @@ impl<'a> Session<'a> {
         save_picture(&sheet, path)
     }
 
-    fn paint(&self, generator: &Generator, sample: &Sample) -> Result<RgbImage> {
+    fn paint(&self, network: &Network, sample: &Sample) -> Result<RgbImage> {
         let device = self.run.device.burn();
-        let layout = Layout::new(vec![sample.labels.clone()], self.trainer.label_channels, Lookup::Gather, device)?;
-        let output = generator.forward(&layout, Mode::EVAL)?;
+        let layout = layout(self.trainer.architecture(), vec![sample.labels.clone()], Lookup::Gather, device)?;
+        let [height, width] = layout.size();
+        let mut planes = Vec::with_capacity(3 * height * width);
+        push_planes(&sample.image, &mut planes);
+        let photo = Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), device);
+        let (guide, _) = guide(network, &layout, &photo, Chance::None, Mode::EVAL)?;
+        let output = network.forward(&guide, Mode::EVAL)?;
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
     }
 
@@ -355,11 +362,11 @@ impl<'a> Session<'a> {
         // Batches after the last step: deterministic, and as varied as those trained on.
         let first = self.trainer.steps_done();
         let batches = self.sampler.clone().prefetch(first, first + CALIBRATION);
-        let generator = self.trainer.calibrated(batches)?;
+        let network = self.trainer.calibrated(batches)?;
         let manifest = Manifest {
             format: FORMAT,
             name: recipe.name.clone().unwrap_or_else(|| folder_name(&self.run.out)),
-            architecture: Architecture::SpadeFamily(recipe.generator(self.trainer.label_channels)),
+            architecture: self.trainer.architecture().clone(),
             classes: self.run.train.classes().clone(),
             statistics: Statistics::Running,
             native_size: recipe.size,
@@ -373,17 +380,17 @@ impl<'a> Session<'a> {
             licence: recipe.licence.clone(),
         };
         let precision = if recipe.half { Precision::Half } else { Precision::Full };
-        let model = Model::from_generator(generator, manifest, precision)?;
+        let model = Model::from_network(network, manifest, precision)?;
         model.save(self.files.model())?;
         // The pictures and figures are those of the file, not of the network it was made from.
-        let generator = model.generator(self.run.device.burn())?;
-        self.sample(&generator, &self.files.sheet())?;
+        let network = model.network(self.run.device.burn())?;
+        self.sample(&network, &self.files.sheet())?;
         plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
-        self.score(&generator, stop)
+        self.score(&network, stop)
     }
 
     /// Measures on the whole validation set, or, where somebody waits for the end, on the first pictures of it.
-    fn score(&self, generator: &Generator, stop: &AtomicBool) -> Result<Score> {
+    fn score(&self, network: &Network, stop: &AtomicBool) -> Result<Score> {
         let [height, width] = self.trainer.recipe().size;
         let (mut pictures, mut decibels, mut similarity) = (0u32, 0.0, 0.0);
         for index in 0..self.run.val.len() {
@@ -391,7 +398,7 @@ impl<'a> Session<'a> {
                 break;
             }
             let sample = fit(self.run.val.get(index)?, width, height)?;
-            let picture = self.paint(generator, &sample)?;
+            let picture = self.paint(network, &sample)?;
             pictures += 1;
             decibels += psnr(&picture, &sample.image)?;
             similarity += ssim(&picture, &sample.image)?;

@@ -6,24 +6,27 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::ema::{follow, warm_decay};
-use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, l1, perceptual};
+use super::guidance::{Chance, guide, layout};
+use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual};
 use super::{Adam, Batch, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{Tensors, import, names, read_back, slots};
-use crate::network::{Discriminator, Generator, Vgg19};
+use crate::network::{Architecture, Discriminator, Network, Vgg19};
 use crate::nn::{Init, Layout, Lookup, Mode};
+use crate::rng::Rng;
 
 /// Both networks, their optimizers and the step they are at.
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) recipe: Recipe,
-    pub(super) label_channels: usize,
+    pub(super) architecture: Architecture,
     /// With gradients.
     pub(super) device: Device,
-    pub(super) generator: Generator,
+    /// Generator and encoder.
+    pub(super) network: Network,
     pub(super) discriminator: Discriminator,
-    /// The running average of the generator, without gradients.
-    pub(super) average: Option<Generator>,
+    /// The running average of the network, without gradients.
+    pub(super) average: Option<Network>,
     pub(super) adam_g: Adam,
     pub(super) adam_d: Adam,
     pub(super) vgg: Option<Vgg19>,
@@ -40,8 +43,8 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The values by name, unweighted: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`,
-    /// `d_real` and `d_fake` (discriminator).
+    /// The values by name, unweighted: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `kl`
+    /// (latent vectors), `d_real` and `d_fake` (discriminator).
     ///
     /// # Errors
     ///
@@ -73,17 +76,18 @@ impl Trainer {
         recipe.validate()?;
         let device = device.burn().clone().autodiff();
         let mut init = Init::random(recipe.seed, &device);
-        let generator = recipe.generator(label_channels).init(&mut init)?;
-        let discriminator = recipe.discriminator.init(&mut init, label_channels + 3);
+        let architecture = recipe.architecture(label_channels);
+        let network = architecture.init(&mut init)?;
+        let discriminator = recipe.discriminator.init(&mut init, architecture.semantics() + 3);
         let vgg = match &recipe.vgg {
             Some(path) => Some(load_vgg(path, &device)?),
             None => None,
         };
-        let average = (recipe.ema > 0.0).then(|| generator.valid());
+        let average = (recipe.ema > 0.0).then(|| network.valid());
         let (beta_1, beta_2) = recipe.betas();
         let adam = Adam::new(beta_1, beta_2);
         let (adam_g, adam_d) = (adam.clone(), adam);
-        Ok(Self { recipe, label_channels, device, generator, discriminator, average, adam_g, adam_d, vgg, step: 0 })
+        Ok(Self { recipe, architecture, device, network, discriminator, average, adam_g, adam_d, vgg, step: 0 })
     }
 
     /// Steps done.
@@ -96,16 +100,19 @@ impl Trainer {
         &self.recipe
     }
 
-    /// The generator in training.
-    pub fn generator(&self) -> &Generator {
-        &self.generator
+    /// What is trained.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
     }
 
-    /// The generator that becomes the model: the running average where there is one. Without gradients.
-    pub fn averaged(&self) -> Generator {
-        self.average
-            .as_ref()
-            .map_or_else(|| self.generator.valid(), |average| average.clone().fork(&self.plain_device()))
+    /// The generator in training, and its encoder.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The network that becomes the model: the running average where there is one. Without gradients.
+    pub fn averaged(&self) -> Network {
+        self.average.as_ref().map_or_else(|| self.network.valid(), |average| average.clone().fork(&self.plain_device()))
     }
 
     /// The generator step, then the discriminator step (Park et al. 2019, §4).
@@ -114,31 +121,42 @@ impl Trainer {
     ///
     /// [`Error::Labels`] if a label has no channel, [`Error::Argument`] if the batch does not fit the recipe.
     pub fn step(&mut self, batch: Batch) -> Result<Losses> {
-        let layout = Layout::new(batch.labels, self.label_channels, Lookup::Dense, &self.device)?;
+        let (layout, real) = self.upload(batch, &self.device)?;
         let [height, width] = layout.size();
-        let shape = [layout.batch(), 3, height, width];
-        if batch.images.len() != shape.iter().product::<usize>() {
-            return Err(Error::Argument(format!(
-                "a batch of shape {shape:?} cannot hold {} values",
-                batch.images.len()
-            )));
-        }
-        let real: Tensor<4> = Tensor::from_data(TensorData::new(batch.images, shape), &self.device);
-        let labels = layout.at(height, width).one_hot();
+        let labels = layout.at(height, width).semantics();
         let conditioned = |picture: Tensor<4>| Tensor::cat(vec![labels.clone(), picture], 1);
         let (rate_g, rate_d) = self.recipe.learning_rates(self.step);
         self.step += 1;
 
         let (mut terms, mut fake) = self.step_generator(&layout, &real, &conditioned, rate_g)?;
         if self.recipe.fresh_fakes {
-            fake = self.generator.clone().no_grad().forward(&layout, Mode::TRAIN)?.detach();
+            let network = self.network.clone().no_grad();
+            let (guide, _) = guide(&network, &layout, &real, self.chance(1), Mode::TRAIN)?;
+            fake = network.forward(&guide, Mode::TRAIN)?.detach();
         }
         terms.extend(self.step_discriminator(fake, real, &conditioned, rate_d));
         if let Some(average) = self.average.take() {
-            self.average = Some(follow(average, &self.generator, warm_decay(self.recipe.ema, self.step)));
+            self.average = Some(follow(average, &self.network, warm_decay(self.recipe.ema, self.step)));
         }
         let (names, values): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
         Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
+    }
+
+    /// Label maps and photos on a device.
+    fn upload(&self, batch: Batch, device: &Device) -> Result<(Layout, Tensor<4>)> {
+        let layout = layout(&self.architecture, batch.labels, Lookup::Dense, device)?;
+        let [height, width] = layout.size();
+        let shape = [layout.batch(), 3, height, width];
+        let (found, expected) = (batch.images.len(), shape.iter().product::<usize>());
+        if found != expected {
+            return Err(Error::Argument(format!("a batch of shape {shape:?} cannot hold {found} values")));
+        }
+        Ok((layout, Tensor::from_data(TensorData::new(batch.images, shape), device)))
+    }
+
+    /// The random numbers of one of a step's passes, a function of seed, step and pass alone.
+    fn chance(&self, pass: u64) -> Chance {
+        Chance::Seed(Rng::at(self.recipe.seed, self.step).fork(pass).next_u64())
     }
 
     fn step_generator(
@@ -152,7 +170,8 @@ impl Trainer {
         // power iteration. The second pass uses the vectors of the first: one iteration per step, as when both halves go
         // through in one batch.
         let judge = self.discriminator.clone().no_grad();
-        let fake = self.generator.forward(layout, Mode::TRAIN)?;
+        let (guide, posterior) = guide(&self.network, layout, real, self.chance(0), Mode::TRAIN)?;
+        let fake = self.network.forward(&guide, Mode::TRAIN)?;
         let verdicts = judge.forward(conditioned(fake.clone()), Mode::TRAIN);
         let weights = &self.recipe.losses;
         let gan = hinge_generator(&verdicts);
@@ -172,8 +191,11 @@ impl Trainer {
         if weights.l1 > 0.0 {
             add("l1", l1(fake.clone(), real.clone()), weights.l1);
         }
+        if let Some(posterior) = posterior {
+            add("kl", kl_divergence(&posterior), weights.kl);
+        }
         let gradients = total.backward();
-        self.generator = self.adam_g.step(self.generator.clone(), gradients, rate);
+        self.network = self.adam_g.step(self.network.clone(), gradients, rate);
         Ok((inner(terms), fake.detach()))
     }
 
@@ -192,20 +214,22 @@ impl Trainer {
         inner(terms)
     }
 
-    /// A copy of the averaged generator whose statistics fit its weights: an average of weights has other statistics than
+    /// A copy of the averaged network whose statistics fit its weights: an average of weights has other statistics than
     /// any of the networks it was made of. Running means and the vectors of spectral norm are taken anew over `batches`.
     ///
     /// # Errors
     ///
     /// As [`step`](Self::step).
-    pub fn calibrated(&self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Generator> {
-        let generator = self.averaged();
+    pub fn calibrated(&self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Network> {
+        let network = self.averaged();
         let device = self.plain_device();
-        for (index, batch) in batches.into_iter().enumerate() {
-            let layout = Layout::new(batch?.labels, self.label_channels, Lookup::Dense, &device)?;
-            generator.forward(&layout, Mode::Train { momentum: 1.0 / (index as f64 + 1.0) })?;
+        for (index, batch) in (0u64..).zip(batches) {
+            let (layout, photos) = self.upload(batch?, &device)?;
+            let mode = Mode::Train { momentum: 1.0 / (index as f64 + 1.0) };
+            let (guide, _) = guide(&network, &layout, &photos, self.chance(2 + index), mode)?;
+            network.forward(&guide, mode)?;
         }
-        Ok(generator)
+        Ok(network)
     }
 
     pub(super) fn plain_device(&self) -> Device {

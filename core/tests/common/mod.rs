@@ -57,11 +57,14 @@ pub fn difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// A label map out of the one-hot `[1, classes, h, w]` of a fixture.
-pub fn labels_of(tensors: &Tensors) -> (LabelMap, usize) {
+/// A label map out of the one-hot `[1, channels, h, w]` of a fixture, and the instance edges if there are more channels than
+/// `classes`.
+pub fn labels_of(tensors: &Tensors, classes: usize) -> (LabelMap, Option<Vec<bool>>) {
     let one_hot = tensors.get("io.seg").unwrap();
-    let [_, classes, height, width] = *one_hot.shape() else { panic!("io.seg has four dimensions") };
+    let [_, channels, height, width] = *one_hot.shape() else { panic!("io.seg has four dimensions") };
     let values = one_hot.to_f32();
-    let id = |pixel: usize| (0..classes).find(|class| values[class * height * width + pixel] > 0.5).unwrap() as u16;
-    (LabelMap::new(width, height, (0..height * width).map(id).collect()).unwrap(), classes)
+    let pixels = height * width;
+    let id = |pixel: usize| (0..classes).find(|class| values[class * pixels + pixel] > 0.5).unwrap() as u16;
+    let edges = (channels > classes).then(|| values[classes * pixels..].iter().map(|&edge| edge > 0.5).collect());
+    (LabelMap::new(width, height, (0..pixels).map(id).collect()).unwrap(), edges)
 }

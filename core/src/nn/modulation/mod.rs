@@ -3,18 +3,21 @@
 //! A new kind of modulation is one new file here, one variant of [`Modulation`] and one of [`ModulationKind`].
 
 mod clade;
+mod sean;
 mod spade;
 
-pub use clade::Clade;
+pub use clade::{Clade, Icpe};
+pub use sean::{Sean, StyleBranch};
 pub use spade::Spade;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Init, Layout, Mode, NormKind, ParamFreeNorm};
+use super::guide::Surroundings;
+use super::{Init, Mode, NormKind, ParamFreeNorm};
 
-/// Which modulation a network uses.
+/// Which modulation a block uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModulationKind {
     /// Scale and shift are convolved from the label map with square kernels of this side (odd, the papers use 3 and 5).
@@ -24,6 +27,45 @@ pub enum ModulationKind {
     },
     /// One scale and one shift per class and channel.
     Clade,
+    /// CLADE whose scale and shift also depend on the place within the object (CLADE-ICPE).
+    CladeIcpe,
+    /// SPADE mixed with scales and shifts from a style per class, over noisy features.
+    Sean,
+}
+
+/// What the modulated norms of a network have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct ModulationConfig {
+    /// What features are normalised over.
+    pub norm: NormKind,
+    /// Label channels.
+    pub labels: usize,
+    /// Whether a channel of instance edges follows the label channels.
+    pub edges: bool,
+    /// Length of the style vector of a class; 0 where a block has no styles.
+    pub style: usize,
+}
+
+impl ModulationConfig {
+    /// Channels of the semantic input: labels and edges.
+    pub fn semantics(&self) -> usize {
+        self.labels + usize::from(self.edges)
+    }
+}
+
+impl ModulationKind {
+    /// Channels that come out beyond those that go in.
+    pub(super) fn extra_channels(self, config: &ModulationConfig) -> usize {
+        match self {
+            Self::Clade | Self::CladeIcpe => usize::from(config.edges),
+            Self::Spade { .. } | Self::Sean => 0,
+        }
+    }
+
+    /// Noise maps that a norm draws.
+    pub(crate) fn draws(self) -> usize {
+        usize::from(self == Self::Sean)
+    }
 }
 
 /// Turns a normalised feature map into a modulated one.
@@ -34,6 +76,8 @@ pub enum Modulation {
     Spade(Spade),
     /// See [`Clade`].
     Clade(Clade),
+    /// See [`Sean`].
+    Sean(Sean),
 }
 
 /// Normalise, then scale and shift each pixel by what its place in the label map says.
@@ -44,24 +88,37 @@ pub struct ModulatedNorm {
 }
 
 impl ModulatedNorm {
-    /// A norm over `channels` channels for maps with `label_channels` label channels.
-    pub fn new(init: &mut Init, kind: ModulationKind, norm: NormKind, channels: usize, label_channels: usize) -> Self {
-        let param_free_norm = ParamFreeNorm::new(init, norm, channels);
+    /// A norm over `channels` channels; `draw` is the number of the noise map it draws, if it draws one.
+    pub(super) fn new(
+        init: &mut Init,
+        kind: ModulationKind,
+        config: &ModulationConfig,
+        channels: usize,
+        draw: usize,
+    ) -> Self {
+        let param_free_norm = ParamFreeNorm::new(init, config.norm, channels);
         let modulation = match kind {
-            ModulationKind::Spade { kernel } => Modulation::Spade(Spade::new(init, kernel, channels, label_channels)),
-            ModulationKind::Clade => Modulation::Clade(Clade::new(init, channels, label_channels)),
+            ModulationKind::Spade { kernel } => {
+                Modulation::Spade(Spade::new(init, kernel, channels, config.semantics()))
+            }
+            ModulationKind::Clade => Modulation::Clade(Clade::new(init, channels, config, false)),
+            ModulationKind::CladeIcpe => Modulation::Clade(Clade::new(init, channels, config, true)),
+            ModulationKind::Sean => Modulation::Sean(Sean::new(init, channels, config, draw)),
         };
         Self { param_free_norm, modulation }
     }
 
-    /// Shape in, shape out: `[batch, channels, height, width]`.
-    pub fn forward(&self, x: Tensor<4>, layout: &Layout, mode: Mode) -> Tensor<4> {
-        let [_, _, height, width] = x.dims();
+    /// `[batch, channels, height, width]` in and out; CLADE with instance edges adds a channel.
+    pub(super) fn forward(&self, x: Tensor<4>, around: Surroundings<'_>, mode: Mode) -> Tensor<4> {
+        let x = match &self.modulation {
+            Modulation::Sean(sean) => sean.disturb(x, around),
+            Modulation::Spade(_) | Modulation::Clade(_) => x,
+        };
         let normalized = self.param_free_norm.forward(x, mode);
-        let level = layout.at(height, width);
         match &self.modulation {
-            Modulation::Spade(spade) => spade.modulate(normalized, &level, layout.lookup()),
-            Modulation::Clade(clade) => clade.modulate(normalized, &level, layout.lookup()),
+            Modulation::Spade(spade) => spade.modulate(normalized, around.layout),
+            Modulation::Clade(clade) => clade.modulate(normalized, around.layout),
+            Modulation::Sean(sean) => sean.modulate(normalized, around),
         }
     }
 }

@@ -1,0 +1,251 @@
+//! Any network of the family, with its encoder.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ConvEncoder, ConvEncoderConfig, Generator, GeneratorConfig, Pix2PixHd, Pix2PixHdConfig, RegionEncoder,
+    RegionEncoderConfig, StyleConfig, UNet, UNetConfig,
+};
+use crate::error::Result;
+use crate::nn::modulation::ModulationKind;
+use crate::nn::{Guide, Init, Mode, NormKind};
+
+/// Which network, and how large.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Architecture {
+    /// SPADE, CLADE, SEAN and what is mixed of them.
+    SpadeFamily(GeneratorConfig),
+    /// The global generator of pix2pixHD.
+    Pix2PixHd(Pix2PixHdConfig),
+    /// The U-Net of pix2pix.
+    Pix2Pix(UNetConfig),
+}
+
+impl Architecture {
+    /// Sides of pictures are multiples of this; other sizes are padded.
+    pub fn stride(&self) -> usize {
+        match self {
+            Self::SpadeFamily(config) => config.stride(),
+            Self::Pix2PixHd(config) => config.stride(),
+            Self::Pix2Pix(config) => config.stride(),
+        }
+    }
+
+    /// Sides of pictures are at least this; smaller ones are padded.
+    pub fn least_side(&self) -> usize {
+        match self {
+            Self::Pix2PixHd(config) => (2 * config.stride()).max(4),
+            Self::SpadeFamily(_) | Self::Pix2Pix(_) => self.stride(),
+        }
+    }
+
+    /// Label channels: highest class id + 1.
+    pub fn label_channels(&self) -> usize {
+        match self {
+            Self::SpadeFamily(config) => config.label_channels,
+            Self::Pix2PixHd(config) => config.label_channels,
+            Self::Pix2Pix(config) => config.label_channels,
+        }
+    }
+
+    /// Whether the network is fed instance edges.
+    pub fn instance_edges(&self) -> bool {
+        match self {
+            Self::SpadeFamily(config) => config.instance_edges,
+            Self::Pix2PixHd(config) => config.instance_edges,
+            Self::Pix2Pix(_) => false,
+        }
+    }
+
+    /// Channels of the semantic input: labels and edges.
+    pub fn semantics(&self) -> usize {
+        self.label_channels() + usize::from(self.instance_edges())
+    }
+
+    /// What the network knows of how a picture is to look, apart from what is where.
+    pub fn style(&self) -> StyleConfig {
+        match self {
+            Self::SpadeFamily(config) => config.style,
+            Self::Pix2PixHd(_) | Self::Pix2Pix(_) => StyleConfig::None,
+        }
+    }
+
+    /// Number of blocks that can each have a style of their own; 0 where styles are not per class.
+    pub fn styled_blocks(&self) -> usize {
+        match self {
+            Self::SpadeFamily(config) if matches!(config.style, StyleConfig::Regions { .. }) => config.blocks(),
+            _ => 0,
+        }
+    }
+
+    /// Whether the network draws noise.
+    pub fn noisy(&self) -> bool {
+        matches!(self, Self::SpadeFamily(config) if config.uses(ModulationKind::Sean))
+    }
+
+    /// What the norms of the network take their statistics from.
+    pub fn norm(&self) -> NormKind {
+        match self {
+            Self::SpadeFamily(config) => config.norm,
+            Self::Pix2PixHd(_) => NormKind::Instance,
+            Self::Pix2Pix(_) => NormKind::Batch,
+        }
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`](crate::Error::Argument) naming the value that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        match self {
+            Self::SpadeFamily(config) => config.validate(),
+            Self::Pix2PixHd(config) => config.validate(),
+            Self::Pix2Pix(config) => config.validate(),
+        }
+    }
+
+    /// Makes the network and its encoder, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// See [`validate`](Self::validate).
+    pub fn init(&self, init: &mut Init) -> Result<Network> {
+        let generator = match self {
+            Self::SpadeFamily(config) => AnyGenerator::SpadeFamily(config.init(init)?),
+            Self::Pix2PixHd(config) => AnyGenerator::Pix2PixHd(config.init(init)?),
+            Self::Pix2Pix(config) => AnyGenerator::Pix2Pix(config.init(init)?),
+        };
+        let encoder = match self.style() {
+            StyleConfig::Latent { length, encoder: Some(ndf), .. } => {
+                Some(Encoder::Conv(ConvEncoderConfig { ndf, latent_length: length }.init(init)))
+            }
+            StyleConfig::Regions { length, encoder: Some(ngf) } => {
+                Some(Encoder::Region(RegionEncoderConfig { ngf, style_length: length }.init(init)))
+            }
+            _ => None,
+        };
+        Ok(Network { generator, encoder })
+    }
+
+    /// What the papers call it, with its width: `CLADE, batch norm, ngf 64, 5 doublings`.
+    pub fn describe(&self) -> String {
+        let mut parts = match self {
+            Self::SpadeFamily(config) => spade_family(config),
+            Self::Pix2PixHd(config) => {
+                let name = if config.spectral { "pix2pixHD++" } else { "pix2pixHD" };
+                let (ngf, halvings, blocks) = (config.ngf, config.downsamplings, config.blocks);
+                vec![format!("{name} (global generator), ngf {ngf}, {halvings} halvings, {blocks} blocks")]
+            }
+            Self::Pix2Pix(config) => {
+                let input = if config.palette.is_some() { "fed colours" } else { "fed one-hot maps" };
+                vec![format!("pix2pix U-Net, {input}, ngf {}, {} halvings", config.ngf, config.downsamplings)]
+            }
+        };
+        if self.instance_edges() {
+            parts.push("instance edges".into());
+        }
+        match self.style() {
+            StyleConfig::None => {}
+            StyleConfig::Latent { length, encoder, .. } => {
+                let encoder = if encoder.is_some() { "with" } else { "without" };
+                parts.push(format!("a latent vector of {length} values, {encoder} encoder"));
+            }
+            StyleConfig::Regions { length, encoder } => {
+                let encoder = if encoder.is_some() { "with" } else { "without" };
+                parts.push(format!("a style of {length} values per class, {encoder} encoder"));
+            }
+        }
+        parts.join(", ")
+    }
+}
+
+fn spade_family(config: &GeneratorConfig) -> Vec<String> {
+    let name = |kind| match kind {
+        ModulationKind::Clade => "CLADE".to_owned(),
+        ModulationKind::CladeIcpe => "CLADE-ICPE".to_owned(),
+        ModulationKind::Sean => "SEAN".to_owned(),
+        ModulationKind::Spade { kernel } => format!("SPADE {kernel}x{kernel}"),
+    };
+    // Runs of blocks with one modulation: "SPADE 3x3 (3 blocks), CLADE (4 blocks)".
+    let mut runs: Vec<(ModulationKind, usize)> = Vec::new();
+    for kind in (0..config.blocks()).map(|block| config.modulation_of(block)) {
+        match runs.last_mut() {
+            Some((last, count)) if *last == kind => *count += 1,
+            _ => runs.push((kind, 1)),
+        }
+    }
+    let mut parts: Vec<String> = match runs.as_slice() {
+        [(kind, _)] => vec![name(*kind)],
+        runs => runs.iter().map(|&(kind, count)| format!("{} ({count} blocks)", name(kind))).collect(),
+    };
+    parts.push(match config.norm {
+        NormKind::Batch => "batch norm".into(),
+        NormKind::Instance => "instance norm".into(),
+    });
+    parts.push(format!("ngf {}, {} doublings", config.ngf, config.upsampling.doublings()));
+    parts
+}
+
+/// A generator, and the encoder that finds styles for it, if it has one: everything a model file holds.
+#[derive(Module, Debug)]
+pub struct Network {
+    /// Label map in, picture out.
+    pub generator: AnyGenerator,
+    /// Photo in, style out.
+    pub encoder: Option<Encoder>,
+}
+
+/// One of the generators.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a network")]
+pub enum AnyGenerator {
+    /// SPADE, CLADE, SEAN and what is mixed of them.
+    SpadeFamily(Generator),
+    /// The global generator of pix2pixHD.
+    Pix2PixHd(Pix2PixHd),
+    /// The U-Net of pix2pix.
+    Pix2Pix(UNet),
+}
+
+/// One of the encoders.
+#[derive(Module, Debug)]
+pub enum Encoder {
+    /// One latent vector for the whole picture.
+    Conv(ConvEncoder),
+    /// One vector for each class.
+    Region(RegionEncoder),
+}
+
+impl Network {
+    /// Synthesizes `[batch, 3, height, width]` with values in -1 to 1, at the size of the layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`](crate::Error::Argument) if the guide does not fit the network.
+    pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
+        match &self.generator {
+            AnyGenerator::SpadeFamily(generator) => generator.forward(guide, mode),
+            AnyGenerator::Pix2PixHd(generator) => generator.forward(guide, mode),
+            AnyGenerator::Pix2Pix(generator) => generator.forward(guide, mode),
+        }
+    }
+
+    /// The same network for inference: spectral norms are divided in.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        let generator = match self.generator {
+            AnyGenerator::SpadeFamily(generator) => AnyGenerator::SpadeFamily(generator.folded()),
+            AnyGenerator::Pix2PixHd(generator) => AnyGenerator::Pix2PixHd(generator.folded()),
+            generator @ AnyGenerator::Pix2Pix(_) => generator,
+        };
+        let encoder = self.encoder.map(|encoder| match encoder {
+            Encoder::Conv(encoder) => Encoder::Conv(encoder.folded()),
+            encoder @ Encoder::Region(_) => encoder,
+        });
+        Self { generator, encoder }
+    }
+}

@@ -1,0 +1,169 @@
+//! The U-Net generator of pix2pix (Isola et al. 2017, appendix 6.1.1), a baseline.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use serde::{Deserialize, Serialize};
+
+use super::check;
+use crate::error::Result;
+use crate::nn::{
+    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, Guide, Init, Mode, NormKind, ParamFreeNorm, leaky_relu,
+};
+
+/// What distinguishes one U-Net from another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UNetConfig {
+    /// Channels of the first layer; 64 in the paper. 1 to 256.
+    pub ngf: usize,
+    /// Halvings: 8 for pictures of 256x256 in the paper. 5 to 10.
+    pub downsamplings: usize,
+    /// Label channels: highest class id + 1.
+    pub label_channels: usize,
+    /// The paper's networks are fed label maps as pictures: the colour of each class. None: they are fed one-hot maps.
+    #[serde(default)]
+    pub palette: Option<Vec<[u8; 3]>>,
+}
+
+impl UNetConfig {
+    /// The paper's network for 256x256, fed one-hot maps.
+    pub fn new(ngf: usize, label_channels: usize) -> Self {
+        Self { ngf, downsamplings: 8, label_channels, palette: None }
+    }
+
+    /// Sides of pictures are multiples of this.
+    pub fn stride(&self) -> usize {
+        1 << self.downsamplings
+    }
+
+    /// Checks ranges.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`](crate::Error::Argument) naming the value that is out of range.
+    pub fn validate(&self) -> Result<()> {
+        let Self { ngf, downsamplings, label_channels: labels, palette } = self;
+        check((1..=256).contains(ngf), || format!("ngf is {ngf}, it must be 1 to 256"))?;
+        check((5..=10).contains(downsamplings), || format!("{downsamplings} downsamplings: it must be 5 to 10"))?;
+        check((1..=65_535).contains(labels), || format!("{labels} label channels: it must be 1 to 65535"))?;
+        let colors = palette.as_ref().map_or(*labels, Vec::len);
+        check(colors == *labels, || format!("{colors} colours for {labels} label channels: there must be one for each"))
+    }
+
+    /// Makes the network.
+    ///
+    /// # Errors
+    ///
+    /// See [`validate`](Self::validate).
+    pub fn init(&self, init: &mut Init) -> Result<UNet> {
+        self.validate()?;
+        let input = if self.palette.is_some() { 3 } else { self.label_channels };
+        let depth = self.downsamplings;
+        let width = |level: usize| self.ngf << level.min(3);
+        let levels = (0..depth).map(|level| {
+            let outer = if level == 0 { input } else { width(level - 1) };
+            let (outermost, innermost) = (level == 0, level + 1 == depth);
+            // Coming up, a level gets what came down to it beside what the level below made of it.
+            let below = if innermost { width(level) } else { 2 * width(level) };
+            let down = ConvConfig::new(outer, width(level), 4).stride(2).padding(1).without_bias();
+            let up = ConvTransposeConfig::new(below, if outermost { 3 } else { outer }, 4);
+            Level {
+                down: down.init(init),
+                down_norm: (!outermost && !innermost).then(|| AffineNorm::new(init, width(level))),
+                up: if outermost { up } else { up.without_bias() }.init(init),
+                up_norm: (!outermost).then(|| AffineNorm::new(init, outer)),
+            }
+        });
+        let (labels, palette) = (self.label_channels, self.palette.clone());
+        Ok(UNet { levels: levels.collect(), labels, palette: Palette(palette) })
+    }
+}
+
+/// Down to a single pixel and up again, with a shortcut at every size. The paper's dropout is left out: it belongs to
+/// training.
+#[derive(Module, Debug)]
+pub struct UNet {
+    /// From the outermost in.
+    levels: Vec<Level>,
+    labels: usize,
+    #[module(skip)]
+    palette: Palette,
+}
+
+/// The colours a network is fed; not part of its parameters.
+#[derive(Clone, Debug)]
+struct Palette(Option<Vec<[u8; 3]>>);
+
+#[derive(Module, Debug)]
+struct Level {
+    down: Conv,
+    down_norm: Option<AffineNorm>,
+    up: ConvTranspose,
+    up_norm: Option<AffineNorm>,
+}
+
+/// Batch norm with a learned scale and shift per channel.
+#[derive(Module, Debug)]
+struct AffineNorm {
+    /// `[channels]`
+    weight: Param<Tensor<1>>,
+    /// `[channels]`
+    bias: Param<Tensor<1>>,
+    param_free_norm: ParamFreeNorm,
+}
+
+impl AffineNorm {
+    fn new(init: &mut Init, channels: usize) -> Self {
+        Self {
+            weight: init.ones([channels]),
+            bias: init.zeros([channels]),
+            param_free_norm: ParamFreeNorm::new(init, NormKind::Batch, channels),
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let [_, channels, _, _] = x.dims();
+        let spread = |values: Tensor<1>| -> Tensor<4> { values.reshape([1, channels, 1, 1]) };
+        self.param_free_norm.forward(x, mode) * spread(self.weight.val()) + spread(self.bias.val())
+    }
+}
+
+impl UNet {
+    /// Synthesizes `[batch, 3, height, width]` with values in -1 to 1, at the size of the layout.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`](crate::Error::Argument) if a side is no multiple of 2 to the number of downsamplings, or the
+    /// layout does not fit.
+    pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
+        let layout = &guide.layout;
+        super::check_layout(layout, self.labels, false, 1 << self.levels.len())?;
+        let [height, width] = layout.size();
+        let input = match &self.palette.0 {
+            Some(palette) => layout.painted(palette)?,
+            None => layout.at(height, width).one_hot(),
+        };
+        let mut skips = Vec::with_capacity(self.levels.len());
+        let mut x = input;
+        for (index, level) in self.levels.iter().enumerate() {
+            // The activations of the papers' code work in place, so that the shortcut carries what they have done.
+            let activated = if index == 0 { x } else { leaky_relu(x) };
+            skips.push(activated.clone());
+            x = level.down.forward(activated, mode);
+            if let Some(norm) = &level.down_norm {
+                x = norm.forward(x, mode);
+            }
+        }
+        for (index, level) in self.levels.iter().enumerate().rev() {
+            x = level.up.forward(relu(x), mode);
+            if let Some(norm) = &level.up_norm {
+                x = norm.forward(x, mode);
+            }
+            if let (Some(skip), true) = (skips.pop(), index > 0) {
+                x = Tensor::cat(vec![skip, x], 1);
+            }
+        }
+        Ok(x.tanh())
+    }
+}

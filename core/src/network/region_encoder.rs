@@ -1,0 +1,67 @@
+//! The style encoder of SEAN (Zhu et al. 2020, §3 and appendix): a vector per class, out of a photo and its label map.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::error::Result;
+use crate::nn::{
+    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, Init, Layout, Mode, instance_norm, leaky_relu, reflect,
+};
+
+/// Widths of a [`RegionEncoder`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegionEncoderConfig {
+    /// Channels of the first layer; 32 in the paper.
+    pub ngf: usize,
+    /// Length of the vectors; 512 in the paper.
+    pub style_length: usize,
+}
+
+impl RegionEncoderConfig {
+    /// Makes the network.
+    pub fn init(self, init: &mut Init) -> RegionEncoder {
+        let n = self.ngf;
+        RegionEncoder {
+            first: ConvConfig::new(3, n, 3).padding(0).init(init),
+            down: [n, 2 * n].map(|width| ConvConfig::new(width, 2 * width, 3).stride(2).init(init)).to_vec(),
+            up: ConvTransposeConfig::new(4 * n, 8 * n, 3).init(init),
+            last: ConvConfig::new(8 * n, self.style_length, 3).padding(0).init(init),
+        }
+    }
+}
+
+/// Features at half the photo's size, averaged over each class's region.
+#[derive(Module, Debug)]
+pub struct RegionEncoder {
+    first: Conv,
+    down: Vec<Conv>,
+    up: ConvTranspose,
+    last: Conv,
+}
+
+impl RegionEncoder {
+    /// Styles of photos `[batch, 3, height, width]` in -1 to 1, of the size of their label maps: `[batch, classes, length]`,
+    /// values in -1 to 1. A class that has no pixel at half the size gets zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`](crate::Error::Argument) unless photos and label maps have one size, a multiple of 4.
+    pub fn forward(&self, photos: Tensor<4>, layout: &Layout, mode: Mode) -> Result<Tensor<3>> {
+        super::check_layout(layout, layout.channels(), layout.has_edges(), 4)?;
+        super::check_photos(&photos, layout)?;
+        let norm = |x| leaky_relu(instance_norm(x));
+        let mut x = norm(self.first.forward(reflect(photos, 1), mode));
+        for conv in &self.down {
+            x = norm(conv.forward(x, mode));
+        }
+        x = norm(self.up.forward(x, mode));
+        let features = self.last.forward(reflect(x, 1), mode).tanh();
+        let [batch, length, height, width] = features.dims();
+        let regions = layout.at(height, width).one_hot();
+        let classes = regions.dims()[1];
+        let regions = regions.reshape([batch, classes, height * width]);
+        let pixels = regions.clone().sum_dim(2).clamp_min(1.0);
+        let sums = regions.matmul(features.reshape([batch, length, height * width]).swap_dims(1, 2));
+        Ok(sums / pixels)
+    }
+}

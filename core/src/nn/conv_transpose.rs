@@ -1,0 +1,85 @@
+//! Transposed convolution, plain or with spectral norm.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::module::conv_transpose2d;
+use burn::tensor::ops::ConvTransposeOptions;
+
+use super::{Init, Mode, SpectralNorm};
+
+/// Shape and kind of a [`ConvTranspose`], which doubles height and width.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTransposeConfig {
+    input: usize,
+    output: usize,
+    kernel: usize,
+    bias: bool,
+    spectral: bool,
+}
+
+impl ConvTransposeConfig {
+    /// A kernel of side 3 or 4, stride 2, padding 1, a bias and no spectral norm.
+    pub fn new(input: usize, output: usize, kernel: usize) -> Self {
+        Self { input, output, kernel, bias: true, spectral: false }
+    }
+
+    /// No bias.
+    #[must_use]
+    pub fn without_bias(self) -> Self {
+        Self { bias: false, ..self }
+    }
+
+    /// The weight is divided by its largest singular value.
+    #[must_use]
+    pub fn spectral(self) -> Self {
+        Self { spectral: true, ..self }
+    }
+
+    /// Makes the layer, with first values as [`ConvConfig::init`](super::ConvConfig::init) draws them.
+    pub fn init(self, init: &mut Init) -> ConvTranspose {
+        let shape = [self.input, self.output, self.kernel, self.kernel];
+        let spectral = self.spectral && init.spectral();
+        let weight = if spectral { init.kaiming_uniform(shape) } else { init.xavier_normal(shape, 0.02) };
+        let spectral = spectral.then(|| SpectralNorm::new(init, self.output, self.input * self.kernel * self.kernel));
+        let bias = self.bias.then(|| init.zeros([self.output]));
+        ConvTranspose { weight, bias, spectral }
+    }
+}
+
+/// A 2-d transposed convolution with stride 2: `[batch, in, h, w] -> [batch, out, 2h, 2w]`.
+#[derive(Module, Debug)]
+pub struct ConvTranspose {
+    /// `[in, out, kernel, kernel]`
+    weight: Param<Tensor<4>>,
+    /// `[out]`
+    bias: Option<Param<Tensor<1>>>,
+    spectral: Option<SpectralNorm>,
+}
+
+impl ConvTranspose {
+    /// In training mode spectral norm does one power iteration first.
+    pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let weight = self.effective_weight(mode);
+        let [_, _, kernel, _] = weight.dims();
+        // What is missing to exactly twice the size: one pixel for a kernel of 3, none for one of 4.
+        let missing = 4usize.saturating_sub(kernel);
+        let options = ConvTransposeOptions::new([2, 2], [1, 1], [missing, missing], [1, 1], 1);
+        conv_transpose2d(x, weight, self.bias.as_ref().map(Param::val), options)
+    }
+
+    fn effective_weight(&self, mode: Mode) -> Tensor<4> {
+        let weight = self.weight.val();
+        let Some(spectral) = &self.spectral else { return weight };
+        // PyTorch takes the matrix of a transposed convolution with the output channels in front.
+        let [_, out, ..] = weight.dims();
+        let matrix = weight.clone().permute([1, 0, 2, 3]).reshape([out as i32, -1]);
+        weight / spectral.sigma(matrix, mode)
+    }
+
+    /// The same layer without spectral norm: its weight is divided once and for all.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        let weight = Param::from_tensor(self.effective_weight(Mode::EVAL).detach());
+        Self { weight, spectral: None, ..self }
+    }
+}

@@ -1,0 +1,81 @@
+//! What steers a picture.
+
+use burn::tensor::Tensor;
+
+use super::{Layout, Noise};
+
+/// Everything a generator is given: what is where, how it looks, and what is left to chance.
+#[derive(Clone, Debug)]
+pub struct Guide {
+    /// The label maps.
+    pub layout: Layout,
+    /// The latent vectors of networks with a variational encoder, `[batch, length]`.
+    pub latent: Option<Tensor<2>>,
+    /// The styles of networks with a style per class.
+    pub styles: Option<BlockStyles>,
+    /// The noise of networks that add some.
+    pub noise: Noise,
+}
+
+/// Styles of a batch of pictures, `[batch, classes, length]`: row `j` is how class `j` looks, zeros where nothing is known
+/// of it (Zhu et al. 2020, §3).
+#[derive(Clone, Debug)]
+pub enum BlockStyles {
+    /// The same for every block.
+    All(Tensor<3>),
+    /// One for each block, first to last: style crossover (Zhu et al. 2020).
+    Each(Vec<Tensor<3>>),
+}
+
+impl BlockStyles {
+    /// The styles of a block.
+    pub(crate) fn of(&self, block: usize) -> Option<&Tensor<3>> {
+        match self {
+            Self::All(styles) => Some(styles),
+            Self::Each(styles) => styles.get(block),
+        }
+    }
+}
+
+impl Guide {
+    /// Nothing but label maps: no style, no noise.
+    pub fn new(layout: Layout) -> Self {
+        Self { layout, latent: None, styles: None, noise: Noise::Zero }
+    }
+
+    /// With latent vectors.
+    #[must_use]
+    pub fn latent(self, latent: Tensor<2>) -> Self {
+        Self { latent: Some(latent), ..self }
+    }
+
+    /// With styles.
+    #[must_use]
+    pub fn styles(self, styles: BlockStyles) -> Self {
+        Self { styles: Some(styles), ..self }
+    }
+
+    /// With noise.
+    #[must_use]
+    pub fn noise(self, noise: Noise) -> Self {
+        Self { noise, ..self }
+    }
+
+    /// What a block sees of it.
+    pub(crate) fn at_block(&self, block: usize) -> Surroundings<'_> {
+        Surroundings {
+            layout: &self.layout,
+            noise: &self.noise,
+            style: self.styles.as_ref().and_then(|styles| styles.of(block)),
+        }
+    }
+}
+
+/// A [`Guide`] as the layers of one block see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) noise: &'a Noise,
+    /// `[batch, classes, length]`
+    pub(crate) style: Option<&'a Tensor<3>>,
+}

@@ -1,0 +1,25 @@
+//! Fully connected layer.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use super::Init;
+
+/// `y = x W^T + b` with the weight as `PyTorch` stores it, `[out, in]`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// A layer from `input` to `output` values, Xavier-normal with gain 0.02 and bias 0.
+    pub fn new(init: &mut Init, input: usize, output: usize) -> Self {
+        Self { weight: init.xavier_normal([output, input], 0.02), bias: init.zeros([output]) }
+    }
+
+    /// `[batch, in] -> [batch, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+    }
+}

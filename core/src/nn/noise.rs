@@ -1,0 +1,130 @@
+//! Noise maps: what is random in a picture.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::Layout;
+use crate::error::{Error, Result};
+use crate::rng::{Rng, mix64};
+
+/// Where the noise that SEAN adds to its features comes from (Zhu et al. 2020, §3).
+///
+/// Every noisy norm draws one map of standard normal values; draws are numbered in the order they run.
+#[derive(Clone, Debug, Default)]
+pub enum Noise {
+    /// None: every value is 0.
+    #[default]
+    Zero,
+    /// Anchored in the world: a value is a function of the seed, the draw and the place, so that two pictures of
+    /// neighbouring places fit together, and the same request gives the same picture on every device.
+    Anchored {
+        /// Seed of the world.
+        seed: u64,
+        /// Where the picture's top left pixel lies in the world: x to the right, y down, in pixels of the picture.
+        origin: [i64; 2],
+    },
+    /// Given, one tensor for each draw, each `[batch, width, height]` (width first, as in the papers' code) at the size
+    /// of the features.
+    Fed(Vec<Tensor<3>>),
+}
+
+impl Noise {
+    /// Checks that there is something to feed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if given noise has another number of maps, or a map another shape, than the network draws.
+    pub(crate) fn check(&self, batch: usize, sizes: &[[usize; 2]]) -> Result<()> {
+        let Self::Fed(maps) = self else { return Ok(()) };
+        if maps.len() != sizes.len() {
+            return Err(Error::Argument(format!("the network draws {} noise maps, not {}", sizes.len(), maps.len())));
+        }
+        for (draw, (map, &[height, width])) in maps.iter().zip(sizes).enumerate() {
+            let expected = [batch, width, height];
+            if map.dims() != expected {
+                let found = map.dims();
+                return Err(Error::Argument(format!(
+                    "noise map {draw} has shape {found:?}, it must have {expected:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The map of a draw, `[batch, 1, height, width]`; nothing where there is no noise.
+    pub(crate) fn map(&self, draw: usize, layout: &Layout, [height, width]: [usize; 2]) -> Option<Tensor<4>> {
+        match self {
+            Self::Zero => None,
+            Self::Fed(maps) => maps.get(draw).map(|map| map.clone().swap_dims(1, 2).unsqueeze_dim(1)),
+            Self::Anchored { seed, origin } => {
+                let [whole_height, whole_width] = layout.size();
+                let anchor = |origin: i64, side: usize, whole: usize| {
+                    (i128::from(origin) * side as i128).div_euclid(whole.max(1) as i128) as i64
+                };
+                let (left, top) = (anchor(origin[0], width, whole_width), anchor(origin[1], height, whole_height));
+                let mut values = Vec::with_capacity(layout.batch() * height * width);
+                for picture in 0..layout.batch() as u64 {
+                    // The first picture of a batch has the noise it would have by itself.
+                    let stream = mix64(seed ^ mix64(draw as u64 + 1)) ^ mix64(picture);
+                    for y in 0..height as i64 {
+                        let row = mix64(stream ^ mix64(top.wrapping_add(y) as u64));
+                        let value = |x: i64| Rng::at(row, left.wrapping_add(x) as u64).normal() as f32;
+                        values.extend((0..width as i64).map(value));
+                    }
+                }
+                let shape = [layout.batch(), 1, height, width];
+                Some(Tensor::from_data(TensorData::new(values, shape), layout.device()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::label::LabelMap;
+    use crate::nn::Lookup;
+
+    fn layout(width: usize, height: usize, batch: usize) -> Layout {
+        let maps = vec![LabelMap::filled(width, height, 0).unwrap(); batch];
+        Layout::new(maps, 1, Lookup::Gather, &Device::flex()).unwrap()
+    }
+
+    fn values(noise: &Noise, draw: usize, layout: &Layout, size: [usize; 2]) -> Vec<f32> {
+        noise.map(draw, layout, size).unwrap().into_data().to_vec().unwrap()
+    }
+
+    #[test]
+    fn noise_belongs_to_the_place() {
+        let whole = values(&Noise::Anchored { seed: 3, origin: [0, 0] }, 2, &layout(64, 32, 1), [16, 32]);
+        // The right half of the picture, asked for by itself.
+        let half = values(&Noise::Anchored { seed: 3, origin: [32, 0] }, 2, &layout(32, 32, 1), [16, 16]);
+        for y in 0..16 {
+            assert_eq!(half[y * 16..(y + 1) * 16], whole[y * 32 + 16..(y + 1) * 32]);
+        }
+        let other = |seed, draw| values(&Noise::Anchored { seed, origin: [0, 0] }, draw, &layout(64, 32, 1), [16, 32]);
+        assert_ne!(other(4, 2), whole);
+        assert_ne!(other(3, 1), whole);
+        assert_eq!(other(3, 2), whole);
+        // Negative places are places too.
+        let west = values(&Noise::Anchored { seed: 3, origin: [-32, 0] }, 2, &layout(64, 32, 1), [16, 32]);
+        assert_eq!(west[16..32], whole[..16]);
+    }
+
+    #[test]
+    fn noise_is_standard_normal_and_differs_within_a_batch() {
+        let noise = Noise::Anchored { seed: 1, origin: [0, 0] };
+        let all = values(&noise, 0, &layout(128, 128, 2), [128, 128]);
+        let (first, second) = all.split_at(128 * 128);
+        assert_eq!(first, values(&noise, 0, &layout(128, 128, 1), [128, 128]));
+        assert_ne!(first, second);
+        let count = all.len() as f32;
+        let mean = all.iter().sum::<f32>() / count;
+        let variance = all.iter().map(|value| value * value).sum::<f32>() / count - mean * mean;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
+        // Neighbours know nothing of each other.
+        let covariance = all.windows(2).map(|pair| pair[0] * pair[1]).sum::<f32>() / count;
+        assert!(covariance.abs() < 0.02, "{covariance}");
+    }
+}

@@ -1,0 +1,289 @@
+//! Styles: how a picture is to look, apart from what is where.
+//!
+//! Models know two [kinds](StyleKind). SEAN (Zhu et al. 2020, section 3.1) has one vector per class; a class that the style
+//! photo does not show is absent. Models with a variational encoder (Park et al. 2019, "Multi-modal synthesis") have one
+//! vector for the whole picture. Here both are a table of rows, one per class or a single one, and everything that mixes
+//! styles works on both.
+
+mod algebra;
+mod codes;
+mod file;
+mod form;
+mod npy;
+#[cfg(test)]
+mod testing;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::label::ClassTable;
+use crate::rng::Rng;
+use form::{Form, Names};
+
+/// What a style is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StyleKind {
+    /// One row per class, in the order of their ids (SEAN).
+    Regions,
+    /// One row for the whole picture (models with a variational encoder).
+    Whole,
+}
+
+/// How a picture is to look, apart from what is where.
+///
+/// A style is immutable and cheap to clone; methods that change something return another style. Its values are finite.
+/// Styles can be combined if they have the same kind, number of rows and values per row, and, where both
+/// [name their classes](Self::with_names), the same names. That is so for styles made by one model.
+///
+/// ```
+/// # fn main() -> semsynth::Result<()> {
+/// use semsynth::synth::Style;
+///
+/// let dusk = Style::regions(2, vec![Some(vec![0.0, 1.0]), Some(vec![2.0, 2.0]), None])?;
+/// let dawn = Style::regions(2, vec![Some(vec![1.0, 1.0]), None, Some(vec![5.0, 6.0])])?;
+/// let between = dusk.blend(&dawn, 0.25)?;
+/// assert_eq!(between.row(0), Some([0.25, 1.0].as_slice()));
+/// assert_eq!(between.row(1), dusk.row(1)); // absent in one: taken from the other
+/// assert_eq!(dusk.with_class(2, &dawn, 2)?.row(2), dawn.row(2));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Style(Arc<Inner>);
+
+#[derive(PartialEq)]
+struct Inner {
+    form: Form,
+    /// As many as the form says, each of its length; at least one if the style is of the whole picture.
+    rows: Vec<Row>,
+}
+
+/// The values of one class; none where it is absent. Styles share them.
+type Row = Option<Arc<[f32]>>;
+
+// Values are finite, so every style equals itself.
+impl Eq for Style {}
+
+impl Style {
+    /// A style with one row per class: row *j*, of `length` values, belongs to class id *j*; `None` if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] unless `length` is at least 1, there are 1 to 65536 rows, each has `length` values and all are
+    /// finite; [`Error::Limit`] beyond 2²⁴ values.
+    pub fn regions(length: usize, rows: Vec<Option<Vec<f32>>>) -> Result<Self> {
+        let form = Form::new(StyleKind::Regions, rows.len(), length)?;
+        Self::checked(form, rows.into_iter().map(|row| row.map(Arc::from)).collect())
+    }
+
+    /// A style of the whole picture.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] unless there is at least one value and all are finite; [`Error::Limit`] beyond 2²⁴ values.
+    pub fn whole(values: Vec<f32>) -> Result<Self> {
+        Self::checked(Form::new(StyleKind::Whole, 1, values.len())?, vec![Some(values.into())])
+    }
+
+    /// A style of the whole picture drawn from the standard normal distribution, which is what the decoder of a variational
+    /// encoder expects.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if `length` is 0; [`Error::Limit`] beyond 2²⁴ values.
+    pub fn random(seed: u64, length: usize) -> Result<Self> {
+        let form = Form::new(StyleKind::Whole, 1, length)?;
+        let mut rng = Rng::new(seed);
+        Self::checked(form, vec![Some((0..length).map(|_| rng.normal() as f32).collect())])
+    }
+
+    /// Compares rows with their form.
+    fn checked(form: Form, rows: Vec<Row>) -> Result<Self> {
+        let length = form.length();
+        for (class, row) in (0..).zip(&rows) {
+            let Some(row) = row else { continue };
+            if row.len() != length {
+                return Err(Error::Argument(format!(
+                    "{} has {} values where the style has {length} per row",
+                    form.call(class),
+                    row.len()
+                )));
+            }
+            if let Some(at) = row.iter().position(|value| !value.is_finite()) {
+                return Err(Error::Argument(format!(
+                    "value {at} of {} is {}: values must be finite",
+                    form.call(class),
+                    row[at]
+                )));
+            }
+        }
+        Ok(Self::new(form, rows))
+    }
+
+    fn new(form: Form, rows: Vec<Row>) -> Self {
+        debug_assert!(rows.len() == form.rows() && rows.iter().flatten().all(|row| row.len() == form.length()));
+        Self(Arc::new(Inner { form, rows }))
+    }
+
+    /// The same style with the names of its classes. They are saved with it, appear in messages, and keep styles apart whose
+    /// classes are in another order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for a style of the whole picture, or if the table has ids beyond the style's rows.
+    pub fn with_names(&self, classes: &ClassTable) -> Result<Self> {
+        Ok(Self::new(self.0.form.clone().named(names_of(classes))?, self.0.rows.clone()))
+    }
+
+    /// Compares the style's names with a model's classes. A style without names passes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] naming the first class that is called otherwise.
+    pub fn check_names(&self, classes: &ClassTable) -> Result<()> {
+        let form = &self.0.form;
+        if form.names().is_empty() {
+            return Ok(());
+        }
+        form.join(&form.clone().named(names_of(classes))?).map(drop)
+    }
+
+    /// What the style is made of.
+    pub fn kind(&self) -> StyleKind {
+        self.0.form.kind()
+    }
+
+    /// Number of values per row, at least 1.
+    pub fn length(&self) -> usize {
+        self.0.form.length()
+    }
+
+    /// Number of rows, present and absent: the number of classes, or 1.
+    pub fn rows(&self) -> usize {
+        self.0.rows.len()
+    }
+
+    /// The values of a class, [`length`](Self::length) of them; none where it is absent or beyond the last row. A style of
+    /// the whole picture has row 0 alone.
+    pub fn row(&self, class: u16) -> Option<&[f32]> {
+        self.0.rows.get(usize::from(class))?.as_deref()
+    }
+
+    /// Whether the style says how this class looks.
+    pub fn is_present(&self, class: u16) -> bool {
+        self.row(class).is_some()
+    }
+
+    /// What a class is called, if the style has [names](Self::with_names).
+    pub fn name(&self, class: u16) -> Option<&str> {
+        self.0.form.names().get(&class).map(String::as_str)
+    }
+
+    /// All rows one after the other, `rows * length` values; those of absent classes are 0, as SEAN's encoder leaves them.
+    pub fn to_rows(&self) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.rows() * self.length());
+        for row in &self.0.rows {
+            match row {
+                Some(row) => values.extend_from_slice(row),
+                None => values.resize(values.len() + self.length(), 0.0),
+            }
+        }
+        values
+    }
+}
+
+fn names_of(classes: &ClassTable) -> Names {
+    classes.iter().map(|class| (class.id, class.name.clone())).collect()
+}
+
+/// The form and which classes are present: thousands of values would drown what is printed around them.
+impl fmt::Debug for Style {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let present: Vec<usize> = (0..).zip(&self.0.rows).filter_map(|(id, row)| row.as_ref().map(|_| id)).collect();
+        f.debug_struct("Style").field("form", &self.0.form).field("present", &present).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::table;
+    use super::*;
+
+    fn fault<T: fmt::Debug>(result: Result<T>) -> String {
+        match result.unwrap_err() {
+            Error::Argument(message) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rows_are_what_was_put_in() {
+        let style = Style::regions(2, vec![Some(vec![1.0, -0.0]), None, Some(vec![3.0, 4.0])]).unwrap();
+        assert_eq!((style.kind(), style.rows(), style.length()), (StyleKind::Regions, 3, 2));
+        assert_eq!(style.row(2), Some([3.0, 4.0].as_slice()));
+        assert!(style.is_present(0) && !style.is_present(1) && !style.is_present(3) && !style.is_present(u16::MAX));
+        assert_eq!(style.to_rows(), [1.0, -0.0, 0.0, 0.0, 3.0, 4.0]);
+        assert_eq!(style, style.clone());
+        let whole = Style::whole(vec![1.0, 2.0, 3.0]).unwrap();
+        assert_eq!((whole.kind(), whole.rows(), whole.length()), (StyleKind::Whole, 1, 3));
+        assert_eq!(whole.row(0), Some([1.0, 2.0, 3.0].as_slice()));
+        assert_ne!(whole, Style::regions(3, vec![Some(vec![1.0, 2.0, 3.0])]).unwrap());
+        let shown = format!("{style:?}");
+        assert!(shown.contains("Regions") && shown.contains("[0, 2]") && !shown.contains("4.0"), "{shown}");
+    }
+
+    #[test]
+    fn refuses_what_is_no_style() {
+        assert!(fault(Style::regions(0, vec![None])).contains("no values"));
+        assert!(fault(Style::regions(2, vec![])).contains("no rows"));
+        assert!(fault(Style::regions(1, vec![None; 65_537])).contains("65537"));
+        assert!(fault(Style::whole(vec![])).contains("no values"));
+        assert!(fault(Style::random(1, 0)).contains("no values"));
+        let uneven = fault(Style::regions(2, vec![None, Some(vec![1.0; 3])]));
+        assert!(uneven.contains("class 1") && uneven.contains('3') && uneven.contains('2'), "{uneven}");
+        let broken = fault(Style::regions(2, vec![None, Some(vec![1.0, f32::NAN])]));
+        assert!(broken.contains("value 1 of class 1 is NaN"), "{broken}");
+        assert!(fault(Style::whole(vec![f32::INFINITY])).contains("inf"));
+        // Few values are given, but `to_rows` would take 16 GiB.
+        assert!(matches!(Style::regions(1 << 16, vec![None; 1 << 16]), Err(Error::Limit(_))));
+        assert!(matches!(Style::random(0, usize::MAX), Err(Error::Limit(_))));
+        assert!(Style::regions(1, vec![None; 65_536]).is_ok());
+    }
+
+    #[test]
+    fn random_styles_are_normal_and_repeat() {
+        let style = Style::random(7, 20_000).unwrap();
+        assert_eq!(style, Style::random(7, 20_000).unwrap());
+        assert_ne!(style, Style::random(8, 20_000).unwrap());
+        assert_eq!(style.kind(), StyleKind::Whole);
+        let values = style.to_rows();
+        let moment = |power: i32| values.iter().map(|v| f64::from(*v).powi(power)).sum::<f64>() / values.len() as f64;
+        assert!(moment(1).abs() < 0.03 && (moment(2) - 1.0).abs() < 0.05, "{} {}", moment(1), moment(2));
+        // Computed apart from this library: what a seed means must not change.
+        for (value, expected) in values.iter().zip([0.988_474_3, -1.864_255_8, 0.003_920_207_2, -0.529_270_7]) {
+            assert!((value - expected).abs() < 1e-6, "{value} {expected}");
+        }
+        // A longer style begins as a shorter one does, so a seed means the same for every model.
+        assert_eq!(values[..16], Style::random(7, 16).unwrap().to_rows());
+    }
+
+    #[test]
+    fn names_keep_other_orders_out() {
+        let style = Style::regions(1, vec![None; 3]).unwrap();
+        let face = style.with_names(&table(&["skin", "hair", "cloth"])).unwrap();
+        assert_eq!((face.name(1), face.name(3), style.name(1)), (Some("hair"), None, None));
+        assert!(style.check_names(&table(&["skin", "hair", "cloth"])).is_ok(), "no names, nothing to compare");
+        assert!(face.check_names(&table(&["skin", "hair", "cloth"])).is_ok());
+        let other = fault(face.check_names(&table(&["skin", "cloth", "hair"])));
+        assert!(other.contains("class 1") && other.contains("hair") && other.contains("cloth"), "{other}");
+        let fewer = fault(face.check_names(&table(&["skin", "hair"])));
+        assert!(fewer.contains("class 2") && fewer.contains("cloth") && fewer.contains("nothing"), "{fewer}");
+        let more = fault(style.with_names(&table(&["a", "b", "c", "d"])));
+        assert!(more.contains("3 (\"d\")") && more.contains("3 classes"), "{more}");
+        assert!(Style::whole(vec![1.0]).unwrap().check_names(&table(&["a"])).is_ok());
+        assert!(fault(Style::whole(vec![1.0]).unwrap().with_names(&table(&["a"]))).contains("whole picture"));
+    }
+}

@@ -1,0 +1,69 @@
+//! What a network is given beside the label maps while it learns: the style of the very photo it is to paint.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::error::Result;
+use crate::label::{LabelMap, instance_edges};
+use crate::network::{Architecture, Encoder, Network, Posterior};
+use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise};
+use crate::rng::Rng;
+
+/// Label maps as the network sees them. The edges of instances are those of the label maps.
+pub(super) fn layout(
+    architecture: &Architecture,
+    labels: Vec<LabelMap>,
+    lookup: Lookup,
+    device: &burn::tensor::Device,
+) -> Result<Layout> {
+    let edges = architecture.instance_edges().then(|| labels.iter().map(instance_edges).collect());
+    let layout = Layout::new(labels, architecture.label_channels(), lookup, device)?;
+    match edges {
+        Some(edges) => layout.with_edges(edges),
+        None => Ok(layout),
+    }
+}
+
+/// How random parts are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Chance {
+    /// From a stream of random numbers, as in training.
+    Seed(u64),
+    /// Not at all: no noise, and the mean of a latent distribution.
+    None,
+}
+
+/// The guide for painting photos again, `[batch, 3, height, width]`, and what is known of their latent vectors where the
+/// network has some.
+pub(super) fn guide(
+    network: &Network,
+    layout: &Layout,
+    photos: &Tensor<4>,
+    chance: Chance,
+    mode: Mode,
+) -> Result<(Guide, Option<Posterior>)> {
+    let guide = Guide::new(layout.clone());
+    match &network.encoder {
+        None => Ok((guide, None)),
+        Some(Encoder::Region(encoder)) => {
+            let styles = encoder.forward(photos.clone(), layout, mode)?;
+            let noise = match chance {
+                Chance::Seed(seed) => Noise::Anchored { seed, origin: [0, 0] },
+                Chance::None => Noise::Zero,
+            };
+            Ok((guide.styles(BlockStyles::All(styles)).noise(noise), None))
+        }
+        Some(Encoder::Conv(encoder)) => {
+            let posterior = encoder.forward(photos.clone(), mode)?;
+            let latent = match chance {
+                Chance::Seed(seed) => {
+                    let shape = posterior.mean.dims();
+                    let mut rng = Rng::new(seed);
+                    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
+                    posterior.sample(Tensor::from_data(TensorData::new(values, shape), layout.device()))
+                }
+                Chance::None => posterior.mean.clone(),
+            };
+            Ok((guide.latent(latent), Some(posterior)))
+        }
+    }
+}
