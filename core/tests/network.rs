@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
 use common::{difference, shared, values};
 use proptest::prelude::*;
@@ -13,10 +13,10 @@ use semsynth::label::LabelMap;
 use semsynth::model::{self, Precision, Tensors};
 use semsynth::network::{
     Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, StyleConfig,
-    Upsampling, Vgg19, is_unused,
+    UNetConfig, Upsampling, Vgg19, is_unused,
 };
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{Guide, Init, Layout, Lookup, Mode, NormKind, ParamFreeNorm, Statistics};
+use semsynth::nn::{BlockStyles, Guide, Init, Layout, Lookup, Mode, Noise, NormKind, ParamFreeNorm, Statistics};
 use semsynth::train::{Batch, LossWeights, Recipe, Trainer, feature_matching, perceptual};
 use semsynth::{Device, Error};
 
@@ -38,16 +38,15 @@ fn tensor(shape: [usize; 4], seed: u64) -> Tensor<4> {
 }
 
 /// Names and shapes of a key list: `name (shape) type kind` a line.
-fn key_list(file: &str) -> Option<Vec<(String, Vec<usize>)>> {
-    let text = std::fs::read_to_string(shared(&format!("spec/keys/{file}"))?).unwrap();
-    let keys = text.lines().filter(|line| !is_unused(line.split('\t').next().unwrap())).map(|line| {
+fn keys_of(text: &str) -> Vec<(String, Vec<usize>)> {
+    let key = |line: &str| {
         let mut columns = line.split('\t');
         let name = columns.next().unwrap().to_owned();
         let shape = columns.next().unwrap().trim_matches(['(', ')']).to_owned();
         let sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
         (name, sides.map(|side| side.parse().unwrap()).collect())
-    });
-    Some(keys.collect())
+    };
+    text.lines().map(key).filter(|(name, _): &(String, _)| !is_unused(name)).collect()
 }
 
 /// The network a key list belongs to, at full size, by the words of its file name.
@@ -93,7 +92,8 @@ fn full_size_networks_have_the_official_names_and_shapes() {
     let mut lists = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().file_name().into_string().unwrap();
-        let expected: BTreeMap<String, Vec<usize>> = key_list(&file).unwrap().into_iter().collect();
+        let text = std::fs::read_to_string(shared(&format!("spec/keys/{file}")).unwrap()).unwrap();
+        let expected: BTreeMap<String, Vec<usize>> = keys_of(&text).into_iter().collect();
         let mut init = Init::to_load_unfolded(&flex());
         let architecture = network_of(&file);
         let found = if file.ends_with("_D.txt") {
@@ -117,6 +117,28 @@ fn full_size_networks_have_the_official_names_and_shapes() {
         lists += 1;
     }
     assert_eq!(lists, 39);
+}
+
+/// The same for the baselines, whose lists were made with our own version of them (`fixtures/baselines.py`).
+#[test]
+fn full_size_baselines_have_the_official_names_and_shapes() {
+    let hd = Pix2PixHdConfig { instance_edges: true, ..Pix2PixHdConfig::new(64, 35) };
+    let local = Pix2PixHdConfig { enhancer_blocks: Some(3), ..hd.clone() };
+    let unet = UNetConfig { palette: Some(vec![[0; 3]; 12]), ..UNetConfig::new(64, 12) };
+    for (file, architecture, parameters) in [
+        ("pix2pixHD_global_cityscapes", Architecture::Pix2PixHd(hd), 182_546_755),
+        ("pix2pixHD_local_cityscapes", Architecture::Pix2PixHd(local), 182_857_059),
+        ("pix2pix_unet256", Architecture::Pix2Pix(unet), 54_413_955),
+    ] {
+        let path = format!("{}/tests/fixtures/keys/keys_{file}_G.txt", env!("CARGO_MANIFEST_DIR"));
+        let mut expected = keys_of(&std::fs::read_to_string(path).unwrap());
+        expected.sort();
+        let mut found = model::shapes(&architecture.init(&mut Init::to_load_unfolded(&flex())).unwrap());
+        found.sort();
+        assert_eq!(found, expected, "{file}");
+        let trained = found.iter().filter(|(name, _)| !name.contains(".running_"));
+        assert_eq!(trained.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), parameters, "{file}");
+    }
 }
 
 /// An encoder under the path it has in a network.
@@ -144,29 +166,79 @@ fn sizes_that_do_not_fit_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Looking values up gives what the one-hot definition gives, on maps where every pixel may be another class, for
-    /// batches, both modulations, all kernels, both norms.
+    /// Looking values up gives what the one-hot definition gives, on maps where every pixel may be another class, for every
+    /// mixture of modulations, both norms, with instance edges and without, with styles that differ from block to block.
     #[test]
     fn look_ups_equal_matrix_products(
         ids in prop::collection::vec(0u16..7, 2 * 64 * 32),
-        kernel in prop::sample::select(vec![0usize, 1, 3, 5]),
+        edges in prop::collection::vec(any::<bool>(), 2 * 64 * 32),
+        modulation in modulation(),
+        leading_blocks in prop::collection::vec(modulation(), 0..5),
         norm in prop::sample::select(vec![NormKind::Batch, NormKind::Instance]),
         statistics in prop::sample::select(vec![Statistics::Running, Statistics::Batch]),
+        instance_edges in any::<bool>(),
+        batch in 1usize..3,
     ) {
-        let modulation = if kernel == 0 { ModulationKind::Clade } else { ModulationKind::Spade { kernel } };
-        let config = GeneratorConfig { norm, ..GeneratorConfig::new(modulation, 2, 7) };
-        let network = config.init_random(5, &flex()).unwrap();
+        let config =
+            GeneratorConfig { norm, leading_blocks, instance_edges, ..GeneratorConfig::new(modulation, 2, 7) };
+        let sean = config.uses(ModulationKind::Sean);
+        let style = if sean { StyleConfig::Regions { length: 5, encoder: None } } else { StyleConfig::None };
+        let config = GeneratorConfig { style, instance_edges: instance_edges && !sean, ..config };
+        let network = busy(config.init_random(5, &flex()).unwrap());
+        // The power iterations of a few steps, without which a singular value may be anything.
+        for _ in 0..3 {
+            let map = LabelMap::new(64, 32, ids[..64 * 32].to_vec()).unwrap();
+            let mut layout = Layout::new(vec![map], 7, Lookup::Dense, &flex()).unwrap();
+            if config.instance_edges {
+                layout = layout.with_edges(vec![edges[..64 * 32].to_vec()]).unwrap();
+            }
+            let styles = BlockStyles::All(tensor([1, 1, 7, 5], 1).reshape([1, 7, 5]));
+            network.forward(&Guide::new(layout).styles(styles), Mode::TRAIN).unwrap();
+        }
         let maps: Vec<LabelMap> =
-            ids.chunks(64 * 32).map(|ids| LabelMap::new(64, 32, ids.to_vec()).unwrap()).collect();
+            ids.chunks(64 * 32).map(|ids| LabelMap::new(64, 32, ids.to_vec()).unwrap()).take(batch).collect();
+        let styles: Vec<Tensor<3>> =
+            (0..7).map(|block| tensor([1, batch, 7, 5], 100 + block).reshape([batch, 7, 5])).collect();
         let paint = |lookup| {
-            let layout = Layout::new(maps.clone(), 7, lookup, &flex()).unwrap();
-            values(network.forward(&Guide::new(layout), Mode::Eval(statistics)).unwrap())
+            let mut layout = Layout::new(maps.clone(), 7, lookup, &flex()).unwrap();
+            if config.instance_edges {
+                let edges = edges.chunks(64 * 32).map(<[bool]>::to_vec).take(batch).collect();
+                layout = layout.with_edges(edges).unwrap();
+            }
+            let guide = Guide::new(layout)
+                .noise(Noise::Anchored { seed: 2, origin: [0, 0] })
+                .styles(BlockStyles::Each(styles.clone()));
+            values(network.forward(&guide, Mode::Eval(statistics)).unwrap())
         };
         let difference = difference(&paint(Lookup::Gather), &paint(Lookup::Dense));
         prop_assert!(difference <= 1e-5, "{difference}");
     }
+}
+
+fn modulation() -> impl Strategy<Value = ModulationKind> {
+    prop_oneof![
+        prop::sample::select(vec![1usize, 3, 5]).prop_map(|kernel| ModulationKind::Spade { kernel }),
+        Just(ModulationKind::Clade),
+        Just(ModulationKind::CladeIcpe),
+        Just(ModulationKind::Sean),
+    ]
+}
+
+/// The same network with every parameter moved away from its first value, so that no branch is multiplied by 0.
+fn busy<M: Module>(network: M) -> M {
+    struct Move(u64);
+    impl ModuleMapper for Move {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            self.0 += 1;
+            let (id, value, mapper) = param.consume();
+            let count = value.shape().num_elements();
+            let noise = tensor([1, 1, 1, count], self.0).reshape(value.shape()).abs() * 0.1;
+            Param::from_mapped_value(id, value + noise, mapper)
+        }
+    }
+    network.map(&mut Move(1))
 }
 
 /// After one pass with momentum 0.1: a tenth of the batch's mean and unbiased variance, nine tenths of 0 and 1.

@@ -10,7 +10,8 @@ use common::{devices, difference, labels_of, shared, tensor, values};
 use semsynth::label::DistanceMap;
 use semsynth::model::{self, Precision, TensorData as TensorFile, Tensors};
 use semsynth::network::{
-    Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Posterior, StyleConfig, Upsampling,
+    Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, Posterior,
+    StyleConfig, UNetConfig, Upsampling,
 };
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::nn::{BlockStyles, Conv, ConvConfig, Guide, Init, Layout, Lookup, Mode, Noise, Statistics};
@@ -167,6 +168,77 @@ fn kl_divergence_of_latent_vectors() {
         let expected = fixture.get("kld.loss_unweighted").unwrap().to_f32()[0];
         assert!((found - expected).abs() <= 1e-6 * expected.abs(), "{found} {expected}");
     }
+}
+
+/// The baselines, against our own PyTorch version of them (`fixtures/baselines.py`).
+fn baseline(file: &str, architecture: &dyn Fn(&Tensors) -> Architecture) {
+    let fixture = Tensors::open(format!("{}/tests/fixtures/{file}.safetensors", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let architecture = architecture(&fixture);
+    let classes = architecture.label_channels();
+    let (labels, edges) = labels_of(&fixture, classes);
+    for device in devices() {
+        let network = architecture.init(&mut Init::random(1, device.burn())).unwrap();
+        let network = model::load(network, &fixture).unwrap();
+        for (kind, network) in [("spectral norm", network.clone()), ("folded", network.folded())] {
+            for (name, value) in effective_weights(&fixture) {
+                let stored = model::store(&network, Precision::Full).unwrap();
+                let Some(found) = stored.get(&name) else { continue };
+                assert!(difference(&found.to_f32(), &value) <= 1e-5, "{name}");
+            }
+            let mut layout = Layout::new(vec![labels.clone()], classes, Lookup::Gather, device.burn()).unwrap();
+            if let Some(edges) = &edges {
+                layout = layout.with_edges(vec![edges.clone()]).unwrap();
+            }
+            let guide = Guide::new(layout);
+            for (name, statistics) in [("io.out_eval", Statistics::Running), ("io.out_batchstats", Statistics::Batch)] {
+                let Some(expected) = fixture.get(name).map(TensorFile::to_f32) else { continue };
+                let found = values(network.forward(&guide, Mode::Eval(statistics)).unwrap());
+                let difference = difference(&found, &expected);
+                println!("{file} {name} {kind} {}: max abs difference {difference:e}", device.info().name);
+                assert!(difference <= TOLERANCE, "{file} {name} {kind}: {difference}");
+            }
+        }
+    }
+}
+
+/// Weights with spectral norm divided in: instance norms hide their scale from the picture.
+fn effective_weights(fixture: &Tensors) -> Vec<(String, Vec<f32>)> {
+    let names = fixture.names().filter_map(|name| Some((name, name.strip_prefix("io.weight.")?)));
+    names.map(|(name, layer)| (format!("{layer}.weight"), fixture.get(name).unwrap().to_f32())).collect()
+}
+
+fn pix2pixhd(enhancer_blocks: Option<usize>, spectral: bool) -> Architecture {
+    // A local enhancer is half as wide as the global generator.
+    let ngf = if enhancer_blocks.is_some() { 4 } else { 2 };
+    let config = Pix2PixHdConfig { downsamplings: 2, blocks: 2, ..Pix2PixHdConfig::new(ngf, 4) };
+    Architecture::Pix2PixHd(Pix2PixHdConfig { instance_edges: true, enhancer_blocks, spectral, ..config })
+}
+
+#[test]
+fn pix2pixhd_global_generator() {
+    baseline("pix2pixhd", &|_| pix2pixhd(None, false));
+}
+
+#[test]
+fn pix2pixhd_local_enhancer() {
+    baseline("pix2pixhd_local", &|_| pix2pixhd(Some(2), false));
+}
+
+#[test]
+fn pix2pixhd_plus_plus() {
+    baseline("pix2pixhd_plus", &|fixture| {
+        assert_eq!(effective_weights(fixture).len(), 9);
+        pix2pixhd(None, true)
+    });
+}
+
+#[test]
+fn pix2pix() {
+    baseline("pix2pix", &|fixture| {
+        let colors = fixture.get("io.palette").unwrap().to_f32();
+        let palette = colors.chunks(3).map(|rgb| [rgb[0] as u8, rgb[1] as u8, rgb[2] as u8]).collect();
+        Architecture::Pix2Pix(UNetConfig { downsamplings: 6, palette: Some(palette), ..UNetConfig::new(2, 5) })
+    });
 }
 
 #[test]

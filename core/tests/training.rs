@@ -14,7 +14,7 @@ use semsynth::model::{self, Precision, Tensors};
 use semsynth::network::DiscriminatorConfig;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::train::{
-    Batch, Files, LossWeights, Observer, Recipe, Record, Run, Silent, Stopped, TrainLog, Trainer, train,
+    Batch, Files, LossWeights, NetworkKind, Observer, Recipe, Record, Run, Silent, Stopped, TrainLog, Trainer, train,
 };
 use semsynth::{Device, Error, Model, Request, Synthesizer};
 
@@ -22,7 +22,7 @@ use semsynth::{Device, Error, Model, Request, Synthesizer};
 fn recipe() -> Recipe {
     Recipe {
         ngf: 2,
-        discriminator: DiscriminatorConfig { ndf: 4, scales: 2, layers: 3 },
+        discriminator: DiscriminatorConfig { ndf: 4, layers: 3, ..DiscriminatorConfig::default() },
         size: [32, 64],
         batch: 2,
         steps: 6,
@@ -91,10 +91,19 @@ fn losses(files: &Files) -> Vec<(u64, Vec<(String, u32)>)> {
 /// The losses after an interruption equal those of an uninterrupted run bit for bit, and so does the model.
 #[test]
 fn resume_is_exact() {
-    for (modulation, fresh_fakes, ttur) in
-        [(ModulationKind::Clade, true, true), (ModulationKind::Spade { kernel: 3 }, false, false)]
-    {
-        let recipe = Recipe { modulation, fresh_fakes, ttur, ..recipe() };
+    let spade = ModulationKind::Spade { kernel: 3 };
+    let icpe = ModulationKind::CladeIcpe;
+    let sean = ModulationKind::Sean;
+    for recipe in [
+        recipe(),
+        Recipe { modulation: spade, fresh_fakes: false, ttur: false, ..recipe() },
+        Recipe { leading_blocks: vec![spade; 3], modulation: icpe, instance_edges: true, ..recipe() },
+        Recipe { modulation: sean, ..recipe() },
+        Recipe { latent: true, ..recipe() },
+        Recipe { network: NetworkKind::Pix2PixHd, instance_edges: true, ..recipe() },
+        Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
+    ] {
+        println!("{}", recipe.architecture(12).describe());
         let folder = tempfile::tempdir().unwrap();
         let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
         let whole = finished(&run(&whole, recipe.clone(), false));
@@ -320,11 +329,18 @@ fn losses_fall() {
 #[test]
 fn devices_agree_on_a_step() {
     let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
+    // SEAN reaches every kind of layer: its encoder's, styles, noise.
+    for modulation in [ModulationKind::Clade, ModulationKind::Sean] {
+        devices_agree(modulation, &batch);
+    }
+}
+
+fn devices_agree(modulation: ModulationKind, batch: &Batch) {
     let mut results = Vec::new();
     for device in devices() {
         // Plain Adam: with TTUR's betas the first step has the same length for every gradient, however small, so rounding
         // would decide about its sign.
-        let recipe = Recipe { ttur: false, fresh_fakes: true, ..recipe() };
+        let recipe = Recipe { modulation, ttur: false, fresh_fakes: true, ..recipe() };
         let mut trainer = Trainer::new(recipe, 12, &device).unwrap();
         let mut losses = Vec::new();
         for _ in 0..3 {

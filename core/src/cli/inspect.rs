@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{ColorArgs, Ending};
+use super::{ColorArgs, Ending, class_table};
 use crate::error::Result;
 use crate::label::{self, ClassTable};
 use crate::model::Model;
@@ -19,8 +19,8 @@ pub struct InspectArgs {
     /// Check the label map against the classes of this model [default: the 12 classes of the CMP facades]
     #[arg(long, value_name = "MODEL", conflicts_with = "classes")]
     model: Option<PathBuf>,
-    /// Check the label map against this class table (.ron, .gpl, .json)
-    #[arg(long, value_name = "FILE")]
+    /// Check the label map against this class table: a file (.ron, .gpl, .json), or one that ships, such as ade20k
+    #[arg(long, value_name = "NAME|FILE")]
     classes: Option<PathBuf>,
     #[command(flatten)]
     colors: ColorArgs,
@@ -44,7 +44,7 @@ impl InspectArgs {
     fn labels(&self, path: &Path) -> Result<Ending> {
         let classes = match (&self.model, &self.classes) {
             (Some(model), _) => Model::open(model)?.classes().clone(),
-            (None, Some(table)) => ClassTable::open(table)?,
+            (None, Some(table)) => class_table(table)?,
             (None, None) => ClassTable::cmp_facades(),
         };
         let report = label::inspect(path, &classes, self.colors.policy()?)?;
@@ -62,17 +62,25 @@ fn statistics(model: &Model) -> &'static str {
     }
 }
 
-fn describe(model: &Model) -> String {
+/// What a model is, a line each.
+pub(super) fn summary(model: &Model) -> String {
     let manifest = model.manifest();
     let [height, width] = manifest.native_size;
-    let provenance = &manifest.provenance;
-    let mut lines = vec![
+    let lines = [
         format!("name        {}", manifest.name),
         format!("network     {}", manifest.architecture.describe()),
         format!("values      {}", model.num_values()),
         format!("trained at  {width}x{height}; sides are padded to multiples of {}", manifest.architecture.stride()),
         format!("statistics  {}", statistics(model)),
         format!("licence     {}", manifest.licence),
+    ];
+    lines.join("\n") + "\n"
+}
+
+fn describe(model: &Model) -> String {
+    let manifest = model.manifest();
+    let provenance = &manifest.provenance;
+    let mut lines = vec![
         format!("trained on  {}, {} steps", provenance.data, provenance.steps),
         format!("written by  {}", provenance.program),
         "classes".to_owned(),
@@ -82,5 +90,5 @@ fn describe(model: &Model) -> String {
         let dont_care = if class.dont_care { " (don't care)" } else { "" };
         format!("  {:>5}  #{r:02x}{g:02x}{b:02x}  {}{dont_care}", class.id, class.name)
     }));
-    lines.join("\n") + "\n"
+    summary(model) + &lines.join("\n") + "\n"
 }

@@ -3,9 +3,11 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (after saving).
 
 mod devices;
+mod import;
 mod inspect;
 mod interrupt;
 mod progress;
+mod style;
 mod synth;
 mod train;
 
@@ -14,10 +16,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::error::Error;
-use crate::label::ColorPolicy;
+use crate::label::{ClassTable, ColorPolicy};
 
 pub use devices::DevicesArgs;
+pub use import::ImportArgs;
 pub use inspect::InspectArgs;
+pub use style::StyleArgs;
 pub use synth::SynthArgs;
 pub use train::TrainArgs;
 
@@ -30,6 +34,10 @@ pub enum Command {
     Synth(SynthArgs),
     /// Train a model
     Train(TrainArgs),
+    /// Make a model file out of an official PyTorch checkpoint
+    Import(ImportArgs),
+    /// Find and mix styles
+    Style(StyleArgs),
     /// Say what a model file or a label map holds
     Inspect(InspectArgs),
     /// List the devices of this machine and which one would be picked
@@ -42,6 +50,8 @@ impl Command {
         finish(match self {
             Self::Synth(args) => args.run(),
             Self::Train(args) => args.run(),
+            Self::Import(args) => args.run(),
+            Self::Style(args) => args.run(),
             Self::Inspect(args) => args.run(),
             Self::Devices(args) => args.run(),
         })
@@ -69,6 +79,23 @@ pub fn finish(result: Result<Ending, Error>) -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::from(if matches!(error, Error::Argument(_)) { 2 } else { 1 })
         }
+    }
+}
+
+/// A class table that ships with the library, by name, or a file of one.
+fn class_table(name: &std::path::Path) -> Result<ClassTable, Error> {
+    match name.to_str().filter(|_| name.extension().is_none()) {
+        Some(name) => ClassTable::shipped(name),
+        None => ClassTable::open(name),
+    }
+}
+
+/// `128` or `256x128` (width x height) to height and width.
+fn parse_size(text: &str) -> Result<[usize; 2], String> {
+    let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is no number of pixels"));
+    match text.split_once('x') {
+        Some((width, height)) => Ok([number(height)?, number(width)?]),
+        None => number(text).map(|side| [side, side]),
     }
 }
 

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{ColorArgs, Ending};
+use super::{ColorArgs, Ending, style};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::picture_format;
-use crate::label::LabelMap;
+use crate::label::{LabelMap, stored_ids};
 use crate::model::Model;
 use crate::nn::Statistics;
-use crate::synth::{Request, Synthesizer};
+use crate::synth::{Request, Style, Synthesizer};
 
 /// Arguments of `semsynth synth`.
 #[derive(Args, Debug)]
@@ -28,6 +28,24 @@ pub struct SynthArgs {
     /// Seed of everything random in the model (SPADE and CLADE have nothing random)
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
+    /// How the picture is to look: a file of `semsynth style`. SEAN needs a style
+    #[arg(long, value_name = "FILE", conflicts_with = "style_photo")]
+    style: Option<PathBuf>,
+    /// Take the style of this photo
+    #[arg(long, value_name = "FILE")]
+    style_photo: Option<PathBuf>,
+    /// The label map of that photo, for models with a style per class
+    #[arg(long, value_name = "FILE", requires = "style_photo")]
+    style_labels: Option<PathBuf>,
+    /// Another style for one of SEAN's blocks, counted from 0; may be repeated
+    #[arg(long, value_name = "BLOCK=FILE")]
+    block_style: Vec<String>,
+    /// No noise in SEAN's features
+    #[arg(long)]
+    no_noise: bool,
+    /// Instance ids of the label map (8 or 16-bit PNG), for models that are fed their edges [default: edges of classes]
+    #[arg(long, value_name = "FILE")]
+    instances: Option<PathBuf>,
     /// Statistics that batch norms divide by [default: as the model says]
     #[arg(long, value_enum, value_name = "WHICH")]
     statistics: Option<Norms>,
@@ -51,7 +69,7 @@ impl SynthArgs {
         let model = Model::open(&self.model)?;
         let device = Device::by_name(&self.device)?;
         let mut synth = Synthesizer::new(&model, &device)?;
-        let mut request = Request::new().seed(self.seed);
+        let mut request = self.request(&mut synth)?;
         request.statistics = self.statistics.map(|statistics| match statistics {
             Norms::Running => Statistics::Running,
             Norms::Batch => Statistics::Batch,
@@ -74,6 +92,35 @@ impl SynthArgs {
         }
         println!("{} of {} painted into {}", jobs.len() - failed, jobs.len(), self.output.display());
         Ok(if failed == 0 { Ending::Done } else { Ending::Incomplete })
+    }
+
+    /// What is asked for, apart from the label maps.
+    fn request(&self, synth: &mut Synthesizer) -> Result<Request> {
+        let mut request = Request::new().seed(self.seed);
+        if let Some(path) = &self.style {
+            request = request.style(&Style::open(path)?);
+        }
+        if let Some(photo) = &self.style_photo {
+            let labels = self.style_labels.as_deref().map(|path| (path, self.colors));
+            request = request.style(&style::encode(synth, photo, labels, None)?);
+        }
+        for text in &self.block_style {
+            let (block, path) =
+                text.split_once('=').and_then(|(block, path)| Some((block.parse().ok()?, path))).ok_or_else(|| {
+                    Error::Argument(format!("--block-style {text}: it is written like 3=style.safetensors"))
+                })?;
+            request = request.block_style(block, &Style::open(path)?);
+        }
+        if self.no_noise {
+            request = request.quiet();
+        }
+        if let Some(path) = &self.instances {
+            if self.labels.is_dir() {
+                return Err(Error::Argument("--instances goes with a single label map, not with a folder".into()));
+            }
+            request = request.instances(stored_ids(path)?);
+        }
+        Ok(request)
     }
 
     /// Which label map becomes which picture. No label map may be written over, and no picture twice.

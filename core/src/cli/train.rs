@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{Ending, interrupt};
+use super::{Ending, interrupt, parse_size};
 use crate::data::{self, Dataset, Procedural, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 use crate::nn::modulation::ModulationKind;
-use crate::train::{Files, Outcome, Recipe, Run, Stopped, stored_recipe, train};
+use crate::train::{Files, NetworkKind, Outcome, Recipe, Run, Stopped, stored_recipe, train};
 
 /// Facades of the procedural set: as many as an epoch has, and to measure on.
 const PROCEDURAL: (usize, usize) = (4096, 16);
@@ -34,7 +34,7 @@ pub struct TrainArgs {
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; its recipe is kept, but for what flags change
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "size", "batch", "ngf", "ndf", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "latent", "size", "batch", "ngf", "ndf", "seed"])]
     resume: Option<PathBuf>,
     /// What to start from; other flags override it
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
@@ -45,6 +45,9 @@ pub struct TrainArgs {
     /// The generator
     #[arg(long, value_enum)]
     arch: Option<Arch>,
+    /// Learn a latent vector for each picture, by a variational encoder (with spade, clade, clade-icpe and hybrid)
+    #[arg(long)]
+    latent: bool,
     /// Size of the pictures, WIDTHxHEIGHT or one number for both; multiples of 32
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     size: Option<[usize; 2]>,
@@ -100,6 +103,16 @@ enum Arch {
     Spade,
     /// Class-adaptive modulation: a quarter of the work, nearly the same pictures
     Clade,
+    /// CLADE that also knows where in its object a pixel lies
+    CladeIcpe,
+    /// SPADE in the three smallest blocks, CLADE in the others
+    Hybrid,
+    /// A style for each class
+    Sean,
+    /// The baseline that the SPADE paper calls pix2pixHD++
+    Pix2pixhd,
+    /// The U-Net of pix2pix, a baseline
+    Pix2pix,
 }
 
 impl TrainArgs {
@@ -180,11 +193,22 @@ impl TrainArgs {
             recipe.data = Some(absolute(data));
             recipe.classes = self.classes.as_ref().map(absolute);
         }
-        match self.arch {
-            Some(Arch::Spade) => recipe.modulation = ModulationKind::Spade { kernel: 3 },
-            Some(Arch::Clade) => recipe.modulation = ModulationKind::Clade,
-            None => {}
+        if let Some(arch) = self.arch {
+            let spade = ModulationKind::Spade { kernel: 3 };
+            recipe.leading_blocks = if arch == Arch::Hybrid { vec![spade; 3] } else { Vec::new() };
+            recipe.network = match arch {
+                Arch::Pix2pixhd => NetworkKind::Pix2PixHd,
+                Arch::Pix2pix => NetworkKind::Pix2Pix,
+                _ => NetworkKind::SpadeFamily,
+            };
+            recipe.modulation = match arch {
+                Arch::Spade => spade,
+                Arch::CladeIcpe => ModulationKind::CladeIcpe,
+                Arch::Sean => ModulationKind::Sean,
+                Arch::Clade | Arch::Hybrid | Arch::Pix2pixhd | Arch::Pix2pix => ModulationKind::Clade,
+            };
         }
+        recipe.latent |= self.latent;
         if let Some(steps) = self.steps {
             recipe.steps = steps;
             recipe.decay_from = recipe.decay_from.map(|_| steps - steps / 3);
@@ -215,15 +239,6 @@ fn free_folder(name: &str) -> PathBuf {
     let numbered = (2..).map(|number| PathBuf::from(format!("{name}-{number}")));
     let mut names = std::iter::once(PathBuf::from(name)).chain(numbered);
     names.find(|name| !name.exists()).unwrap_or_else(|| PathBuf::from(name))
-}
-
-/// `128` or `256x128` (width x height) to height and width.
-fn parse_size(text: &str) -> Result<[usize; 2], String> {
-    let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is no number of pixels"));
-    match text.split_once('x') {
-        Some((width, height)) => Ok([number(height)?, number(width)?]),
-        None => number(text).map(|side| [side, side]),
-    }
 }
 
 fn report(outcome: &Outcome, out: &Path) {

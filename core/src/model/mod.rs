@@ -4,6 +4,7 @@
 //! of the papers' code, with spectral norm divided in.
 
 mod builtin;
+mod import;
 mod manifest;
 mod params;
 mod tensors;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 
+pub use import::{Family, ImportOptions, import_checkpoint};
 pub use manifest::{FORMAT, Manifest, Provenance};
 pub(crate) use params::{Slot, export, import, names, read_back, slots};
 pub use tensors::{DType, Limits, TensorData, Tensors};

@@ -37,7 +37,7 @@ impl Architecture {
     /// Sides of pictures are at least this; smaller ones are padded.
     pub fn least_side(&self) -> usize {
         match self {
-            Self::Pix2PixHd(config) => (2 * config.stride()).max(4),
+            Self::Pix2PixHd(config) => config.least_side(),
             Self::SpadeFamily(_) | Self::Pix2Pix(_) => self.stride(),
         }
     }
@@ -138,7 +138,8 @@ impl Architecture {
             Self::Pix2PixHd(config) => {
                 let name = if config.spectral { "pix2pixHD++" } else { "pix2pixHD" };
                 let (ngf, halvings, blocks) = (config.ngf, config.downsamplings, config.blocks);
-                vec![format!("{name} (global generator), ngf {ngf}, {halvings} halvings, {blocks} blocks")]
+                let part = if config.enhancer_blocks.is_some() { "local enhancer" } else { "global generator" };
+                vec![format!("{name} ({part}), ngf {ngf}, {halvings} halvings, {blocks} blocks")]
             }
             Self::Pix2Pix(config) => {
                 let input = if config.palette.is_some() { "fed colours" } else { "fed one-hot maps" };

@@ -115,32 +115,38 @@ fn conv_encoder(parts: &[&str]) -> String {
     }
 }
 
-/// Positions in one long sequence. pix2pixHD's own has convolution, norm and activation as three entries; that of SPADE's
+/// Positions in long sequences. pix2pixHD's own has convolution, norm and activation as three entries; that of SPADE's
 /// code, told by its lack of biases, has convolution and norm as one.
 fn pix2pixhd(parts: &[&str], known: &BTreeSet<&str>) -> String {
     let there = |path: String| known.contains(format!("generator.Pix2PixHd.{path}").as_str());
-    let plus_plus = !there("first.bias".into());
+    let plus_plus = !there("trunk.first.bias".into());
     let count = |path: &dyn Fn(usize) -> String| (0..).take_while(|&index| there(path(index))).count();
-    let down = count(&|index| format!("down.{index}.weight"));
-    let blocks = count(&|index| format!("blocks.{index}.conv_0.weight"));
+    let local = there("local.first.weight".into());
     let (step, inner) = if plus_plus { (2, ".0") } else { (3, "") };
     let index = |text: &str| text.parse().unwrap_or(0usize);
+    let in_block = |conv: &str| match (conv, plus_plus) {
+        ("conv_0", _) => 1,
+        (_, true) => 4,
+        (_, false) => 5,
+    };
     // A pad, then the first layer.
     let downs = 1 + step;
+    let down = count(&|index| format!("trunk.down.{index}.weight"));
     let first_block = downs + step * down;
-    let ups = first_block + blocks;
+    let ups = first_block + count(&|index| format!("trunk.blocks.{index}.conv_0.weight"));
+    let local_blocks = count(&|index| format!("local.blocks.{index}.conv_0.weight"));
     match parts {
-        ["first"] => format!("model.1{inner}"),
-        ["down", i] => format!("model.{}{inner}", downs + step * index(i)),
-        ["blocks", i, conv] => {
-            let position = match (*conv, plus_plus) {
-                ("conv_0", _) => 1,
-                (_, true) => 4,
-                (_, false) => 5,
-            };
-            format!("model.{}.conv_block.{position}{inner}", first_block + index(i))
+        ["trunk", "first"] => format!("model.1{inner}"),
+        ["trunk", "down", i] => format!("model.{}{inner}", downs + step * index(i)),
+        ["trunk", "blocks", i, conv] => {
+            format!("model.{}.conv_block.{}{inner}", first_block + index(i), in_block(conv))
         }
-        ["up", i] => format!("model.{}{inner}", ups + step * index(i)),
+        ["trunk", "up", i] => format!("model.{}{inner}", ups + step * index(i)),
+        ["local", "first"] => "model1_1.1".into(),
+        ["local", "down"] => "model1_1.4".into(),
+        ["local", "blocks", i, conv] => format!("model1_2.{i}.conv_block.{}", in_block(conv)),
+        ["local", "up"] => format!("model1_2.{local_blocks}"),
+        ["last"] if local => format!("model1_2.{}", local_blocks + 4),
         ["last"] => format!("model.{}", ups + step * down + 1),
         parts => parts.join("."),
     }

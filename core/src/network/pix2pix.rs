@@ -147,7 +147,6 @@ impl UNet {
         let mut skips = Vec::with_capacity(self.levels.len());
         let mut x = input;
         for (index, level) in self.levels.iter().enumerate() {
-            // The activations of the papers' code work in place, so that the shortcut carries what they have done.
             let activated = if index == 0 { x } else { leaky_relu(x) };
             skips.push(activated.clone());
             x = level.down.forward(activated, mode);

@@ -1,8 +1,10 @@
-//! The global generator of pix2pixHD (Wang et al. 2018, §3.2), a baseline.
+//! The generators of pix2pixHD (Wang et al. 2018, §3.2), a baseline: the global one, also within a local enhancer.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn::tensor::module::avg_pool2d;
+use burn::tensor::ops::AvgPoolOptions;
 use serde::{Deserialize, Serialize};
 
 use super::check;
@@ -13,7 +15,7 @@ use crate::nn::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, Guide, Ini
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pix2PixHdConfig {
-    /// Channels of the first layer; 64 in the paper. 1 to 256.
+    /// Channels of the global generator's first layer; 64 in the paper. 1 to 256; even with a local enhancer.
     pub ngf: usize,
     /// Halvings, and doublings after the blocks; 4 in the paper. 1 to 6.
     pub downsamplings: usize,
@@ -24,6 +26,10 @@ pub struct Pix2PixHdConfig {
     /// Whether a channel of instance edges follows the label channels.
     #[serde(default)]
     pub instance_edges: bool,
+    /// With a local enhancer, its residual blocks (3 in the paper, 0 to 32): the global generator then works at half the
+    /// size, and the enhancer, half as wide, at the whole.
+    #[serde(default)]
+    pub enhancer_blocks: Option<usize>,
     /// Whether it is the "pix2pixHD++" that Park et al. 2019 compare with: spectral norm, and no biases before instance
     /// norms.
     #[serde(default)]
@@ -31,14 +37,20 @@ pub struct Pix2PixHdConfig {
 }
 
 impl Pix2PixHdConfig {
-    /// The paper's network.
+    /// The paper's global generator.
     pub fn new(ngf: usize, label_channels: usize) -> Self {
-        Self { ngf, downsamplings: 4, blocks: 9, label_channels, instance_edges: false, spectral: false }
+        let (downsamplings, blocks, enhancer_blocks) = (4, 9, None);
+        Self { ngf, downsamplings, blocks, label_channels, instance_edges: false, enhancer_blocks, spectral: false }
     }
 
     /// Sides of pictures are multiples of this.
     pub fn stride(&self) -> usize {
-        1 << self.downsamplings
+        1 << (self.downsamplings + usize::from(self.enhancer_blocks.is_some()))
+    }
+
+    /// Sides of pictures are at least this: reflection needs a pixel beside the edge, at the size of the blocks too.
+    pub fn least_side(&self) -> usize {
+        (2 * self.stride()).max(4)
     }
 
     /// Checks ranges.
@@ -51,6 +63,11 @@ impl Pix2PixHdConfig {
         check((1..=256).contains(ngf), || format!("ngf is {ngf}, it must be 1 to 256"))?;
         check((1..=6).contains(downsamplings), || format!("{downsamplings} downsamplings: it must be 1 to 6"))?;
         check(*blocks <= 32, || format!("{blocks} residual blocks: it must be 0 to 32"))?;
+        if let Some(local) = self.enhancer_blocks {
+            check(local <= 32, || format!("{local} residual blocks of the enhancer: it must be 0 to 32"))?;
+            check(ngf.is_multiple_of(2), || format!("ngf is {ngf}: with a local enhancer it must be even"))?;
+            check(!self.spectral, || "a local enhancer has no spectral norm".into())?;
+        }
         check((1..=65_535).contains(labels), || format!("{labels} label channels: it must be 1 to 65535"))
     }
 
@@ -61,40 +78,80 @@ impl Pix2PixHdConfig {
     /// See [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Pix2PixHd> {
         self.validate()?;
-        let conv = |config: ConvConfig| if self.spectral { config.without_bias().spectral() } else { config };
+        let semantics = self.label_channels + usize::from(self.instance_edges);
+        let trunk = self.trunk(init, semantics);
+        let last = |init: &mut Init, width| ConvConfig::new(width, 3, 7).padding(0).init(init);
+        let (local, last) = match self.enhancer_blocks {
+            None => (None, last(init, self.ngf)),
+            Some(blocks) => {
+                let (narrow, wide) = (self.ngf / 2, self.ngf);
+                let enhancer = Enhancer {
+                    first: ConvConfig::new(semantics, narrow, 7).padding(0).init(init),
+                    down: ConvConfig::new(narrow, wide, 3).stride(2).init(init),
+                    blocks: (0..blocks).map(|_| self.block(init, wide)).collect(),
+                    up: ConvTransposeConfig::new(wide, narrow, 3).init(init),
+                };
+                (Some(enhancer), last(init, narrow))
+            }
+        };
+        let (stride, least) = (self.stride(), self.least_side());
+        Ok(Pix2PixHd { trunk, local, last, labels: self.label_channels, edges: self.instance_edges, stride, least })
+    }
+
+    fn trunk(&self, init: &mut Init, semantics: usize) -> Trunk {
         let up = |config: ConvTransposeConfig| if self.spectral { config.without_bias().spectral() } else { config };
         let widths: Vec<usize> = (0..=self.downsamplings).map(|level| self.ngf << level).collect();
         let deepest = self.ngf << self.downsamplings;
-        let semantics = self.label_channels + usize::from(self.instance_edges);
-        let first = conv(ConvConfig::new(semantics, self.ngf, 7).padding(0)).init(init);
-        let down =
-            widths.windows(2).map(|pair| conv(ConvConfig::new(pair[0], pair[1], 3).stride(2)).init(init)).collect();
-        let mut inner = || conv(ConvConfig::new(deepest, deepest, 3).padding(0)).init(init);
-        let blocks = (0..self.blocks).map(|_| PlainBlock { conv_0: inner(), conv_1: inner() }).collect();
-        let up =
-            widths.windows(2).rev().map(|pair| up(ConvTransposeConfig::new(pair[1], pair[0], 3)).init(init)).collect();
-        Ok(Pix2PixHd {
-            first,
-            down,
-            blocks,
-            up,
-            last: ConvConfig::new(self.ngf, 3, 7).padding(0).init(init),
-            labels: self.label_channels,
-            edges: self.instance_edges,
-        })
+        let pairs = || widths.iter().copied().zip(widths.iter().copied().skip(1));
+        Trunk {
+            first: self.conv(ConvConfig::new(semantics, self.ngf, 7).padding(0)).init(init),
+            down: pairs()
+                .map(|(wide, narrow)| self.conv(ConvConfig::new(wide, narrow, 3).stride(2)).init(init))
+                .collect(),
+            blocks: (0..self.blocks).map(|_| self.block(init, deepest)).collect(),
+            up: pairs().rev().map(|(outer, inner)| up(ConvTransposeConfig::new(inner, outer, 3)).init(init)).collect(),
+        }
+    }
+
+    /// A convolution as the variant has it.
+    fn conv(&self, config: ConvConfig) -> ConvConfig {
+        if self.spectral { config.without_bias().spectral() } else { config }
+    }
+
+    fn block(&self, init: &mut Init, width: usize) -> PlainBlock {
+        let mut layer = || self.conv(ConvConfig::new(width, width, 3).padding(0)).init(init);
+        PlainBlock { conv_0: layer(), conv_1: layer() }
     }
 }
 
-/// Down, residual blocks, up; the label map is the first layer's input only.
+/// Label map in, picture out; the label map is the first layers' input only.
 #[derive(Module, Debug)]
 pub struct Pix2PixHd {
+    trunk: Trunk,
+    local: Option<Enhancer>,
+    last: Conv,
+    labels: usize,
+    edges: bool,
+    stride: usize,
+    least: usize,
+}
+
+/// The global generator up to its last layer: down, residual blocks, up.
+#[derive(Module, Debug)]
+struct Trunk {
     first: Conv,
     down: Vec<Conv>,
     blocks: Vec<PlainBlock>,
     up: Vec<ConvTranspose>,
-    last: Conv,
-    labels: usize,
-    edges: bool,
+}
+
+/// Adds detail at the whole size to what the global generator makes at half of it.
+#[derive(Module, Debug)]
+struct Enhancer {
+    first: Conv,
+    down: Conv,
+    blocks: Vec<PlainBlock>,
+    up: ConvTranspose,
 }
 
 /// Two convolutions around a shortcut.
@@ -109,41 +166,80 @@ impl Pix2PixHd {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) if a side is no multiple of 2 to the number of downsamplings or too
-    /// small, or the layout does not fit.
+    /// [`Error::Argument`](crate::Error::Argument) if a side is no multiple of the stride or too small, or the layout does
+    /// not fit.
     pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
-        let layout = &guide.layout;
-        super::check_layout(layout, self.labels, self.edges, 1 << self.down.len())?;
+        let (layout, least) = (&guide.layout, self.least);
+        super::check_layout(layout, self.labels, self.edges, self.stride)?;
         let [height, width] = layout.size();
-        // Reflection needs a pixel beside the edge, at the size of the blocks and at full size.
-        let least = (2usize << self.down.len()).max(4);
         check(height.min(width) >= least, || format!("{width}x{height} is too small: sides must be {least} or more"))?;
-        let norm = |x| relu(instance_norm(x));
         let semantics = layout.at(height, width).semantics();
+        let features = match &self.local {
+            None => self.trunk.forward(semantics, mode),
+            Some(local) => {
+                let options = AvgPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
+                let half = avg_pool2d(semantics.clone(), options.with_count_include_pad(false));
+                local.forward(semantics, self.trunk.forward(half, mode), mode)
+            }
+        };
+        Ok(self.last.forward(reflect(features, 3), mode).tanh())
+    }
+
+    /// The same network for inference: spectral norms, which only the variant without enhancer has, are divided in.
+    #[must_use]
+    pub fn folded(self) -> Self {
+        Self { trunk: self.trunk.folded(), ..self }
+    }
+}
+
+impl Trunk {
+    fn forward(&self, semantics: Tensor<4>, mode: Mode) -> Tensor<4> {
         let mut x = norm(self.first.forward(reflect(semantics, 3), mode));
         for conv in &self.down {
             x = norm(conv.forward(x, mode));
         }
-        for PlainBlock { conv_0, conv_1 } in &self.blocks {
-            let dx = norm(conv_0.forward(reflect(x.clone(), 1), mode));
-            x = x + instance_norm(conv_1.forward(reflect(dx, 1), mode));
+        for block in &self.blocks {
+            x = block.forward(x, mode);
         }
         for conv in &self.up {
             x = norm(conv.forward(x, mode));
         }
-        Ok(self.last.forward(reflect(x, 3), mode).tanh())
+        x
     }
 
-    /// The same network for inference: spectral norms are divided in.
-    #[must_use]
-    pub fn folded(self) -> Self {
-        let block = |PlainBlock { conv_0, conv_1 }| PlainBlock { conv_0: conv_0.folded(), conv_1: conv_1.folded() };
+    fn folded(self) -> Self {
         Self {
             first: self.first.folded(),
             down: self.down.into_iter().map(Conv::folded).collect(),
-            blocks: self.blocks.into_iter().map(block).collect(),
+            blocks: self.blocks.into_iter().map(PlainBlock::folded).collect(),
             up: self.up.into_iter().map(ConvTranspose::folded).collect(),
-            ..self
         }
     }
+}
+
+impl Enhancer {
+    /// `global` are features at half the size.
+    fn forward(&self, semantics: Tensor<4>, global: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let x = norm(self.first.forward(reflect(semantics, 3), mode));
+        let mut x = norm(self.down.forward(x, mode)) + global;
+        for block in &self.blocks {
+            x = block.forward(x, mode);
+        }
+        norm(self.up.forward(x, mode))
+    }
+}
+
+impl PlainBlock {
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let dx = norm(self.conv_0.forward(reflect(x.clone(), 1), mode));
+        x + instance_norm(self.conv_1.forward(reflect(dx, 1), mode))
+    }
+
+    fn folded(self) -> Self {
+        Self { conv_0: self.conv_0.folded(), conv_1: self.conv_1.folded() }
+    }
+}
+
+fn norm(x: Tensor<4>) -> Tensor<4> {
+    relu(instance_norm(x))
 }

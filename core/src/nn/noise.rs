@@ -92,7 +92,7 @@ mod tests {
     }
 
     fn values(noise: &Noise, draw: usize, layout: &Layout, size: [usize; 2]) -> Vec<f32> {
-        noise.map(draw, layout, size).unwrap().into_data().to_vec().unwrap()
+        noise.map(draw, layout, size).unwrap().into_data().try_to_vec().unwrap()
     }
 
     #[test]

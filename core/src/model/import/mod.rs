@@ -1,0 +1,327 @@
+//! Importers: checkpoints of the papers' code become model files.
+//!
+//! A checkpoint is a bare list of tensors. What they tell (widths, classes, kinds of norms, encoders) is read off their
+//! names and shapes; what they do not tell (which classes those are, the training size, one doubling more or less) is
+//! taken from [`ImportOptions`], or from the conventions of the data set whose classes they have. What the options say
+//! beyond that is checked.
+
+mod fold;
+mod infer;
+
+use super::{FORMAT, MANIFEST_KEY, Manifest, Model, Precision, Provenance, TensorData, Tensors};
+use crate::error::{Error, Result};
+use crate::label::ClassTable;
+use crate::network::{Architecture, StyleConfig, Upsampling, is_unused};
+use crate::nn::Statistics;
+
+/// The systems whose checkpoints can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// NVlabs/SPADE, and the SPADE networks of CLADE's code; also SPADE in some blocks and CLADE in others.
+    Spade,
+    /// ZPdesu/SEAN.
+    Sean,
+    /// tzt101/CLADE, with and without positional encoding.
+    Clade,
+    /// NVIDIA/pix2pixHD (global generator), and that of SPADE's code ("pix2pixHD++").
+    Pix2PixHd,
+    /// The U-Net of junyanz/pytorch-CycleGAN-and-pix2pix.
+    Pix2Pix,
+}
+
+impl Family {
+    /// How the command line calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spade => "spade",
+            Self::Sean => "sean",
+            Self::Clade => "clade",
+            Self::Pix2PixHd => "pix2pixhd",
+            Self::Pix2Pix => "pix2pix",
+        }
+    }
+}
+
+/// What a checkpoint does not tell, and what is to be checked.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// The system; none: as the tensors tell.
+    pub family: Option<Family>,
+    /// The classes; none: those of the known data set that has as many.
+    pub classes: Option<ClassTable>,
+    /// Whether the last input channel is for instance edges; none: as the tensors or the data set tell.
+    pub instance_edges: Option<bool>,
+    /// Number of doublings; none: as the tensors or the data set tell.
+    pub upsampling: Option<Upsampling>,
+    /// Height and width the network was trained at; none: those of the data set, or 256x256.
+    pub size: Option<[usize; 2]>,
+    /// What the model is called.
+    pub name: String,
+    /// Licence of the weights; none: says that it is unknown.
+    pub licence: Option<String>,
+    /// How weights are stored.
+    pub precision: Precision,
+}
+
+/// What is usual for the data sets whose official checkpoints exist.
+struct Conventions {
+    table: &'static str,
+    label_channels: usize,
+    instance_edges: bool,
+    upsampling: Upsampling,
+    size: [usize; 2],
+}
+
+/// How the papers' code trains on each data set.
+const CONVENTIONS: [Conventions; 5] = [
+    Conventions::plain("ade20k", 151),
+    Conventions { instance_edges: true, ..Conventions::plain("coco-stuff", 183) },
+    Conventions {
+        instance_edges: true,
+        upsampling: Upsampling::More,
+        size: [256, 512],
+        ..Conventions::plain("cityscapes", 35)
+    },
+    Conventions::plain("celebamask-hq", 19),
+    Conventions::plain("cmp-facades", 12),
+];
+
+impl Conventions {
+    const fn plain(table: &'static str, label_channels: usize) -> Self {
+        Self { table, label_channels, instance_edges: false, upsampling: Upsampling::Normal, size: [256, 256] }
+    }
+
+    fn semantics(&self) -> usize {
+        self.label_channels + usize::from(self.instance_edges)
+    }
+}
+
+/// [`ImportOptions`] and the data set that was recognised, as inference of the architecture asks for them.
+struct Hints {
+    classes: Option<ClassTable>,
+    instance_edges: Option<bool>,
+    upsampling: Option<Upsampling>,
+    size: Option<[usize; 2]>,
+    /// The data set whose conventions hold.
+    known: Option<&'static Conventions>,
+}
+
+impl Hints {
+    fn new(options: &ImportOptions, tensors: &Tensors) -> Result<Self> {
+        let shipped = |conventions: &&Conventions| {
+            let table = ClassTable::shipped(conventions.table).ok();
+            table.is_some() && options.classes == table
+        };
+        // With the classes the data set is known; without, the number of input channels tells it.
+        let known = match &options.classes {
+            Some(classes) => CONVENTIONS.iter().find(shipped).or_else(|| {
+                // The shifted table of ADE20K is that of another convention for the same set.
+                let channels = classes.channels();
+                CONVENTIONS.iter().find(|known| known.table == "ade20k" && known.label_channels == channels)
+            }),
+            None => {
+                let inputs = inputs(tensors);
+                CONVENTIONS.iter().find(|known| match inputs {
+                    Some(Inputs::Labels(labels)) => known.label_channels == labels,
+                    Some(Inputs::Semantics(semantics)) => known.semantics() == semantics,
+                    None => false,
+                })
+            }
+        };
+        let classes = match (&options.classes, known) {
+            (Some(classes), _) => Some(classes.clone()),
+            (None, Some(known)) => Some(ClassTable::shipped(known.table)?),
+            (None, None) => None,
+        };
+        let ImportOptions { instance_edges, upsampling, size, .. } = *options;
+        Ok(Self { classes, instance_edges, upsampling, size, known })
+    }
+
+    fn conventions(&self) -> &Conventions {
+        const NONE: &Conventions = &Conventions::plain("", 0);
+        self.known.unwrap_or(NONE)
+    }
+
+    /// Height and width the network was trained at.
+    fn size(&self) -> [usize; 2] {
+        self.size.unwrap_or(self.conventions().size)
+    }
+
+    /// The class table, for a network with so many input channels.
+    fn table(&self, inputs: usize) -> Result<ClassTable> {
+        self.classes.clone().ok_or_else(|| {
+            let names: Vec<&str> = ClassTable::shipped_names().collect();
+            Error::Argument(format!(
+                "the network has {inputs} input channels, as no data set known here: give its class table with --classes \
+                 (a .ron, .gpl or .json file, or one of {})",
+                names.join(", ")
+            ))
+        })
+    }
+
+    /// Checks what the tensors tell about input channels.
+    fn agree(&self, labels: usize, edges: bool) -> Result<(usize, bool)> {
+        if let Some(given) = self.instance_edges.filter(|&given| given != edges) {
+            let found = if edges { "has" } else { "has no" };
+            return Err(Error::Argument(format!("--instance-edges {given}: the network {found} channel for them")));
+        }
+        let channels = self.table(labels + usize::from(edges))?.channels();
+        if channels > labels {
+            return Err(Error::Argument(format!(
+                "the class table goes up to id {}, the network has {labels} label channels: give the table it was trained \
+                 with as --classes",
+                channels - 1
+            )));
+        }
+        Ok((labels, edges))
+    }
+
+    /// Splits input channels, where the tensors do not tell, into labels and instance edges.
+    fn split(&self, semantics: usize) -> Result<(usize, bool)> {
+        let channels = self.table(semantics)?.channels();
+        let usual = self.known.filter(|known| known.semantics() == semantics).map(|known| known.instance_edges);
+        let edges = match self.instance_edges.or(usual) {
+            Some(edges) => edges,
+            None if channels == semantics => false,
+            None if channels + 1 == semantics => {
+                return Err(Error::Argument(format!(
+                    "the network has {semantics} input channels, the class table {channels} label channels: say what the \
+                     last one is for, --instance-edges true or --instance-edges false (a label without a name)"
+                )));
+            }
+            None => false,
+        };
+        let labels = semantics - usize::from(edges);
+        if channels > labels {
+            let (with, highest) = (if edges { "and instance edges" } else { "and no instance edges" }, channels - 1);
+            return Err(Error::Argument(format!(
+                "the network has {semantics} input channels; the class table goes up to id {highest} {with}: give the \
+                 table it was trained with as --classes, or another --instance-edges"
+            )));
+        }
+        Ok((labels, edges))
+    }
+}
+
+/// Input channels as the tensors tell them.
+enum Inputs {
+    Labels(usize),
+    Semantics(usize),
+}
+
+fn inputs(tensors: &Tensors) -> Option<Inputs> {
+    let side = |suffix: &str, axis: usize| {
+        let (_, data) = tensors.iter().find(|(name, _)| name.ends_with(suffix))?;
+        data.shape().get(axis).copied()
+    };
+    side("class_specified_affine.weight", 0)
+        .map(Inputs::Labels)
+        .or_else(|| side("mlp_shared.0.weight", 1).map(Inputs::Semantics))
+        .or_else(|| {
+            let first = ["model.1.weight", "model.1.0.weight"].into_iter().find_map(|name| tensors.get(name))?;
+            first.shape().get(1).copied().map(Inputs::Semantics)
+        })
+}
+
+/// Makes a model out of a checkpoint's generator and, for SPADE with a latent vector, its encoder (`…_net_E.pth`).
+///
+/// # Errors
+///
+/// [`Error::Argument`] if an option contradicts the tensors or one is needed; [`Error::Model`] naming the tensor that is
+/// missing, unknown, or has another shape than the architecture asks for, with both shapes.
+pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: &ImportOptions) -> Result<Model> {
+    let mut tensors = cleaned(generator)?;
+    let (found, sign) = infer::family(&tensors)?;
+    if let Some(asked) = options.family.filter(|&asked| asked != found) {
+        return Err(Error::Argument(format!(
+            "--arch {}: the checkpoint holds {sign:?}, so it is --arch {}",
+            asked.name(),
+            found.name()
+        )));
+    }
+    fold::fold(&mut tensors)?;
+    if let Some(encoder) = encoder {
+        let latent = tensors.get("fc.weight").is_some_and(|data| data.shape().len() == 2);
+        if !latent {
+            return Err(Error::Argument("an encoder was given, but the network takes no latent vector".into()));
+        }
+        let mut encoder = cleaned(encoder)?;
+        fold::fold(&mut encoder)?;
+        let names: Vec<String> = encoder.names().map(str::to_owned).collect();
+        for name in names {
+            if let Some(data) = encoder.remove(&name) {
+                tensors.insert(&name, data).map_err(|_| {
+                    Error::Model(format!("the encoder holds {name:?}, as the generator does: is it an encoder?"))
+                })?;
+            }
+        }
+    }
+    let hints = Hints::new(options, &tensors)?;
+    let architecture = infer::architecture(&tensors, found, &hints)?;
+    let classes = hints.table(architecture.semantics())?;
+    let manifest = Manifest {
+        format: FORMAT,
+        name: options.name.clone(),
+        classes,
+        // pix2pix is run as it is trained, with the statistics of the picture at hand.
+        statistics: if found == Family::Pix2Pix { Statistics::Batch } else { Statistics::Running },
+        native_size: hints.size(),
+        value_range: [-1.0, 1.0],
+        provenance: Provenance {
+            program: format!("semsynth {}, imported from a PyTorch checkpoint", env!("CARGO_PKG_VERSION")),
+            data: hints.known.map_or_else(|| "unknown".into(), |known| known.table.into()),
+            ..Provenance::default()
+        },
+        licence: options.licence.clone().unwrap_or_else(|| "unknown: that of the checkpoint".into()),
+        architecture,
+    };
+    finish(tensors, manifest, options.precision)
+}
+
+/// A checkpoint without what no network reads, and without the prefix of networks saved while spread over GPUs.
+fn cleaned(mut tensors: Tensors) -> Result<Tensors> {
+    let names: Vec<String> = tensors.names().map(str::to_owned).collect();
+    let spread = !names.is_empty() && names.iter().all(|name| name.starts_with("module."));
+    for name in names {
+        let plain = if spread { name.trim_start_matches("module.") } else { &name };
+        if is_unused(plain) {
+            tensors.remove(&name);
+        } else if spread && let Some(data) = tensors.remove(&name) {
+            tensors.insert(plain, data)?;
+        }
+    }
+    Ok(tensors)
+}
+
+/// Stores the values at the precision asked for, and checks the whole against the architecture.
+fn finish(mut tensors: Tensors, manifest: Manifest, precision: Precision) -> Result<Model> {
+    let mut model = Tensors::new();
+    let names: Vec<String> = tensors.names().map(str::to_owned).collect();
+    for name in names {
+        let Some(data) = tensors.remove(&name) else { continue };
+        let half = precision == Precision::Half && !name.contains(".running_");
+        let data = match (half, data.dtype()) {
+            (false, super::DType::F32) => data,
+            (false, _) => TensorData::from_f32(data.shape().to_vec(), &data.to_f32())?,
+            (true, _) => TensorData::from_f32_as_f16(data.shape().to_vec(), &data.to_f32())
+                .map_err(|error| error.context(&name))?,
+        };
+        model.insert(name, data)?;
+    }
+    model.set_metadata(MANIFEST_KEY, manifest.to_ron_string()?);
+    let advice = advice(&manifest.architecture);
+    Model::from_tensors(model).map_err(|error| match error {
+        Error::Model(message) => Error::Model(format!("{message} ({advice})")),
+        other => other,
+    })
+}
+
+/// What to look at where a tensor does not fit what the others tell.
+fn advice(architecture: &Architecture) -> String {
+    let network = architecture.describe();
+    let flags = match architecture.style() {
+        StyleConfig::Latent { .. } => "--size, --upsampling, --encoder, --instance-edges and --classes",
+        _ => "--upsampling, --instance-edges and --classes",
+    };
+    format!("the other tensors are those of {network}; if it is another network, see {flags}")
+}

@@ -1,0 +1,208 @@
+//! Styles in pictures: what is encoded, mixed, crossed over and left out shows as it should.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use burn::tensor::Device as BurnDevice;
+use image::RgbImage;
+use semsynth::label::{Class, ClassTable, LabelMap};
+use semsynth::model::{FORMAT, Manifest, Provenance, Tensors};
+use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
+use semsynth::nn::modulation::ModulationKind;
+use semsynth::nn::{Init, Statistics};
+use semsynth::synth::StyleKind;
+use semsynth::{Device, Error, Model, Request, Style, Synthesizer};
+
+const CLASSES: u16 = 4;
+
+fn model(config: GeneratorConfig) -> Model {
+    let class = |id: u16| Class { id, name: format!("class {id}"), color: [id as u8, 0, 7], dont_care: false };
+    let architecture = Architecture::SpadeFamily(config);
+    let network = architecture.init(&mut Init::random(3, &BurnDevice::flex())).unwrap().folded();
+    let stored = semsynth::model::store(&network, semsynth::model::Precision::Full).unwrap();
+    // First values are small: make every part count.
+    let mut tensors = Tensors::new();
+    for (name, data) in stored.iter() {
+        let scale = if name.contains("conv_") || name.contains("fc") || name.contains("mlp") { 20.0 } else { 1.0 };
+        let offset = if name.ends_with("noise_var") { 0.5 } else { 0.0 };
+        let values = data.to_f32().iter().map(|value| value * scale + offset).collect();
+        tensors.insert_f32(name, data.shape().to_vec(), values).unwrap();
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        name: "test".into(),
+        architecture,
+        classes: ClassTable::new((0..CLASSES).map(class).collect()).unwrap(),
+        statistics: Statistics::Batch,
+        native_size: [64, 64],
+        value_range: [-1.0, 1.0],
+        provenance: Provenance::default(),
+        licence: "CC0-1.0".into(),
+    };
+    tensors.set_metadata("semsynth", manifest.to_ron_string().unwrap());
+    Model::from_bytes(&tensors.to_safetensors().unwrap()).unwrap()
+}
+
+fn sean() -> Synthesizer {
+    let config = GeneratorConfig {
+        style: StyleConfig::Regions { length: 6, encoder: Some(2) },
+        ..GeneratorConfig::new(ModulationKind::Sean, 2, usize::from(CLASSES))
+    };
+    Synthesizer::new(&model(config), &Device::cpu()).unwrap()
+}
+
+fn vae() -> Synthesizer {
+    let style = StyleConfig::Latent { length: 8, grid: [2, 2], encoder: Some(2) };
+    let config = GeneratorConfig { style, ..GeneratorConfig::spade(2, usize::from(CLASSES)) };
+    Synthesizer::new(&model(config), &Device::cpu()).unwrap()
+}
+
+/// Four quarters.
+fn labels() -> LabelMap {
+    let id = |pixel: usize| (2 * (pixel / 64 / 32) + pixel % 64 / 32) as u16;
+    LabelMap::new(64, 64, (0..64 * 64).map(id).collect()).unwrap()
+}
+
+fn photo(seed: u32) -> RgbImage {
+    let byte = |x: u32, y: u32, c: u32| ((x * (3 + seed) + y * (5 + c) + seed * 41 + x * y * c) % 251) as u8;
+    RgbImage::from_fn(64, 64, |x, y| image::Rgb([byte(x, y, 0), byte(x, y, 1), byte(x, y, 2)]))
+}
+
+fn paint(synth: &mut Synthesizer, request: &Request) -> RgbImage {
+    synth.run(&labels(), request).unwrap().into_rgb()
+}
+
+fn error(synth: &mut Synthesizer, request: &Request) -> String {
+    match synth.run(&labels(), request) {
+        Err(Error::Argument(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn region_styles_show_in_the_picture() {
+    let mut synth = sean();
+    let a = synth.region_style(&photo(1), &labels()).unwrap();
+    let b = synth.region_style(&photo(2), &labels()).unwrap();
+    assert_eq!((a.kind(), a.rows(), a.length()), (StyleKind::Regions, 4, 6));
+    assert!((0..CLASSES).all(|class| a.is_present(class)));
+    let of = |style: &Style| Request::new().style(style);
+    let (picture_a, picture_b) = (paint(&mut synth, &of(&a)), paint(&mut synth, &of(&b)));
+    assert_ne!(picture_a, picture_b);
+    // The ends of a blend, and replacing class after class, are the styles themselves.
+    assert_eq!(paint(&mut synth, &of(&a.blend(&b, 0.0).unwrap())), picture_a);
+    assert_eq!(paint(&mut synth, &of(&a.blend(&b, 1.0).unwrap())), picture_b);
+    let replaced = (0..CLASSES).try_fold(a.clone(), |style, class| style.with_class(class, &b, class)).unwrap();
+    assert_eq!(paint(&mut synth, &of(&replaced)), picture_b);
+    let one = paint(&mut synth, &of(&a.with_class(2, &b, 2).unwrap()));
+    assert!(one != picture_a && one != picture_b);
+}
+
+#[test]
+fn crossover_with_equal_styles_changes_nothing() {
+    let mut synth = sean();
+    let a = synth.region_style(&photo(1), &labels()).unwrap();
+    let b = synth.region_style(&photo(2), &labels()).unwrap();
+    let plain = paint(&mut synth, &Request::new().style(&a));
+    let mut all_a = Request::new().style(&a);
+    let mut all_b = Request::new().style(&a);
+    for block in 0..7 {
+        all_a = all_a.block_style(block, &a);
+        all_b = all_b.block_style(block, &b);
+    }
+    assert_eq!(paint(&mut synth, &all_a), plain);
+    assert_eq!(paint(&mut synth, &all_b), paint(&mut synth, &Request::new().style(&b)));
+    assert_ne!(paint(&mut synth, &Request::new().style(&a).block_style(3, &b)), plain);
+    // The block at full size has no style.
+    assert_eq!(paint(&mut synth, &Request::new().style(&a).block_style(6, &b)), plain);
+    let message = error(&mut synth, &Request::new().style(&a).block_style(7, &b));
+    assert!(message.contains("block 7") && message.contains("0 to 6"), "{message}");
+}
+
+#[test]
+fn absent_classes_count_as_zeros() {
+    let mut synth = sean();
+    let half = LabelMap::new(64, 64, (0..64 * 64).map(|pixel| (pixel % 64 / 32) as u16).collect()).unwrap();
+    let style = synth.region_style(&photo(1), &half).unwrap();
+    let present: Vec<bool> = (0..CLASSES).map(|class| style.is_present(class)).collect();
+    assert_eq!(present, [true, true, false, false]);
+    let row = |class: u16| style.row(class).map(<[f32]>::to_vec);
+    let zeros = Style::regions(6, vec![row(0), row(1), Some(vec![0.0; 6]), Some(vec![0.0; 6])]).unwrap();
+    let absent = paint(&mut synth, &Request::new().style(&style));
+    assert_eq!(absent, paint(&mut synth, &Request::new().style(&zeros)));
+    // What it lacks can come from a mean.
+    let whole = synth.region_style(&photo(2), &labels()).unwrap();
+    let mean = Style::mean([&style, &whole]).unwrap();
+    let filled = style.or(&mean).unwrap();
+    assert_eq!(filled.row(3), whole.row(3));
+    assert_ne!(paint(&mut synth, &Request::new().style(&filled)), absent);
+    // A class with a pixel that is lost at half the size is absent too.
+    let mut ids: Vec<u16> = vec![0; 64 * 64];
+    ids[65] = 3;
+    let style = synth.region_style(&photo(1), &LabelMap::new(64, 64, ids).unwrap()).unwrap();
+    assert!(style.is_present(0) && !style.is_present(3));
+}
+
+#[test]
+fn noise_follows_the_seed_and_can_be_left_out() {
+    let mut synth = sean();
+    let style = synth.region_style(&photo(1), &labels()).unwrap();
+    let request = Request::new().style(&style);
+    let noisy = paint(&mut synth, &request.clone().seed(1));
+    assert_eq!(noisy, paint(&mut synth, &request.clone().seed(1)));
+    assert_ne!(noisy, paint(&mut synth, &request.clone().seed(2)));
+    assert_ne!(noisy, paint(&mut synth, &request.clone().seed(1).origin(64, 0)));
+    let quiet = paint(&mut synth, &request.clone().seed(1).quiet());
+    assert_ne!(noisy, quiet);
+    assert_eq!(quiet, paint(&mut synth, &request.seed(2).quiet()));
+}
+
+#[test]
+fn latent_styles_come_from_a_photo_or_a_seed() {
+    let mut synth = vae();
+    let drawn = paint(&mut synth, &Request::new().seed(1));
+    assert_eq!(drawn, paint(&mut synth, &Request::new().style(&Style::random(1, 8).unwrap())));
+    assert_ne!(drawn, paint(&mut synth, &Request::new().seed(2)));
+    let mean = synth.latent_style(&photo(1), None).unwrap();
+    assert_eq!(mean, synth.latent_style(&photo(1), None).unwrap());
+    let sampled = synth.latent_style(&photo(1), Some(5)).unwrap();
+    assert_eq!(sampled, synth.latent_style(&photo(1), Some(5)).unwrap());
+    assert_ne!(sampled, mean);
+    let (a, b) = (Style::random(1, 8).unwrap(), Style::random(2, 8).unwrap());
+    let steps: Vec<Style> = a.interpolate(&b, 3).unwrap().collect();
+    assert_eq!(paint(&mut synth, &Request::new().style(&steps[0])), drawn);
+    assert_eq!(paint(&mut synth, &Request::new().style(&steps[2])), paint(&mut synth, &Request::new().style(&b)));
+    // A label map of another size than the latent grid was made for.
+    let larger = LabelMap::filled(128, 64, 1).unwrap();
+    assert_eq!(synth.run(&larger, &Request::new()).unwrap().as_rgb().dimensions(), (128, 64));
+}
+
+#[test]
+fn styles_that_do_not_fit_are_refused() {
+    let (mut sean, mut vae) = (sean(), vae());
+    let message = error(&mut sean, &Request::new());
+    assert!(message.contains("needs a style"), "{message}");
+    let message = error(&mut sean, &Request::new().style(&Style::random(1, 8).unwrap()));
+    assert!(message.contains("one vector of 8 values") && message.contains("4 classes of 6 values"), "{message}");
+    let style = sean.region_style(&photo(1), &labels()).unwrap();
+    let message = error(&mut vae, &Request::new().style(&style));
+    assert!(message.contains("another model"), "{message}");
+    let message = error(&mut vae, &Request::new().block_style(0, &Style::random(1, 8).unwrap()));
+    assert!(message.contains("one style for all blocks"), "{message}");
+    assert!(matches!(vae.region_style(&photo(1), &labels()), Err(Error::Argument(_))));
+    assert!(matches!(sean.latent_style(&photo(1), None), Err(Error::Argument(_))));
+    let mut clade = Synthesizer::new(&model(GeneratorConfig::clade(2, usize::from(CLASSES))), &Device::cpu()).unwrap();
+    let message = error(&mut clade, &Request::new().style(&style));
+    assert!(message.contains("takes none"), "{message}");
+}
+
+/// Edges of instances reach the picture; without an instance map they are those between classes.
+#[test]
+fn instances_show_in_the_picture() {
+    let config = GeneratorConfig { instance_edges: true, ..GeneratorConfig::clade(2, usize::from(CLASSES)) };
+    let mut synth = Synthesizer::new(&model(config), &Device::cpu()).unwrap();
+    let plain = paint(&mut synth, &Request::new());
+    assert_eq!(plain, paint(&mut synth, &Request::new().instances(labels())));
+    let stripes = LabelMap::new(64, 64, (0..64 * 64).map(|pixel| (pixel / 64 / 4) as u16).collect()).unwrap();
+    assert_ne!(plain, paint(&mut synth, &Request::new().instances(stripes)));
+    let message = error(&mut synth, &Request::new().instances(LabelMap::filled(8, 8, 0).unwrap()));
+    assert!(message.contains("8x8") && message.contains("64x64"), "{message}");
+}
