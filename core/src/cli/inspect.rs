@@ -62,6 +62,13 @@ fn statistics(model: &Model) -> &'static str {
     }
 }
 
+/// A few classes, to tell a table by.
+fn first_names(model: &Model) -> String {
+    let names: Vec<&str> = model.classes().iter().take(4).map(|class| class.name.as_str()).collect();
+    let more = if model.classes().len() > names.len() { ", …" } else { "" };
+    names.join(", ") + more
+}
+
 /// What a model is, a line each.
 pub(super) fn summary(model: &Model) -> String {
     let manifest = model.manifest();
@@ -70,6 +77,7 @@ pub(super) fn summary(model: &Model) -> String {
         format!("name        {}", manifest.name),
         format!("network     {}", manifest.architecture.describe()),
         format!("values      {}", model.num_values()),
+        format!("classes     {} ({})", manifest.classes.len(), first_names(model)),
         format!("trained at  {width}x{height}; sides are padded to multiples of {}", manifest.architecture.stride()),
         format!("statistics  {}", statistics(model)),
         format!("licence     {}", manifest.licence),

@@ -96,7 +96,7 @@ struct InterpolateArgs {
     #[arg(value_name = "OTHER")]
     to: PathBuf,
     /// How many, 2 or more
-    #[arg(short, long, default_value_t = 20, value_name = "N")]
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
     count: usize,
     /// The folder for the style files; it is made if need be
     #[arg(short, long, value_name = "DIR")]

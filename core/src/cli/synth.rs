@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::picture_format;
 use crate::label::{LabelMap, stored_ids};
 use crate::model::Model;
+use crate::network::StyleConfig;
 use crate::nn::Statistics;
 use crate::synth::{Request, Style, Synthesizer};
 
@@ -103,6 +104,12 @@ impl SynthArgs {
         if let Some(photo) = &self.style_photo {
             let labels = self.style_labels.as_deref().map(|path| (path, self.colors));
             request = request.style(&style::encode(synth, photo, labels, None)?);
+        }
+        let needs_style = matches!(synth.model().architecture().style(), StyleConfig::Regions { .. });
+        if needs_style && request.style.is_none() {
+            return Err(Error::Argument(
+                "this model needs a style: --style FILE, or --style-photo FILE and --style-labels FILE".into(),
+            ));
         }
         for text in &self.block_style {
             let (block, path) =
