@@ -93,8 +93,8 @@ impl Manifest {
             format!("the class table goes up to id {}, the network has {channels} label channels", classes - 1),
         )?;
         let [height, width] = self.native_size;
-        let side = |side: usize| (1..=32_768).contains(&side);
-        check(side(height) && side(width), format!("native size {width}x{height}: sides must be 1 to 32768"))?;
+        let side = |side: usize| (1..=8192).contains(&side);
+        check(side(height) && side(width), format!("native size {width}x{height}: sides must be 1 to 8192"))?;
         let [low, high] = self.value_range;
         check(low.is_finite() && high.is_finite() && low < high, format!("value range {low} to {high} makes no sense"))
     }

@@ -153,3 +153,44 @@ fn lowered(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usi
         None => y,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Rng;
+
+    fn random(shape: [usize; 4], seed: u64, device: &Device) -> Tensor<4> {
+        let mut rng = Rng::new(seed);
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
+        Tensor::from_data(burn::tensor::TensorData::new(values, shape), device)
+    }
+
+    /// The largest difference, as a share of the largest value.
+    fn relative<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+        assert_eq!(a.dims(), b.dims());
+        let largest: f32 = b.clone().abs().max().into_scalar();
+        (a - b).abs().max().into_scalar::<f32>() / largest
+    }
+
+    #[test]
+    fn lowering_changes_neither_values_nor_gradients() {
+        let device = Device::flex().autodiff();
+        for (kernel, stride, padding) in [(1, 1, 0), (3, 1, 1), (4, 2, 2), (4, 1, 2), (3, 2, 1)] {
+            let x = random([2, 3, 9, 8], 1, &device).require_grad();
+            let weight = random([5, 3, kernel, kernel], 2, &device).require_grad();
+            let bias = random([5, 1, 1, 1], 3, &device).reshape([5]);
+            let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
+            let plain = conv2d(x.clone(), weight.clone(), Some(bias.clone()), options);
+            let found = lowered(x.clone(), weight.clone(), Some(bias), stride, padding);
+            let case = format!("kernel {kernel}, stride {stride}, padding {padding}");
+            assert!(relative(found.clone().inner(), plain.clone().inner()) < 1e-5, "{case}");
+            // Not all outputs weigh the same, so that no gradient is the same everywhere.
+            let slope = random(plain.dims(), 4, &device);
+            let (expected, found) = ((plain * slope.clone()).sum().backward(), (found * slope).sum().backward());
+            let pair = |tensor: &Tensor<4>| (tensor.grad(&found).unwrap(), tensor.grad(&expected).unwrap());
+            for (found, expected) in [pair(&x), pair(&weight)] {
+                assert!(relative(found, expected) < 1e-4, "{case}");
+            }
+        }
+    }
+}

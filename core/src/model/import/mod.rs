@@ -191,7 +191,7 @@ impl Hints {
             }
             None => false,
         };
-        let labels = semantics - usize::from(edges);
+        let labels = semantics.saturating_sub(usize::from(edges));
         if channels > labels {
             let (with, highest) = (if edges { "and instance edges" } else { "and no instance edges" }, channels - 1);
             return Err(Error::Argument(format!(
