@@ -12,7 +12,7 @@ use crate::network::Upsampling;
 /// Arguments of `semsynth import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// The checkpoint of a generator: .pth of any PyTorch version, or .safetensors
+    /// The checkpoint of a generator: .pth of any `PyTorch` version, or .safetensors
     #[arg(value_name = "FILE")]
     checkpoint: PathBuf,
     /// The model file to write
@@ -25,13 +25,13 @@ pub struct ImportArgs {
     /// (.ron, .gpl, .json) [default: those of the data set with as many]
     #[arg(long, value_name = "NAME|FILE")]
     classes: Option<PathBuf>,
-    /// The encoder of a SPADE with a latent vector (latest_net_E.pth)
+    /// The encoder of a SPADE with a latent vector (`latest_net_E.pth`)
     #[arg(long, value_name = "FILE")]
     encoder: Option<PathBuf>,
     /// Width and height it was trained at [default: those of the data set, or 256x256]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
     size: Option<[usize; 2]>,
-    /// The checkpoint's num_upsampling_layers [default: as its tensors or the data set tell]
+    /// The checkpoint's `num_upsampling_layers` [default: as its tensors or the data set tell]
     #[arg(long, value_enum, value_name = "HOW")]
     upsampling: Option<Layers>,
     /// Whether its last input channel is for instance edges [default: as its tensors or the data set tell]

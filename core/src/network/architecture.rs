@@ -214,6 +214,7 @@ pub enum AnyGenerator {
 
 /// One of the encoders.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is at most one in a network")]
 pub enum Encoder {
     /// One latent vector for the whole picture.
     Conv(ConvEncoder),

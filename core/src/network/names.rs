@@ -120,7 +120,7 @@ fn conv_encoder(parts: &[&str]) -> String {
 fn pix2pixhd(parts: &[&str], known: &BTreeSet<&str>) -> String {
     let there = |path: String| known.contains(format!("generator.Pix2PixHd.{path}").as_str());
     let plus_plus = !there("trunk.first.bias".into());
-    let count = |path: &dyn Fn(usize) -> String| (0..).take_while(|&index| there(path(index))).count();
+    let count = |path: &dyn Fn(usize) -> String| (0..known.len()).take_while(|&index| there(path(index))).count();
     let local = there("local.first.weight".into());
     let (step, inner) = if plus_plus { (2, ".0") } else { (3, "") };
     let index = |text: &str| text.parse().unwrap_or(0usize);

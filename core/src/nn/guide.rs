@@ -20,6 +20,7 @@ pub struct Guide {
 /// Styles of a batch of pictures, `[batch, classes, length]`: row `j` is how class `j` looks, zeros where nothing is known
 /// of it (Zhu et al. 2020, §3).
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a picture has one")]
 pub enum BlockStyles {
     /// The same for every block.
     All(Tensor<3>),

@@ -172,11 +172,14 @@ impl Layout {
         let [height, width] = self.size();
         let mut values = Vec::with_capacity(self.batch() * 3 * height * width);
         for map in &self.0.maps {
-            if let Some(id) = map.ids().find(|&id| usize::from(id) >= palette.len()) {
-                return Err(Error::Labels(format!("class id {id} has no colour: there are {}", palette.len())));
-            }
+            let color = |id: u16| {
+                let colors = palette.len();
+                let message = || Error::Labels(format!("class id {id} has no colour: there are {colors}"));
+                palette.get(usize::from(id)).ok_or_else(message)
+            };
+            let colors: Vec<&[u8; 3]> = map.ids().map(color).collect::<Result<_>>()?;
             for channel in 0..3 {
-                values.extend(map.ids().map(|id| f32::from(palette[usize::from(id)][channel]) / 127.5 - 1.0));
+                values.extend(colors.iter().map(|color| f32::from(color[channel]) / 127.5 - 1.0));
             }
         }
         let shape = [self.batch(), 3, height, width];

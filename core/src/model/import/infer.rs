@@ -12,18 +12,21 @@ use crate::nn::modulation::ModulationKind;
 /// Blocks of the SPADE family in the order they run.
 const BLOCKS: [&str; 8] = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"];
 
+/// Whether a tensor's name is one that only a certain system gives.
+type Sign = fn(&str) -> bool;
+
 /// Which system wrote the checkpoint, and the tensor that tells.
 pub(super) fn family(tensors: &Tensors) -> Result<(Family, String)> {
     let find = |matches: &dyn Fn(&str) -> bool| tensors.names().find(|name| matches(name)).map(str::to_owned);
-    let signs: [(Family, &dyn Fn(&str) -> bool); 5] = [
-        (Family::Sean, &|name| name.contains(".ace_")),
-        (Family::Clade, &|name| name.contains(".class_specified_affine.")),
-        (Family::Spade, &|name| name.contains(".mlp_shared.")),
-        (Family::Pix2Pix, &|name| name.starts_with("model.model.")),
-        (Family::Pix2PixHd, &|name| name.starts_with("model.1.") || name.starts_with("model1_1.")),
+    let signs: [(Family, Sign); 5] = [
+        (Family::Sean, |name| name.contains(".ace_")),
+        (Family::Clade, |name| name.contains(".class_specified_affine.")),
+        (Family::Spade, |name| name.contains(".mlp_shared.")),
+        (Family::Pix2Pix, |name| name.starts_with("model.model.")),
+        (Family::Pix2PixHd, |name| name.starts_with("model.1.") || name.starts_with("model1_1.")),
     ];
     for (family, sign) in signs {
-        if let Some(name) = find(sign) {
+        if let Some(name) = find(&sign) {
             return Ok((family, name));
         }
     }
