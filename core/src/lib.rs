@@ -29,6 +29,7 @@ pub mod metrics;
 pub mod model;
 pub mod network;
 pub mod nn;
+mod pixels;
 mod rng;
 pub mod synth;
 pub mod train;

@@ -7,6 +7,10 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use semsynth::label::{ClassTable, LabelMap};
+use semsynth::model::{self, Precision};
+use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
+use semsynth::nn::Init;
+use semsynth::nn::modulation::ModulationKind;
 
 fn semsynth(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_semsynth")).args(arguments).output().unwrap()
@@ -190,4 +194,83 @@ fn ctrl_c_saves_and_resume_goes_on() {
     let output = semsynth(&["train", "--resume", out_text, "--steps", &more, "--device", "cpu"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(semsynth::train::TrainLog::read(&log).unwrap().last().unwrap().step > steps);
+}
+
+/// A checkpoint of a small SEAN for the 12 facade classes, with the names of its authors' code.
+fn checkpoint(folder: &Path) -> String {
+    let style = StyleConfig::Regions { length: 6, encoder: Some(2) };
+    let config = GeneratorConfig { style, ..GeneratorConfig::new(ModulationKind::Sean, 2, 12) };
+    let network = Architecture::SpadeFamily(config).init(&mut Init::random(2, &burn::tensor::Device::flex())).unwrap();
+    let tensors = model::store(&network, Precision::Full).unwrap();
+    let path = folder.join("latest_net_G.safetensors");
+    tensors.save(&path).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn checkpoints_are_imported_and_painted_in_styles() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let checkpoint = checkpoint(folder.path());
+    let model = path("sean.safetensors");
+    let import = |more: &[&str]| semsynth(&[&["import", &checkpoint, "--classes", "cmp-facades"], more].concat());
+    let refused = import(&["-o", &model, "--arch", "spade"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(text(&refused).contains("--arch sean"), "{}", text(&refused));
+    assert!(!Path::new(&model).exists());
+    assert_eq!(import(&["-o", &path("sean.pth")]).status.code(), Some(2));
+    assert_eq!(import(&["-o", &checkpoint]).status.code(), Some(2), "never over its input");
+    let done = import(&["-o", &model, "--arch", "sean", "--licence", "CC0-1.0", "--size", "64"]);
+    assert!(done.status.success() && text(&done).contains("SEAN"), "{}", text(&done));
+
+    let labels = path("labels.png");
+    let map = LabelMap::new(64, 64, (0..64 * 64).map(|pixel| (pixel / 16 % 12) as u16).collect()).unwrap();
+    map.save(&labels, &ClassTable::cmp_facades()).unwrap();
+    let photo = |name: &str, step: u32| {
+        let byte = |x: u32, y: u32| ((x * step + y * 3) % 256) as u8;
+        image::RgbImage::from_fn(64, 64, |x, y| image::Rgb([byte(x, y), byte(y, x), 90])).save(path(name)).unwrap();
+        path(name)
+    };
+    let (photo_a, photo_b) = (photo("a.png", 2), photo("b.png", 5));
+    let encode = |photo: &str, style: &str| {
+        let labels = labels.as_str();
+        let output =
+            semsynth(&["style", "encode", "-m", &model, "-p", photo, "-l", labels, "-o", style, "--device", "cpu"]);
+        assert!(output.status.success() && text(&output).contains("12 classes"), "{}", text(&output));
+    };
+    let (a, b) = (path("a.safetensors"), path("b.safetensors"));
+    encode(&photo_a, &a);
+    encode(&photo_b, &b);
+    let mixed = path("mixed.safetensors");
+    let output = semsynth(&["style", "blend", &a, &b, "-c", "window", "-c", "3", "-w", "0.5", "-o", &mixed]);
+    assert!(output.status.success(), "{}", text(&output));
+    let output = semsynth(&["style", "blend", &a, &b, "-c", "99", "-o", &mixed]);
+    assert!(output.status.code() == Some(2) && text(&output).contains("no class \"99\""), "{}", text(&output));
+    assert!(semsynth(&["style", "mean", &a, &b, "-o", &path("mean.safetensors")]).status.success());
+    assert!(semsynth(&["style", "interpolate", &a, &b, "-n", "3", "-o", &path("steps")]).status.success());
+    assert_eq!(std::fs::read(path("steps/0.safetensors")).unwrap(), std::fs::read(&a).unwrap());
+    assert_eq!(std::fs::read(path("steps/2.safetensors")).unwrap(), std::fs::read(&b).unwrap());
+    assert_eq!(semsynth(&["style", "mean", &a, "-o", &labels]).status.code(), Some(2), "never over a picture");
+
+    let paint = |name: &str, more: &[&str]| {
+        let picture = path(name);
+        let start = ["synth", "-m", &model, "-l", &labels, "-o", &picture, "--device", "cpu"];
+        (semsynth(&[start.as_slice(), more].concat()), picture)
+    };
+    let (output, _) = paint("none.png", &[]);
+    assert!(output.status.code() == Some(2) && text(&output).contains("--style-photo"), "{}", text(&output));
+    let picture = |name: &str, more: &[&str]| {
+        let (output, picture) = paint(name, more);
+        assert!(output.status.success(), "{}", text(&output));
+        std::fs::read(picture).unwrap()
+    };
+    let plain = picture("p1.png", &["--style", &a]);
+    assert_eq!(plain, picture("p2.png", &["--style-photo", &photo_a, "--style-labels", &labels]));
+    let all: Vec<String> = (0..7).map(|block| format!("--block-style={block}={a}")).collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    assert_eq!(plain, picture("p3.png", &[&["--style", &b], all.as_slice()].concat()));
+    for wrong in [["--block-style", "x=1"], ["--instances", labels.as_str()]] {
+        let (output, _) = paint("wrong.png", &[&["--style", a.as_str()], wrong.as_slice()].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    }
 }

@@ -125,7 +125,9 @@ fn what_contradicts_the_tensors_is_named_with_the_flag_that_fits() {
     let text = message(clade(), &ImportOptions { instance_edges: Some(true), ..options(5) });
     assert!(text.contains("--instance-edges true"), "{text}");
     let text = message(clade(), &options(7));
-    assert!(text.contains("id 6") && text.contains("5 label channels") && text.contains("--classes"), "{text}");
+    assert!(text.contains("0 to 6") && text.contains("5 label channels") && text.contains("--classes"), "{text}");
+    let text = message(clade(), &options(3));
+    assert!(text.contains("0 to 2") && text.contains("5 label channels"), "{text}");
     let text = message(clade(), &ImportOptions { classes: None, ..options(5) });
     assert!(text.contains("5 input channels") && text.contains("--classes") && text.contains("ade20k"), "{text}");
     // A SPADE does not tell what its last channel is for.
@@ -195,6 +197,32 @@ fn the_prefix_of_spread_networks_is_taken_off() {
     }
     let bytes = |tensors| import_checkpoint(tensors, None, &options(5)).unwrap().to_bytes().unwrap();
     assert_eq!(bytes(spread), bytes(plain));
+}
+
+/// `PyTorch` before 0.4 kept running statistics for instance norms, which no network reads.
+#[test]
+fn statistics_of_old_instance_norms_are_passed_over() {
+    let architecture = Architecture::Pix2PixHd(Pix2PixHdConfig { blocks: 1, ..Pix2PixHdConfig::new(2, 5) });
+    let mut tensors = checkpoint(&architecture);
+    tensors.insert_f32("model.2.running_mean", vec![2], vec![0.0; 2]).unwrap();
+    tensors.insert_f32("model.2.running_var", vec![2], vec![1.0; 2]).unwrap();
+    assert_eq!(import_checkpoint(tensors, None, &options(5)).unwrap().architecture(), &architecture);
+}
+
+/// Numbers that overflow when they are multiplied.
+#[test]
+fn absurd_sizes_are_refused() {
+    let mut tensors = checkpoint(&Architecture::SpadeFamily(GeneratorConfig::clade(2, 5)));
+    tensors.remove("head_0.conv_0.weight_orig").unwrap();
+    let data = model::TensorData::new(model::DType::F32, vec![0, 1 << 40, 1 << 40, 1 << 40], vec![]).unwrap();
+    tensors.insert("head_0.conv_0.weight_orig", data).unwrap();
+    assert!(message(tensors, &options(5)).contains("holds no values"));
+    let style = StyleConfig::Latent { length: 9, grid: [4, 8], encoder: None };
+    let latent = checkpoint(&Architecture::SpadeFamily(GeneratorConfig { style, ..GeneratorConfig::spade(2, 5) }));
+    let text = message(latent, &ImportOptions { size: Some([usize::MAX, usize::MAX]), ..options(5) });
+    assert!(text.contains("--size"), "{text}");
+    let recipe = semsynth::train::Recipe { modulation: ModulationKind::Sean, ngf: usize::MAX, ..Default::default() };
+    assert!(recipe.validate().is_err());
 }
 
 /// `PyTorch` 1.0 stored `weight` divided, and no `weight_v`.

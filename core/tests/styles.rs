@@ -194,6 +194,23 @@ fn styles_that_do_not_fit_are_refused() {
     assert!(message.contains("takes none"), "{message}");
 }
 
+/// Where in its object a pixel lies does not depend on how much is put around the map to fill the network's stride.
+#[test]
+fn positions_are_those_of_the_map_as_given() {
+    let config = GeneratorConfig::new(ModulationKind::CladeIcpe, 2, usize::from(CLASSES));
+    let mut synth = Synthesizer::new(&model(config), &Device::cpu()).unwrap();
+    // A block of 40 columns in a map of 40, which is filled up to 64.
+    let narrow = LabelMap::filled(40, 64, 1).unwrap();
+    let wide = LabelMap::filled(64, 64, 1).unwrap();
+    let paint = |synth: &mut Synthesizer, map: &LabelMap| {
+        synth.run(map, &Request::new().statistics(Statistics::Running)).unwrap().into_rgb()
+    };
+    let (narrow, wide) = (paint(&mut synth, &narrow), paint(&mut synth, &wide));
+    assert_eq!(narrow.dimensions(), (40, 64));
+    // Scaled to itself, the narrow block's columns differ from the wide one's.
+    assert!((0..64).any(|y| narrow.get_pixel(39, y) != wide.get_pixel(39, y)));
+}
+
 /// Edges of instances reach the picture; without an instance map they are those between classes.
 #[test]
 fn instances_show_in_the_picture() {

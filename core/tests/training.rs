@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -111,7 +112,11 @@ fn resume_is_exact() {
         let stop = AtomicBool::new(false);
         let first = train(&run(&parts, recipe.clone(), false), &mut StopAfter(4, &stop), &stop).unwrap();
         assert_eq!((first.stopped, first.steps), (Stopped::Interrupted, 4));
-        let second = finished(&run(&parts, recipe.clone(), true));
+        // What makes the network is the checkpoint's, whatever the recipe given now says of it.
+        let Recipe { steps, decay_from, losses: weights, learning_rate, ttur, fresh_fakes, .. } = recipe.clone();
+        let now = Recipe { steps, decay_from, losses: weights, learning_rate, ttur, fresh_fakes, ..Recipe::quick() };
+        let now = Recipe { name: recipe.name.clone(), licence: recipe.licence.clone(), log_every: 1, ..now };
+        let second = finished(&run(&parts, now, true));
         assert_eq!((second.stopped, second.steps), (Stopped::Finished, 6));
 
         assert_eq!(losses(&second.files), losses(&whole.files));
@@ -322,6 +327,60 @@ fn losses_fall() {
     let mean = |part: &[f32]| part.iter().sum::<f32>() / part.len() as f32;
     let (early, late) = (mean(&history[..5]), mean(&history[35..]));
     assert!(late < 0.7 * early, "L1 went from {early} to {late}");
+}
+
+/// Every part of every network learns: after a few steps no trained weight is what it was.
+#[test]
+fn every_weight_learns() {
+    let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
+    let clade = ModulationKind::Clade;
+    for recipe in [
+        Recipe {
+            leading_blocks: vec![clade; 2],
+            modulation: ModulationKind::CladeIcpe,
+            instance_edges: true,
+            ..recipe()
+        },
+        Recipe { modulation: ModulationKind::Sean, ..recipe() },
+        Recipe { modulation: ModulationKind::Spade { kernel: 3 }, latent: true, ..recipe() },
+        Recipe { network: NetworkKind::Pix2PixHd, ..recipe() },
+        Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
+    ] {
+        let mut trainer = Trainer::new(recipe, 12, &Device::cpu()).unwrap();
+        let before = model::store(trainer.network(), Precision::Full).unwrap();
+        for _ in 0..3 {
+            trainer.step(batch.clone()).unwrap();
+        }
+        let after = model::store(trainer.network(), Precision::Full).unwrap();
+        let network = trainer.architecture().describe();
+        let smallest = batch.labels.iter().map(|map| map.resize_floor(2, 1).unwrap());
+        let present: BTreeSet<u16> = smallest.flat_map(|map| map.ids().collect::<Vec<_>>()).collect();
+        for (name, data) in before.iter() {
+            // A class that shows in no block has no gradient there; its layer stays.
+            let class = name.split_once(".fc_mu").and_then(|(_, rest)| rest.split('.').next()?.parse::<u16>().ok());
+            // The block without styles has blending factors all the same.
+            let idle = name.starts_with("up_3.ace_") && name.contains(".blending_");
+            if idle || class.is_some_and(|class| !present.contains(&class)) {
+                continue;
+            }
+            assert_ne!(after.get(name).unwrap(), data, "{network}: {name} has not moved");
+        }
+    }
+}
+
+/// The weight of the divergence keeps latent vectors near a standard normal distribution.
+#[test]
+fn the_divergence_of_latent_vectors_is_held_down() {
+    let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
+    let divergence = |kl: f64| {
+        let losses = LossWeights { kl, feature_matching: 0.0, ..LossWeights::default() };
+        let recipe = Recipe { latent: true, losses, learning_rate: 1e-2, decay_from: None, ..recipe() };
+        let mut trainer = Trainer::new(recipe, 12, &Device::cpu()).unwrap();
+        let steps: Vec<f32> = (0..12).map(|_| trainer.step(batch.clone()).unwrap().read().unwrap()["kl"]).collect();
+        steps[11]
+    };
+    let (free, held) = (divergence(0.0), divergence(10.0));
+    assert!(held < free / 2.0, "{held} with the loss, {free} without");
 }
 
 /// One step on a GPU moves every weight as on the CPU: in particular the discriminator's gradient, with pictures that

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ColorArgs, Ending, class_table};
 use crate::error::Result;
 use crate::label::{self, ClassTable};
-use crate::model::Model;
+use crate::model::{Manifest, Model, Provenance};
 use crate::nn::{NormKind, Statistics};
 
 /// Arguments of `semsynth inspect`.
@@ -62,6 +62,11 @@ fn statistics(model: &Model) -> &'static str {
     }
 }
 
+fn trained_on(manifest: &Manifest) -> String {
+    let Provenance { data, steps, .. } = &manifest.provenance;
+    if *steps > 0 { format!("{data}, {steps} steps") } else { data.clone() }
+}
+
 /// A few classes, to tell a table by.
 fn first_names(model: &Model) -> String {
     let names: Vec<&str> = model.classes().iter().take(4).map(|class| class.name.as_str()).collect();
@@ -80,6 +85,7 @@ pub(super) fn summary(model: &Model) -> String {
         format!("classes     {} ({})", manifest.classes.len(), first_names(model)),
         format!("trained at  {width}x{height}; sides are padded to multiples of {}", manifest.architecture.stride()),
         format!("statistics  {}", statistics(model)),
+        format!("trained on  {}", trained_on(manifest)),
         format!("licence     {}", manifest.licence),
     ];
     lines.join("\n") + "\n"
@@ -88,11 +94,7 @@ pub(super) fn summary(model: &Model) -> String {
 fn describe(model: &Model) -> String {
     let manifest = model.manifest();
     let provenance = &manifest.provenance;
-    let mut lines = vec![
-        format!("trained on  {}, {} steps", provenance.data, provenance.steps),
-        format!("written by  {}", provenance.program),
-        "classes".to_owned(),
-    ];
+    let mut lines = vec![format!("written by  {}", provenance.program), "classes".to_owned()];
     lines.extend(manifest.classes.iter().map(|class| {
         let [r, g, b] = class.color;
         let dont_care = if class.dont_care { " (don't care)" } else { "" };

@@ -176,6 +176,12 @@ pub(super) fn encode(
         Ok::<_, Error>(picture.to_rgb8())
     };
     match (synth.model().architecture().style(), labels) {
+        (StyleConfig::Regions { .. }, _) if seed.is_some() => {
+            Err(Error::Argument("--seed: this model has a style per class, which is not drawn".into()))
+        }
+        (StyleConfig::Latent { .. }, Some(_)) => Err(Error::Argument(
+            "this model has one style for the whole picture: leave the photo's label map out".into(),
+        )),
         (StyleConfig::Regions { .. }, None) => Err(Error::Argument(
             "this model has a style per class: give the photo's label map too, as --labels (--style-labels of synth)"
                 .into(),
@@ -210,13 +216,19 @@ impl BlendArgs {
 /// A class by its id or its name.
 fn class_id(style: &Style, class: &str) -> Result<u16> {
     let by_name = || (0..=u16::MAX).take(style.rows()).find(|&id| style.name(id) == Some(class));
-    class.parse().ok().or_else(by_name).ok_or_else(|| {
+    let by_id = || class.parse().ok().filter(|&id: &u16| usize::from(id) < style.rows());
+    by_name().or_else(by_id).ok_or_else(|| {
         let names: Vec<&str> = (0..=u16::MAX).take(style.rows()).filter_map(|id| style.name(id)).collect();
         Error::Argument(format!("the style has no class {class:?}; it has: {}", names.join(", ")))
     })
 }
 
 fn save(style: &Style, path: &Path) -> Result<Ending> {
+    let extension = path.extension().and_then(|text| text.to_str());
+    if extension.is_none_or(|text| !text.eq_ignore_ascii_case("safetensors")) {
+        let output = path.display();
+        return Err(Error::Argument(format!("--output {output}: a style file ends with .safetensors")));
+    }
     style.save(path)?;
     match style.kind() {
         StyleKind::Whole => println!("a style of {} values in {}", style.length(), path.display()),

@@ -67,6 +67,18 @@ impl DistanceMap {
         Ok(Self { width, height, vertical, horizontal })
     }
 
+    /// The map with its last column and row repeated up to another size; the offsets stay those of the objects as they
+    /// are.
+    pub(crate) fn extended(&self, width: usize, height: usize) -> Self {
+        let extend = |plane: &[f32]| {
+            let row = |y: usize| plane.chunks_exact(self.width).nth(y.min(self.height - 1)).unwrap_or_default();
+            (0..height)
+                .flat_map(|y| (0..width).filter_map(move |x| row(y).get(x.min(self.width - 1)).copied()))
+                .collect()
+        };
+        Self { width, height, vertical: extend(&self.vertical), horizontal: extend(&self.horizontal) }
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width

@@ -86,6 +86,11 @@ impl Architecture {
         matches!(self, Self::SpadeFamily(config) if config.uses(ModulationKind::Sean))
     }
 
+    /// Whether the network looks at where in its object a pixel lies.
+    pub fn positional(&self) -> bool {
+        matches!(self, Self::SpadeFamily(config) if config.uses(ModulationKind::CladeIcpe))
+    }
+
     /// What the norms of the network take their statistics from.
     pub fn norm(&self) -> NormKind {
         match self {

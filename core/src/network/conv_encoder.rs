@@ -8,9 +8,6 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use crate::error::Result;
 use crate::nn::{Conv, ConvConfig, Init, Linear, Mode, instance_norm, leaky_relu};
 
-/// Height and width that photos are brought to first.
-const SIDE: usize = 256;
-
 /// Widths of a [`ConvEncoder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvEncoderConfig {
@@ -60,6 +57,9 @@ impl Posterior {
 }
 
 impl ConvEncoder {
+    /// Height and width that photos are brought to first.
+    pub const SIDE: usize = 256;
+
     /// What is known of the latent vectors of photos, `[batch, 3, height, width]` in -1 to 1. Photos of another size than
     /// 256x256 are resized (bilinear, corners not aligned).
     ///
@@ -72,9 +72,9 @@ impl ConvEncoder {
             format!("photos of shape {:?}: it must be [batch, 3, height, width]", [batch, channels, height, width])
         })?;
         let mut x = photos;
-        if (height, width) != (SIDE, SIDE) {
+        if (height, width) != (Self::SIDE, Self::SIDE) {
             let options = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
-            x = interpolate(x, options.with_output_size([SIDE, SIDE]));
+            x = interpolate(x, options.with_output_size([Self::SIDE; 2]));
         }
         for conv in &self.layers {
             x = leaky_relu(instance_norm(conv.forward(x, mode)));

@@ -255,10 +255,11 @@ impl GeneratorConfig {
         })
     }
 
-    /// Length of the style vectors in a block. The block at full size has none (Zhu et al. 2020, appendix).
+    /// Length of the style vectors in a block. The papers' `up_3`, which works at full size in their
+    /// networks, has none.
     fn style_length(&self, block: usize) -> usize {
         match self.style {
-            StyleConfig::Regions { length, .. } if block != FULL_SIZE_BLOCK => length,
+            StyleConfig::Regions { length, .. } if block != UNSTYLED_BLOCK => length,
             _ => 0,
         }
     }
@@ -274,7 +275,7 @@ impl GeneratorConfig {
 }
 
 /// The papers' `up_3`.
-const FULL_SIZE_BLOCK: usize = 6;
+const UNSTYLED_BLOCK: usize = 6;
 
 /// What the first features are made from.
 #[derive(Module, Debug)]
@@ -314,16 +315,15 @@ impl Generator {
         let [height, width] = layout.size();
         let stride = 1usize << self.upsampling;
         super::check_layout(layout, self.labels, self.edges, stride)?;
-        self.check_styles(guide)?;
         let [latent_height, latent_width] = [height / stride, width / stride];
         let sizes: Vec<[usize; 2]> = self.draws.iter().map(|&block| self.size_at(block, height, width)).collect();
         guide.noise.check(layout.batch(), &sizes)?;
         let mut x = match &self.fc {
-            Start::Labels(conv) => conv.forward(layout.at(latent_height, latent_width).semantics(), mode),
-            Start::Latent(linear) => {
-                let latent = guide.latent.clone().unwrap_or_else(|| Tensor::zeros([1, 1], layout.device()));
-                self.spread(linear.forward(latent), [latent_height, latent_width])
+            Start::Labels(conv) => {
+                self.check_styles(guide)?;
+                conv.forward(layout.at(latent_height, latent_width).semantics(), mode)
             }
+            Start::Latent(linear) => self.spread(linear.forward(self.latent(guide)?), [latent_height, latent_width]),
         };
         for (index, block) in self.blocks.iter().enumerate() {
             if self.doubles_before(index) {
@@ -346,21 +346,20 @@ impl Generator {
         interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([height, width]))
     }
 
+    /// The latent vectors, of the shape this network takes.
+    fn latent(&self, guide: &Guide) -> Result<Tensor<2>> {
+        let latent = guide.latent.clone().ok_or_else(|| {
+            Error::Argument("this network needs a latent vector: encode one from a photo, or draw one".into())
+        })?;
+        fits(&latent.dims(), &[guide.layout.batch(), self.style_length])?;
+        Ok(latent)
+    }
+
     fn check_styles(&self, guide: &Guide) -> Result<()> {
-        let (batch, length) = (guide.layout.batch(), self.style_length);
-        let fits = |found: &[usize], expected: &[usize]| {
-            check(found == expected, || format!("a style of shape {found:?}: this network takes {expected:?}"))
-        };
-        if let Start::Latent(_) = self.fc {
-            let latent = guide.latent.as_ref().ok_or_else(|| {
-                Error::Argument("this network needs a latent vector: encode one from a photo, or draw one".into())
-            })?;
-            return fits(&latent.dims(), &[batch, length]);
-        }
-        if length == 0 {
+        if self.style_length == 0 {
             return Ok(());
         }
-        let expected = [batch, self.labels, length];
+        let expected = [guide.layout.batch(), self.labels, self.style_length];
         match &guide.styles {
             None => Err(Error::Argument("this network needs a style for each class".into())),
             Some(BlockStyles::All(styles)) => fits(&styles.dims(), &expected),
@@ -392,4 +391,8 @@ impl Generator {
     pub fn folded(self) -> Self {
         Self { blocks: self.blocks.into_iter().map(ResBlock::folded).collect(), ..self }
     }
+}
+
+fn fits(found: &[usize], expected: &[usize]) -> Result<()> {
+    check(found == expected, || format!("a style of shape {found:?}: this network takes {expected:?}"))
 }

@@ -21,7 +21,7 @@ pub use vgg::Vgg19;
 
 pub use names::is_unused;
 
-pub(crate) use names::official_names;
+pub(crate) use names::{BLOCKS, official_names};
 
 use burn::tensor::Tensor;
 
@@ -47,6 +47,21 @@ fn check_layout(layout: &Layout, labels: usize, edges: bool, stride: usize) -> R
         let (needs, has) = if edges { ("needs", "none") } else { ("takes no", "some") };
         format!("this network {needs} instance edges, the layout has {has}")
     })
+}
+
+/// Whether the one-hot maps at full size, which the baselines are fed, can be made at all: up to 8 GB.
+fn check_dense(layout: &Layout) -> Result<()> {
+    let [height, width] = layout.size();
+    let values =
+        [layout.batch(), layout.channels(), height, width].iter().try_fold(1usize, |all, &n| all.checked_mul(n));
+    if values.is_some_and(|values| values <= 1 << 31) {
+        return Ok(());
+    }
+    let channels = layout.channels();
+    Err(Error::Limit(format!(
+        "this network is fed {channels} one-hot channels of {width}x{height} pixels at once, more than this library \
+         accepts: give it a smaller label map"
+    )))
 }
 
 /// Whether photos, `[batch, 3, height, width]`, are as many and as large as the label maps.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Blocks of the generator in the order they run.
-const BLOCKS: [&str; 8] = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"];
+pub(crate) const BLOCKS: [&str; 8] = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"];
 
 /// Whether a tensor of an official checkpoint is one that no network ever reads: counters of batches, and the statistics
 /// that SEAN's code makes for the SPADE inside its norms and then does without.
@@ -49,7 +49,7 @@ fn spade_family(parts: &[&str], known: &BTreeSet<&str>) -> String {
     match parts {
         ["fc", "Labels" | "Latent"] => "fc".into(),
         ["blocks", index, rest @ ..] => {
-            let block = index.parse().ok().and_then(|index: usize| BLOCKS.get(index)).copied().unwrap_or("?");
+            let block = index.parse().ok().and_then(|index: usize| BLOCKS.get(index)).copied().unwrap_or(index);
             // SEAN's code calls its norms ACE.
             let sean = |norm: &str| {
                 let places = ["generator.SpadeFamily.", ""];
@@ -100,7 +100,7 @@ fn region_encoder(parts: &[&str]) -> String {
         ["down", "1"] => "7",
         ["up"] => "10",
         ["last"] => "14",
-        _ => "?",
+        parts => return parts.join("."),
     };
     format!("Zencoder.model.{index}")
 }

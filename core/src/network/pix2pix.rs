@@ -46,7 +46,7 @@ impl UNetConfig {
         let Self { ngf, downsamplings, label_channels: labels, palette } = self;
         check((1..=256).contains(ngf), || format!("ngf is {ngf}, it must be 1 to 256"))?;
         check((5..=10).contains(downsamplings), || format!("{downsamplings} downsamplings: it must be 5 to 10"))?;
-        check((1..=65_535).contains(labels), || format!("{labels} label channels: it must be 1 to 65535"))?;
+        check((1..=1024).contains(labels), || format!("{labels} label channels: it must be 1 to 1024"))?;
         let colors = palette.as_ref().map_or(*labels, Vec::len);
         check(colors == *labels, || format!("{colors} colours for {labels} label channels: there must be one for each"))
     }
@@ -142,7 +142,10 @@ impl UNet {
         let [height, width] = layout.size();
         let input = match &self.palette.0 {
             Some(palette) => layout.painted(palette)?,
-            None => layout.at(height, width).one_hot(),
+            None => {
+                super::check_dense(layout)?;
+                layout.at(height, width).one_hot()
+            }
         };
         let mut skips = Vec::with_capacity(self.levels.len());
         let mut x = input;

@@ -68,7 +68,7 @@ impl Pix2PixHdConfig {
             check(ngf.is_multiple_of(2), || format!("ngf is {ngf}: with a local enhancer it must be even"))?;
             check(!self.spectral, || "a local enhancer has no spectral norm".into())?;
         }
-        check((1..=65_535).contains(labels), || format!("{labels} label channels: it must be 1 to 65535"))
+        check((1..=1024).contains(labels), || format!("{labels} label channels: it must be 1 to 1024"))
     }
 
     /// Makes the network.
@@ -173,6 +173,7 @@ impl Pix2PixHd {
         super::check_layout(layout, self.labels, self.edges, self.stride)?;
         let [height, width] = layout.size();
         check(height.min(width) >= least, || format!("{width}x{height} is too small: sides must be {least} or more"))?;
+        super::check_dense(layout)?;
         let semantics = layout.at(height, width).semantics();
         let features = match &self.local {
             None => self.trunk.forward(semantics, mode),

@@ -47,7 +47,9 @@ impl RegionEncoder {
     ///
     /// [`Error::Argument`](crate::Error::Argument) unless photos and label maps have one size, a multiple of 4.
     pub fn forward(&self, photos: Tensor<4>, layout: &Layout, mode: Mode) -> Result<Tensor<3>> {
-        super::check_layout(layout, layout.channels(), layout.has_edges(), 4)?;
+        let [height, width] = layout.size();
+        let fine = height >= 4 && width >= 4 && height.is_multiple_of(4) && width.is_multiple_of(4);
+        super::check(fine, || format!("a photo of {width}x{height}: sides must be multiples of 4"))?;
         super::check_photos(&photos, layout)?;
         let norm = |x| leaky_relu(instance_norm(x));
         let mut x = norm(self.first.forward(reflect(photos, 1), mode));

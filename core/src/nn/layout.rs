@@ -199,6 +199,8 @@ pub(crate) struct Level {
     device: Device,
     /// 1 at the edges of instances, 0 elsewhere; in the order of `ids`.
     edges: Option<Vec<f32>>,
+    edge_map: OnceLock<Tensor<4>>,
+    semantics: OnceLock<Tensor<4>>,
     flat: OnceLock<Tensor<1, Int>>,
     one_hot: OnceLock<Tensor<4>>,
     taps: Mutex<BTreeMap<usize, Arc<Vec<Tensor<1, Int>>>>>,
@@ -231,6 +233,8 @@ impl Level {
             width,
             channels: layout.channels,
             device: layout.device.clone(),
+            edge_map: OnceLock::new(),
+            semantics: OnceLock::new(),
             flat: OnceLock::new(),
             one_hot: OnceLock::new(),
             taps: Mutex::default(),
@@ -245,17 +249,21 @@ impl Level {
     /// What the papers' networks are fed: one-hot maps, then the instance edges if there are some,
     /// `[batch, channels (+ 1), height, width]`.
     pub(crate) fn semantics(&self) -> Tensor<4> {
-        match self.edges() {
+        let make = || match self.edges() {
             Some(edges) => Tensor::cat(vec![self.one_hot(), edges], 1),
             None => self.one_hot(),
-        }
+        };
+        self.semantics.get_or_init(make).clone()
     }
 
     /// Instance edges, `[batch, 1, height, width]`, 0 or 1.
     pub(crate) fn edges(&self) -> Option<Tensor<4>> {
-        let values = self.edges.clone()?;
-        let shape = [self.batch, 1, self.height, self.width];
-        Some(Tensor::from_data(TensorData::new(values, shape), &self.device))
+        let values = self.edges.as_ref()?;
+        let make = || {
+            let shape = [self.batch, 1, self.height, self.width];
+            Tensor::from_data(TensorData::new(values.clone(), shape), &self.device)
+        };
+        Some(self.edge_map.get_or_init(make).clone())
     }
 
     /// One-hot maps, `[batch, channels, height, width]`.

@@ -15,7 +15,7 @@ pub enum Noise {
     #[default]
     Zero,
     /// Anchored in the world: a value is a function of the seed, the draw and the place, so that two pictures of
-    /// neighbouring places fit together, and the same request gives the same picture on every device.
+    /// neighbouring places fit together (where origins are multiples of the network's stride), and the same request gives the same picture on every device.
     Anchored {
         /// Seed of the world.
         seed: u64,

@@ -13,11 +13,15 @@ pub use style::{Style, StyleKind};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::save_picture;
-use crate::label::{LabelMap, instance_edges};
+use crate::label::{DistanceMap, LabelMap, instance_edges};
 use crate::model::{Model, read_back};
-use crate::network::{Encoder, Network, StyleConfig};
+use crate::network::{ConvEncoder, Encoder, Network, StyleConfig};
 use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise, Statistics};
+use crate::pixels::{push_planes, to_images};
 use crate::rng::Rng;
+
+/// Pixels of a photo that SEAN's encoder takes: its first features are 32 channels of them.
+const MAX_ENCODED: usize = 1 << 22;
 
 /// What to make of a label map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct Request {
     /// No noise in SEAN's features.
     pub quiet: bool,
     /// Where the picture's top left pixel lies in the world that its noise is anchored in: x to the right, y down.
+    /// Pictures of neighbouring places have the same noise where they meet if these are multiples of the network's
+    /// stride.
     pub origin: [i64; 2],
     /// Instance ids, of the size of the label map, for models that are fed instance edges; none: the edges are those
     /// between classes.
@@ -167,10 +173,20 @@ impl Synthesizer {
         let pad = |map: &LabelMap| pad(map, architecture.stride(), architecture.least_side());
         let layout =
             Layout::new(vec![pad(labels)?], architecture.label_channels(), Lookup::Gather, self.device.burn())?;
+        let layout = if architecture.positional() {
+            // Objects are those of the label map, without what was put around it.
+            let [height, width] = layout.size();
+            layout.with_distances(vec![DistanceMap::of(labels).extended(width, height)])?
+        } else {
+            layout
+        };
         let layout = if architecture.instance_edges() {
             let instances = request.instances.as_ref().unwrap_or(labels);
             same_size("the instance map", instances, labels.width(), labels.height())?;
             layout.with_edges(vec![instance_edges(&pad(instances)?)])?
+        } else if request.instances.is_some() {
+            let network = architecture.describe();
+            return Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")));
         } else {
             layout
         };
@@ -273,6 +289,11 @@ impl Synthesizer {
         labels.check(self.model.classes())?;
         let architecture = self.model.architecture();
         let [height, width] = self.model.manifest().native_size.map(|side| side.next_multiple_of(4));
+        if height * width > MAX_ENCODED {
+            return Err(Error::Limit(format!(
+                "the model was trained at {width}x{height}: photos of more than {MAX_ENCODED} pixels cannot be encoded"
+            )));
+        }
         let labels = labels.resize_centered(width, height)?;
         let present = labels.resize_floor(width / 2, height / 2)?;
         let classes = architecture.label_channels();
@@ -299,7 +320,7 @@ impl Synthesizer {
         let Some(Encoder::Conv(encoder)) = &self.network.encoder else {
             return Err(Error::Argument(self.no_encoder("a latent vector")));
         };
-        let posterior = encoder.forward(self.upload_photo(photo, self.model.manifest().native_size), Mode::EVAL)?;
+        let posterior = encoder.forward(self.upload_photo(photo, [ConvEncoder::SIDE; 2]), Mode::EVAL)?;
         let latent = match seed {
             None => posterior.mean,
             Some(seed) => {
@@ -356,45 +377,9 @@ fn pad(labels: &LabelMap, stride: usize, least: usize) -> Result<LabelMap> {
     LabelMap::new(wide, high, ids)
 }
 
-/// Appends a picture as three planes in -1 to 1.
-pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
-    for channel in 0..3 {
-        planes.extend(image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
-    }
-}
-
-/// Turns network output, `[batch, 3, height, width]`, into pictures: `range` is stretched to 0 to 255, cut off at both
-/// ends and truncated, as the papers' code does it.
-pub(crate) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbImage>> {
-    let [_, channels, height, width] = output.dims();
-    let values = read_back(output)?;
-    let [low, high] = range;
-    let byte = |value: f32| ((value - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8;
-    let pictures = values.chunks_exact(channels * height * width).map(|picture| {
-        let planes: Vec<&[f32]> = picture.chunks_exact(height * width).collect();
-        RgbImage::from_fn(width as u32, height as u32, |x, y| {
-            let pixel = y as usize * width + x as usize;
-            image::Rgb([0, 1, 2].map(|channel: usize| byte(planes[channel][pixel])))
-        })
-    });
-    Ok(pictures.collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
-
-    #[test]
-    fn bytes_are_truncated_and_clamped() {
-        let values = vec![-1.0f32, 1.0, 0.0, 0.5, -2.0, 3.0, 0.999, -0.999, 0.1, 0.2, 0.3, 0.4];
-        let tensor = Tensor::<4>::from_data(TensorData::new(values, [1, 3, 2, 2]), &burn::tensor::Device::flex());
-        let image = to_images(tensor, [-1.0, 1.0]).unwrap().remove(0);
-        assert_eq!(image.get_pixel(0, 0).0, [0, 0, 140]);
-        assert_eq!(image.get_pixel(1, 0).0, [255, 255, 153]);
-        // 0.0 is 127.5 and becomes 127.
-        assert_eq!(image.get_pixel(0, 1).0[0], 127);
-    }
 
     #[test]
     fn padding_repeats_the_edge() {

@@ -6,8 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use crate::data::{Augment, Dataset};
 use crate::error::{Error, Result};
 use crate::label::LabelMap;
+use crate::pixels::push_planes;
 use crate::rng::Rng;
-use crate::synth::push_planes;
 
 /// What one step learns from, on the host.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ const LIMITS: Limits =
     Limits { max_file: 64 << 30, max_metadata: 16 << 20, max_tensors: 65_536, max_rank: 6, max_name: 512 };
 
 /// The format written.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 impl Trainer {
     /// Writes everything that the next step depends on; a crash never leaves half a file.

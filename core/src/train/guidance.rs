@@ -9,7 +9,7 @@ use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise};
 use crate::rng::Rng;
 
 /// Label maps as the network sees them. The edges of instances are those of the label maps.
-pub(super) fn layout(
+pub(super) fn layout_of(
     architecture: &Architecture,
     labels: Vec<LabelMap>,
     lookup: Lookup,
@@ -25,16 +25,16 @@ pub(super) fn layout(
 
 /// How random parts are drawn.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Chance {
-    /// From a stream of random numbers, as in training.
-    Seed(u64),
-    /// Not at all: no noise, and the mean of a latent distribution.
-    None,
+pub(super) struct Chance {
+    /// Seed of noise and of latent vectors.
+    pub(super) seed: u64,
+    /// Whether a latent vector is drawn from its distribution, as in training, or is its mean.
+    pub(super) sampled: bool,
 }
 
 /// The guide for painting photos again, `[batch, 3, height, width]`, and what is known of their latent vectors where the
 /// network has some.
-pub(super) fn guide(
+pub(super) fn guide_for(
     network: &Network,
     layout: &Layout,
     photos: &Tensor<4>,
@@ -46,22 +46,18 @@ pub(super) fn guide(
         None => Ok((guide, None)),
         Some(Encoder::Region(encoder)) => {
             let styles = encoder.forward(photos.clone(), layout, mode)?;
-            let noise = match chance {
-                Chance::Seed(seed) => Noise::Anchored { seed, origin: [0, 0] },
-                Chance::None => Noise::Zero,
-            };
+            let noise = Noise::Anchored { seed: chance.seed, origin: [0, 0] };
             Ok((guide.styles(BlockStyles::All(styles)).noise(noise), None))
         }
         Some(Encoder::Conv(encoder)) => {
             let posterior = encoder.forward(photos.clone(), mode)?;
-            let latent = match chance {
-                Chance::Seed(seed) => {
-                    let shape = posterior.mean.dims();
-                    let mut rng = Rng::new(seed);
-                    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
-                    posterior.sample(Tensor::from_data(TensorData::new(values, shape), layout.device()))
-                }
-                Chance::None => posterior.mean.clone(),
+            let latent = if chance.sampled {
+                let shape = posterior.mean.dims();
+                let mut rng = Rng::new(chance.seed);
+                let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
+                posterior.sample(Tensor::from_data(TensorData::new(values, shape), layout.device()))
+            } else {
+                posterior.mean.clone()
             };
             Ok((guide.latent(latent), Some(posterior)))
         }

@@ -6,7 +6,7 @@ use burn::tensor::activation::relu;
 use crate::network::{Posterior, Vgg19};
 
 /// Kullback-Leibler divergence of latent vectors' distributions from the standard normal one, summed over vectors and
-/// pictures: `-1/2 sum(1 + log_variance - mean^2 - exp(log_variance))` (Kingma & Welling 2014).
+/// pictures as in the papers' code: `-1/2 sum(1 + log_variance - mean^2 - exp(log_variance))` (Kingma & Welling 2014).
 pub fn kl_divergence(posterior: &Posterior) -> Tensor<1> {
     let Posterior { mean, log_variance } = posterior;
     let terms = log_variance.clone() + 1.0 - mean.clone().square() - log_variance.clone().exp();

@@ -227,7 +227,7 @@ impl Recipe {
                 };
                 let style = if config.uses(ModulationKind::Sean) {
                     // Width of the encoder and length of vectors in the paper's proportion to the generator's.
-                    StyleConfig::Regions { length: 8 * ngf, encoder: Some((ngf / 2).max(1)) }
+                    StyleConfig::Regions { length: ngf.saturating_mul(8), encoder: Some((ngf / 2).max(1)) }
                 } else if self.latent {
                     let grid = self.size.map(|side| side / config.stride());
                     StyleConfig::Latent { length: 256, grid, encoder: Some(ngf) }
@@ -242,9 +242,9 @@ impl Recipe {
                 ..Pix2PixHdConfig::new(ngf, label_channels)
             }),
             NetworkKind::Pix2Pix => {
-                let smaller = self.size[0].min(self.size[1]).max(1).ilog2() as usize;
+                let halvings = self.size.map(|side| side.trailing_zeros() as usize);
                 Architecture::Pix2Pix(UNetConfig {
-                    downsamplings: smaller.clamp(5, 8),
+                    downsamplings: halvings[0].min(halvings[1]).clamp(5, 8),
                     ..UNetConfig::new(ngf, label_channels)
                 })
             }
@@ -280,11 +280,19 @@ impl Recipe {
         let network = self.architecture(1);
         network.validate().map_err(|error| error.context("recipe"))?;
         let stride = network.stride();
+        let family = self.network == NetworkKind::SpadeFamily;
+        check(
+            !self.latent || network.style() != StyleConfig::None && !network.noisy(),
+            "latent: SEAN has styles of its own, and pix2pixHD and pix2pix have no latent vector".into(),
+        )?;
+        check(family || self.leading_blocks.is_empty(), "leading_blocks: pix2pixHD and pix2pix have none".into())?;
+        check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;
         let [height, width] = self.size;
-        let side = |side: usize| side > 0 && side.is_multiple_of(stride) && side <= 8192;
+        let least = network.least_side();
+        let side = |side: usize| side >= least && side.is_multiple_of(stride) && side <= 8192;
         check(
             side(height) && side(width),
-            format!("size is {width}x{height}: both sides must be multiples of {stride}, up to 8192"),
+            format!("size is {width}x{height}: both sides must be multiples of {stride}, {least} to 8192"),
         )?;
         let DiscriminatorConfig { ndf, scales, layers, .. } = self.discriminator;
         check((1..=1024).contains(&ndf), format!("discriminator.ndf is {ndf}: it must be 1 to 1024"))?;

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 
 use super::batch::Sampler;
-use super::guidance::{Chance, guide, layout};
+use super::guidance::{Chance, guide_for, layout_of};
 use super::{Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
 use crate::data::{Augment, Dataset, Sample, fit};
 use crate::device::Device;
@@ -20,7 +20,7 @@ use crate::metrics::{psnr, ssim};
 use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
 use crate::network::Network;
 use crate::nn::{Lookup, Mode, Statistics};
-use crate::synth::{push_planes, to_images};
+use crate::pixels::{push_planes, to_images};
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 8;
@@ -162,8 +162,8 @@ pub struct Score {
 /// Trains until the steps or the time are up, or until `stop` is set, and leaves a model, a contact sheet, a checkpoint
 /// and a log in `run.out`.
 ///
-/// On resume what makes the networks and the order of the data (modulation, norm, widths, upsampling, size, batch, average,
-/// augmentation, seed) is the checkpoint's; the rest of `run.recipe` counts.
+/// On resume what makes the networks and the order of the data (kind, widths, size, batch, average, augmentation, seed) is
+/// the checkpoint's; the rest of `run.recipe` counts: names, paths, steps, rates, losses and intervals.
 ///
 /// # Errors
 ///
@@ -198,24 +198,29 @@ impl<'a> Session<'a> {
                 return Err(Error::Argument(format!("{folder} holds no checkpoint to resume from")));
             }
             let (trainer, known) = Trainer::resume(files.checkpoint(), &run.device, |stored| {
-                // What makes the networks and the order of the data stays; the rest may change.
+                // What may change is listed, so that a new field of the networks stays the checkpoint's.
                 let Recipe {
-                    modulation,
-                    norm,
-                    ngf,
-                    upsampling,
-                    discriminator,
-                    size,
-                    batch,
-                    ema,
-                    flip,
-                    load_scale,
-                    seed,
+                    name,
+                    licence,
+                    half,
+                    data,
+                    classes,
+                    steps,
+                    decay_from,
+                    learning_rate,
+                    ttur,
+                    losses,
+                    vgg,
+                    fresh_fakes,
+                    sample_every,
+                    checkpoint_every,
+                    log_every,
                     ..
-                } = stored.clone();
-                let networks =
-                    Recipe { modulation, norm, ngf, upsampling, discriminator, size, batch, ema, ..run.recipe.clone() };
-                *stored = Recipe { flip, load_scale, seed, ..networks };
+                } = run.recipe.clone();
+                let kept = stored.clone();
+                let named = Recipe { name, licence, half, data, classes, steps, decay_from, ..kept };
+                let learned = Recipe { learning_rate, ttur, losses, vgg, fresh_fakes, ..named };
+                *stored = Recipe { sample_every, checkpoint_every, log_every, ..learned };
             })?;
             if known != *classes {
                 return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
@@ -346,12 +351,13 @@ impl<'a> Session<'a> {
 
     fn paint(&self, network: &Network, sample: &Sample) -> Result<RgbImage> {
         let device = self.run.device.burn();
-        let layout = layout(self.trainer.architecture(), vec![sample.labels.clone()], Lookup::Gather, device)?;
+        let layout = layout_of(self.trainer.architecture(), vec![sample.labels.clone()], Lookup::Gather, device)?;
         let [height, width] = layout.size();
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(&sample.image, &mut planes);
         let photo = Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), device);
-        let (guide, _) = guide(network, &layout, &photo, Chance::None, Mode::EVAL)?;
+        let chance = Chance { seed: 0, sampled: false };
+        let (guide, _) = guide_for(network, &layout, &photo, chance, Mode::EVAL)?;
         let output = network.forward(&guide, Mode::EVAL)?;
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
     }

@@ -37,6 +37,9 @@ pub(super) fn fold(tensors: &mut Tensors) -> Result<()> {
 fn divide(weight: &TensorData, u: &TensorData, v: &TensorData) -> Result<TensorData> {
     let shape = weight.shape();
     let (rows, columns) = (u.len(), v.len());
+    if weight.is_empty() {
+        return Err(Error::Model(format!("shape {shape:?} holds no values")));
+    }
     let area: usize = shape.iter().skip(2).product();
     // The matrix of a convolution has the output channels, its first side, in front. So has that of a transposed
     // convolution, but there they are the second side.

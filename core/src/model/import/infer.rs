@@ -5,12 +5,9 @@ use std::collections::BTreeSet;
 use super::super::Tensors;
 use super::{Family, Hints};
 use crate::error::{Error, Result};
-use crate::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling};
+use crate::network::{Architecture, BLOCKS, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling};
 use crate::nn::NormKind;
 use crate::nn::modulation::ModulationKind;
-
-/// Blocks of the SPADE family in the order they run.
-const BLOCKS: [&str; 8] = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"];
 
 /// Whether a tensor's name is one that only a certain system gives.
 type Sign = fn(&str) -> bool;
@@ -62,6 +59,13 @@ impl Shapes<'_> {
 /// The architecture that fits the tensors and what the user says of them.
 pub(super) fn architecture(tensors: &Tensors, family: Family, hints: &Hints) -> Result<Architecture> {
     let shapes = Shapes(tensors);
+    let baseline = matches!(family, Family::Pix2PixHd | Family::Pix2Pix);
+    if baseline && hints.upsampling.is_some() {
+        return Err(Error::Argument(format!("--upsampling: {} has no such choice", family.name())));
+    }
+    if family == Family::Pix2Pix && hints.instance_edges == Some(true) {
+        return Err(Error::Argument("--instance-edges true: pix2pix takes none".into()));
+    }
     match family {
         Family::Spade | Family::Clade | Family::Sean => spade_family(&shapes, hints).map(Architecture::SpadeFamily),
         Family::Pix2PixHd => pix2pixhd(&shapes, hints).map(Architecture::Pix2PixHd),
@@ -83,7 +87,9 @@ fn spade_family(shapes: &Shapes<'_>, hints: &Hints) -> Result<GeneratorConfig> {
     let style = match shapes.0.get("fc.weight").map(super::TensorData::shape) {
         Some(&[rows, length]) => latent(shapes, hints, upsampling, [rows, length], widest)?,
         _ if kinds.contains(&ModulationKind::Sean) => {
-            let [length, _] = shapes.of::<2>("head_0.ace_0.fc_mu0.weight")?;
+            let styled =
+                kinds.iter().position(|&kind| kind == ModulationKind::Sean).and_then(|index| BLOCKS.get(index));
+            let [length, _] = shapes.of::<2>(&format!("{}.ace_0.fc_mu0.weight", styled.unwrap_or(&"head_0")))?;
             let encoder = if shapes.has("Zencoder.model.1.weight") {
                 Some(shapes.of::<4>("Zencoder.model.1.weight")?[0])
             } else {
@@ -168,7 +174,7 @@ fn latent(
     let cells = rows / widest.max(1);
     let size = hints.size();
     let grid = size.map(|side| side / stride);
-    if grid[0] * grid[1] != cells || !rows.is_multiple_of(widest.max(1)) {
+    if grid[0].checked_mul(grid[1]) != Some(cells) || !rows.is_multiple_of(widest.max(1)) {
         let [height, width] = size;
         return Err(Error::Argument(format!(
             "the checkpoint's latent grid (fc.weight, [{rows}, {length}]) has {cells} cells; pictures of {width}x{height} \
@@ -194,7 +200,10 @@ fn pix2pixhd(shapes: &Shapes<'_>, hints: &Hints) -> Result<Pix2PixHdConfig> {
     let blocks = positions("model.");
     let enhancer = shapes.has("model1_1.1.weight");
     let Some(&first_block) = blocks.first() else {
-        return Err(Error::Model("a pix2pixHD generator without residual blocks cannot be told apart".into()));
+        return Err(Error::Model(
+            "a pix2pixHD network without residual blocks: its generators have some (its feature encoder has none)"
+                .into(),
+        ));
     };
     let (label_channels, instance_edges) = hints.split(semantics)?;
     let downsamplings = first_block.saturating_sub(1 + step) / step;
@@ -219,8 +228,8 @@ fn pix2pix(shapes: &Shapes<'_>, hints: &Hints) -> Result<UNetConfig> {
     }
     let classes = hints.table(input)?;
     let channels = classes.channels();
-    // Fed pictures, as the paper's networks are, unless there are as many classes as inputs.
-    let painted = input == 3 && channels != 3;
+    // Three channels are a picture, as the paper's networks are fed.
+    let painted = input == 3;
     if !painted && channels != input {
         return Err(Error::Argument(format!(
             "the network has {input} input channels, the class table {channels} label channels: give the table it was \

@@ -17,11 +17,11 @@ use crate::nn::Statistics;
 /// The systems whose checkpoints can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// NVlabs/SPADE, and the SPADE networks of CLADE's code; also SPADE in some blocks and CLADE in others.
+    /// NVlabs/SPADE, and the SPADE networks of CLADE's code.
     Spade,
     /// ZPdesu/SEAN.
     Sean,
-    /// tzt101/CLADE, with and without positional encoding.
+    /// tzt101/CLADE, with and without positional encoding; also SPADE in some blocks and CLADE in others.
     Clade,
     /// NVIDIA/pix2pixHD (global generator), and that of SPADE's code ("pix2pixHD++").
     Pix2PixHd,
@@ -75,6 +75,7 @@ struct Conventions {
 /// How the papers' code trains on each data set.
 const CONVENTIONS: [Conventions; 5] = [
     Conventions::plain("ade20k", 151),
+    Conventions::plain("ade20k-shifted", 151),
     Conventions { instance_edges: true, ..Conventions::plain("coco-stuff", 183) },
     Conventions {
         instance_edges: true,
@@ -83,7 +84,6 @@ const CONVENTIONS: [Conventions; 5] = [
         ..Conventions::plain("cityscapes", 35)
     },
     Conventions::plain("celebamask-hq", 19),
-    Conventions::plain("cmp-facades", 12),
 ];
 
 impl Conventions {
@@ -99,6 +99,8 @@ impl Conventions {
 /// [`ImportOptions`] and the data set that was recognised, as inference of the architecture asks for them.
 struct Hints {
     classes: Option<ClassTable>,
+    /// Whether nobody named the classes.
+    guessed: bool,
     instance_edges: Option<bool>,
     upsampling: Option<Upsampling>,
     size: Option<[usize; 2]>,
@@ -114,11 +116,7 @@ impl Hints {
         };
         // With the classes the data set is known; without, the number of input channels tells it.
         let known = match &options.classes {
-            Some(classes) => CONVENTIONS.iter().find(shipped).or_else(|| {
-                // The shifted table of ADE20K is that of another convention for the same set.
-                let channels = classes.channels();
-                CONVENTIONS.iter().find(|known| known.table == "ade20k" && known.label_channels == channels)
-            }),
+            Some(_) => CONVENTIONS.iter().find(shipped),
             None => {
                 let inputs = inputs(tensors);
                 CONVENTIONS.iter().find(|known| match inputs {
@@ -134,7 +132,23 @@ impl Hints {
             (None, None) => None,
         };
         let ImportOptions { instance_edges, upsampling, size, .. } = *options;
-        Ok(Self { classes, instance_edges, upsampling, size, known })
+        Ok(Self { classes, guessed: options.classes.is_none(), instance_edges, upsampling, size, known })
+    }
+
+    /// What the network was trained on, and how that is known.
+    fn data(&self) -> String {
+        match self.known {
+            None => "unknown".into(),
+            Some(known) if self.guessed => {
+                let Conventions { table, upsampling, size: [height, width], .. } = known;
+                let doublings = upsampling.doublings();
+                format!(
+                    "taken for {table} by its number of classes, with what is usual for it ({width}x{height}, {doublings} \
+                     doublings)"
+                )
+            }
+            Some(known) => known.table.into(),
+        }
     }
 
     fn conventions(&self) -> &Conventions {
@@ -165,15 +179,7 @@ impl Hints {
             let found = if edges { "has" } else { "has no" };
             return Err(Error::Argument(format!("--instance-edges {given}: the network {found} channel for them")));
         }
-        let channels = self.table(labels + usize::from(edges))?.channels();
-        if channels > labels {
-            return Err(Error::Argument(format!(
-                "the class table goes up to id {}, the network has {labels} label channels: give the table it was trained \
-                 with as --classes",
-                channels - 1
-            )));
-        }
-        Ok((labels, edges))
+        self.check_table(labels, edges)
     }
 
     /// Splits input channels, where the tensors do not tell, into labels and instance edges.
@@ -191,15 +197,22 @@ impl Hints {
             }
             None => false,
         };
-        let labels = semantics.saturating_sub(usize::from(edges));
-        if channels > labels {
-            let (with, highest) = (if edges { "and instance edges" } else { "and no instance edges" }, channels - 1);
-            return Err(Error::Argument(format!(
-                "the network has {semantics} input channels; the class table goes up to id {highest} {with}: give the \
-                 table it was trained with as --classes, or another --instance-edges"
-            )));
+        self.check_table(semantics.saturating_sub(usize::from(edges)), edges)
+    }
+
+    /// Checks the class table against the number of label channels. One channel may be without a name: many data sets
+    /// leave one unused.
+    fn check_table(&self, labels: usize, edges: bool) -> Result<(usize, bool)> {
+        let channels = self.table(labels + usize::from(edges))?.channels();
+        if channels == labels || channels + 1 == labels {
+            return Ok((labels, edges));
         }
-        Ok((labels, edges))
+        let more = if edges { " and one for instance edges" } else { ", none for instance edges" };
+        Err(Error::Argument(format!(
+            "the network has {labels} label channels{more}; the class table has {channels} (ids 0 to {}): give the table it \
+             was trained with as --classes, or another --instance-edges",
+            channels - 1
+        )))
     }
 }
 
@@ -239,6 +252,10 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
             found.name()
         )));
     }
+    if found == Family::Pix2PixHd {
+        // PyTorch before 0.4 kept running statistics for instance norms too, and never read them.
+        drop_where(&mut tensors, |name| name.contains(".running_"));
+    }
     fold::fold(&mut tensors)?;
     if let Some(encoder) = encoder {
         let latent = tensors.get("fc.weight").is_some_and(|data| data.shape().len() == 2);
@@ -246,7 +263,7 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
             return Err(Error::Argument("an encoder was given, but the network takes no latent vector".into()));
         }
         let mut encoder = cleaned(encoder)?;
-        fold::fold(&mut encoder)?;
+        fold::fold(&mut encoder).map_err(|error| error.context("the encoder"))?;
         let names: Vec<String> = encoder.names().map(str::to_owned).collect();
         for name in names {
             if let Some(data) = encoder.remove(&name) {
@@ -269,13 +286,20 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
         value_range: [-1.0, 1.0],
         provenance: Provenance {
             program: format!("semsynth {}, imported from a PyTorch checkpoint", env!("CARGO_PKG_VERSION")),
-            data: hints.known.map_or_else(|| "unknown".into(), |known| known.table.into()),
+            data: hints.data(),
             ..Provenance::default()
         },
         licence: options.licence.clone().unwrap_or_else(|| "unknown: that of the checkpoint".into()),
         architecture,
     };
     finish(tensors, manifest, options.precision)
+}
+
+fn drop_where(tensors: &mut Tensors, unused: impl Fn(&str) -> bool) {
+    let names: Vec<String> = tensors.names().filter(|name| unused(name)).map(str::to_owned).collect();
+    for name in names {
+        tensors.remove(&name);
+    }
 }
 
 /// A checkpoint without what no network reads, and without the prefix of networks saved while spread over GPUs.
@@ -311,7 +335,9 @@ fn finish(mut tensors: Tensors, manifest: Manifest, precision: Precision) -> Res
     model.set_metadata(MANIFEST_KEY, manifest.to_ron_string()?);
     let advice = advice(&manifest.architecture);
     Model::from_tensors(model).map_err(|error| match error {
-        Error::Model(message) => Error::Model(format!("{message} ({advice})")),
+        Error::Model(message) if message.starts_with("tensor ") && !message.contains("finite") => {
+            Error::Model(format!("{message} ({advice})"))
+        }
         other => other,
     })
 }
@@ -319,9 +345,10 @@ fn finish(mut tensors: Tensors, manifest: Manifest, precision: Precision) -> Res
 /// What to look at where a tensor does not fit what the others tell.
 fn advice(architecture: &Architecture) -> String {
     let network = architecture.describe();
-    let flags = match architecture.style() {
-        StyleConfig::Latent { .. } => "--size, --upsampling, --encoder, --instance-edges and --classes",
-        _ => "--upsampling, --instance-edges and --classes",
+    let flags = match (architecture, architecture.style()) {
+        (_, StyleConfig::Latent { .. }) => "--size, --upsampling, --encoder, --instance-edges and --classes",
+        (Architecture::SpadeFamily(_), _) => "--upsampling, --instance-edges and --classes",
+        _ => "--instance-edges and --classes",
     };
     format!("the other tensors are those of {network}; if it is another network, see {flags}")
 }
