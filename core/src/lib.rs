@@ -22,6 +22,7 @@
 pub mod cli;
 pub mod data;
 pub mod device;
+mod engine;
 pub mod error;
 mod files;
 pub mod label;

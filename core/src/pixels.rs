@@ -18,16 +18,17 @@ pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
 pub(crate) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbImage>> {
     let [_, channels, height, width] = output.dims();
     let values = read_back(output)?;
-    let [low, high] = range;
+    Ok(values.chunks_exact(channels * height * width).map(|planes| to_image(planes, width, range)).collect())
+}
+
+/// The same for one picture on the host, as three planes.
+pub(crate) fn to_image(planes: &[f32], width: usize, [low, high]: [f32; 2]) -> RgbImage {
     let byte = |value: f32| ((value - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8;
-    let pictures = values.chunks_exact(channels * height * width).map(|picture| {
-        let planes: Vec<&[f32]> = picture.chunks_exact(height * width).collect();
-        RgbImage::from_fn(width as u32, height as u32, |x, y| {
-            let pixel = y as usize * width + x as usize;
-            image::Rgb([0, 1, 2].map(|channel: usize| byte(planes[channel][pixel])))
-        })
-    });
-    Ok(pictures.collect())
+    let area = planes.len() / 3;
+    RgbImage::from_fn(width as u32, (area / width.max(1)) as u32, |x, y| {
+        let pixel = y as usize * width + x as usize;
+        image::Rgb([0, 1, 2].map(|channel: usize| byte(planes[channel * area + pixel])))
+    })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (after saving).
 
+mod bench;
 mod devices;
 mod import;
 mod inspect;
@@ -18,6 +19,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::error::Error;
 use crate::label::{ClassTable, ColorPolicy};
 
+pub use bench::BenchArgs;
 pub use devices::DevicesArgs;
 pub use import::ImportArgs;
 pub use inspect::InspectArgs;
@@ -40,6 +42,8 @@ pub enum Command {
     Style(StyleArgs),
     /// Say what a model file or a label map holds
     Inspect(InspectArgs),
+    /// Time pictures
+    Bench(BenchArgs),
     /// List the devices of this machine and which one would be picked
     Devices(DevicesArgs),
 }
@@ -53,6 +57,7 @@ impl Command {
             Self::Import(args) => args.run(),
             Self::Style(args) => args.run(),
             Self::Inspect(args) => args.run(),
+            Self::Bench(args) => args.run(),
             Self::Devices(args) => args.run(),
         })
     }

@@ -171,7 +171,7 @@ enum Norms {
 }
 
 /// The pictures of a folder, by name.
-fn label_maps(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn label_maps(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut maps = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();

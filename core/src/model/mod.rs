@@ -192,6 +192,11 @@ impl Model {
         self.0.tensors.to_safetensors()
     }
 
+    /// The weights, under the names of the papers' code, spectral norms divided in.
+    pub fn tensors(&self) -> &Tensors {
+        &self.0.tensors
+    }
+
     /// What the model says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.0.manifest

@@ -195,8 +195,18 @@ impl GeneratorConfig {
         }
     }
 
+    /// Whether the picture doubles before a block.
+    pub(crate) fn doubles_before(&self, block: usize) -> bool {
+        doubles_before(self.upsampling.doublings() as usize, block)
+    }
+
+    /// How often the picture has doubled when a block runs.
+    pub(crate) fn doublings_until(&self, block: usize) -> usize {
+        (0..=block).filter(|&index| self.doubles_before(index)).count()
+    }
+
     /// Input and output channels of each block.
-    fn plan(&self) -> Vec<[usize; 2]> {
+    pub(crate) fn plan(&self) -> Vec<[usize; 2]> {
         let n = self.ngf;
         let mut plan = vec![[16 * n, 16 * n]; 3];
         plan.extend([[16 * n, 8 * n], [8 * n, 4 * n], [4 * n, 2 * n], [2 * n, n]]);
@@ -326,7 +336,7 @@ impl Generator {
             Start::Latent(linear) => self.spread(linear.forward(self.latent(guide)?), [latent_height, latent_width]),
         };
         for (index, block) in self.blocks.iter().enumerate() {
-            if self.doubles_before(index) {
+            if doubles_before(self.upsampling, index) {
                 x = upsample2(x);
             }
             x = block.forward(x, guide.at_block(index), mode);
@@ -373,23 +383,23 @@ impl Generator {
 
     /// Height and width at which a block works on a picture of this size.
     fn size_at(&self, block: usize, height: usize, width: usize) -> [usize; 2] {
-        let doublings = (0..=block).filter(|&index| self.doubles_before(index)).count();
+        let doublings = (0..=block).filter(|&index| doubles_before(self.upsampling, index)).count();
         [(height >> self.upsampling) << doublings, (width >> self.upsampling) << doublings]
-    }
-
-    /// The head block works at the size of the latent map, and the second middle block doubles only in deep networks.
-    fn doubles_before(&self, block: usize) -> bool {
-        match block {
-            0 => false,
-            2 => self.upsampling > 5,
-            _ => true,
-        }
     }
 
     /// The same network for inference: spectral norms are divided in.
     #[must_use]
     pub fn folded(self) -> Self {
         Self { blocks: self.blocks.into_iter().map(ResBlock::folded).collect(), ..self }
+    }
+}
+
+/// The head block works at the size of the latent map, and the second middle block doubles only in deep networks.
+fn doubles_before(doublings: usize, block: usize) -> bool {
+    match block {
+        0 => false,
+        2 => doublings > 5,
+        _ => true,
     }
 }
 

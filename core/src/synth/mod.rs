@@ -10,14 +10,15 @@ use image::imageops::{FilterType, resize};
 
 pub use style::{Style, StyleKind};
 
-use crate::device::Device;
+use crate::device::{Device, DeviceClass};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files::save_picture;
 use crate::label::{DistanceMap, LabelMap, instance_edges};
 use crate::model::{Model, read_back};
-use crate::network::{ConvEncoder, Encoder, Network, StyleConfig};
+use crate::network::{Architecture, ConvEncoder, Encoder, Network, StyleConfig};
 use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise, Statistics};
-use crate::pixels::{push_planes, to_images};
+use crate::pixels::{push_planes, to_image, to_images};
 use crate::rng::Rng;
 
 /// Pixels of a photo that SEAN's encoder takes: its first features are 32 channels of them.
@@ -124,11 +125,31 @@ impl Image {
 }
 
 /// A model on a device, ready to synthesize. It is the scratch: one per worker thread.
+///
+/// On the CPU, models of the SPADE family are painted by kernels of our own where there are some for everything in them, on
+/// the threads of the current Rayon pool.
 #[derive(Debug)]
 pub struct Synthesizer {
     model: Model,
-    network: Network,
     device: Device,
+    engine: Option<Engine>,
+    /// Made when it is first needed, where there is an engine: for its encoder.
+    network: Option<Network>,
+}
+
+/// What is where, as the network is given it.
+struct Scene {
+    labels: LabelMap,
+    edges: Option<Vec<bool>>,
+    distances: Option<DistanceMap>,
+}
+
+/// How it is to look, as the network is given it.
+enum Look {
+    Plain,
+    Latent(Vec<f32>),
+    /// The styles of all blocks, and those of single ones.
+    Regions(Vec<f32>, Vec<(usize, Vec<f32>)>),
 }
 
 impl Synthesizer {
@@ -138,8 +159,31 @@ impl Synthesizer {
     ///
     /// [`Error::Device`] if the device refuses.
     pub fn new(model: &Model, device: &Device) -> Result<Self> {
+        if let (DeviceClass::Cpu, Architecture::SpadeFamily(config)) = (device.info().class, model.architecture())
+            && Engine::supports(config)
+        {
+            let engine = Engine::new(config, model.tensors(), model.manifest().native_size)?;
+            return Ok(Self { model: model.clone(), device: device.clone(), engine: Some(engine), network: None });
+        }
+        Self::by_definition(model, device)
+    }
+
+    /// Puts a model on a device to be painted by the definition of its network, on any device alike: what
+    /// [`new`](Self::new) is measured against and tested with.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn by_definition(model: &Model, device: &Device) -> Result<Self> {
         let network = model.network(device.burn())?;
-        Ok(Self { model: model.clone(), network, device: device.clone() })
+        Ok(Self { model: model.clone(), device: device.clone(), engine: None, network: Some(network) })
+    }
+
+    fn network(&mut self) -> Result<&Network> {
+        if self.network.is_none() {
+            self.network = Some(self.model.network(self.device.burn())?);
+        }
+        self.network.as_ref().ok_or_else(|| Error::Device("the network is not there".into()))
     }
 
     /// The model.
@@ -159,45 +203,46 @@ impl Synthesizer {
     pub fn run(&mut self, labels: &LabelMap, request: &Request) -> Result<Image> {
         labels.check(self.model.classes())?;
         let (width, height) = (labels.width(), labels.height());
-        let guide = self.guide(labels, request)?;
+        let (scene, look) = (self.scene(labels, request)?, self.look(request)?);
         let statistics = request.statistics.unwrap_or(self.model.manifest().statistics);
-        let output = self.network.forward(&guide, Mode::Eval(statistics))?;
-        let mut pictures = to_images(output, self.model.manifest().value_range)?;
-        let picture = pictures.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))?;
+        let range = self.model.manifest().value_range;
+        let picture = if let Some(engine) = &mut self.engine {
+            let latent = if let Look::Latent(latent) = &look { Some(latent.as_slice()) } else { None };
+            let planes = engine.run(&scene.labels, scene.edges.as_deref(), latent, statistics)?;
+            to_image(&planes, scene.labels.width(), range)
+        } else {
+            let guide = self.guide(scene, look, request)?;
+            let output = self.network()?.forward(&guide, Mode::Eval(statistics))?;
+            let mut pictures = to_images(output, range)?;
+            pictures.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))?
+        };
+        if picture.dimensions() == (width as u32, height as u32) {
+            return Ok(Image(picture));
+        }
         Ok(Image(image::imageops::crop_imm(&picture, 0, 0, width as u32, height as u32).to_image()))
     }
 
-    /// Everything the network is given.
-    fn guide(&self, labels: &LabelMap, request: &Request) -> Result<Guide> {
+    fn scene(&self, labels: &LabelMap, request: &Request) -> Result<Scene> {
         let architecture = self.model.architecture();
         let pad = |map: &LabelMap| pad(map, architecture.stride(), architecture.least_side());
-        let layout =
-            Layout::new(vec![pad(labels)?], architecture.label_channels(), Lookup::Gather, self.device.burn())?;
-        let layout = if architecture.positional() {
-            // Objects are those of the label map, without what was put around it.
-            let [height, width] = layout.size();
-            layout.with_distances(vec![DistanceMap::of(labels).extended(width, height)])?
-        } else {
-            layout
-        };
-        let layout = if architecture.instance_edges() {
+        let padded = pad(labels)?;
+        // Objects are those of the label map, without what was put around it.
+        let distances =
+            architecture.positional().then(|| DistanceMap::of(labels).extended(padded.width(), padded.height()));
+        let edges = if architecture.instance_edges() {
             let instances = request.instances.as_ref().unwrap_or(labels);
             same_size("the instance map", instances, labels.width(), labels.height())?;
-            layout.with_edges(vec![instance_edges(&pad(instances)?)])?
+            Some(instance_edges(&pad(instances)?))
         } else if request.instances.is_some() {
             let network = architecture.describe();
             return Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")));
         } else {
-            layout
+            None
         };
-        let mut guide = Guide::new(layout);
-        if architecture.noisy() && !request.quiet {
-            guide = guide.noise(Noise::Anchored { seed: request.seed, origin: request.origin });
-        }
-        self.styled(guide, request)
+        Ok(Scene { labels: padded, edges, distances })
     }
 
-    fn styled(&self, guide: Guide, request: &Request) -> Result<Guide> {
+    fn look(&self, request: &Request) -> Result<Look> {
         let architecture = self.model.architecture();
         match architecture.style() {
             StyleConfig::None => {
@@ -205,52 +250,84 @@ impl Synthesizer {
                     let network = architecture.describe();
                     return Err(Error::Argument(format!("a style was given, but this model ({network}) takes none")));
                 }
-                Ok(guide)
+                Ok(Look::Plain)
             }
             StyleConfig::Latent { length, .. } => {
                 if !request.block_styles.is_empty() {
                     return Err(Error::Argument("this model has one style for all blocks".into()));
                 }
-                let drawn;
-                let style = match &request.style {
-                    Some(style) => style,
-                    None => {
-                        drawn = Style::random(request.seed, length)?;
-                        &drawn
-                    }
-                };
-                self.check_style(style)?;
-                Ok(guide.latent(Tensor::from_data(TensorData::new(style.to_rows(), [1, length]), self.device.burn())))
+                match &request.style {
+                    Some(style) => self.rows_of(style).map(Look::Latent),
+                    None => Ok(Look::Latent(Style::random(request.seed, length)?.to_rows())),
+                }
             }
-            StyleConfig::Regions { length, .. } => {
+            StyleConfig::Regions { .. } => {
                 let Some(style) = &request.style else {
                     return Err(Error::Argument(
                         "this model needs a style: encode one from a photo and its label map, or open one".into(),
                     ));
                 };
-                let upload = |style: &Style| -> Result<Tensor<3>> {
-                    self.check_style(style)?;
-                    let shape = [1, architecture.label_channels(), length];
-                    Ok(Tensor::from_data(TensorData::new(style.to_rows(), shape), self.device.burn()))
-                };
-                let all = upload(style)?;
-                if request.block_styles.is_empty() {
-                    return Ok(guide.styles(BlockStyles::All(all)));
-                }
                 let blocks = architecture.styled_blocks();
-                let mut each = vec![all; blocks];
-                for (block, style) in &request.block_styles {
-                    let place = each.get_mut(*block).ok_or_else(|| {
-                        Error::Argument(format!(
-                            "a style for block {block}: the network has blocks 0 to {}",
-                            blocks - 1
-                        ))
-                    })?;
-                    *place = upload(style)?;
-                }
-                Ok(guide.styles(BlockStyles::Each(each)))
+                let of_block = |(block, style): &(usize, Style)| {
+                    if *block >= blocks {
+                        let last = blocks - 1;
+                        return Err(Error::Argument(format!(
+                            "a style for block {block}: the network has blocks 0 to {last}"
+                        )));
+                    }
+                    Ok((*block, self.rows_of(style)?))
+                };
+                let each = request.block_styles.iter().map(of_block).collect::<Result<_>>()?;
+                Ok(Look::Regions(self.rows_of(style)?, each))
             }
         }
+    }
+
+    /// The same for the definition of the network, on its device.
+    fn guide(&self, scene: Scene, look: Look, request: &Request) -> Result<Guide> {
+        let (architecture, device) = (self.model.architecture(), self.device.burn());
+        let mut layout = Layout::new(vec![scene.labels], architecture.label_channels(), Lookup::Gather, device)?;
+        if let Some(distances) = scene.distances {
+            layout = layout.with_distances(vec![distances])?;
+        }
+        if let Some(edges) = scene.edges {
+            layout = layout.with_edges(vec![edges])?;
+        }
+        let mut guide = Guide::new(layout);
+        if architecture.noisy() && !request.quiet {
+            guide = guide.noise(Noise::Anchored { seed: request.seed, origin: request.origin });
+        }
+        Ok(match look {
+            Look::Plain => guide,
+            Look::Latent(latent) => {
+                let length = latent.len();
+                guide.latent(Tensor::from_data(TensorData::new(latent, [1, length]), device))
+            }
+            Look::Regions(all, some) => {
+                let classes = architecture.label_channels();
+                let upload = |rows: Vec<f32>| -> Tensor<3> {
+                    let length = rows.len() / classes;
+                    Tensor::from_data(TensorData::new(rows, [1, classes, length]), device)
+                };
+                let all = upload(all);
+                if some.is_empty() {
+                    return Ok(guide.styles(BlockStyles::All(all)));
+                }
+                let mut each = vec![all; architecture.styled_blocks()];
+                for (block, rows) in some {
+                    if let Some(place) = each.get_mut(block) {
+                        *place = upload(rows);
+                    }
+                }
+                guide.styles(BlockStyles::Each(each))
+            }
+        })
+    }
+
+    /// The values of a style that has the form this model takes.
+    fn rows_of(&self, style: &Style) -> Result<Vec<f32>> {
+        self.check_style(style)?;
+        Ok(style.to_rows())
     }
 
     /// Whether a style has the form this model takes.
@@ -283,9 +360,6 @@ impl Synthesizer {
     /// [`Error::Argument`] if the model has no such encoder; [`Error::Labels`] if an id has no class; [`Error::Device`] if
     /// the device fails.
     pub fn region_style(&mut self, photo: &RgbImage, labels: &LabelMap) -> Result<Style> {
-        let Some(Encoder::Region(encoder)) = &self.network.encoder else {
-            return Err(Error::Argument(self.no_encoder("styles per class")));
-        };
         labels.check(self.model.classes())?;
         let architecture = self.model.architecture();
         let [height, width] = self.model.manifest().native_size.map(|side| side.next_multiple_of(4));
@@ -298,7 +372,11 @@ impl Synthesizer {
         let present = labels.resize_floor(width / 2, height / 2)?;
         let classes = architecture.label_channels();
         let layout = Layout::new(vec![labels], classes, Lookup::Gather, self.device.burn())?;
-        let styles = encoder.forward(self.upload_photo(photo, [height, width]), &layout, Mode::EVAL)?;
+        let photo = self.upload_photo(photo, [height, width]);
+        let Some(Encoder::Region(encoder)) = &self.network()?.encoder else {
+            return Err(Error::Argument(self.no_encoder("styles per class")));
+        };
+        let styles = encoder.forward(photo, &layout, Mode::EVAL)?;
         let [_, _, length] = styles.dims();
         let values = read_back(styles)?;
         let mut rows: Vec<Option<Vec<f32>>> = vec![None; classes];
@@ -317,10 +395,11 @@ impl Synthesizer {
     ///
     /// [`Error::Argument`] if the model has no such encoder; [`Error::Device`] if the device fails.
     pub fn latent_style(&mut self, photo: &RgbImage, seed: Option<u64>) -> Result<Style> {
-        let Some(Encoder::Conv(encoder)) = &self.network.encoder else {
+        let photo = self.upload_photo(photo, [ConvEncoder::SIDE; 2]);
+        let Some(Encoder::Conv(encoder)) = &self.network()?.encoder else {
             return Err(Error::Argument(self.no_encoder("a latent vector")));
         };
-        let posterior = encoder.forward(self.upload_photo(photo, [ConvEncoder::SIDE; 2]), Mode::EVAL)?;
+        let posterior = encoder.forward(photo, Mode::EVAL)?;
         let latent = match seed {
             None => posterior.mean,
             Some(seed) => {

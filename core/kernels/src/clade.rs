@@ -1,0 +1,87 @@
+//! CLADE: modulation by the class of each pixel.
+
+use crate::isa::{Isa, dispatch};
+use crate::patches::PAD;
+use crate::scratch::{Shared, volume};
+use crate::simd::Simd;
+use crate::slope;
+use rayon::prelude::*;
+
+/// Class-adaptive modulation: a scale and a shift for each class and channel.
+///
+/// Source: Z. Tan et al., *Efficient Semantic Image Synthesis via Class-Adaptive Normalization*, TPAMI 2021.
+#[derive(Debug)]
+pub struct Clade {
+    classes: usize,
+    channels: usize,
+    isa: Isa,
+    /// `[channel][class]`; one more class, zero, for all labels without one.
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl Clade {
+    /// Packs the tables, both `[classes, channels]`.
+    ///
+    /// # Panics
+    ///
+    /// If a table does not fit.
+    pub fn new(isa: Isa, scale_table: &[f32], shift_table: &[f32], [classes, channels]: [usize; 2]) -> Self {
+        assert_eq!(scale_table.len(), volume(&[classes, channels]), "scale table is [classes, channels]");
+        assert_eq!(shift_table.len(), scale_table.len(), "shift table is [classes, channels]");
+        let transpose = |table: &[f32]| {
+            let mut t = vec![0.0; channels * (classes + 1)];
+            for (i, &v) in table.iter().enumerate() {
+                t[i % channels * (classes + 1) + i / channels] = v;
+            }
+            t
+        };
+        Self { classes, channels, isa, scale: transpose(scale_table), shift: transpose(shift_table) }
+    }
+
+    /// `out` = act((`x`·`scale` + `shift`) · scale table\[label\] + shift table\[label\]), where act is leaky rectifier if
+    /// `leaky`.
+    ///
+    /// `labels` are `[h, w]`, `x` and `out` `[channels, h, w]`, `scale` and `shift` `[channels]`. A label without a class
+    /// has scale and shift zero, as a one-hot vector of zeros would give.
+    ///
+    /// # Panics
+    ///
+    /// If a slice does not fit.
+    pub fn run(&self, labels: &[u16], x: &[f32], scale: &[f32], shift: &[f32], leaky: bool, out: &mut [f32]) {
+        let hw = labels.len();
+        assert_eq!(x.len(), volume(&[self.channels, hw]), "x is [channels, h, w]");
+        assert_eq!(out.len(), x.len(), "out is [channels, h, w]");
+        assert!(scale.len() == self.channels && shift.len() == self.channels, "scale and shift are [channels]");
+        let mut ids: Vec<u32> = labels.iter().map(|&l| u32::from(l).min(self.classes as u32)).collect();
+        ids.resize(hw + PAD, 0);
+        if hw == 0 {
+            return;
+        }
+        let row = self.classes + 1;
+        out.par_chunks_mut(hw).enumerate().with_min_len(4).for_each(|(c, out)| {
+            let (g, b) = (&self.scale[c * row..][..row], &self.shift[c * row..][..row]);
+            let norm = [scale[c], shift[c], slope(leaky)];
+            // SAFETY: `row` entries of g and b, and all ids are below; `hw` pixels of x and out.
+            unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &ids, &x[c * hw..][..hw], norm, Shared::new(out)) }
+        });
+    }
+}
+
+/// One channel: normalisation, modulation by table, activation. `norm` is scale, shift and slope.
+///
+/// `ids` are followed by [`PAD`] more numbers.
+#[inline(always)]
+unsafe fn lookup_task<S: Simd>(g: *const f32, b: *const f32, ids: &[u32], x: &[f32], norm: [f32; 3], out: Shared) {
+    let [scale, shift, slope] = norm.map(|v| S::splat(v));
+    let n = x.len() as isize;
+    for i in (0..x.len()).step_by(S::L) {
+        let ids = ids.as_ptr().add(i);
+        let v = S::fma(S::load_range(x.as_ptr(), i as isize, n), scale, shift);
+        let v = S::fma(v, S::gather(g, ids), S::gather(b, ids));
+        S::store_range(out.ptr(), i as isize, n, S::max(v, S::mul(slope, v)));
+    }
+}
+dispatch!(
+    pub(crate) unsafe fn lookup(g: *const f32, b: *const f32, ids: &[u32], x: &[f32], norm: [f32; 3], out: Shared) => lookup_task
+);

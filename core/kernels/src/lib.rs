@@ -1,0 +1,58 @@
+//! Fast CPU kernels for the generators of the SPADE family: convolution, SPADE and CLADE modulation, and the few
+//! elementwise steps between them.
+//!
+//! * [`Conv3x3`]: Winograd convolution; [`Conv1x1`]; [`ConvHead`]: 3×3 to at most four channels.
+//! * [`Spade`]: spatially-adaptive modulation, computed once for each *distinct* label patch ([`Patches`]) instead of
+//!   once for each pixel; [`Clade`]: modulation by class.
+//! * [`upsample2`], [`moments`], [`affine`].
+//!
+//! ```
+//! use semsynth_kernels::{Conv3x3, Isa};
+//!
+//! let blur = [1.0 / 9.0; 9];
+//! let conv = Conv3x3::new(Isa::detect(), &blur, None, [1, 1], 64 * 64);
+//! let mut output = vec![0.0; 64 * 64];
+//! conv.run(&[1.0; 64 * 64], [64, 64], &mut output, None);
+//! assert!((output[64 * 32 + 32] - 1.0).abs() < 1e-5);
+//! assert!((output[0] - 4.0 / 9.0).abs() < 1e-5); // zeros around the image
+//! ```
+//!
+//! All values are `f32`, one image at a time, channel after channel: `[channels, height, width]`. Slices whose length
+//! does not fit are a mistake of the caller and panic.
+//!
+//! **Instruction sets.** AVX-512, AVX2 with FMA, or plain Rust, chosen at run time ([`Isa`]). Results of different
+//! instruction sets differ in their last bits.
+//!
+//! **Threads.** Work is split on the current Rayon pool. Results are the same to the last bit for any number of threads.
+//!
+//! **Memory.** Weights are packed once, when a layer is made. Calls use working memory that is kept from call to call: at
+//! most 32 MiB for each thread of the pool and 96 MiB in all besides. A call that needs more returns it to the system
+//! when it ends.
+
+mod clade;
+mod elementwise;
+mod head;
+mod isa;
+mod patches;
+mod pointwise;
+mod scratch;
+mod simd;
+mod spade;
+mod winograd;
+
+pub use clade::Clade;
+pub use elementwise::{affine, moments, upsample2};
+pub use head::ConvHead;
+pub use isa::Isa;
+pub use patches::Patches;
+pub use pointwise::Conv1x1;
+pub use spade::{HIDDEN, Spade};
+pub use winograd::Conv3x3;
+
+/// Slope of leaky rectifier for negative values.
+pub const LEAKY_SLOPE: f32 = 0.2;
+
+/// The slope that does what `leaky` says: 1 leaves values as they are.
+fn slope(leaky: bool) -> f32 {
+    if leaky { LEAKY_SLOPE } else { 1.0 }
+}

@@ -1,0 +1,147 @@
+//! 1×1 convolution: a matrix product over blocks of pixels.
+
+use crate::isa::{Isa, dispatch};
+use crate::scratch::{Buf, Shared, local, volume};
+use crate::simd::Simd;
+use crate::winograd::padded_bias;
+use rayon::prelude::*;
+
+/// Pixels in a task: a multiple of all vectors, and few enough for their channels to stay in cache.
+const PIXELS: usize = 96;
+/// Tasks to make at least, if there are channels enough.
+const TASKS: usize = 16;
+
+/// A 1×1 convolution with stride 1.
+#[derive(Debug)]
+pub struct Conv1x1 {
+    ins: usize,
+    outs: usize,
+    isa: Isa,
+    /// `[out/16][in][16]`
+    weights: Buf,
+    /// `[out]`, padded to blocks of 16.
+    bias: Option<Buf>,
+}
+
+impl Conv1x1 {
+    /// Packs `weight` `[out, in]` and `bias` `[out]` (zero if absent); `[out, in]` are `channels`.
+    ///
+    /// # Panics
+    ///
+    /// If a number of channels is zero or a slice does not fit them.
+    pub fn new(isa: Isa, weight: &[f32], bias: Option<&[f32]>, [outs, ins]: [usize; 2]) -> Self {
+        assert!(outs > 0 && ins > 0, "a convolution has channels");
+        assert_eq!(weight.len(), volume(&[outs, ins]), "weight is [out, in]");
+        let mut weights = Buf::zeroed(volume(&[outs.next_multiple_of(16), ins]));
+        for (i, &g) in weight.iter().enumerate() {
+            let (o, k) = (i / ins, i % ins);
+            weights[(o / 16 * ins + k) * 16 + o % 16] = g;
+        }
+        Self { ins, outs, isa, weights, bias: bias.map(|b| padded_bias(Some(b), outs)) }
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.weights) + self.bias.as_ref().map_or(0, |b| size_of_val(&**b))
+    }
+
+    /// `output` `[out, h, w]` = convolution of `input` `[in, h, w]` + bias + `residual` `[out, h, w]`.
+    ///
+    /// # Panics
+    ///
+    /// If an image does not fit.
+    pub fn run(&self, input: &[f32], [h, w]: [usize; 2], output: &mut [f32], residual: Option<&[f32]>) {
+        let pixels = volume(&[h, w]);
+        assert_eq!(input.len(), volume(&[self.ins, pixels]), "input is [in, h, w]");
+        assert_eq!(output.len(), volume(&[self.outs, pixels]), "output is [out, h, w]");
+        assert!(residual.is_none_or(|r| r.len() == output.len()), "residual is [out, h, w]");
+        let call = Call {
+            ins: self.ins,
+            outs: self.outs,
+            pixels,
+            x: input.as_ptr(),
+            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            weights: self.weights.as_ptr(),
+            bias: self.bias.as_ref().map_or(std::ptr::null(), |b| b.as_ptr()),
+        };
+        let y = Shared::new(output);
+        let (parts, blocks) = (pixels.div_ceil(PIXELS), self.outs.div_ceil(16));
+        // Few pixels: split output channels too. Each group packs its input anew.
+        let group = blocks.div_ceil((TASKS / parts.max(1)).clamp(1, blocks));
+        let groups = blocks.div_ceil(group);
+        (0..parts * groups).into_par_iter().with_max_len(1).for_each(|i| {
+            let (p0, b0) = (i / groups * PIXELS, i % groups * group);
+            let blocks = b0..(b0 + group).min(blocks);
+            local([self.ins * PIXELS, 16 * PIXELS], |[v, m]| {
+                // SAFETY: `call` and `y` point to whole images of the sizes stated; the scratch areas hold a block of
+                // pixels; tasks write different pixels or channels.
+                unsafe { pointwise(self.isa, &call, y.ptr(), p0, blocks, v.as_mut_ptr(), m.as_mut_ptr()) }
+            });
+        });
+    }
+}
+
+/// One call: sizes, and pointers to whole arrays.
+struct Call {
+    ins: usize,
+    outs: usize,
+    pixels: usize,
+    x: *const f32,
+    /// Or null.
+    residual: *const f32,
+    weights: *const f32,
+    /// Or null.
+    bias: *const f32,
+}
+
+// SAFETY: tasks only read through it.
+unsafe impl Sync for Call {}
+
+/// Pixels p0.. of a block, output channels of some blocks of 16.
+#[inline(always)]
+unsafe fn pointwise_task<S: Simd>(
+    call: &Call,
+    y: *mut f32,
+    p0: usize,
+    blocks: std::ops::Range<usize>,
+    v: *mut f32,
+    m: *mut f32,
+) {
+    let n = PIXELS.min(call.pixels - p0);
+    let ld = n.next_multiple_of(S::L);
+    for c in 0..call.ins {
+        for j in (0..ld).step_by(S::L) {
+            let x = S::load_range(call.x.add(c * call.pixels + p0), j as isize, n as isize);
+            S::store(v.add(c * ld + j), x);
+        }
+    }
+    for b in blocks {
+        let outs = 16.min(call.outs - b * 16);
+        let at = b * 16 * call.pixels + p0;
+        let direct = n == ld && outs == 16;
+        let (dst, ldd) = if direct { (y.add(at), call.pixels) } else { (m, ld) };
+        // What the product is added to.
+        let start = !call.bias.is_null() || !call.residual.is_null();
+        for i in 0..if start { 16 } else { 0 } {
+            let bias = S::splat(if call.bias.is_null() { 0.0 } else { *call.bias.add(b * 16 + i) });
+            for j in (0..ld).step_by(S::L) {
+                let mut r = bias;
+                if !call.residual.is_null() && i < outs {
+                    r = S::add(r, S::load_range(call.residual.add(at + i * call.pixels), j as isize, n as isize));
+                }
+                S::store(dst.add(i * ldd + j), r);
+            }
+        }
+        S::strip(call.ins, call.weights.add(b * call.ins * 16), v, ld, dst, ldd, ld / S::L, start);
+        if !direct {
+            for i in 0..outs {
+                std::ptr::copy_nonoverlapping(m.add(i * ld), y.add(at + i * call.pixels), n);
+            }
+        }
+    }
+}
+dispatch!(
+    unsafe fn pointwise(
+        call: &Call, y: *mut f32, p0: usize, blocks: std::ops::Range<usize>, v: *mut f32, m: *mut f32,
+    ) => pointwise_task
+);

@@ -1,0 +1,208 @@
+//! Working memory that outlives a call, so that kernels need no fresh pages each time.
+//!
+//! What is kept is bounded: [`KEEP_LOCAL`] for each thread that ran a task, [`KEEP_SHARED`] for the process. A call that
+//! needs more gets it, and gives it back to the system when it ends. Contents are always whatever was there before.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Bytes that a thread keeps between tasks.
+pub(crate) const KEEP_LOCAL: usize = 32 << 20;
+/// Bytes that the process keeps between calls.
+const KEEP_SHARED: usize = 96 << 20;
+/// A cache line, and the widest vector.
+const ALIGN: usize = 64;
+
+/// `f32` values on a cache line boundary.
+pub(crate) struct Buf {
+    ptr: NonNull<f32>,
+    len: usize,
+}
+
+// SAFETY: a `Buf` owns its memory alone, as a `Box<[f32]>` does.
+unsafe impl Send for Buf {}
+// SAFETY: as above; `&Buf` only gives `&[f32]`.
+unsafe impl Sync for Buf {}
+
+impl Buf {
+    /// `len` zeros.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let layout = Self::layout(len);
+        // SAFETY: the layout is never empty.
+        let ptr = unsafe { alloc_zeroed(layout) };
+        let Some(ptr) = NonNull::new(ptr.cast()) else { handle_alloc_error(layout) };
+        Self { ptr, len }
+    }
+
+    fn layout(len: usize) -> Layout {
+        let bytes = len.max(1).checked_mul(size_of::<f32>()).expect("a buffer fits in memory");
+        Layout::from_size_align(bytes, ALIGN).expect("a buffer fits in memory")
+    }
+
+    fn bytes(&self) -> usize {
+        self.len * size_of::<f32>()
+    }
+}
+
+impl Deref for Buf {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `len` values were allocated and set to zero, and live as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Buf {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `deref`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Buf {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this layout.
+        unsafe { dealloc(self.ptr.as_ptr().cast(), Self::layout(self.len)) }
+    }
+}
+
+impl std::fmt::Debug for Buf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buf({})", self.len)
+    }
+}
+
+thread_local! {
+    static LOCAL: Cell<Option<Buf>> = const { Cell::new(None) };
+}
+
+/// Runs `f` with areas of at least the given lengths, from this thread's own memory. For tasks that run to their end on
+/// one thread; a nested call is correct, but allocates.
+pub(crate) fn local<const N: usize>(lens: [usize; N], f: impl FnOnce([&mut [f32]; N])) {
+    let lens = lens.map(|n| n.next_multiple_of(ALIGN / size_of::<f32>()));
+    let need = lens.iter().sum();
+    let mut buf = LOCAL.take().filter(|b| b.len >= need).unwrap_or_else(|| Buf::zeroed(need));
+    let mut rest = &mut buf[..];
+    f(lens.map(|n| {
+        let (part, tail) = std::mem::take(&mut rest).split_at_mut(n);
+        rest = tail;
+        part
+    }));
+    if buf.bytes() <= KEEP_LOCAL {
+        LOCAL.set(Some(buf));
+    }
+}
+
+/// The buffers not on loan, the longest unused first.
+static SHARED: Mutex<Vec<Buf>> = Mutex::new(Vec::new());
+
+fn shared() -> MutexGuard<'static, Vec<Buf>> {
+    // The list is whole after any panic: each change is one call.
+    SHARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A buffer on loan from the process; for memory that several tasks share.
+pub(crate) struct Loan {
+    buf: Option<Buf>,
+    len: usize,
+}
+
+impl Loan {
+    /// `len` values, from the smallest free buffer that has them.
+    pub(crate) fn new(len: usize) -> Self {
+        let mut free = shared();
+        let fit = free.iter().enumerate().filter(|(_, b)| b.len >= len).min_by_key(|(_, b)| b.len).map(|(i, _)| i);
+        let found = fit.map(|i| free.remove(i));
+        drop(free);
+        Self { buf: Some(found.unwrap_or_else(|| Buf::zeroed(len))), len }
+    }
+}
+
+impl Deref for Loan {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        self.buf.as_ref().map_or(&[], |b| &b[..self.len])
+    }
+}
+
+impl DerefMut for Loan {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        self.buf.as_mut().map_or(&mut [], |b| &mut b[..self.len])
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let mut free = shared();
+        free.extend(self.buf.take());
+        while free.iter().map(Buf::bytes).sum::<usize>() > KEEP_SHARED {
+            free.remove(0);
+        }
+    }
+}
+
+/// A pointer that tasks on several threads write disjoint parts through.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(*mut f32);
+
+// SAFETY: only an address; whoever writes through it answers for who else does.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(crate) fn new(values: &mut [f32]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+    pub(crate) fn ptr(self) -> *mut f32 {
+        self.0
+    }
+}
+
+/// The product of sizes.
+///
+/// # Panics
+///
+/// If it is too large for memory.
+pub(crate) fn volume(sizes: &[usize]) -> usize {
+    sizes.iter().try_fold(1usize, |n, &s| n.checked_mul(s)).expect("sizes fit in memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_disjoint_and_aligned() {
+        local([3, 17, 0, 40], |parts| {
+            for (i, p) in parts.into_iter().enumerate() {
+                assert_eq!(p.as_ptr().addr() % ALIGN, 0);
+                assert!(p.len() >= [3, 17, 0, 40][i]);
+            }
+        });
+    }
+
+    #[test]
+    fn a_thread_keeps_no_more_than_its_bound() {
+        local([KEEP_LOCAL / 4 + 16], |_| ());
+        assert!(LOCAL.take().is_none());
+        local([100], |_| ());
+        assert_eq!(LOCAL.take().map(|b| b.len), Some(112));
+    }
+
+    #[test]
+    fn the_process_keeps_no_more_than_its_bound() {
+        let loans: Vec<Loan> = (0..5).map(|_| Loan::new(KEEP_SHARED / 4 / 4)).collect();
+        drop(loans);
+        assert!(shared().iter().map(Buf::bytes).sum::<usize>() <= KEEP_SHARED);
+    }
+
+    #[test]
+    #[should_panic(expected = "fit in memory")]
+    fn sizes_that_overflow_are_refused() {
+        volume(&[1 << 40, 1 << 40]);
+    }
+}

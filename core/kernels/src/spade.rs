@@ -1,0 +1,300 @@
+//! SPADE: modulation by a small network on the label map.
+//!
+//! The network is 3×3 to 128 channels, rectifier, then two 3×3 to gamma and beta. On one-hot labels the first layer is a sum of
+//! nine columns of weights, and all pixels with the same 3×3 labels have the same hidden vector; all with the same 5×5
+//! labels the same gamma and beta. Two routes use that:
+//!
+//! *Patches.* For 16 channels at a time, with `W[j]` the gamma and beta weights at offset j of nine:
+//!
+//! 1. `T[id3][j] = W[j] · hidden[id3]`, a matrix product over the distinct 3×3 patches;
+//! 2. `table[id5] = bias + sum over j of T[patch j of id5][j]`, where patches outside the map count as zero;
+//! 3. `out = act(norm(x) · (1 + gamma[id5]) + beta[id5])`.
+//!
+//! Everything of a step stays in cache, and maps of gamma and beta never exist.
+//!
+//! *Dense.* On busy maps: a map of hidden vectors by look-up, gamma and beta by Winograd convolution, a strip of rows at
+//! a time.
+//!
+//! Source: T. Park et al., *Semantic Image Synthesis with Spatially-Adaptive Normalization*, CVPR 2019, section 3.
+
+use crate::clade::lookup;
+use crate::isa::{Isa, dispatch};
+use crate::patches::Patches;
+use crate::scratch::{KEEP_LOCAL, Loan, Shared, local, volume};
+use crate::simd::Simd;
+use crate::slope;
+use crate::winograd::Conv3x3;
+use rayon::prelude::*;
+
+/// Channels of the hidden layer.
+pub const HIDDEN: usize = 128;
+/// Weights of a hidden channel in a block: nine offsets of 16 channels.
+const OFFSETS: usize = 9 * 16;
+/// Columns of the matrix product taken at a time: a multiple of all vectors, and a divisor of [`OFFSETS`].
+const COLUMNS: usize = 48;
+/// Distinct patches in a panel of the matrix product: the rows of [`Simd::strip`].
+const PANEL: usize = 16;
+/// Bytes that the maps of one strip may take in the dense route, and its fewest rows.
+const STRIP: usize = 16 << 20;
+const STRIP_ROWS: usize = 16;
+
+/// One SPADE modulation.
+#[derive(Debug)]
+pub struct Spade {
+    classes: usize,
+    channels: usize,
+    isa: Isa,
+    /// First layer, as `[9][class][HIDDEN]`, and its bias.
+    shared: Vec<f32>,
+    shared_bias: [f32; HIDDEN],
+    /// Gamma and beta in turn, 16 channels of each; the bias of gamma has the 1 of 1 + gamma in it.
+    both: Conv3x3,
+}
+
+impl Spade {
+    /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta`
+    /// `[channels, 128, 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
+    ///
+    /// # Panics
+    ///
+    /// If there are no channels or a slice does not fit.
+    pub fn new(
+        isa: Isa,
+        [classes, channels]: [usize; 2],
+        shared: &[f32],
+        shared_bias: &[f32],
+        gamma: &[f32],
+        gamma_bias: &[f32],
+        beta: &[f32],
+        beta_bias: &[f32],
+    ) -> Self {
+        assert!(channels > 0, "a modulation has channels");
+        assert_eq!(shared.len(), volume(&[HIDDEN, classes, 9]), "shared is [128, classes, 3, 3]");
+        assert_eq!(gamma.len(), volume(&[channels, HIDDEN, 9]), "gamma is [channels, 128, 3, 3]");
+        assert_eq!(beta.len(), gamma.len(), "beta is [channels, 128, 3, 3]");
+        assert_eq!(gamma_bias.len(), channels, "the bias of gamma is [channels]");
+        assert_eq!(beta_bias.len(), channels, "the bias of beta is [channels]");
+        let mut bias = [0.0; HIDDEN];
+        bias.copy_from_slice(shared_bias);
+        let mut columns = vec![0.0; shared.len()];
+        for (i, &g) in shared.iter().enumerate() {
+            let (o, k, j) = (i / (classes * 9), i / 9 % classes, i % 9);
+            columns[(j * classes + k) * HIDDEN + o] = g;
+        }
+        let padded = channels.next_multiple_of(16);
+        let mut weight = vec![0.0; volume(&[2, padded, HIDDEN, 9])];
+        let mut both_bias = vec![0.0; 2 * padded];
+        for (which, (g, b, one)) in [(gamma, gamma_bias, 1.0), (beta, beta_bias, 0.0)].into_iter().enumerate() {
+            for (c, (g, b)) in g.chunks_exact(HIDDEN * 9).zip(b).enumerate() {
+                let at = row_of(c, which);
+                weight[at * HIDDEN * 9..][..HIDDEN * 9].copy_from_slice(g);
+                both_bias[at] = one + b;
+            }
+        }
+        let both = Conv3x3::shared(isa, &weight, &both_bias, [2 * padded, HIDDEN]);
+        Self { classes, channels, isa, shared: columns, shared_bias: bias, both }
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        self.both.bytes() + size_of_val(&*self.shared) + size_of_val(&self.shared_bias)
+    }
+
+    /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), where act is leaky rectifier if `leaky`, by the route that
+    /// should be faster.
+    ///
+    /// `x` and `out` are `[channels, h, w]` of the size of the patches, `scale` and `shift` `[channels]`. A label without
+    /// a class is a one-hot vector of zeros.
+    ///
+    /// # Panics
+    ///
+    /// If a slice does not fit.
+    pub fn run(&self, patches: &Patches, x: &[f32], scale: &[f32], shift: &[f32], leaky: bool, out: &mut [f32]) {
+        if patches_pay(patches) {
+            self.run_patches(patches, x, scale, shift, leaky, out);
+        } else {
+            self.run_dense(patches, x, scale, shift, leaky, out);
+        }
+    }
+
+    fn check(&self, patches: &Patches, x: &[f32], scale: &[f32], shift: &[f32], out: &[f32]) {
+        assert_eq!(x.len(), volume(&[self.channels, patches.h, patches.w]), "x is [channels, h, w]");
+        assert_eq!(out.len(), x.len(), "out is [channels, h, w]");
+        assert!(scale.len() == self.channels && shift.len() == self.channels, "scale and shift are [channels]");
+    }
+
+    /// [`Spade::run`] by distinct patches. Its memory grows with their number.
+    ///
+    /// # Panics
+    ///
+    /// If a slice does not fit.
+    pub fn run_patches(
+        &self,
+        patches: &Patches,
+        x: &[f32],
+        scale: &[f32],
+        shift: &[f32],
+        leaky: bool,
+        out: &mut [f32],
+    ) {
+        self.check(patches, x, scale, shift, out);
+        let hidden = self.hidden(patches);
+        let (weights, bias) = self.both.packed();
+        let call = Call { patches, hidden: &hidden, weights, bias };
+        let (hw, row) = (patches.h * patches.w, patches.row5());
+        let slope = slope(leaky);
+        // Each task's 16 channels; the last one's may be fewer.
+        out.par_chunks_mut(16 * hw).enumerate().with_max_len(1).for_each(|(block, out)| {
+            local([hidden.len() / HIDDEN * 2 * OFFSETS, 32 * row], |[t, table]| {
+                // SAFETY: `call` holds panels of all 3×3 patches and one more, and whole blocks of weights; the scratch
+                // areas hold T and the table of one block.
+                unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
+                for (i, out) in out.chunks_exact_mut(hw).enumerate() {
+                    let c = block * 16 + i;
+                    let (g, b) = (&table[i * row..], &table[(16 + i) * row..]);
+                    let (x, norm) = (&x[c * hw..][..hw], [scale[c], shift[c], slope]);
+                    // SAFETY: rows of the table have an entry for each number in `id5`, which has padding at its end.
+                    unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &patches.id5, x, norm, Shared::new(out)) };
+                }
+            });
+        });
+    }
+
+    /// [`Spade::run`] by convolution.
+    ///
+    /// # Panics
+    ///
+    /// If a slice does not fit.
+    pub fn run_dense(&self, patches: &Patches, x: &[f32], scale: &[f32], shift: &[f32], leaky: bool, out: &mut [f32]) {
+        self.check(patches, x, scale, shift, out);
+        let (h, w) = (patches.h, patches.w);
+        let hidden = self.hidden(patches);
+        let outs = 2 * self.channels.next_multiple_of(16);
+        let fit = STRIP / size_of::<f32>() / ((HIDDEN + outs) * w);
+        // A strip has a row more on each side, unless it is the whole map.
+        let rows = (fit / 4 * 4).max(STRIP_ROWS).min(h);
+        let step = if rows == h { h } else { rows - 2 };
+        let (mut map, mut both) = (Loan::new(HIDDEN * rows * w), Loan::new(outs * rows * w));
+        let slope = slope(leaky);
+        let writer = Shared::new(out);
+        for y0 in (0..h).step_by(step) {
+            let y1 = (y0 + step).min(h);
+            let (top, bottom) = (y0.saturating_sub(1), (y1 + 1).min(h));
+            let n = (bottom - top) * w;
+            let (map, both) = (&mut map[..HIDDEN * n], &mut both[..outs * n]);
+            let ids = &patches.id3[top * w..bottom * w];
+            map.par_chunks_exact_mut(n).enumerate().for_each(|(i, row)| {
+                for (v, &id) in row.iter_mut().zip(ids) {
+                    let id = id as usize;
+                    *v = hidden[(id / PANEL * HIDDEN + i) * PANEL + id % PANEL];
+                }
+            });
+            self.both.run(map, [bottom - top, w], both, None);
+            let both = &*both;
+            (0..self.channels).into_par_iter().for_each(|c| {
+                let (skip, n1, at) = ((y0 - top) * w, (y1 - y0) * w, (c * h + y0) * w);
+                let part = |which| &both[row_of(c, which) * n + skip..][..n1];
+                let norm = [scale[c], shift[c], slope];
+                // SAFETY: gamma, beta and x have n1 values, and so has `out` from `at` on; tasks write different channels.
+                unsafe { modulate(self.isa, part(0), part(1), &x[at..][..n1], norm, writer.ptr().add(at)) }
+            });
+        }
+    }
+
+    /// Hidden vectors of all distinct 3×3 patches, as `[panel][HIDDEN][PANEL]`; all beyond them zero, one at least, which
+    /// stands for patches outside the map.
+    fn hidden(&self, patches: &Patches) -> Loan {
+        let panels = patches.labels.len() / PANEL + 1;
+        let mut out = Loan::new(panels * HIDDEN * PANEL);
+        out.par_chunks_exact_mut(HIDDEN * PANEL).enumerate().with_min_len(8).for_each(|(q, panel)| {
+            panel.fill(0.0);
+            for (l, labels) in patches.labels.iter().skip(q * PANEL).take(PANEL).enumerate() {
+                let mut sum = self.shared_bias;
+                for (j, &k) in labels.iter().enumerate() {
+                    let k = k as usize;
+                    if k < self.classes {
+                        let column = &self.shared[(j * self.classes + k) * HIDDEN..][..HIDDEN];
+                        for (s, g) in sum.iter_mut().zip(column) {
+                            *s += g;
+                        }
+                    }
+                }
+                for (row, s) in panel.chunks_exact_mut(PANEL).zip(sum) {
+                    row[l] = s.max(0.0);
+                }
+            }
+        });
+        out
+    }
+}
+
+/// Should the patch route be faster than the dense one on this map, and can it run in memory that threads keep?
+///
+/// Costs for each channel go with distinct patches on one side and pixels on the other, where Winograd takes at least 16
+/// tiles at a time. The factors were fitted to times on facades and random maps, on two CPUs with AVX-512. The number of
+/// threads has no say, as the routes differ in their last bits.
+fn patches_pay(p: &Patches) -> bool {
+    let [n3, n5] = p.distinct();
+    let fits = 2 * OFFSETS * (n3 + PANEL) + 32 * p.row5() <= KEEP_LOCAL / size_of::<f32>();
+    fits && n3 as f64 + 0.2 * (n5 as f64) < 0.4 * (p.h * p.w).max(16 * 16) as f64
+}
+
+/// Where gamma (0) or beta (1) of channel c is among the output channels of both.
+fn row_of(c: usize, which: usize) -> usize {
+    (c / 16 * 2 + which) * 16 + c % 16
+}
+
+/// What the tasks of the patch route read.
+struct Call<'a> {
+    patches: &'a Patches,
+    /// As made by [`Spade::hidden`].
+    hidden: &'a [f32],
+    /// `[block of gamma or beta][HIDDEN][9][16]`
+    weights: &'a [f32],
+    bias: &'a [f32],
+}
+
+/// T `[id3][gamma, beta][9][16]` and the table `[gamma, beta][16][id5]` of one block of 16 channels.
+#[inline(always)]
+unsafe fn table_task<S: Simd>(call: &Call, block: usize, t: *mut f32, table: *mut f32) {
+    // Rows of the product are patches, columns offsets and channels, as the weights have them. A few columns at a time,
+    // whose weights stay in the first cache for all patches.
+    for which in 0..2 {
+        for column in (0..OFFSETS).step_by(COLUMNS) {
+            let w = call.weights.as_ptr().add((block * 2 + which) * HIDDEN * OFFSETS + column);
+            for (q, h) in call.hidden.chunks_exact(HIDDEN * PANEL).enumerate() {
+                let c = t.add((q * PANEL * 2 + which) * OFFSETS + column);
+                S::strip(HIDDEN, h.as_ptr(), w, OFFSETS, c, 2 * OFFSETS, COLUMNS / S::L, false);
+            }
+        }
+    }
+    let row = call.patches.row5();
+    for (u, nine) in call.patches.nine.iter().enumerate() {
+        let mut sum = [0.0; 32];
+        for lane in (0..32).step_by(S::L) {
+            let mut v = S::load(call.bias.as_ptr().add(block * 32 + lane));
+            for (j, &id) in nine.iter().enumerate() {
+                let at = (id as usize * 2 + lane / 16) * OFFSETS + j * 16 + lane % 16;
+                v = S::add(v, S::load(t.add(at)));
+            }
+            S::store(sum.as_mut_ptr().add(lane), v);
+        }
+        for (i, v) in sum.into_iter().enumerate() {
+            *table.add(i * row + u) = v;
+        }
+    }
+}
+dispatch!(unsafe fn table_of(call: &Call, block: usize, t: *mut f32, table: *mut f32) => table_task);
+
+/// One channel: normalisation, modulation by maps, activation. `norm` is scale, shift and slope.
+#[inline(always)]
+unsafe fn modulate_task<S: Simd>(g: &[f32], b: &[f32], x: &[f32], norm: [f32; 3], out: *mut f32) {
+    let [scale, shift, slope] = norm.map(|v| S::splat(v));
+    let n = x.len() as isize;
+    for i in (0..n).step_by(S::L) {
+        let v = S::fma(S::load_range(x.as_ptr(), i, n), scale, shift);
+        let v = S::fma(v, S::load_range(g.as_ptr(), i, n), S::load_range(b.as_ptr(), i, n));
+        S::store_range(out, i, n, S::max(v, S::mul(slope, v)));
+    }
+}
+dispatch!(unsafe fn modulate(g: &[f32], b: &[f32], x: &[f32], norm: [f32; 3], out: *mut f32) => modulate_task);

@@ -1,0 +1,406 @@
+//! 3×3 convolution by Winograd's minimal filtering.
+//!
+//! A tile of m×m outputs needs (m+2)² products for each pair of channels instead of 9·m²: 36 instead of 144 for m = 4.
+//! With inputs d, weights g and outputs y of one tile, all matrices: y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. Summed over input
+//! channels, the products at one position of all tiles are a matrix product, which is where the time goes.
+//!
+//! SIMD lanes are *tiles*: a vector holds one position of L neighbouring tiles. Layouts, with P positions:
+//!
+//! * weights as `[out/16][in][9][16]`, or transformed ahead as U `[out/16][P][in][16]`;
+//! * V, transformed input, `[P][in][tiles]`;
+//! * M, products, `[P][out][tiles]`.
+//!
+//! There are two schedules. *Private*: a task is one block of tiles; its V stays in that core's cache while transformed
+//! weights stream past. For many tiles and few channels. *Shared*: V of many tiles is made first, in parallel over input
+//! channels; then a task is one block of output channels, which transforms its weights on the way, so that each is read
+//! once. For few tiles and many channels, where transformed weights, four times the size, would be slow to read.
+//!
+//! Each output is one chain of multiply-adds in the order of input channels, whatever the schedule, block sizes and
+//! number of threads.
+//!
+//! Source: A. Lavin and S. Gray, *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016, section 4.
+
+mod transform;
+
+use crate::isa::{Isa, dispatch};
+use crate::scratch::{Buf, Loan, Shared, local, volume};
+use crate::simd::Simd;
+use rayon::prelude::*;
+use transform::{Call, F2, F4, Tile, input_transform, output_transform, skew, weight_transform};
+
+/// Output channels in a block of weights.
+const BLOCK: usize = 16;
+/// Bytes that V may take in the shared schedule, and tiles that it may have; larger images go in several rounds.
+const MAX_V: usize = 24 << 20;
+const MAX_TILES: usize = 512;
+
+/// Tile size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    F2,
+    F4,
+}
+
+/// Schedule and its block sizes, all multiples of 16.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Plan {
+    /// Tiles and output channels in a block; weights are transformed ahead.
+    Private { tiles: usize, outs: usize },
+    /// Output channels in a block (at most), and input channels whose weights are transformed at a time.
+    Shared { outs: usize, ins: usize },
+}
+
+impl Plan {
+    /// What was fastest for images of about `pixels` pixels, on two CPUs with AVX-512. The optima are flat.
+    fn choose(pixels: usize, ins: usize) -> (Kind, Self) {
+        match pixels {
+            0..=100 => (Kind::F2, Self::Shared { outs: 64, ins: 32 }),
+            101..=576 => (Kind::F4, Self::Shared { outs: 64, ins: 128 }),
+            577..=2048 if ins <= 512 => (Kind::F4, Self::Shared { outs: 64, ins: 64 }),
+            577..=8192 => (Kind::F4, Self::Shared { outs: 128, ins: 128 }),
+            _ if ins > 64 => (Kind::F4, Self::Private { tiles: 32, outs: 32 }),
+            _ => (Kind::F4, Self::Private { tiles: 64, outs: 64 }),
+        }
+    }
+}
+
+/// A 3×3 convolution with stride 1 and padding 1.
+///
+/// Relative error (Frobenius) against exact arithmetic is below 1e-5, for inputs and weights of any scale.
+#[derive(Debug)]
+pub struct Conv3x3 {
+    ins: usize,
+    outs: usize,
+    isa: Isa,
+    kind: Kind,
+    plan: Plan,
+    /// `[out/16][in][9][16]` for the shared, `[out/16][P][in][16]` for the private schedule.
+    weights: Buf,
+    /// `[out]`, padded to blocks.
+    bias: Buf,
+}
+
+impl Conv3x3 {
+    /// Packs `weight` `[out, in, 3, 3]` and `bias` `[out]` (zero if absent); `[out, in]` are `channels`.
+    ///
+    /// `hint_pixels` is the height × width that the layer will mostly see. It sets tile size and schedule, so it changes
+    /// speed, memory and the last bits of the result, and nothing else.
+    ///
+    /// # Panics
+    ///
+    /// If a number of channels is zero or a slice does not fit them.
+    pub fn new(isa: Isa, weight: &[f32], bias: Option<&[f32]>, channels: [usize; 2], hint_pixels: usize) -> Self {
+        let (kind, plan) = Plan::choose(hint_pixels, channels[1]);
+        Self::with_plan(isa, weight, bias, channels, kind, plan)
+    }
+
+    fn with_plan(
+        isa: Isa,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        [outs, ins]: [usize; 2],
+        kind: Kind,
+        plan: Plan,
+    ) -> Self {
+        assert!(outs > 0 && ins > 0, "a convolution has channels");
+        assert_eq!(weight.len(), volume(&[outs, ins, 9]), "weight is [out, in, 3, 3]");
+        let blocks = outs.div_ceil(BLOCK);
+        let mut weights = Buf::zeroed(volume(&[blocks, ins, 9, BLOCK]));
+        for (i, kernel) in weight.chunks_exact(9).enumerate() {
+            let (o, k) = (i / ins, i % ins);
+            for (j, &g) in kernel.iter().enumerate() {
+                weights[((o / BLOCK * ins + k) * 9 + j) * BLOCK + o % BLOCK] = g;
+            }
+        }
+        if let Plan::Private { .. } = plan {
+            weights = match kind {
+                Kind::F2 => transform_ahead::<F2>(isa, &weights, ins),
+                Kind::F4 => transform_ahead::<F4>(isa, &weights, ins),
+            };
+        }
+        Self { ins, outs, isa, kind, plan, weights, bias: padded_bias(bias, outs) }
+    }
+
+    /// A layer that keeps its weights as they are packed, for [`Conv3x3::packed`].
+    pub(crate) fn shared(isa: Isa, weight: &[f32], bias: &[f32], channels: [usize; 2]) -> Self {
+        let plan = Plan::Shared { outs: 128, ins: 128 };
+        Self::with_plan(isa, weight, Some(bias), channels, Kind::F4, plan)
+    }
+
+    /// Weights as `[out/16][in][9][16]` of a layer made by [`Conv3x3::shared`], and its bias.
+    pub(crate) fn packed(&self) -> (&[f32], &[f32]) {
+        (&self.weights, &self.bias)
+    }
+
+    /// Bytes of weights held.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.weights) + size_of_val(&*self.bias)
+    }
+
+    /// `output` `[out, h, w]` = convolution of `input` `[in, h, w]` + bias + `residual` `[out, h, w]`.
+    ///
+    /// # Panics
+    ///
+    /// If height or width is zero, an image does not fit, or a row is longer than 2²⁴ pixels.
+    pub fn run(&self, input: &[f32], size: [usize; 2], output: &mut [f32], residual: Option<&[f32]>) {
+        match self.kind {
+            Kind::F2 => self.run_tiles::<F2>(input, size, output, residual),
+            Kind::F4 => self.run_tiles::<F4>(input, size, output, residual),
+        }
+    }
+
+    fn run_tiles<T: Tile>(&self, x: &[f32], [h, w]: [usize; 2], y: &mut [f32], residual: Option<&[f32]>) {
+        assert!(h > 0 && w > 0, "an image has pixels");
+        // keeps the positions of gathered values below 2³¹
+        assert!(w <= 1 << 24, "rows are at most 2^24 pixels long");
+        assert_eq!(x.len(), volume(&[self.ins, h, w]), "input is [in, h, w]");
+        assert_eq!(y.len(), volume(&[self.outs, h, w]), "output is [out, h, w]");
+        assert!(residual.is_none_or(|r| r.len() == y.len()), "residual is [out, h, w]");
+        let tw = w.div_ceil(T::M);
+        let call = Call {
+            ins: self.ins,
+            outs: self.outs,
+            h,
+            w,
+            tw,
+            tiles: h.div_ceil(T::M) * tw,
+            x: x.as_ptr(),
+            y: y.as_mut_ptr(),
+            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            bias: self.bias.as_ptr(),
+        };
+        match self.plan {
+            Plan::Private { tiles, outs } => self.run_private::<T>(&call, tiles, outs),
+            Plan::Shared { outs, ins } => self.run_shared::<T>(&call, outs, ins),
+        }
+    }
+
+    fn run_private<T: Tile>(&self, call: &Call, tiles: usize, outs: usize) {
+        let outs = outs.min(self.outs.next_multiple_of(BLOCK));
+        let need = [T::P * skew(self.ins * tiles), T::P * skew(outs * tiles), T::pad_len(call.tw, tiles)];
+        (0..call.tiles.div_ceil(tiles)).into_par_iter().with_max_len(1).for_each(|i| {
+            local(need, |[v, m, pad]| {
+                let (v, m, pad) = (v.as_mut_ptr(), m.as_mut_ptr(), pad.as_mut_ptr());
+                // SAFETY: `call` holds pointers to whole images of the sizes it states; the scratch areas are as long as
+                // the task needs; tasks write different tiles.
+                unsafe { private::<T>(self.isa, call, self.weights.as_ptr(), i * tiles, tiles, outs, v, m, pad) }
+            });
+        });
+    }
+
+    fn run_shared<T: Tile>(&self, call: &Call, outs: usize, ins: usize) {
+        // Rounds of about equal numbers of tiles.
+        let most = (MAX_V / (size_of::<f32>() * T::P * self.ins)).clamp(16, MAX_TILES);
+        let round = call.tiles.div_ceil(call.tiles.div_ceil(most)).next_multiple_of(16);
+        // Two tasks for each thread, if there are channels enough. Blocks do not change the result.
+        let share = self.outs / (2 * rayon::current_num_threads());
+        let outs = (share / BLOCK * BLOCK).clamp(BLOCK, outs);
+        let ins = ins.min(self.ins);
+        let vps = skew(self.ins * round);
+        let mut v = Loan::new(T::P * vps);
+        let v = Shared::new(&mut v);
+        let need = [T::P * skew(outs * round), outs / BLOCK * T::P * skew(ins * 16)];
+        let group = self.ins.div_ceil(64).max(8);
+        for t0 in (0..call.tiles).step_by(round) {
+            let tn = (call.tiles - t0).min(round).next_multiple_of(16);
+            (0..self.ins.div_ceil(group)).into_par_iter().with_max_len(1).for_each(|i| {
+                let (c0, c1) = (i * group, ((i + 1) * group).min(self.ins));
+                local([T::pad_len(call.tw, tn)], |[pad]| {
+                    // SAFETY: as in `run_private`; V has P·vps values and tasks write different channels of it.
+                    unsafe { shared_input::<T>(self.isa, call, c0, c1, t0, tn, v.ptr(), vps, pad.as_mut_ptr()) }
+                });
+            });
+            (0..self.outs.div_ceil(outs)).into_par_iter().with_max_len(1).for_each(|i| {
+                local(need, |[m, u]| {
+                    let (w, m, u) = (self.weights.as_ptr(), m.as_mut_ptr(), u.as_mut_ptr());
+                    // SAFETY: as in `run_private`; V is complete and only read; tasks write different output channels.
+                    unsafe { shared_outputs::<T>(self.isa, call, v.ptr(), vps, t0, tn, w, i * outs, outs, ins, m, u) }
+                });
+            });
+        }
+    }
+}
+
+/// `bias` padded with zeros to whole blocks.
+pub(crate) fn padded_bias(bias: Option<&[f32]>, outs: usize) -> Buf {
+    let mut padded = Buf::zeroed(outs.next_multiple_of(BLOCK));
+    if let Some(bias) = bias {
+        assert_eq!(bias.len(), outs, "bias is [out]");
+        padded[..outs].copy_from_slice(bias);
+    }
+    padded
+}
+
+/// U of all packed weights.
+fn transform_ahead<T: Tile>(isa: Isa, packed: &[f32], ins: usize) -> Buf {
+    let blocks = packed.len() / (ins * 9 * BLOCK);
+    let mut u = Buf::zeroed(volume(&[blocks, T::P, ins, BLOCK]));
+    u.par_chunks_mut(T::P * ins * BLOCK).zip(packed.par_chunks(ins * 9 * BLOCK)).for_each(|(u, w)| {
+        // SAFETY: one block of weights in, one block of U out.
+        unsafe { weights::<T>(isa, w.as_ptr(), ins, u.as_mut_ptr()) }
+    });
+    u
+}
+
+#[inline(always)]
+unsafe fn weights_task<S: Simd, T: Tile>(w: *const f32, ins: usize, u: *mut f32) {
+    weight_transform::<S, T>(w, 0, ins, u, ins * BLOCK);
+}
+dispatch!(unsafe fn weights<T: Tile>(w: *const f32, ins: usize, u: *mut f32) => weights_task);
+
+/// Private schedule: tiles t0.. of a block of `tiles`, all output channels, `outs` of them at a time.
+#[inline(always)]
+unsafe fn private_task<S: Simd, T: Tile>(
+    call: &Call,
+    u: *const f32,
+    t0: usize,
+    tiles: usize,
+    outs: usize,
+    v: *mut f32,
+    m: *mut f32,
+    pad: *mut f32,
+) {
+    let tn = (call.tiles - t0).min(tiles).next_multiple_of(S::L);
+    let (vps, mps) = (skew(call.ins * tn), skew(outs * tn));
+    input_transform::<S, T>(call, 0, call.ins, t0, tn, v, vps, pad);
+    let mut o = 0;
+    while o < call.outs {
+        let blocks = (call.outs - o).min(outs).div_ceil(BLOCK);
+        for b in 0..blocks {
+            let ub = u.add((o / BLOCK + b) * T::P * call.ins * BLOCK);
+            for p in 0..T::P {
+                let (a, v, m) = (ub.add(p * call.ins * BLOCK), v.add(p * vps), m.add(p * mps + b * BLOCK * tn));
+                S::strip(call.ins, a, v, tn, m, tn, tn / S::L, false);
+            }
+        }
+        output_transform::<S, T>(call, m, mps, o, o + blocks * BLOCK, t0, tn);
+        o += outs;
+    }
+}
+dispatch!(
+    unsafe fn private<T: Tile>(
+        call: &Call, u: *const f32, t0: usize, tiles: usize, outs: usize, v: *mut f32, m: *mut f32, pad: *mut f32,
+    ) => private_task
+);
+
+/// Shared schedule, first half: V of input channels c0..c1.
+#[inline(always)]
+unsafe fn shared_input_task<S: Simd, T: Tile>(
+    call: &Call,
+    c0: usize,
+    c1: usize,
+    t0: usize,
+    tn: usize,
+    v: *mut f32,
+    vps: usize,
+    pad: *mut f32,
+) {
+    input_transform::<S, T>(call, c0, c1, t0, tn, v, vps, pad);
+}
+dispatch!(
+    unsafe fn shared_input<T: Tile>(
+        call: &Call, c0: usize, c1: usize, t0: usize, tn: usize, v: *mut f32, vps: usize, pad: *mut f32,
+    ) => shared_input_task
+);
+
+/// Shared schedule, second half: output channels o.. of a block of `outs`.
+#[inline(always)]
+unsafe fn shared_outputs_task<S: Simd, T: Tile>(
+    call: &Call,
+    v: *const f32,
+    vps: usize,
+    t0: usize,
+    tn: usize,
+    w: *const f32,
+    o: usize,
+    outs: usize,
+    ins: usize,
+    m: *mut f32,
+    u: *mut f32,
+) {
+    let blocks = (call.outs - o).min(outs).div_ceil(BLOCK);
+    let (mps, ups) = (skew(outs * tn), skew(ins * BLOCK));
+    let mut k0 = 0;
+    while k0 < call.ins {
+        let kn = ins.min(call.ins - k0);
+        for b in 0..blocks {
+            let w = w.add((o / BLOCK + b) * call.ins * 9 * BLOCK);
+            weight_transform::<S, T>(w, k0, k0 + kn, u.add(b * T::P * ups), ups);
+        }
+        for p in 0..T::P {
+            for b in 0..blocks {
+                let (a, v, m) =
+                    (u.add((b * T::P + p) * ups), v.add(p * vps + k0 * tn), m.add(p * mps + b * BLOCK * tn));
+                S::strip(kn, a, v, tn, m, tn, tn / S::L, k0 > 0);
+            }
+        }
+        k0 += kn;
+    }
+    output_transform::<S, T>(call, m, mps, o, o + blocks * BLOCK, t0, tn);
+}
+dispatch!(
+    unsafe fn shared_outputs<T: Tile>(
+        call: &Call, v: *const f32, vps: usize, t0: usize, tn: usize, w: *const f32, o: usize, outs: usize, ins: usize,
+        m: *mut f32, u: *mut f32,
+    ) => shared_outputs_task
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small integers: their exact result is found without rounding.
+    #[test]
+    fn every_plan_computes_the_same_convolution() {
+        let values = |n: usize, step: usize| (0..n).map(|i| (i * step % 7) as f32 - 3.0).collect::<Vec<_>>();
+        let plans = [
+            Plan::Private { tiles: 16, outs: 32 },
+            Plan::Private { tiles: 48, outs: 16 },
+            Plan::Private { tiles: 112, outs: 16 },
+            Plan::Shared { outs: 16, ins: 4 },
+            Plan::Shared { outs: 32, ins: 64 },
+        ];
+        for [ins, outs, h, w] in [[1, 1, 1, 1], [5, 19, 13, 29], [3, 16, 7, 128], [17, 33, 5, 64], [4, 20, 66, 61]] {
+            let (x, g, b) = (values(ins * h * w, 5), values(outs * ins * 9, 3), values(outs, 2));
+            let at = |k: usize, y: usize, x0: usize| {
+                // y and x0 are one ahead, so that the padding is at zero
+                if y == 0 || x0 == 0 || y > h || x0 > w { 0.0 } else { x[(k * h + y - 1) * w + x0 - 1] }
+            };
+            let mut want = Vec::new();
+            for o in 0..outs {
+                for p in 0..h * w {
+                    let tap = |i: usize| at(i / 9, p / w + i % 9 / 3, p % w + i % 3) * g[o * ins * 9 + i];
+                    want.push(b[o] + (0..ins * 9).map(tap).sum::<f32>());
+                }
+            }
+            let mut y = vec![0.0; outs * h * w];
+            for isa in Isa::available() {
+                for kind in [Kind::F2, Kind::F4] {
+                    for plan in plans {
+                        y.fill(f32::NAN);
+                        let conv = Conv3x3::with_plan(isa, &g, Some(&b), [outs, ins], kind, plan);
+                        conv.run(&x, [h, w], &mut y, None);
+                        for (y, want) in y.iter().zip(&want) {
+                            assert!((y - want).abs() < 0.01, "{isa} {kind:?} {plan:?} {ins}->{outs}@{h}x{w}: {y}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Several rounds of the shared schedule: more tiles than fit in one.
+    #[test]
+    fn large_images_go_in_rounds() {
+        let (h, w) = (130_usize, 133_usize);
+        assert!(h.div_ceil(4) * w.div_ceil(4) > 2 * MAX_TILES);
+        let x: Vec<f32> = (0..h * w).map(|i| (i * 31 % 17) as f32).collect();
+        let mut g = vec![0.0; 9];
+        g[4] = 1.0;
+        let mut y = vec![f32::NAN; h * w];
+        Conv3x3::new(Isa::detect(), &g, None, [1, 1], 300).run(&x, [h, w], &mut y, None);
+        for (x, y) in x.iter().zip(&y) {
+            assert!((x - y).abs() < 1e-4, "{x} {y}");
+        }
+    }
+}

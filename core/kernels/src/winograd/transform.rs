@@ -1,0 +1,380 @@
+//! Winograd transforms of tiles and weights.
+
+use crate::simd::Simd;
+
+/// One call: sizes, and pointers to whole images.
+pub(super) struct Call {
+    pub(super) ins: usize,
+    pub(super) outs: usize,
+    pub(super) h: usize,
+    pub(super) w: usize,
+    /// Tiles in a row, and in all.
+    pub(super) tw: usize,
+    pub(super) tiles: usize,
+    /// `[ins, h, w]`
+    pub(super) x: *const f32,
+    /// `[outs, h, w]`
+    pub(super) y: *mut f32,
+    /// `[outs, h, w]`, or null.
+    pub(super) residual: *const f32,
+    /// `[outs]`
+    pub(super) bias: *const f32,
+}
+
+// SAFETY: tasks only read through it, except for `y`, where they write different parts.
+unsafe impl Sync for Call {}
+
+/// A tile size. Arrays are sized for the larger; F2 uses the leading part.
+pub(super) trait Tile: Copy + 'static {
+    /// Outputs on a side.
+    const M: usize;
+    /// Inputs on a side.
+    const A: usize = Self::M + 2;
+    /// Positions.
+    const P: usize = Self::A * Self::A;
+
+    /// Bᵀ d
+    unsafe fn bt<S: Simd>(d: [S::V; 6]) -> [S::V; 6];
+    /// Aᵀ m
+    unsafe fn at<S: Simd>(m: [S::V; 6]) -> [S::V; 4];
+    /// G g
+    unsafe fn g<S: Simd>(g: [S::V; 3]) -> [S::V; 6];
+
+    /// Values in a padded copy of the rows under any `tiles` consecutive tiles.
+    fn pad_len(tw: usize, tiles: usize) -> usize {
+        (Self::M * (tiles / tw + 2) + 2) * (Self::M * tw + 2)
+    }
+}
+
+/// F(2×2, 3×3), interpolating at 0, 1, −1 and ∞.
+#[derive(Clone, Copy)]
+pub(super) struct F2;
+
+impl Tile for F2 {
+    const M: usize = 2;
+
+    #[inline(always)]
+    unsafe fn bt<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
+        [S::sub(d[0], d[2]), S::add(d[1], d[2]), S::sub(d[2], d[1]), S::sub(d[1], d[3]), d[4], d[5]]
+    }
+    #[inline(always)]
+    unsafe fn at<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
+        [S::add(S::add(m[0], m[1]), m[2]), S::sub(S::sub(m[1], m[2]), m[3]), m[4], m[5]]
+    }
+    #[inline(always)]
+    unsafe fn g<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
+        let half = S::splat(0.5);
+        let even = S::mul(half, S::add(g[0], g[2]));
+        [g[0], S::fma(half, g[1], even), S::fnma(half, g[1], even), g[2], g[0], g[0]]
+    }
+}
+
+/// F(4×4, 3×3), interpolating at 0, ±P, ±Q and ∞.
+///
+/// P = √½ and Q = √2 round about half as badly as the usual 1 and 2 (measured on layers of 64 to 1024 channels), and
+/// cost the same.
+#[derive(Clone, Copy)]
+pub(super) struct F4;
+
+const P: f32 = std::f32::consts::FRAC_1_SQRT_2;
+const Q: f32 = std::f32::consts::SQRT_2;
+/// P² and Q², exact.
+const PP: f32 = 0.5;
+const QQ: f32 = 2.0;
+
+impl Tile for F4 {
+    const M: usize = 4;
+
+    #[inline(always)]
+    unsafe fn bt<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
+        // Rows are the coefficients of the product of (x − point) over all other points.
+        let (p, q, pp, qq) = (S::splat(P), S::splat(Q), S::splat(PP), S::splat(QQ));
+        let (sum, product) = (S::splat(PP + QQ), S::splat(PP * QQ));
+        let p_even = S::fnma(qq, d[2], d[4]);
+        let p_odd = S::mul(p, S::fnma(qq, d[1], d[3]));
+        let q_even = S::fnma(pp, d[2], d[4]);
+        let q_odd = S::mul(q, S::fnma(pp, d[1], d[3]));
+        [
+            S::fma(product, d[0], S::fnma(sum, d[2], d[4])),
+            S::add(p_even, p_odd),
+            S::sub(p_even, p_odd),
+            S::add(q_even, q_odd),
+            S::sub(q_even, q_odd),
+            S::fma(product, d[1], S::fnma(sum, d[3], d[5])),
+        ]
+    }
+    #[inline(always)]
+    unsafe fn at<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
+        // Row i is the i-th power of the points.
+        let (s1, d1) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+        let (s2, d2) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+        [
+            S::add(S::add(m[0], s1), s2),
+            S::fma(S::splat(P), d1, S::mul(S::splat(Q), d2)),
+            S::fma(S::splat(PP), s1, S::mul(S::splat(QQ), s2)),
+            S::fma(S::splat(P * PP), d1, S::fma(S::splat(Q * QQ), d2, m[5])),
+        ]
+    }
+    #[inline(always)]
+    unsafe fn g<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
+        // Row of point a: (g0 + a g1 + a² g2) / product of (a − other points).
+        let zero = S::splat(1.0 / (PP * QQ));
+        let np = 1.0 / (2.0 * PP * (PP - QQ));
+        let nq = 1.0 / (2.0 * QQ * (QQ - PP));
+        let p_even = S::fma(S::splat(np), g[0], S::mul(S::splat(np * PP), g[2]));
+        let q_even = S::fma(S::splat(nq), g[0], S::mul(S::splat(nq * QQ), g[2]));
+        let (p_odd, q_odd) = (S::splat(np * P), S::splat(nq * Q));
+        [
+            S::mul(zero, g[0]),
+            S::fma(p_odd, g[1], p_even),
+            S::fnma(p_odd, g[1], p_even),
+            S::fma(q_odd, g[1], q_even),
+            S::fnma(q_odd, g[1], q_even),
+            g[2],
+        ]
+    }
+}
+
+/// A stride of at least n that is an odd multiple of a cache line more than a round one, so that the P streams of a
+/// transform do not share cache sets.
+#[inline(always)]
+pub(super) fn skew(n: usize) -> usize {
+    n.next_multiple_of(16) + 16
+}
+
+/// Do vectors of tiles lie within a row of tiles, so that whole rows of pixels can be read and written?
+#[inline(always)]
+fn by_rows<S: Simd, T: Tile>(call: &Call) -> bool {
+    T::M == 4 && call.tw.is_multiple_of(S::L)
+}
+
+/// Bᵀ d B of the vectors in `d`, written with stride `ps`.
+#[inline(always)]
+unsafe fn input_tiles<S: Simd, T: Tile>(d: &mut [[S::V; 6]; 6], v: *mut f32, ps: usize) {
+    for j in 0..T::A {
+        let column = T::bt::<S>([d[0][j], d[1][j], d[2][j], d[3][j], d[4][j], d[5][j]]);
+        for i in 0..T::A {
+            d[i][j] = column[i];
+        }
+    }
+    for i in 0..T::A {
+        let row = T::bt::<S>(d[i]);
+        for j in 0..T::A {
+            S::store(v.add((i * T::A + j) * ps), row[j]);
+        }
+    }
+}
+
+/// V of channels c0..c1 and tiles t0..t0+tn, at v + p·ps + c·tn + t; tiles beyond the last hold anything finite.
+///
+/// `pad` has [`Tile::pad_len`] values.
+#[inline(always)]
+pub(super) unsafe fn input_transform<S: Simd, T: Tile>(
+    call: &Call,
+    c0: usize,
+    c1: usize,
+    t0: usize,
+    tn: usize,
+    v: *mut f32,
+    ps: usize,
+    pad: *mut f32,
+) {
+    if by_rows::<S, T>(call) {
+        input_rows::<S, T>(call, c0, c1, t0, tn, v, ps);
+    } else {
+        input_gathered::<S, T>(call, c0, c1, t0, tn, v, ps, pad);
+    }
+}
+
+/// Masked loads of whole rows, split by residue modulo 4. For F4.
+#[inline(always)]
+unsafe fn input_rows<S: Simd, T: Tile>(
+    call: &Call,
+    c0: usize,
+    c1: usize,
+    t0: usize,
+    tn: usize,
+    v: *mut f32,
+    ps: usize,
+) {
+    let (h, w, l) = (call.h as isize, call.w as isize, S::L as isize);
+    for c in c0..c1 {
+        let plane = call.x.add(c * call.h * call.w);
+        for t in (0..tn).step_by(S::L) {
+            let (ty, tx) = ((t0 + t) / call.tw, (t0 + t) % call.tw);
+            let (y0, x0) = (4 * ty as isize - 1, 4 * tx as isize - 1);
+            let mut d = [[S::splat(0.0); 6]; 6];
+            for i in 0..6 {
+                let y = y0 + i as isize;
+                if y < 0 || y >= h {
+                    continue;
+                }
+                let row = plane.offset(y * w);
+                let q = S::split4([
+                    S::load_range(row, x0, w),
+                    S::load_range(row, x0 + l, w),
+                    S::load_range(row, x0 + 2 * l, w),
+                    S::load_range(row, x0 + 3 * l, w),
+                ]);
+                let q4 = S::shift1(q[0], S::load_range(row, x0 + 4 * l, w));
+                let q5 = S::shift1(q[1], S::load_range(row, x0 + 4 * l + 1, w));
+                d[i] = [q[0], q[1], q[2], q[3], q4, q5];
+            }
+            input_tiles::<S, T>(&mut d, v.add(c * tn + t), ps);
+        }
+    }
+}
+
+/// A zero-padded copy of the rows, then gathers. For any width.
+#[inline(always)]
+unsafe fn input_gathered<S: Simd, T: Tile>(
+    call: &Call,
+    c0: usize,
+    c1: usize,
+    t0: usize,
+    tn: usize,
+    v: *mut f32,
+    ps: usize,
+    pad: *mut f32,
+) {
+    let last = (t0 + tn).min(call.tiles) - 1;
+    let (ty0, ty1) = (t0 / call.tw, last / call.tw);
+    let pw = T::M * call.tw + 2;
+    let rows = T::M * (ty1 - ty0 + 1) + 2;
+    std::ptr::write_bytes(pad, 0, pw * rows);
+    for c in c0..c1 {
+        let plane = call.x.add(c * call.h * call.w);
+        for r in 0..rows {
+            // row r of the copy is row y − 1 of the image
+            let y = T::M * ty0 + r;
+            if y >= 1 && y <= call.h {
+                std::ptr::copy_nonoverlapping(plane.add((y - 1) * call.w), pad.add(r * pw + 1), call.w);
+            }
+        }
+        for t in (0..tn).step_by(S::L) {
+            let mut idx = [0u32; 16];
+            for (l, e) in idx.iter_mut().enumerate().take(S::L) {
+                let n = t0 + t + l;
+                if n < call.tiles {
+                    *e = ((n / call.tw - ty0) * T::M * pw + n % call.tw * T::M) as u32;
+                }
+            }
+            let mut d = [[S::splat(0.0); 6]; 6];
+            for i in 0..T::A {
+                for j in 0..T::A {
+                    d[i][j] = S::gather(pad.add(i * pw + j), idx.as_ptr());
+                }
+            }
+            input_tiles::<S, T>(&mut d, v.add(c * tn + t), ps);
+        }
+    }
+}
+
+/// Aᵀ M A + bias + residual of output channels o0..o1 and tiles t0..t0+tn, written to the image. M is at
+/// m + p·ps + (o−o0)·tn + t; channels and tiles beyond the last are dropped.
+#[inline(always)]
+pub(super) unsafe fn output_transform<S: Simd, T: Tile>(
+    call: &Call,
+    m: *const f32,
+    ps: usize,
+    o0: usize,
+    o1: usize,
+    t0: usize,
+    tn: usize,
+) {
+    for o in o0..o1.min(call.outs) {
+        let bias = S::splat(*call.bias.add(o));
+        for t in (0..tn).step_by(S::L) {
+            if t0 + t >= call.tiles {
+                break;
+            }
+            let src = m.add((o - o0) * tn + t);
+            let mut r = [[bias; 6]; 4];
+            for j in 0..T::A {
+                let mut column = [bias; 6];
+                for i in 0..T::A {
+                    column[i] = S::load(src.add((i * T::A + j) * ps));
+                }
+                let column = T::at::<S>(column);
+                for i in 0..T::M {
+                    r[i][j] = column[i];
+                }
+            }
+            let mut y = [[bias; 4]; 4];
+            for i in 0..T::M {
+                let row = T::at::<S>(r[i]);
+                for j in 0..T::M {
+                    y[i][j] = S::add(row[j], bias);
+                }
+            }
+            if by_rows::<S, T>(call) {
+                output_rows::<S>(call, o, t0 + t, &y);
+            } else {
+                output_scattered::<S, T>(call, o, t0 + t, &y);
+            }
+        }
+    }
+}
+
+/// Writes L tiles of one row of tiles, of channel o from tile t on. For F4.
+#[inline(always)]
+unsafe fn output_rows<S: Simd>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
+    let (ty, tx) = (t / call.tw, t % call.tw);
+    for i in 0..4.min(call.h - 4 * ty) {
+        let row = (o * call.h + 4 * ty + i) * call.w;
+        let q = S::join4(y[i]);
+        for j in 0..4 {
+            let x = (4 * tx + j * S::L) as isize;
+            let mut v = q[j];
+            if !call.residual.is_null() {
+                v = S::add(v, S::load_range(call.residual.add(row), x, call.w as isize));
+            }
+            S::store_range(call.y.add(row), x, call.w as isize, v);
+        }
+    }
+}
+
+/// Writes L tiles one by one, of channel o from tile t on. For any width.
+#[inline(always)]
+unsafe fn output_scattered<S: Simd, T: Tile>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
+    let mut s = [[[0.0; 16]; 4]; 4];
+    for i in 0..T::M {
+        for j in 0..T::M {
+            S::store(s[i][j].as_mut_ptr(), y[i][j]);
+        }
+    }
+    for l in 0..S::L.min(call.tiles - t) {
+        let (ty, tx) = ((t + l) / call.tw * T::M, (t + l) % call.tw * T::M);
+        for i in 0..T::M.min(call.h - ty) {
+            let row = (o * call.h + ty + i) * call.w + tx;
+            for j in 0..T::M.min(call.w - tx) {
+                let more = if call.residual.is_null() { 0.0 } else { *call.residual.add(row + j) };
+                *call.y.add(row + j) = s[i][j][l] + more;
+            }
+        }
+    }
+}
+
+/// U = G g Gᵀ for input channels k0..k1 of one block of weights `[in][9][16]`, at u + p·ps + (k−k0)·16.
+#[inline(always)]
+pub(super) unsafe fn weight_transform<S: Simd, T: Tile>(w: *const f32, k0: usize, k1: usize, u: *mut f32, ps: usize) {
+    for k in k0..k1 {
+        for l in (0..16).step_by(S::L) {
+            let src = w.add(k * 144 + l);
+            let mut t = [[S::splat(0.0); 3]; 6];
+            for j in 0..3 {
+                let column = [S::load(src.add(j * 16)), S::load(src.add((3 + j) * 16)), S::load(src.add((6 + j) * 16))];
+                let column = T::g::<S>(column);
+                for i in 0..T::A {
+                    t[i][j] = column[i];
+                }
+            }
+            for i in 0..T::A {
+                let row = T::g::<S>(t[i]);
+                for j in 0..T::A {
+                    S::store(u.add((i * T::A + j) * ps + (k - k0) * 16 + l), row[j]);
+                }
+            }
+        }
+    }
+}

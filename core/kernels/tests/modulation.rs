@@ -1,0 +1,195 @@
+//! SPADE and CLADE against plain `f64` computation, on every instruction set of this machine.
+
+mod common;
+
+use common::*;
+use proptest::prelude::*;
+use semsynth_kernels::{Clade, HIDDEN, Isa, Patches, Spade};
+
+const WORST: f64 = 5e-5;
+
+/// The weights of one SPADE block.
+struct Block {
+    classes: usize,
+    channels: usize,
+    shared: Vec<f32>,
+    shared_bias: Vec<f32>,
+    gamma: Vec<f32>,
+    gamma_bias: Vec<f32>,
+    beta: Vec<f32>,
+    beta_bias: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+impl Block {
+    fn new(classes: usize, channels: usize) -> Self {
+        let s = 1.0 / ((HIDDEN * 9) as f32).sqrt();
+        Self {
+            classes,
+            channels,
+            shared: values(HIDDEN * classes * 9, 1, 0.5),
+            shared_bias: values(HIDDEN, 2, 0.5),
+            gamma: values(channels * HIDDEN * 9, 3, s),
+            gamma_bias: values(channels, 4, 0.3),
+            beta: values(channels * HIDDEN * 9, 5, s),
+            beta_bias: values(channels, 6, 0.3),
+            scale: values(channels, 7, 1.0),
+            shift: values(channels, 8, 1.0),
+        }
+    }
+
+    fn spade(&self, isa: Isa) -> Spade {
+        let sizes = [self.classes, self.channels];
+        let (g, b) = ((&self.gamma, &self.gamma_bias), (&self.beta, &self.beta_bias));
+        Spade::new(isa, sizes, &self.shared, &self.shared_bias, g.0, g.1, b.0, b.1)
+    }
+
+    /// As the formula says: one-hot map, convolution, rectifier, two convolutions, modulation.
+    fn exact(&self, labels: &[u16], size: [usize; 2], x: &[f32], act: bool) -> Vec<f64> {
+        let hw = labels.len();
+        let one_hot: Vec<f64> =
+            (0..self.classes * hw).map(|i| f64::from(u8::from(labels[i % hw] as usize == i / hw))).collect();
+        let mut hidden = conv3x3(&one_hot, &self.shared, &self.shared_bias, [HIDDEN, self.classes], size);
+        for v in &mut hidden {
+            *v = v.max(0.0);
+        }
+        let gamma = conv3x3(&hidden, &self.gamma, &self.gamma_bias, [self.channels, HIDDEN], size);
+        let beta = conv3x3(&hidden, &self.beta, &self.beta_bias, [self.channels, HIDDEN], size);
+        (0..x.len())
+            .map(|i| {
+                let n = f64::from(x[i]) * f64::from(self.scale[i / hw]) + f64::from(self.shift[i / hw]);
+                let v = n * (1.0 + gamma[i]) + beta[i];
+                if act { leaky(v) } else { v }
+            })
+            .collect()
+    }
+
+    fn check(&self, labels: &[u16], size: [usize; 2]) {
+        let x = values(self.channels * labels.len(), 9, 1.0);
+        let patches = Patches::new(labels, size);
+        for act in [false, true] {
+            let want = self.exact(labels, size, &x, act);
+            each_isa(|isa| {
+                let spade = self.spade(isa);
+                for (i, route) in [Spade::run, Spade::run_patches, Spade::run_dense].into_iter().enumerate() {
+                    let out = on_pools(|| {
+                        let mut out = vec![f32::NAN; x.len()];
+                        route(&spade, &patches, &x, &self.scale, &self.shift, act, &mut out);
+                        out
+                    });
+                    assert_close(&out, &want, WORST, &format!("{isa} route {i} {size:?}"));
+                }
+            });
+        }
+    }
+}
+
+/// A map of one label.
+fn constant(n: usize) -> Vec<u16> {
+    vec![1; n]
+}
+
+/// Every pixel a label of its own choice.
+fn busy(n: usize, classes: u16, seed: u64) -> Vec<u16> {
+    values(n, seed, 1000.0).iter().map(|v| v.abs() as u16 % classes).collect()
+}
+
+/// Blocks of labels, one of them void.
+fn blocks(h: usize, w: usize, classes: u16) -> Vec<u16> {
+    let label = |y: usize, x: usize| (y / 3 * 7 + x / 4 * 3) as u16 % (classes + 1);
+    (0..h * w).map(|i| label(i / w, i % w)).map(|l| if l == classes { u16::MAX } else { l }).collect()
+}
+
+#[test]
+fn spade_on_all_kinds_of_maps() {
+    let block = Block::new(6, 19);
+    for [h, w] in SIZES {
+        for labels in [constant(h * w), busy(h * w, 6, 3), blocks(h, w, 6)] {
+            block.check(&labels, [h, w]);
+        }
+    }
+}
+
+#[test]
+fn spade_of_any_number_of_channels_and_classes() {
+    for (classes, channels) in [(1, 1), (3, 16), (300, 33)] {
+        Block::new(classes, channels).check(&blocks(9, 14, classes as u16), [9, 14]);
+    }
+}
+
+/// Labels in different void colours are one and the same: no class.
+#[test]
+fn labels_without_a_class_are_void() {
+    let block = Block::new(4, 16);
+    let spade = block.spade(Isa::detect());
+    let (size, x) = ([6, 7], values(16 * 42, 9, 1.0));
+    let run = |void: [u16; 2]| {
+        let labels: Vec<u16> = (0..42).map(|i| if i % 5 < 2 { void[i % 2] } else { i as u16 % 3 }).collect();
+        let mut out = vec![f32::NAN; x.len()];
+        spade.run_patches(&Patches::new(&labels, size), &x, &block.scale, &block.shift, true, &mut out);
+        out
+    };
+    assert_eq!(run([4, 65_535]), run([4, 4]));
+}
+
+/// A map high enough for several strips of the dense route.
+#[test]
+fn strips_join_without_a_seam() {
+    let (block, size) = (Block::new(3, 16), [150, 300]);
+    let labels = busy(150 * 300, 3, 5);
+    let patches = Patches::new(&labels, size);
+    let x = values(16 * labels.len(), 9, 1.0);
+    let spade = block.spade(Isa::detect());
+    let [mut by_patches, mut dense] = [(); 2].map(|()| vec![f32::NAN; x.len()]);
+    spade.run_patches(&patches, &x, &block.scale, &block.shift, false, &mut by_patches);
+    spade.run_dense(&patches, &x, &block.scale, &block.shift, false, &mut dense);
+    let by_patches: Vec<f64> = wide(&by_patches);
+    assert_close(&dense, &by_patches, WORST, "strips");
+}
+
+fn check_clade([classes, channels]: [usize; 2], labels: &[u16], act: bool) {
+    let hw = labels.len();
+    let (scales, shifts) = (values(classes * channels, 1, 1.0), values(classes * channels, 2, 1.0));
+    let (x, scale, shift) = (values(channels * hw, 3, 1.0), values(channels, 4, 1.0), values(channels, 5, 1.0));
+    let want: Vec<f64> = (0..x.len())
+        .map(|i| {
+            let (c, l) = (i / hw, labels[i % hw] as usize);
+            let of = |table: &[f32]| if l < classes { f64::from(table[l * channels + c]) } else { 0.0 };
+            let v = (f64::from(x[i]) * f64::from(scale[c]) + f64::from(shift[c])) * of(&scales) + of(&shifts);
+            if act { leaky(v) } else { v }
+        })
+        .collect();
+    each_isa(|isa| {
+        let clade = Clade::new(isa, &scales, &shifts, [classes, channels]);
+        let out = on_pools(|| {
+            let mut out = vec![f32::NAN; x.len()];
+            clade.run(labels, &x, &scale, &shift, act, &mut out);
+            out
+        });
+        assert_close(&out, &want, WORST, &format!("{isa} {classes} classes, {channels} channels, {hw} pixels"));
+    });
+}
+
+#[test]
+fn clade_on_all_kinds_of_maps() {
+    for [h, w] in SIZES {
+        for act in [false, true] {
+            check_clade([6, 19], &blocks(h, w, 6), act);
+            check_clade([6, 1], &busy(h * w, 6, 1), act);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn any_map(
+        h in 1usize..14, w in 1usize..40, classes in 1u16..9, channels in 1usize..20, seed in any::<u32>(),
+        void in 0u16..3,
+    ) {
+        let labels = busy(h * w, classes + void, u64::from(seed));
+        Block::new(classes as usize, channels).check(&labels, [h, w]);
+        check_clade([classes as usize, channels], &labels, seed.is_multiple_of(2));
+    }
+}

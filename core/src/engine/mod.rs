@@ -1,0 +1,174 @@
+//! Painting on the CPU with kernels of our own (`semsynth-kernels`): SPADE with 3x3 kernels, CLADE, and mixtures of them.
+//!
+//! [`Network::forward`](crate::network::Network::forward) is the definition; tests compare with it. What makes the
+//! difference: Winograd convolutions, modulation computed once for each distinct label patch, normalisation, activation and
+//! residual sums within the kernels, and memory that is kept.
+
+mod block;
+mod buffers;
+mod level;
+mod weights;
+
+use rayon::prelude::*;
+use semsynth_kernels::{ConvHead, Isa, upsample2};
+
+use self::block::{Block, Shape};
+use self::buffers::Buffers;
+use self::level::{Level, Levels};
+use self::weights::Weights;
+use crate::error::Result;
+use crate::label::LabelMap;
+use crate::model::Tensors;
+use crate::network::{BLOCKS, GeneratorConfig, StyleConfig};
+use crate::nn::Statistics;
+use crate::nn::modulation::ModulationKind;
+
+/// A generator on kernels, with its scratch memory.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    config: GeneratorConfig,
+    fc: Start,
+    blocks: Vec<Block>,
+    conv_img: ConvHead,
+    memory: Buffers,
+    levels: Option<Levels>,
+}
+
+/// What the first features are made from; weights as they are stored.
+#[derive(Debug)]
+struct Start {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Engine {
+    /// Whether there are kernels for everything in a network.
+    pub(crate) fn supports(config: &GeneratorConfig) -> bool {
+        let known = |kind| match kind {
+            ModulationKind::Clade => true,
+            ModulationKind::Spade { kernel: 3 } => !config.instance_edges,
+            ModulationKind::Spade { .. } | ModulationKind::CladeIcpe | ModulationKind::Sean => false,
+        };
+        (0..config.blocks()).all(|block| known(config.modulation_of(block)))
+    }
+
+    /// Packs the weights of a model that has been checked. `size` is the height and width it will mostly paint: speed
+    /// depends on it, the picture does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::Error::Model) if a tensor is missing.
+    pub(crate) fn new(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2]) -> Result<Self> {
+        let (isa, weights) = (Isa::detect(), Weights(tensors));
+        let plan = config.plan();
+        let last = plan.last().map_or(config.ngf, |&[_, output]| output);
+        let stride = config.stride();
+        let pixels = |block: usize| {
+            let [height, width] = size.map(|side| side.div_ceil(stride) << config.doublings_until(block));
+            height * width
+        };
+        let blocks = plan.par_iter().zip(BLOCKS).enumerate().map(|(index, (&channels, name))| {
+            let (kind, norm, labels) = (config.modulation_of(index), config.norm, config.label_channels);
+            Block::new(isa, &weights, name, Shape { kind, norm, labels, channels, pixels: pixels(index) })
+        });
+        let conv_img =
+            ConvHead::new(isa, &weights.get("conv_img.weight")?, Some(&weights.get("conv_img.bias")?), [3, last]);
+        Ok(Self {
+            config: config.clone(),
+            fc: Start { weight: weights.get("fc.weight")?, bias: weights.get("fc.bias")? },
+            blocks: blocks.collect::<Result<_>>()?,
+            conv_img: conv_img.with_leaky().with_tanh(),
+            memory: Buffers::default(),
+            levels: None,
+        })
+    }
+
+    /// Paints a label map whose sides are multiples of the stride and whose ids all have a channel: `[3, height, width]`,
+    /// -1 to 1. `edges` are for networks that take them, `latent` likewise.
+    ///
+    /// # Errors
+    ///
+    /// Does not fail for label maps within the limits of [`LabelMap`].
+    pub(crate) fn run(
+        &mut self,
+        labels: &LabelMap,
+        edges: Option<&[bool]>,
+        latent: Option<&[f32]>,
+        statistics: Statistics,
+    ) -> Result<Vec<f32>> {
+        let mut levels = match self.levels.take() {
+            Some(levels) if levels.are_of(labels, edges) => levels,
+            _ => Levels::new(labels, edges),
+        };
+        let stride = self.config.stride();
+        let mut size = [labels.height() / stride, labels.width() / stride];
+        let level = levels.at(size)?;
+        let mut channels = 16 * self.config.ngf;
+        let mut x = self.memory.take(channels * size[0] * size[1]);
+        match (self.config.style, latent) {
+            (StyleConfig::Latent { grid, .. }, Some(latent)) => self.fc.spread(latent, grid, size, &mut x),
+            _ => self.fc.gather(&level, self.config.semantics(), &mut x),
+        }
+        for (index, (block, [_, output])) in self.blocks.iter().zip(self.config.plan()).enumerate() {
+            if self.config.doubles_before(index) {
+                let mut larger = self.memory.take(4 * x.len());
+                upsample2(&x, [channels, size[0], size[1]], &mut larger);
+                self.memory.give(std::mem::replace(&mut x, larger));
+                size = size.map(|side| 2 * side);
+            }
+            x = block.run(x, &*levels.at(size)?, statistics, &mut self.memory);
+            channels = output;
+        }
+        let mut picture = vec![0.0; 3 * size[0] * size[1]];
+        self.conv_img.run(&x, size, &mut picture);
+        self.memory.give(x);
+        self.levels = Some(levels);
+        Ok(picture)
+    }
+}
+
+impl Start {
+    /// The 3x3 convolution of the one-hot map: each tap adds one column of the weight, `[out, semantics, 3, 3]`.
+    fn gather(&self, level: &Level, semantics: usize, x: &mut [f32]) {
+        let [height, width] = level.size;
+        let planes = x.par_chunks_mut(height * width).zip(self.weight.par_chunks(semantics * 9)).zip(&self.bias);
+        planes.for_each(|((plane, weight), &bias)| {
+            for (i, value) in plane.iter_mut().enumerate() {
+                let (y, x) = (i / width, i % width);
+                *value = bias;
+                for tap in 0..9 {
+                    let (row, column) = ((y + tap / 3).wrapping_sub(1), (x + tap % 3).wrapping_sub(1));
+                    if row >= height || column >= width {
+                        continue;
+                    }
+                    let pixel = row * width + column;
+                    let label = level.ids.get(pixel).copied().map_or(0, usize::from);
+                    *value += weight.get(label * 9 + tap).copied().unwrap_or_default();
+                    if let (Some(edges), Some(weight)) = (&level.edges, weight.get((semantics - 1) * 9 + tap)) {
+                        *value += edges.get(pixel).copied().unwrap_or_default() * weight;
+                    }
+                }
+            }
+        });
+    }
+
+    /// The grid that a latent vector is turned into, by the nearest of its cells.
+    fn spread(&self, latent: &[f32], [rows, columns]: [usize; 2], [height, width]: [usize; 2], x: &mut [f32]) {
+        let cells = rows * columns;
+        x.par_chunks_mut(height * width).enumerate().for_each(|(channel, plane)| {
+            let value = |cell: usize| -> f32 {
+                let row = self.weight.chunks_exact(latent.len()).nth(channel * cells + cell).unwrap_or_default();
+                let bias = self.bias.get(channel * cells + cell).copied().unwrap_or_default();
+                row.iter().zip(latent).map(|(weight, value)| weight * value).sum::<f32>() + bias
+            };
+            let grid: Vec<f32> = (0..cells).map(value).collect();
+            for (i, value) in plane.iter_mut().enumerate() {
+                let cell = i / width * rows / height * columns + i % width * columns / width;
+                *value = grid.get(cell).copied().unwrap_or_default();
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;
