@@ -39,7 +39,7 @@ impl Clade {
         Self { classes, channels, isa, scale: transpose(scale_table), shift: transpose(shift_table) }
     }
 
-    /// `out` = act((`x`·`scale` + `shift`) · scale table\[label\] + shift table\[label\]), where act is leaky rectifier if
+    /// `out` = act((`x`·`scale` + `shift`) · scale table\[label\] + shift table\[label\]), where act is the leaky rectifier if
     /// `leaky`.
     ///
     /// `labels` are `[h, w]`, `x` and `out` `[channels, h, w]`, `scale` and `shift` `[channels]`. A label without a class

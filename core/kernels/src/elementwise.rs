@@ -32,7 +32,7 @@ pub fn upsample2(x: &[f32], [channels, h, w]: [usize; 3], out: &mut [f32]) {
     });
 }
 
-/// `out` = act(`x`·`scale` + `shift`) for each channel, where act is leaky rectifier if `leaky`. `scale` and `shift` are
+/// `out` = act(`x`·`scale` + `shift`) for each channel, where act is the leaky rectifier if `leaky`. `scale` and `shift` are
 /// `[channels]`, `x` and `out` `[channels, …]`.
 ///
 /// # Panics

@@ -43,6 +43,8 @@ const STRIP_ROWS: usize = 16;
 pub struct Spade {
     classes: usize,
     channels: usize,
+    /// Channels of the map that gamma and beta are convolved from: the hidden layer, and the one-hot labels if they follow.
+    inputs: usize,
     isa: Isa,
     /// First layer, as `[9][class][HIDDEN]`, and its bias.
     shared: Vec<f32>,
@@ -54,6 +56,9 @@ pub struct Spade {
 impl Spade {
     /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta`
     /// `[channels, 128, 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
+    ///
+    /// `gamma` and `beta` may also be `[channels, 128 + classes, 3, 3]`: then they are convolved from the hidden layer and,
+    /// after it, the one-hot labels themselves, as SEAN's styles come down to (a 3×3 convolution of a vector per class).
     ///
     /// # Panics
     ///
@@ -70,8 +75,10 @@ impl Spade {
     ) -> Self {
         assert!(channels > 0, "a modulation has channels");
         assert_eq!(shared.len(), volume(&[HIDDEN, classes, 9]), "shared is [128, classes, 3, 3]");
-        assert_eq!(gamma.len(), volume(&[channels, HIDDEN, 9]), "gamma is [channels, 128, 3, 3]");
-        assert_eq!(beta.len(), gamma.len(), "beta is [channels, 128, 3, 3]");
+        let (plain, labelled) = (volume(&[channels, HIDDEN, 9]), volume(&[channels, HIDDEN + classes, 9]));
+        assert!(gamma.len() == plain || gamma.len() == labelled, "gamma is [channels, 128 (+ classes), 3, 3]");
+        assert_eq!(beta.len(), gamma.len(), "beta is as large as gamma");
+        let inputs = gamma.len() / 9 / channels;
         assert_eq!(gamma_bias.len(), channels, "the bias of gamma is [channels]");
         assert_eq!(beta_bias.len(), channels, "the bias of beta is [channels]");
         let mut bias = [0.0; HIDDEN];
@@ -82,17 +89,17 @@ impl Spade {
             columns[(j * classes + k) * HIDDEN + o] = g;
         }
         let padded = channels.next_multiple_of(16);
-        let mut weight = vec![0.0; volume(&[2, padded, HIDDEN, 9])];
+        let mut weight = vec![0.0; volume(&[2, padded, inputs, 9])];
         let mut both_bias = vec![0.0; 2 * padded];
         for (which, (g, b, one)) in [(gamma, gamma_bias, 1.0), (beta, beta_bias, 0.0)].into_iter().enumerate() {
-            for (c, (g, b)) in g.chunks_exact(HIDDEN * 9).zip(b).enumerate() {
+            for (c, (g, b)) in g.chunks_exact(inputs * 9).zip(b).enumerate() {
                 let at = row_of(c, which);
-                weight[at * HIDDEN * 9..][..HIDDEN * 9].copy_from_slice(g);
+                weight[at * inputs * 9..][..inputs * 9].copy_from_slice(g);
                 both_bias[at] = one + b;
             }
         }
-        let both = Conv3x3::shared(isa, &weight, &both_bias, [2 * padded, HIDDEN]);
-        Self { classes, channels, isa, shared: columns, shared_bias: bias, both }
+        let both = Conv3x3::shared(isa, &weight, &both_bias, [2 * padded, inputs]);
+        Self { classes, channels, inputs, isa, shared: columns, shared_bias: bias, both }
     }
 
     /// Bytes of weights held.
@@ -100,7 +107,7 @@ impl Spade {
         self.both.bytes() + size_of_val(&*self.shared) + size_of_val(&self.shared_bias)
     }
 
-    /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), where act is leaky rectifier if `leaky`, by the route that
+    /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), where act is the leaky rectifier if `leaky`, by the route that
     /// should be faster.
     ///
     /// `x` and `out` are `[channels, h, w]` of the size of the patches, `scale` and `shift` `[channels]`. A label without
@@ -140,12 +147,12 @@ impl Spade {
         self.check(patches, x, scale, shift, out);
         let hidden = self.hidden(patches);
         let (weights, bias) = self.both.packed();
-        let call = Call { patches, hidden: &hidden, weights, bias };
+        let call = Call { patches, hidden: &hidden, inputs: self.inputs, weights, bias };
         let (hw, row) = (patches.h * patches.w, patches.row5());
         let slope = slope(leaky);
         // Each task's 16 channels; the last one's may be fewer.
         out.par_chunks_mut(16 * hw).enumerate().with_max_len(1).for_each(|(block, out)| {
-            local([hidden.len() / HIDDEN * 2 * OFFSETS, 32 * row], |[t, table]| {
+            local([hidden.len() / self.inputs * 2 * OFFSETS, 32 * row], |[t, table]| {
                 // SAFETY: `call` holds panels of all 3×3 patches and one more, and whole blocks of weights; the scratch
                 // areas hold T and the table of one block.
                 unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
@@ -170,23 +177,23 @@ impl Spade {
         let (h, w) = (patches.h, patches.w);
         let hidden = self.hidden(patches);
         let outs = 2 * self.channels.next_multiple_of(16);
-        let fit = STRIP / size_of::<f32>() / ((HIDDEN + outs) * w);
+        let fit = STRIP / size_of::<f32>() / ((self.inputs + outs) * w);
         // A strip has a row more on each side, unless it is the whole map.
         let rows = (fit / 4 * 4).max(STRIP_ROWS).min(h);
         let step = if rows == h { h } else { rows - 2 };
-        let (mut map, mut both) = (Loan::new(HIDDEN * rows * w), Loan::new(outs * rows * w));
+        let (mut map, mut both) = (Loan::new(self.inputs * rows * w), Loan::new(outs * rows * w));
         let slope = slope(leaky);
         let writer = Shared::new(out);
         for y0 in (0..h).step_by(step) {
             let y1 = (y0 + step).min(h);
             let (top, bottom) = (y0.saturating_sub(1), (y1 + 1).min(h));
             let n = (bottom - top) * w;
-            let (map, both) = (&mut map[..HIDDEN * n], &mut both[..outs * n]);
+            let (map, both) = (&mut map[..self.inputs * n], &mut both[..outs * n]);
             let ids = &patches.id3[top * w..bottom * w];
             map.par_chunks_exact_mut(n).enumerate().for_each(|(i, row)| {
                 for (v, &id) in row.iter_mut().zip(ids) {
                     let id = id as usize;
-                    *v = hidden[(id / PANEL * HIDDEN + i) * PANEL + id % PANEL];
+                    *v = hidden[(id / PANEL * self.inputs + i) * PANEL + id % PANEL];
                 }
             });
             self.both.run(map, [bottom - top, w], both, None);
@@ -201,12 +208,12 @@ impl Spade {
         }
     }
 
-    /// Hidden vectors of all distinct 3×3 patches, as `[panel][HIDDEN][PANEL]`; all beyond them zero, one at least, which
+    /// Hidden vectors of all distinct 3×3 patches, as `[panel][inputs][PANEL]`; all beyond them zero, one at least, which
     /// stands for patches outside the map.
     fn hidden(&self, patches: &Patches) -> Loan {
         let panels = patches.labels.len() / PANEL + 1;
-        let mut out = Loan::new(panels * HIDDEN * PANEL);
-        out.par_chunks_exact_mut(HIDDEN * PANEL).enumerate().with_min_len(8).for_each(|(q, panel)| {
+        let mut out = Loan::new(panels * self.inputs * PANEL);
+        out.par_chunks_exact_mut(self.inputs * PANEL).enumerate().with_min_len(8).for_each(|(q, panel)| {
             panel.fill(0.0);
             for (l, labels) in patches.labels.iter().skip(q * PANEL).take(PANEL).enumerate() {
                 let mut sum = self.shared_bias;
@@ -221,6 +228,10 @@ impl Spade {
                 }
                 for (row, s) in panel.chunks_exact_mut(PANEL).zip(sum) {
                     row[l] = s.max(0.0);
+                }
+                let middle = labels[4] as usize;
+                if self.inputs > HIDDEN && middle < self.classes {
+                    panel[(HIDDEN + middle) * PANEL + l] = 1.0;
                 }
             }
         });
@@ -249,7 +260,8 @@ struct Call<'a> {
     patches: &'a Patches,
     /// As made by [`Spade::hidden`].
     hidden: &'a [f32],
-    /// `[block of gamma or beta][HIDDEN][9][16]`
+    inputs: usize,
+    /// `[block of gamma or beta][inputs][9][16]`
     weights: &'a [f32],
     bias: &'a [f32],
 }
@@ -261,10 +273,10 @@ unsafe fn table_task<S: Simd>(call: &Call, block: usize, t: *mut f32, table: *mu
     // whose weights stay in the first cache for all patches.
     for which in 0..2 {
         for column in (0..OFFSETS).step_by(COLUMNS) {
-            let w = call.weights.as_ptr().add((block * 2 + which) * HIDDEN * OFFSETS + column);
-            for (q, h) in call.hidden.chunks_exact(HIDDEN * PANEL).enumerate() {
+            let w = call.weights.as_ptr().add((block * 2 + which) * call.inputs * OFFSETS + column);
+            for (q, h) in call.hidden.chunks_exact(call.inputs * PANEL).enumerate() {
                 let c = t.add((q * PANEL * 2 + which) * OFFSETS + column);
-                S::strip(HIDDEN, h.as_ptr(), w, OFFSETS, c, 2 * OFFSETS, COLUMNS / S::L, false);
+                S::strip(call.inputs, h.as_ptr(), w, OFFSETS, c, 2 * OFFSETS, COLUMNS / S::L, false);
             }
         }
     }

@@ -24,15 +24,24 @@ struct Block {
 
 impl Block {
     fn new(classes: usize, channels: usize) -> Self {
+        Self::with_inputs(classes, channels, HIDDEN)
+    }
+
+    /// Gamma and beta see the one-hot labels beside the hidden layer.
+    fn labelled(classes: usize, channels: usize) -> Self {
+        Self::with_inputs(classes, channels, HIDDEN + classes)
+    }
+
+    fn with_inputs(classes: usize, channels: usize, inputs: usize) -> Self {
         let s = 1.0 / ((HIDDEN * 9) as f32).sqrt();
         Self {
             classes,
             channels,
             shared: values(HIDDEN * classes * 9, 1, 0.5),
             shared_bias: values(HIDDEN, 2, 0.5),
-            gamma: values(channels * HIDDEN * 9, 3, s),
+            gamma: values(channels * inputs * 9, 3, s),
             gamma_bias: values(channels, 4, 0.3),
-            beta: values(channels * HIDDEN * 9, 5, s),
+            beta: values(channels * inputs * 9, 5, s),
             beta_bias: values(channels, 6, 0.3),
             scale: values(channels, 7, 1.0),
             shift: values(channels, 8, 1.0),
@@ -54,8 +63,12 @@ impl Block {
         for v in &mut hidden {
             *v = v.max(0.0);
         }
-        let gamma = conv3x3(&hidden, &self.gamma, &self.gamma_bias, [self.channels, HIDDEN], size);
-        let beta = conv3x3(&hidden, &self.beta, &self.beta_bias, [self.channels, HIDDEN], size);
+        let inputs = self.gamma.len() / 9 / self.channels;
+        if inputs > HIDDEN {
+            hidden.extend(&one_hot);
+        }
+        let gamma = conv3x3(&hidden, &self.gamma, &self.gamma_bias, [self.channels, inputs], size);
+        let beta = conv3x3(&hidden, &self.beta, &self.beta_bias, [self.channels, inputs], size);
         (0..x.len())
             .map(|i| {
                 let n = f64::from(x[i]) * f64::from(self.scale[i / hw]) + f64::from(self.shift[i / hw]);
@@ -191,5 +204,14 @@ proptest! {
         let labels = busy(h * w, classes + void, u64::from(seed));
         Block::new(classes as usize, channels).check(&labels, [h, w]);
         check_clade([classes as usize, channels], &labels, seed.is_multiple_of(2));
+    }
+}
+
+/// Gamma and beta of the hidden layer and of the labels themselves, also of labels without a class.
+#[test]
+fn labels_beside_the_hidden_layer() {
+    for (classes, channels, size) in [(5, 19, [9, 14]), (1, 3, [4, 4]), (19, 16, [17, 33])] {
+        let labels: Vec<u16> = (0..size[0] * size[1]).map(|i| ((i * 7 + i / 5) % (classes + 1)) as u16).collect();
+        Block::labelled(classes, channels).check(&labels, size);
     }
 }
