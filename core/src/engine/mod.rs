@@ -1,4 +1,5 @@
-//! Painting on the CPU with kernels of our own (`semsynth-kernels`): SPADE with 3x3 kernels, CLADE, and mixtures of them.
+//! Painting on the CPU with kernels of our own (`semsynth-kernels`): the SPADE family, but for SPADE with other than 3x3
+//! kernels.
 //!
 //! [`Network::forward`](crate::network::Network::forward) is the definition; tests compare with it. What makes the
 //! difference: Winograd convolutions, modulation computed once for each distinct label patch, normalisation, activation and
@@ -7,21 +8,24 @@
 mod block;
 mod buffers;
 mod level;
+mod norm;
+mod sean;
 mod weights;
 
 use rayon::prelude::*;
 use semsynth_kernels::{ConvHead, Isa, upsample2};
 
-use self::block::{Block, Shape};
+use self::block::Block;
 use self::buffers::Buffers;
 use self::level::{Level, Levels};
+use self::norm::Shape;
 use self::weights::Weights;
 use crate::error::Result;
-use crate::label::LabelMap;
+use crate::label::{DistanceMap, LabelMap};
 use crate::model::Tensors;
 use crate::network::{BLOCKS, GeneratorConfig, StyleConfig};
-use crate::nn::Statistics;
 use crate::nn::modulation::ModulationKind;
+use crate::nn::{Noise, Statistics};
 
 /// A generator on kernels, with its scratch memory.
 #[derive(Debug)]
@@ -34,6 +38,32 @@ pub(crate) struct Engine {
     levels: Option<Levels>,
 }
 
+/// What is to be painted.
+#[derive(Clone, Debug)]
+pub(crate) struct Scene<'a> {
+    /// Sides are multiples of the network's stride, and all ids have a channel.
+    pub(crate) labels: &'a LabelMap,
+    /// For networks that take them.
+    pub(crate) edges: Option<&'a [bool]>,
+    /// For CLADE-ICPE.
+    pub(crate) distances: Option<&'a DistanceMap>,
+    /// For networks that take one.
+    pub(crate) latent: Option<&'a [f32]>,
+    /// For SEAN.
+    pub(crate) styles: Option<&'a Styles>,
+    /// For SEAN; given maps count as none.
+    pub(crate) noise: Noise,
+    pub(crate) statistics: Statistics,
+}
+
+/// Styles per class, `[labels, length]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Styles {
+    pub(crate) all: Vec<f32>,
+    /// For single blocks, instead.
+    pub(crate) some: Vec<(usize, Vec<f32>)>,
+}
+
 /// What the first features are made from; weights as they are stored.
 #[derive(Debug)]
 struct Start {
@@ -44,12 +74,10 @@ struct Start {
 impl Engine {
     /// Whether there are kernels for everything in a network.
     pub(crate) fn supports(config: &GeneratorConfig) -> bool {
-        let known = |kind| match kind {
-            ModulationKind::Clade => true,
-            ModulationKind::Spade { kernel: 3 } => !config.instance_edges,
-            ModulationKind::Spade { .. } | ModulationKind::CladeIcpe | ModulationKind::Sean => false,
-        };
-        (0..config.blocks()).all(|block| known(config.modulation_of(block)))
+        let known = |kind| !matches!(kind, ModulationKind::Spade { kernel } if kernel != 3);
+        // A label at an edge is a class of its own.
+        let labels_fit = !config.instance_edges || config.label_channels < 1 << 15;
+        labels_fit && (0..config.blocks()).all(|block| known(config.modulation_of(block)))
     }
 
     /// Packs the weights of a model that has been checked. `size` is the height and width it will mostly paint: speed
@@ -67,9 +95,12 @@ impl Engine {
             let [height, width] = size.map(|side| side.div_ceil(stride) << config.doublings_until(block));
             height * width
         };
+        let norms = |block: usize| if plan.get(block).is_some_and(|[input, output]| input == output) { 2 } else { 3 };
+        let draws = |block: usize| config.modulation_of(block).draws() * norms(block);
         let blocks = plan.par_iter().zip(BLOCKS).enumerate().map(|(index, (&channels, name))| {
             let (kind, norm, labels) = (config.modulation_of(index), config.norm, config.label_channels);
-            Block::new(isa, &weights, name, Shape { kind, norm, labels, channels, pixels: pixels(index) })
+            let shape = Shape { kind, norm, labels, edges: config.instance_edges, channels, pixels: pixels(index) };
+            Block::new(isa, weights, name, shape, (0..index).map(draws).sum())
         });
         let conv_img =
             ConvHead::new(isa, &weights.get("conv_img.weight")?, Some(&weights.get("conv_img.bias")?), [3, last]);
@@ -83,29 +114,27 @@ impl Engine {
         })
     }
 
-    /// Paints a label map whose sides are multiples of the stride and whose ids all have a channel: `[3, height, width]`,
-    /// -1 to 1. `edges` are for networks that take them, `latent` likewise.
+    /// Paints: `[3, height, width]`, -1 to 1. `tensors` are those it was made of: a new style is worked into them.
     ///
     /// # Errors
     ///
     /// Does not fail for label maps within the limits of [`LabelMap`].
-    pub(crate) fn run(
-        &mut self,
-        labels: &LabelMap,
-        edges: Option<&[bool]>,
-        latent: Option<&[f32]>,
-        statistics: Statistics,
-    ) -> Result<Vec<f32>> {
+    pub(crate) fn run(&mut self, scene: &Scene<'_>, tensors: &Tensors) -> Result<Vec<f32>> {
+        if let Some(Styles { all, some }) = scene.styles {
+            let of = |block: usize| some.iter().rfind(|(index, _)| *index == block).map_or(all, |(_, style)| style);
+            let blocks = self.blocks.par_iter_mut().enumerate();
+            blocks.try_for_each(|(index, block)| block.restyle(Weights(tensors), of(index)))?;
+        }
         let mut levels = match self.levels.take() {
-            Some(levels) if levels.are_of(labels, edges) => levels,
-            _ => Levels::new(labels, edges),
+            Some(levels) if levels.are_of(scene.labels, scene.edges, scene.distances) => levels,
+            _ => Levels::new(self.config.label_channels, scene.labels, scene.edges, scene.distances),
         };
         let stride = self.config.stride();
-        let mut size = [labels.height() / stride, labels.width() / stride];
+        let mut size = [scene.labels.height() / stride, scene.labels.width() / stride];
         let level = levels.at(size)?;
         let mut channels = 16 * self.config.ngf;
         let mut x = self.memory.take(channels * size[0] * size[1]);
-        match (self.config.style, latent) {
+        match (self.config.style, scene.latent) {
             (StyleConfig::Latent { grid, .. }, Some(latent)) => self.fc.spread(latent, grid, size, &mut x),
             _ => self.fc.gather(&level, self.config.semantics(), &mut x),
         }
@@ -116,7 +145,7 @@ impl Engine {
                 self.memory.give(std::mem::replace(&mut x, larger));
                 size = size.map(|side| 2 * side);
             }
-            x = block.run(x, &*levels.at(size)?, statistics, &mut self.memory);
+            x = block.run(x, &*levels.at(size)?, scene, &mut self.memory);
             channels = output;
         }
         let mut picture = vec![0.0; 3 * size[0] * size[1]];

@@ -56,26 +56,46 @@ impl Noise {
             Self::Zero => None,
             Self::Fed(maps) => maps.get(draw).map(|map| map.clone().swap_dims(1, 2).unsqueeze_dim(1)),
             Self::Anchored { seed, origin } => {
-                let [whole_height, whole_width] = layout.size();
-                let anchor = |origin: i64, side: usize, whole: usize| {
-                    (i128::from(origin) * side as i128).div_euclid(whole.max(1) as i128) as i64
-                };
-                let (left, top) = (anchor(origin[0], width, whole_width), anchor(origin[1], height, whole_height));
-                let mut values = Vec::with_capacity(layout.batch() * height * width);
-                for picture in 0..layout.batch() as u64 {
-                    // The first picture of a batch has the noise it would have by itself.
-                    let stream = mix64(seed ^ mix64(draw as u64 + 1)) ^ mix64(picture);
-                    for y in 0..height as i64 {
-                        let row = mix64(stream ^ mix64(top.wrapping_add(y) as u64));
-                        let value = |x: i64| Rng::at(row, left.wrapping_add(x) as u64).normal() as f32;
-                        values.extend((0..width as i64).map(value));
-                    }
-                }
+                let values = anchored(*seed, *origin, draw, layout.batch(), layout.size(), [height, width]);
                 let shape = [layout.batch(), 1, height, width];
                 Some(Tensor::from_data(TensorData::new(values, shape), layout.device()))
             }
         }
     }
+
+    /// The same on the host, for one picture, `[height, width]`; nothing for given noise either.
+    pub(crate) fn values(&self, draw: usize, whole: [usize; 2], size: [usize; 2]) -> Option<Vec<f32>> {
+        match self {
+            Self::Zero | Self::Fed(_) => None,
+            Self::Anchored { seed, origin } => Some(anchored(*seed, *origin, draw, 1, whole, size)),
+        }
+    }
+}
+
+/// Anchored noise, `[batch, height, width]`; `whole` is the size of the picture.
+fn anchored(
+    seed: u64,
+    origin: [i64; 2],
+    draw: usize,
+    batch: usize,
+    [whole_height, whole_width]: [usize; 2],
+    [height, width]: [usize; 2],
+) -> Vec<f32> {
+    let anchor = |origin: i64, side: usize, whole: usize| {
+        (i128::from(origin) * side as i128).div_euclid(whole.max(1) as i128) as i64
+    };
+    let (left, top) = (anchor(origin[0], width, whole_width), anchor(origin[1], height, whole_height));
+    let mut values = Vec::with_capacity(batch * height * width);
+    for picture in 0..batch as u64 {
+        // The first picture of a batch has the noise it would have by itself.
+        let stream = mix64(seed ^ mix64(draw as u64 + 1)) ^ mix64(picture);
+        for y in 0..height as i64 {
+            let row = mix64(stream ^ mix64(top.wrapping_add(y) as u64));
+            let value = |x: i64| Rng::at(row, left.wrapping_add(x) as u64).normal() as f32;
+            values.extend((0..width as i64).map(value));
+        }
+    }
+    values
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use image::imageops::{FilterType, resize};
 pub use style::{Style, StyleKind};
 
 use crate::device::{Device, DeviceClass};
-use crate::engine::Engine;
+use crate::engine::{self, Engine, Styles};
 use crate::error::{Error, Result};
 use crate::files::save_picture;
 use crate::label::{DistanceMap, LabelMap, instance_edges};
@@ -148,8 +148,7 @@ struct Scene {
 enum Look {
     Plain,
     Latent(Vec<f32>),
-    /// The styles of all blocks, and those of single ones.
-    Regions(Vec<f32>, Vec<(usize, Vec<f32>)>),
+    Regions(Styles),
 }
 
 impl Synthesizer {
@@ -206,12 +205,24 @@ impl Synthesizer {
         let (scene, look) = (self.scene(labels, request)?, self.look(request)?);
         let statistics = request.statistics.unwrap_or(self.model.manifest().statistics);
         let range = self.model.manifest().value_range;
-        let picture = if let Some(engine) = &mut self.engine {
-            let latent = if let Look::Latent(latent) = &look { Some(latent.as_slice()) } else { None };
-            let planes = engine.run(&scene.labels, scene.edges.as_deref(), latent, statistics)?;
-            to_image(&planes, scene.labels.width(), range)
+        let noise = if self.model.architecture().noisy() && !request.quiet {
+            Noise::Anchored { seed: request.seed, origin: request.origin }
         } else {
-            let guide = self.guide(scene, look, request)?;
+            Noise::Zero
+        };
+        let picture = if let Some(engine) = &mut self.engine {
+            let to_paint = engine::Scene {
+                labels: &scene.labels,
+                edges: scene.edges.as_deref(),
+                distances: scene.distances.as_ref(),
+                latent: if let Look::Latent(latent) = &look { Some(latent) } else { None },
+                styles: if let Look::Regions(styles) = &look { Some(styles) } else { None },
+                noise,
+                statistics,
+            };
+            to_image(&engine.run(&to_paint, self.model.tensors())?, scene.labels.width(), range)
+        } else {
+            let guide = self.guide(scene, look, noise)?;
             let output = self.network()?.forward(&guide, Mode::Eval(statistics))?;
             let mut pictures = to_images(output, range)?;
             pictures.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))?
@@ -277,14 +288,14 @@ impl Synthesizer {
                     }
                     Ok((*block, self.rows_of(style)?))
                 };
-                let each = request.block_styles.iter().map(of_block).collect::<Result<_>>()?;
-                Ok(Look::Regions(self.rows_of(style)?, each))
+                let some = request.block_styles.iter().map(of_block).collect::<Result<_>>()?;
+                Ok(Look::Regions(Styles { all: self.rows_of(style)?, some }))
             }
         }
     }
 
     /// The same for the definition of the network, on its device.
-    fn guide(&self, scene: Scene, look: Look, request: &Request) -> Result<Guide> {
+    fn guide(&self, scene: Scene, look: Look, noise: Noise) -> Result<Guide> {
         let (architecture, device) = (self.model.architecture(), self.device.burn());
         let mut layout = Layout::new(vec![scene.labels], architecture.label_channels(), Lookup::Gather, device)?;
         if let Some(distances) = scene.distances {
@@ -293,17 +304,14 @@ impl Synthesizer {
         if let Some(edges) = scene.edges {
             layout = layout.with_edges(vec![edges])?;
         }
-        let mut guide = Guide::new(layout);
-        if architecture.noisy() && !request.quiet {
-            guide = guide.noise(Noise::Anchored { seed: request.seed, origin: request.origin });
-        }
+        let guide = Guide::new(layout).noise(noise);
         Ok(match look {
             Look::Plain => guide,
             Look::Latent(latent) => {
                 let length = latent.len();
                 guide.latent(Tensor::from_data(TensorData::new(latent, [1, length]), device))
             }
-            Look::Regions(all, some) => {
+            Look::Regions(Styles { all, some }) => {
                 let classes = architecture.label_channels();
                 let upload = |rows: Vec<f32>| -> Tensor<3> {
                     let length = rows.len() / classes;
