@@ -28,3 +28,14 @@ fn built_in_models_paint() {
     assert!(Model::builtins().any(|name| name == "facades"));
     assert!(Model::builtin("nothing").unwrap_err().to_string().contains("facades"));
 }
+
+/// Less memory, the same picture, whether or not the model has other handles.
+#[test]
+fn compact_synthesizers_paint_the_same() {
+    let model = Model::builtin("facades").unwrap();
+    let (_, labels) = ProceduralFacades::new(7).render(0, 96, 64).unwrap();
+    let paint = |mut synth: Synthesizer| synth.run(&labels, &Request::new()).unwrap().into_rgb();
+    let expected = paint(Synthesizer::new(&model, &Device::cpu()).unwrap());
+    assert!(paint(Synthesizer::compact(model.clone(), &Device::cpu()).unwrap()) == expected);
+    assert!(paint(Synthesizer::compact(model, &Device::cpu()).unwrap()) == expected);
+}

@@ -214,7 +214,8 @@ proptest! {
         };
         let (found, expected) = (paint(Lookup::Gather), paint(Lookup::Dense));
         let difference = difference(&found, &expected);
-        prop_assert!(difference <= 1e-5, "{difference}");
+        // Rounding, which batch statistics make larger where a channel hardly varies.
+        prop_assert!(difference <= 5e-5, "{difference}");
         let extremes = expected.iter().fold((1.0f32, -1.0f32), |(low, high), &value| (low.min(value), high.max(value)));
         prop_assert!(extremes.1 - extremes.0 > 1e-2, "a flat picture: {extremes:?}");
     }

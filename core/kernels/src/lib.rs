@@ -5,6 +5,8 @@
 //! * [`Spade`]: spatially-adaptive modulation, computed once for each *distinct* label patch ([`Patches`]) instead of
 //!   once for each pixel; [`Clade`]: modulation by class.
 //! * [`upsample2`], [`moments`], [`affine`].
+//! * For training, on batches and with gradients: [`Convolution`] of any kernel, stride and padding; [`standardize`],
+//!   [`modulate_by_class`], [`leaky`].
 //!
 //! ```
 //! use semsynth_kernels::{Conv3x3, Isa};
@@ -17,22 +19,25 @@
 //! assert!((output[0] - 4.0 / 9.0).abs() < 1e-5); // zeros around the image
 //! ```
 //!
-//! All values are `f32`, one image at a time, channel after channel: `[channels, height, width]`. Slices whose length
-//! does not fit are a mistake of the caller and panic.
+//! All values are `f32`, one image at a time, channel after channel: `[channels, height, width]`; what is for training takes
+//! batches of such images. Slices whose length does not fit are a mistake of the caller and panic.
 //!
 //! **Instruction sets.** AVX-512, AVX2 with FMA, or plain Rust, chosen at run time ([`Isa`]). Results of different
 //! instruction sets differ in their last bits.
 //!
 //! **Threads.** Work is split on the current Rayon pool. Results are the same to the last bit for any number of threads.
 //!
-//! **Memory.** Weights are packed once, when a layer is made. Calls use working memory that is kept from call to call: at
-//! most 32 MiB for each thread of the pool and 96 MiB in all besides. A call that needs more returns it to the system
-//! when it ends.
+//! **Memory.** Weights are packed once, when a layer is made; those of [`Convolution`] in each call. Calls use working
+//! memory that is kept from call to call: at most 32 MiB for each thread of the pool and 96 MiB in all besides. A call
+//! that needs more returns it to the system when it ends.
 
 mod clade;
+mod convolution;
 mod elementwise;
 mod head;
 mod isa;
+mod layout;
+mod norms;
 mod patches;
 mod pointwise;
 mod scratch;
@@ -41,9 +46,14 @@ mod spade;
 mod winograd;
 
 pub use clade::Clade;
+pub use convolution::Convolution;
 pub use elementwise::{affine, moments, upsample2};
 pub use head::ConvHead;
 pub use isa::Isa;
+pub use norms::{
+    Runs, batch_moments, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients, standardize,
+    standardize_gradient,
+};
 pub use patches::Patches;
 pub use pointwise::Conv1x1;
 pub use spade::{HIDDEN, Spade};

@@ -38,8 +38,25 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn fnma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Lane i is `base[idx[i]]`; indices are below 2³¹. Reads `L` indices.
     unsafe fn gather(base: *const f32, idx: *const u32) -> Self::V;
+    /// C[16, n·L] = A[16, k] B[k, n·L], plus the old C if `acc`. Element (i, j) of A is at i·`at[0]` + j·`at[1]`; `ldb` and
+    /// `ldc` are the row lengths of B and C.
+    unsafe fn product(
+        k: usize,
+        a: *const f32,
+        at: [usize; 2],
+        b: *const f32,
+        ldb: usize,
+        c: *mut f32,
+        ldc: usize,
+        n: usize,
+        acc: bool,
+    );
+
     /// C[16, n·L] = A[k, 16]ᵀ B[k, n·L], plus the old C if `acc`. `ldb` and `ldc` are the row lengths of B and C.
-    unsafe fn strip(k: usize, a: *const f32, b: *const f32, ldb: usize, c: *mut f32, ldc: usize, n: usize, acc: bool);
+    #[inline(always)]
+    unsafe fn strip(k: usize, a: *const f32, b: *const f32, ldb: usize, c: *mut f32, ldc: usize, n: usize, acc: bool) {
+        Self::product(k, a, [1, 16], b, ldb, c, ldc, n, acc);
+    }
 
     /// Lanes i with 0 ≤ x+i < w are `row[x+i]`, the others zero; only those are read.
     #[inline(always)]
@@ -95,6 +112,23 @@ pub(crate) trait Simd: Copy + 'static {
         unspill::<Self>(&b)
     }
 
+    /// Turns a matrix of L vectors over: lane j of vector i becomes lane i of vector j.
+    #[inline(always)]
+    unsafe fn transpose(v: &mut [Self::V; 16]) {
+        let mut a = [0.0; 256];
+        for i in 0..Self::L {
+            Self::store(a.as_mut_ptr().add(i * Self::L), v[i]);
+        }
+        for i in 0..Self::L {
+            for j in 0..i {
+                a.swap(i * Self::L + j, j * Self::L + i);
+            }
+        }
+        for i in 0..Self::L {
+            v[i] = Self::load(a.as_ptr().add(i * Self::L));
+        }
+    }
+
     /// Lanes 1, 2, … of `a`, then lane 0 of `next`.
     #[inline(always)]
     unsafe fn shift1(a: Self::V, next: Self::V) -> Self::V {
@@ -120,13 +154,14 @@ unsafe fn unspill<S: Simd>(a: &[f32; 64]) -> [S::V; 4] {
     [S::load(p), S::load(p.add(S::L)), S::load(p.add(2 * S::L)), S::load(p.add(3 * S::L))]
 }
 
-/// The inner kernel of [`Simd::strip`]: `MR` of its 16 rows, `NR` of its vectors, all in registers.
+/// The inner kernel of [`Simd::product`]: `MR` of its 16 rows, `NR` of its vectors, all in registers.
 ///
 /// Each output is one chain of multiply-adds in the order of k, so no blocking changes a bit of the result.
 #[inline(always)]
 unsafe fn micro<S: Simd, const MR: usize, const NR: usize>(
     k: usize,
     mut a: *const f32,
+    at: [usize; 2],
     mut b: *const f32,
     ldb: usize,
     c: *mut f32,
@@ -147,12 +182,12 @@ unsafe fn micro<S: Simd, const MR: usize, const NR: usize>(
             v[j] = S::load(b.add(j * S::L));
         }
         for i in 0..MR {
-            let s = S::splat(*a.add(i));
+            let s = S::splat(*a.add(i * at[0]));
             for j in 0..NR {
                 r[i][j] = S::fma(s, v[j], r[i][j]);
             }
         }
-        a = a.wrapping_add(16);
+        a = a.wrapping_add(at[1]);
         b = b.wrapping_add(ldb);
     }
     for i in 0..MR {
@@ -211,10 +246,20 @@ impl Simd for Portable {
         std::array::from_fn(|i| *base.add(*idx.add(i) as usize))
     }
     #[inline(always)]
-    unsafe fn strip(k: usize, a: *const f32, b: *const f32, ldb: usize, c: *mut f32, ldc: usize, n: usize, acc: bool) {
+    unsafe fn product(
+        k: usize,
+        a: *const f32,
+        at: [usize; 2],
+        b: *const f32,
+        ldb: usize,
+        c: *mut f32,
+        ldc: usize,
+        n: usize,
+        acc: bool,
+    ) {
         for j in 0..n {
             for i in (0..16).step_by(4) {
-                micro::<Self, 4, 1>(k, a.add(i), b.add(j * 8), ldb, c.add(i * ldc + j * 8), ldc, acc);
+                micro::<Self, 4, 1>(k, a.add(i * at[0]), at, b.add(j * 8), ldb, c.add(i * ldc + j * 8), ldc, acc);
             }
         }
     }

@@ -26,7 +26,8 @@ use crate::isa::{Isa, dispatch};
 use crate::scratch::{Buf, Loan, Shared, local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
-use transform::{Call, F2, F4, Tile, input_transform, output_transform, skew, weight_transform};
+use transform::{Call, F2, F4, Tile, input_transform, output_transform, weight_transform};
+pub(crate) use transform::{POWERS, SCALES, skew, windows};
 
 /// Output channels in a block of weights.
 const BLOCK: usize = 16;
@@ -113,10 +114,9 @@ impl Conv3x3 {
             }
         }
         if let Plan::Private { .. } = plan {
-            weights = match kind {
-                Kind::F2 => transform_ahead::<F2>(isa, &weights, ins),
-                Kind::F4 => transform_ahead::<F4>(isa, &weights, ins),
-            };
+            let mut ahead = Buf::zeroed(volume(&[weights.len() / 9, kind.positions()]));
+            kind.transform_ahead(isa, &weights, ins, &mut ahead);
+            weights = ahead;
         }
         Self { ins, outs, isa, kind, plan, weights, bias: padded_bias(bias, outs) }
     }
@@ -143,27 +143,82 @@ impl Conv3x3 {
     ///
     /// If height or width is zero, an image does not fit, or a row is longer than 2²⁴ pixels.
     pub fn run(&self, input: &[f32], size: [usize; 2], output: &mut [f32], residual: Option<&[f32]>) {
+        let layer = Layer {
+            channels: [self.outs, self.ins],
+            isa: self.isa,
+            kind: self.kind,
+            plan: self.plan,
+            weights: &self.weights,
+            bias: &self.bias,
+        };
+        layer.run(1, input, size, output, residual);
+    }
+}
+
+/// A layer whose weights are elsewhere, for any number of images. Parts as of [`Conv3x3`].
+pub(crate) struct Layer<'a> {
+    channels: [usize; 2],
+    isa: Isa,
+    kind: Kind,
+    plan: Plan,
+    weights: &'a [f32],
+    bias: &'a [f32],
+}
+
+/// `output` `[images, out, h, w]` = convolution of `input` `[images, in, h, w]` + bias, for weights that are used once:
+/// `[out/16][in][9][16]`. `bias` is padded to blocks.
+pub(crate) fn convolve(
+    isa: Isa,
+    weights: &[f32],
+    bias: &[f32],
+    channels: [usize; 2],
+    images: usize,
+    input: &[f32],
+    size: [usize; 2],
+    output: &mut [f32],
+) {
+    let (kind, plan) = Plan::choose(volume(&[images, size[0], size[1]]), channels[1]);
+    let mut ahead =
+        Loan::new(if let Plan::Private { .. } = plan { volume(&[weights.len() / 9, kind.positions()]) } else { 0 });
+    if let Plan::Private { .. } = plan {
+        kind.transform_ahead(isa, weights, channels[1], &mut ahead);
+    }
+    let weights = if ahead.is_empty() { weights } else { &ahead };
+    Layer { channels, isa, kind, plan, weights, bias }.run(images, input, size, output, None);
+}
+
+impl Layer<'_> {
+    fn run(&self, images: usize, x: &[f32], size: [usize; 2], y: &mut [f32], residual: Option<&[f32]>) {
         match self.kind {
-            Kind::F2 => self.run_tiles::<F2>(input, size, output, residual),
-            Kind::F4 => self.run_tiles::<F4>(input, size, output, residual),
+            Kind::F2 => self.run_tiles::<F2>(images, x, size, y, residual),
+            Kind::F4 => self.run_tiles::<F4>(images, x, size, y, residual),
         }
     }
 
-    fn run_tiles<T: Tile>(&self, x: &[f32], [h, w]: [usize; 2], y: &mut [f32], residual: Option<&[f32]>) {
+    fn run_tiles<T: Tile>(
+        &self,
+        images: usize,
+        x: &[f32],
+        [h, w]: [usize; 2],
+        y: &mut [f32],
+        residual: Option<&[f32]>,
+    ) {
+        let [outs, ins] = self.channels;
         assert!(h > 0 && w > 0, "an image has pixels");
         // keeps the positions of gathered values below 2³¹
         assert!(w <= 1 << 24, "rows are at most 2^24 pixels long");
-        assert_eq!(x.len(), volume(&[self.ins, h, w]), "input is [in, h, w]");
-        assert_eq!(y.len(), volume(&[self.outs, h, w]), "output is [out, h, w]");
+        assert_eq!(x.len(), volume(&[images, ins, h, w]), "input is [in, h, w]");
+        assert_eq!(y.len(), volume(&[images, outs, h, w]), "output is [out, h, w]");
         assert!(residual.is_none_or(|r| r.len() == y.len()), "residual is [out, h, w]");
-        let tw = w.div_ceil(T::M);
+        let (th, tw) = (h.div_ceil(T::M), w.div_ceil(T::M));
         let call = Call {
-            ins: self.ins,
-            outs: self.outs,
+            ins,
+            outs,
             h,
             w,
+            th,
             tw,
-            tiles: h.div_ceil(T::M) * tw,
+            tiles: images * th * tw,
             x: x.as_ptr(),
             y: y.as_mut_ptr(),
             residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
@@ -176,8 +231,8 @@ impl Conv3x3 {
     }
 
     fn run_private<T: Tile>(&self, call: &Call, tiles: usize, outs: usize) {
-        let outs = outs.min(self.outs.next_multiple_of(BLOCK));
-        let need = [T::P * skew(self.ins * tiles), T::P * skew(outs * tiles), T::pad_len(call.tw, tiles)];
+        let outs = outs.min(call.outs.next_multiple_of(BLOCK));
+        let need = [T::P * skew(call.ins * tiles), T::P * skew(outs * tiles), T::pad_len(call.th, call.tw, tiles)];
         (0..call.tiles.div_ceil(tiles)).into_par_iter().with_max_len(1).for_each(|i| {
             local(need, |[v, m, pad]| {
                 let (v, m, pad) = (v.as_mut_ptr(), m.as_mut_ptr(), pad.as_mut_ptr());
@@ -190,27 +245,27 @@ impl Conv3x3 {
 
     fn run_shared<T: Tile>(&self, call: &Call, outs: usize, ins: usize) {
         // Rounds of about equal numbers of tiles.
-        let most = (MAX_V / (size_of::<f32>() * T::P * self.ins)).clamp(16, MAX_TILES);
+        let most = (MAX_V / (size_of::<f32>() * T::P * call.ins)).clamp(16, MAX_TILES);
         let round = call.tiles.div_ceil(call.tiles.div_ceil(most)).next_multiple_of(16);
         // Two tasks for each thread, if there are channels enough. Blocks do not change the result.
-        let share = self.outs / (2 * rayon::current_num_threads());
+        let share = call.outs / (2 * rayon::current_num_threads());
         let outs = (share / BLOCK * BLOCK).clamp(BLOCK, outs);
-        let ins = ins.min(self.ins);
-        let vps = skew(self.ins * round);
+        let ins = ins.min(call.ins);
+        let vps = skew(call.ins * round);
         let mut v = Loan::new(T::P * vps);
         let v = Shared::new(&mut v);
         let need = [T::P * skew(outs * round), outs / BLOCK * T::P * skew(ins * 16)];
-        let group = self.ins.div_ceil(64).max(8);
+        let group = call.ins.div_ceil(64).max(8);
         for t0 in (0..call.tiles).step_by(round) {
             let tn = (call.tiles - t0).min(round).next_multiple_of(16);
-            (0..self.ins.div_ceil(group)).into_par_iter().with_max_len(1).for_each(|i| {
-                let (c0, c1) = (i * group, ((i + 1) * group).min(self.ins));
-                local([T::pad_len(call.tw, tn)], |[pad]| {
+            (0..call.ins.div_ceil(group)).into_par_iter().with_max_len(1).for_each(|i| {
+                let (c0, c1) = (i * group, ((i + 1) * group).min(call.ins));
+                local([T::pad_len(call.th, call.tw, tn)], |[pad]| {
                     // SAFETY: as in `run_private`; V has P·vps values and tasks write different channels of it.
                     unsafe { shared_input::<T>(self.isa, call, c0, c1, t0, tn, v.ptr(), vps, pad.as_mut_ptr()) }
                 });
             });
-            (0..self.outs.div_ceil(outs)).into_par_iter().with_max_len(1).for_each(|i| {
+            (0..call.outs.div_ceil(outs)).into_par_iter().with_max_len(1).for_each(|i| {
                 local(need, |[m, u]| {
                     let (w, m, u) = (self.weights.as_ptr(), m.as_mut_ptr(), u.as_mut_ptr());
                     // SAFETY: as in `run_private`; V is complete and only read; tasks write different output channels.
@@ -231,15 +286,27 @@ pub(crate) fn padded_bias(bias: Option<&[f32]>, outs: usize) -> Buf {
     padded
 }
 
-/// U of all packed weights.
-fn transform_ahead<T: Tile>(isa: Isa, packed: &[f32], ins: usize) -> Buf {
-    let blocks = packed.len() / (ins * 9 * BLOCK);
-    let mut u = Buf::zeroed(volume(&[blocks, T::P, ins, BLOCK]));
-    u.par_chunks_mut(T::P * ins * BLOCK).zip(packed.par_chunks(ins * 9 * BLOCK)).for_each(|(u, w)| {
-        // SAFETY: one block of weights in, one block of U out.
-        unsafe { weights::<T>(isa, w.as_ptr(), ins, u.as_mut_ptr()) }
-    });
-    u
+impl Kind {
+    fn positions(self) -> usize {
+        match self {
+            Self::F2 => F2::P,
+            Self::F4 => F4::P,
+        }
+    }
+
+    /// U of all packed weights.
+    fn transform_ahead(self, isa: Isa, packed: &[f32], ins: usize, u: &mut [f32]) {
+        let blocks = u.par_chunks_mut(self.positions() * ins * BLOCK).zip(packed.par_chunks(ins * 9 * BLOCK));
+        blocks.for_each(|(u, w)| {
+            // SAFETY: one block of weights in, one block of U out.
+            unsafe {
+                match self {
+                    Self::F2 => weights::<F2>(isa, w.as_ptr(), ins, u.as_mut_ptr()),
+                    Self::F4 => weights::<F4>(isa, w.as_ptr(), ins, u.as_mut_ptr()),
+                }
+            }
+        });
+    }
 }
 
 #[inline(always)]

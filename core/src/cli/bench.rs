@@ -11,9 +11,11 @@ use crate::error::{Error, Result};
 use crate::label::{Class, ClassTable, LabelMap};
 use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
 use crate::network::{Architecture, GeneratorConfig, StyleConfig};
+use crate::nn::modulation::ModulationKind;
 use crate::nn::{Init, Statistics};
 use crate::rng::Rng;
 use crate::synth::{Request, Style, Synthesizer};
+use crate::train::{Batch, LossWeights, Recipe, Trainer};
 
 /// Arguments of `semsynth bench`.
 #[derive(Args, Debug)]
@@ -42,9 +44,18 @@ pub struct BenchArgs {
     /// Where to compute: auto, or a name that `semsynth devices` lists
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
-    /// Paint by the definition of the network, without kernels of our own
-    #[arg(long)]
-    definition: bool,
+    /// How to paint
+    #[arg(long, value_enum, default_value_t = How::Fast)]
+    how: How,
+    /// Time training steps instead: generator and discriminator, without a perceptual loss
+    #[arg(long, conflicts_with_all = ["model", "how"])]
+    train: bool,
+    /// Pictures a training step sees
+    #[arg(long, default_value_t = 4, value_name = "N", requires = "train")]
+    batch: usize,
+    /// Width of the generator [default: 64, as in the papers]
+    #[arg(long, value_name = "N", conflicts_with = "model")]
+    ngf: Option<usize>,
     #[command(flatten)]
     colors: ColorArgs,
 }
@@ -63,27 +74,39 @@ enum Net {
     SeanCelebamask,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum How {
+    /// On the CPU, by kernels of our own
+    Fast,
+    /// The same in less memory
+    Compact,
+    /// By the definition of the network, operation by operation
+    Definition,
+}
+
 impl BenchArgs {
-    /// Times pictures and prints the median, from label map to bytes.
+    /// Times pictures, from label map to bytes, or training steps, and prints the median.
     ///
     /// # Errors
     ///
-    /// As reading and painting go.
+    /// As reading, painting and training go.
     pub fn run(&self) -> Result<Ending> {
         if self.runs == 0 {
             return Err(Error::Argument("--runs 0: there must be one at least".into()));
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build();
         let pool = pool.map_err(|error| Error::Device(format!("threads: {error}")))?;
-        pool.install(|| self.time())
+        pool.install(|| if self.train { self.time_steps() } else { self.time_pictures() })
     }
 
-    fn time(&self) -> Result<Ending> {
+    fn time_pictures(&self) -> Result<Ending> {
+        let started = Instant::now();
         let model = match &self.model {
             Some(path) => Model::open(path)?,
-            None => self.net.model()?,
+            None => self.net.model(self.ngf())?,
         };
-        let maps = self.maps(&model)?;
+        let loaded = started.elapsed().as_secs_f64();
+        let maps = self.maps(model.classes())?;
         let device = Device::by_name(&self.device)?;
         let mut request = Request::new();
         if let StyleConfig::Regions { length, .. } = model.architecture().style() {
@@ -92,38 +115,69 @@ impl BenchArgs {
             request = request.style(&Style::regions(length, rows)?);
         }
         let started = Instant::now();
-        let mut synth = if self.definition {
-            Synthesizer::by_definition(&model, &device)?
-        } else {
-            Synthesizer::new(&model, &device)?
+        let mut synth = match self.how {
+            How::Fast => Synthesizer::new(&model, &device)?,
+            How::Compact => Synthesizer::compact(model, &device)?,
+            How::Definition => Synthesizer::by_definition(&model, &device)?,
         };
         let prepared = started.elapsed().as_secs_f64();
-        let mut seconds = Vec::with_capacity(self.runs);
-        for map in maps.iter().cycle().take(self.runs + 1) {
-            let started = Instant::now();
-            synth.run(map, &request)?;
-            seconds.push(started.elapsed().as_secs_f64());
+        let seconds = self.time(maps.iter().cycle(), |map| synth.run(map, &request).map(|_| ()))?;
+        self.print(&synth.manifest().architecture.describe(), &device, &maps);
+        if self.model.is_some() {
+            println!("load     {loaded:.3} s");
         }
-        let first = seconds.remove(0);
-        seconds.sort_by(f64::total_cmp);
-        let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
-        let [height, width] = self.size;
-        println!("network  {}", model.architecture().describe());
-        println!("device   {}, {} threads", device.describe(), rayon::current_num_threads());
-        println!("maps     {} of {width}x{height}", maps.len());
         println!("prepare  {prepared:.3} s");
-        println!("first    {first:.3} s");
-        println!("picture  {:.3} s (median of {}; {:.3} to {:.3})", at(0.5), self.runs, at(0.0), at(1.0));
-        if let Some(peak) = peak_memory() {
-            println!("memory   {peak:.2} GB at most, with the model");
-        }
+        print_times("picture", seconds);
         Ok(Ending::Done)
     }
 
-    fn maps(&self, model: &Model) -> Result<Vec<LabelMap>> {
+    fn time_steps(&self) -> Result<Ending> {
+        let classes = self.net.classes()?;
+        let maps = self.maps(&classes)?;
+        let device = Device::by_name(&self.device)?;
+        let mut recipe = self.net.recipe(self.ngf());
+        (recipe.batch, recipe.size) = (self.batch, self.size);
+        let mut trainer = Trainer::new(recipe, classes.len(), &device)?;
+        let [height, width] = self.size;
+        let mut rng = Rng::new(1);
+        let images: Vec<f32> = (0..self.batch * 3 * height * width).map(|_| 2.0 * rng.uniform() as f32 - 1.0).collect();
+        let batch = |first: usize| {
+            let labels = maps.iter().cycle().skip(first % maps.len()).take(self.batch).cloned().collect();
+            Batch { labels, images: images.clone() }
+        };
+        let seconds = self.time((0..).step_by(self.batch), |first| {
+            // Reading the losses waits for the step.
+            trainer.step(batch(first))?.read().map(|_| ())
+        })?;
+        self.print(&trainer.architecture().describe(), &device, &maps);
+        print_times("step", seconds);
+        Ok(Ending::Done)
+    }
+
+    fn ngf(&self) -> usize {
+        self.ngf.unwrap_or(64)
+    }
+
+    /// Seconds of each run, after one more that comes first.
+    fn time<T>(&self, inputs: impl Iterator<Item = T>, mut run: impl FnMut(T) -> Result<()>) -> Result<Vec<f64>> {
+        let timed = |input| {
+            let started = Instant::now();
+            run(input).map(|()| started.elapsed().as_secs_f64())
+        };
+        inputs.take(self.runs + 1).map(timed).collect()
+    }
+
+    fn print(&self, network: &str, device: &Device, maps: &[LabelMap]) {
+        let [height, width] = self.size;
+        println!("network  {network}");
+        println!("device   {}, {} threads", device.describe(), rayon::current_num_threads());
+        println!("maps     {} of {width}x{height}", maps.len());
+    }
+
+    fn maps(&self, table: &ClassTable) -> Result<Vec<LabelMap>> {
         let [height, width] = self.size;
         let Some(path) = &self.labels else {
-            let classes: Vec<u16> = model.classes().iter().map(|class| class.id).collect();
+            let classes: Vec<u16> = table.iter().map(|class| class.id).collect();
             let block = if self.noise { 1 } else { 16 };
             let mut rng = Rng::new(1);
             let columns = width.div_ceil(block);
@@ -137,7 +191,7 @@ impl BenchArgs {
             return Err(Error::Data(format!("{}: no .png or .jpg in this folder", path.display())));
         }
         let read = |file: &PathBuf| {
-            let (map, _) = LabelMap::read(file, model.classes(), self.colors.policy()?)?;
+            let (map, _) = LabelMap::read(file, table, self.colors.policy()?)?;
             map.resize_centered(width, height)
         };
         files.iter().map(read).collect()
@@ -145,28 +199,51 @@ impl BenchArgs {
 }
 
 impl Net {
-    fn model(self) -> Result<Model> {
-        let config = match self {
-            Self::SpadeAde20k => GeneratorConfig::spade(64, 151),
-            Self::SpadeFacades => GeneratorConfig::spade(64, 12),
-            Self::CladeAde20k => GeneratorConfig::clade(64, 151),
-            Self::CladeFacades => GeneratorConfig::clade(64, 12),
-            Self::SeanCelebamask => GeneratorConfig::sean(64, 19),
-        };
+    fn label_channels(self) -> usize {
+        match self {
+            Self::SpadeAde20k | Self::CladeAde20k => 151,
+            Self::SpadeFacades | Self::CladeFacades => 12,
+            Self::SeanCelebamask => 19,
+        }
+    }
+
+    fn modulation(self) -> ModulationKind {
+        match self {
+            Self::SpadeAde20k | Self::SpadeFacades => ModulationKind::Spade { kernel: 3 },
+            Self::CladeAde20k | Self::CladeFacades => ModulationKind::Clade,
+            Self::SeanCelebamask => ModulationKind::Sean,
+        }
+    }
+
+    fn classes(self) -> Result<ClassTable> {
         let class = |id: usize| Class {
             id: id as u16,
             name: format!("class {id}"),
             color: [id as u8, (id >> 8) as u8, 1],
             dont_care: false,
         };
-        let classes = ClassTable::new((0..config.label_channels).map(class).collect())?;
+        ClassTable::new((0..self.label_channels()).map(class).collect())
+    }
+
+    /// A recipe for networks like the papers', without the perceptual loss, which needs weights.
+    fn recipe(self, ngf: usize) -> Recipe {
+        let losses = LossWeights { perceptual: 0.0, ..LossWeights::default() };
+        Recipe { modulation: self.modulation(), ngf, losses, ..Recipe::default() }
+    }
+
+    fn model(self, ngf: usize) -> Result<Model> {
+        let config = match self.modulation() {
+            ModulationKind::Spade { .. } => GeneratorConfig::spade(ngf, self.label_channels()),
+            ModulationKind::Sean => GeneratorConfig::sean(ngf, self.label_channels()),
+            ModulationKind::Clade | ModulationKind::CladeIcpe => GeneratorConfig::clade(ngf, self.label_channels()),
+        };
         let architecture = Architecture::SpadeFamily(config);
         let network = architecture.init(&mut Init::random(1, &burn::tensor::Device::flex()))?;
         let manifest = Manifest {
             format: FORMAT,
             name: "bench".into(),
             architecture,
-            classes,
+            classes: self.classes()?,
             statistics: Statistics::Running,
             native_size: [256, 256],
             value_range: [-1.0, 1.0],
@@ -174,6 +251,18 @@ impl Net {
             licence: "CC0-1.0".into(),
         };
         Model::from_network(network, manifest, Precision::Full)
+    }
+}
+
+/// Prints the first time, and median, least and most of the others.
+fn print_times(what: &str, mut seconds: Vec<f64>) {
+    let first = seconds.remove(0);
+    seconds.sort_by(f64::total_cmp);
+    let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
+    println!("first    {first:.3} s");
+    println!("{what:<8} {:.3} s (median of {}; {:.3} to {:.3})", at(0.5), seconds.len(), at(0.0), at(1.0));
+    if let Some(peak) = peak_memory() {
+        println!("memory   {peak:.2} GB at most");
     }
 }
 

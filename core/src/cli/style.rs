@@ -175,7 +175,7 @@ pub(super) fn encode(
         let picture = image::open(path).map_err(|error| Error::Data(format!("{}: {error}", path.display())))?;
         Ok::<_, Error>(picture.to_rgb8())
     };
-    match (synth.model().architecture().style(), labels) {
+    match (synth.manifest().architecture.style(), labels) {
         (StyleConfig::Regions { .. }, _) if seed.is_some() => {
             Err(Error::Argument("--seed: this model has a style per class, which is not drawn".into()))
         }
@@ -187,7 +187,7 @@ pub(super) fn encode(
                 .into(),
         )),
         (StyleConfig::Regions { .. }, Some((path, colors))) => {
-            let (labels, _) = LabelMap::read(path, synth.model().classes(), colors.policy()?)?;
+            let (labels, _) = LabelMap::read(path, &synth.manifest().classes, colors.policy()?)?;
             synth.region_style(&open(photo)?, &labels)
         }
         _ => synth.latent_style(&open(photo)?, seed),

@@ -50,6 +50,9 @@ pub struct SynthArgs {
     /// Statistics that batch norms divide by [default: as the model says]
     #[arg(long, value_enum, value_name = "WHICH")]
     statistics: Option<Norms>,
+    /// Take less memory, on the CPU, and a little longer to start
+    #[arg(long)]
+    compact: bool,
     /// Where to compute: auto, or a name that `semsynth devices` lists
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
@@ -69,14 +72,16 @@ impl SynthArgs {
         let policy = self.colors.policy()?;
         let model = Model::open(&self.model)?;
         let device = Device::by_name(&self.device)?;
-        let mut synth = Synthesizer::new(&model, &device)?;
+        let classes = model.classes().clone();
+        let mut synth =
+            if self.compact { Synthesizer::compact(model, &device)? } else { Synthesizer::new(&model, &device)? };
         let mut request = self.request(&mut synth)?;
         request.statistics = self.statistics.map(|statistics| match statistics {
             Norms::Running => Statistics::Running,
             Norms::Batch => Statistics::Batch,
         });
         let mut paint = |(labels, output): &(PathBuf, PathBuf)| {
-            let (map, _) = LabelMap::read(labels, model.classes(), policy)?;
+            let (map, _) = LabelMap::read(labels, &classes, policy)?;
             synth.run(&map, &request)?.save(output)
         };
         if !self.labels.is_dir() {
@@ -105,7 +110,7 @@ impl SynthArgs {
             let labels = self.style_labels.as_deref().map(|path| (path, self.colors));
             request = request.style(&style::encode(synth, photo, labels, None)?);
         }
-        let needs_style = matches!(synth.model().architecture().style(), StyleConfig::Regions { .. });
+        let needs_style = matches!(synth.manifest().architecture.style(), StyleConfig::Regions { .. });
         if needs_style && request.style.is_none() {
             return Err(Error::Argument(
                 "this model needs a style: --style FILE, or --style-photo FILE and --style-labels FILE".into(),

@@ -87,27 +87,35 @@ impl Engine {
     ///
     /// [`Error::Model`](crate::Error::Model) if a tensor is missing.
     pub(crate) fn new(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2]) -> Result<Self> {
-        let (isa, weights) = (Isa::detect(), Weights(tensors));
-        let plan = config.plan();
-        let last = plan.last().map_or(config.ngf, |&[_, output]| output);
-        let stride = config.stride();
-        let pixels = |block: usize| {
-            let [height, width] = size.map(|side| side.div_ceil(stride) << config.doublings_until(block));
-            height * width
-        };
-        let norms = |block: usize| if plan.get(block).is_some_and(|[input, output]| input == output) { 2 } else { 3 };
-        let draws = |block: usize| config.modulation_of(block).draws() * norms(block);
-        let blocks = plan.par_iter().zip(BLOCKS).enumerate().map(|(index, (&channels, name))| {
-            let (kind, norm, labels) = (config.modulation_of(index), config.norm, config.label_channels);
-            let shape = Shape { kind, norm, labels, edges: config.instance_edges, channels, pixels: pixels(index) };
-            Block::new(isa, weights, name, shape, (0..index).map(draws).sum())
-        });
-        let conv_img =
-            ConvHead::new(isa, &weights.get("conv_img.weight")?, Some(&weights.get("conv_img.bias")?), [3, last]);
+        let blocks = (0..config.blocks()).into_par_iter().map(|index| block(config, tensors, size, index));
+        Self::around(blocks.collect::<Result<_>>()?, config, tensors)
+    }
+
+    /// The same with less memory: block by block, removing what is packed and not needed again.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(crate) fn emptying(config: &GeneratorConfig, tensors: &mut Tensors, size: [usize; 2]) -> Result<Self> {
+        let mut blocks = Vec::with_capacity(config.blocks());
+        for (index, name) in BLOCKS.into_iter().enumerate().take(config.blocks()) {
+            blocks.push(block(config, tensors, size, index)?);
+            // SEAN's norms are packed anew for every style; its code calls them ACE.
+            let (convs, norms) = (format!("{name}.conv_"), format!("{name}.norm_"));
+            tensors.retain(|name| !name.starts_with(&convs) && !name.starts_with(&norms));
+        }
+        Self::around(blocks, config, tensors)
+    }
+
+    fn around(blocks: Vec<Block>, config: &GeneratorConfig, tensors: &Tensors) -> Result<Self> {
+        let weights = Weights(tensors);
+        let last = config.plan().last().map_or(config.ngf, |&[_, output]| output);
+        let (weight, bias) = (weights.get("conv_img.weight")?, weights.get("conv_img.bias")?);
+        let conv_img = ConvHead::new(Isa::detect(), &weight, Some(&bias), [3, last]);
         Ok(Self {
             config: config.clone(),
             fc: Start { weight: weights.get("fc.weight")?, bias: weights.get("fc.bias")? },
-            blocks: blocks.collect::<Result<_>>()?,
+            blocks,
             conv_img: conv_img.with_leaky().with_tanh(),
             memory: Buffers::default(),
             levels: None,
@@ -154,6 +162,23 @@ impl Engine {
         self.levels = Some(levels);
         Ok(picture)
     }
+}
+
+/// The block of a network that will mostly paint pictures of a height and width.
+fn block(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2], index: usize) -> Result<Block> {
+    let (plan, stride) = (config.plan(), config.stride());
+    let [height, width] = size.map(|side| side.div_ceil(stride) << config.doublings_until(index));
+    let learned = |block: usize| plan.get(block).is_some_and(|[input, output]| input != output);
+    let draws = |block: usize| config.modulation_of(block).draws() * (2 + usize::from(learned(block)));
+    let shape = Shape {
+        kind: config.modulation_of(index),
+        norm: config.norm,
+        labels: config.label_channels,
+        edges: config.instance_edges,
+        channels: plan[index],
+        pixels: height * width,
+    };
+    Block::new(Isa::detect(), Weights(tensors), BLOCKS[index], shape, (0..index).map(draws).sum())
 }
 
 impl Start {

@@ -144,6 +144,19 @@ impl Model {
         Self::from_tensors(tensors)
     }
 
+    /// What it consists of, copied if there are other handles of this model.
+    pub(crate) fn into_parts(self) -> (Manifest, Tensors) {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => (inner.manifest, inner.tensors),
+            Err(shared) => (shared.manifest.clone(), shared.tensors.clone()),
+        }
+    }
+
+    /// A model of parts that are not checked; those of another one, or some of them.
+    pub(crate) fn of_parts(manifest: Manifest, tensors: Tensors) -> Self {
+        Self(Arc::new(Inner { manifest, tensors }))
+    }
+
     /// Compares the tensors with what the architecture needs; nothing of its size is allocated for that.
     fn check(&self) -> Result<()> {
         let network = self.blank(&burn::tensor::Device::flex())?;

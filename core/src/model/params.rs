@@ -111,7 +111,7 @@ pub(crate) fn check(slots: &[Slot], tensors: &Tensors, names: &[String]) -> Resu
             let (found, expected) = (data.shape(), &slot.shape);
             return Err(Error::Model(format!("tensor {name:?} has shape {found:?}, the network needs {expected:?}")));
         }
-        if !data.to_f32().iter().all(|value| value.is_finite()) {
+        if !data.is_finite() {
             return Err(Error::Model(format!("tensor {name:?} holds a value that is not finite")));
         }
     }

@@ -61,6 +61,14 @@ pub enum StyleConfig {
 impl StyleConfig {
     /// The paper's vectors of 512 values and its encoder.
     pub const SEAN: Self = Self::Regions { length: 512, encoder: Some(32) };
+
+    /// Whether the model comes with the encoder that finds such styles.
+    pub fn has_encoder(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Latent { encoder, .. } | Self::Regions { encoder, .. } => encoder.is_some(),
+        }
+    }
 }
 
 /// What distinguishes one generator from another.

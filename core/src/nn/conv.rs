@@ -1,11 +1,11 @@
 //! Convolution, plain or with spectral norm.
 
 use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
-use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::ops::ConvOptions;
 
-use super::{Init, Mode, SpectralNorm};
+use super::{Init, Mode, SpectralNorm, ops};
 
 /// Shape and kind of a [`Conv`].
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +78,8 @@ impl Conv {
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         let weight = self.effective_weight(mode);
         let bias = self.bias.as_ref().map(Param::val);
-        if lowering_pays(&x, &weight) {
-            return lowered(x, weight, bias, self.stride, self.padding);
+        if ops::apply_to(&weight) {
+            return ops::convolve(x, weight, bias, self.stride, self.padding);
         }
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
         conv2d(x, weight, bias, options)
@@ -116,46 +116,10 @@ impl Conv {
     }
 }
 
-/// Whether [`lowered`] is the faster way on this device (measured; see BENCHMARKS.md, "Convolution in training").
-///
-/// On the CPU Burn takes the gradient with respect to the weight as a convolution whose kernel is as large as the picture.
-/// That is slow for 1x1 kernels, and very slow where both the batch and the output channels are few.
-fn lowering_pays(x: &Tensor<4>, weight: &Tensor<4>) -> bool {
-    let [batch, ..] = x.dims();
-    let [out, _, kernel, _] = weight.dims();
-    let slow = kernel == 1 || (batch <= 4 && out <= 16);
-    slow && weight.is_tracked() && weight.device() == Device::flex()
-}
-
-/// A convolution as one matrix product over shifted copies of its input.
-/// Its gradients are matrix products too.
-fn lowered(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, padding: usize) -> Tensor<4> {
-    let [batch, channels, height, width] = x.dims();
-    let [out, _, kernel_h, kernel_w] = weight.dims();
-    let rows = (height + 2 * padding - kernel_h) / stride + 1;
-    let columns = (width + 2 * padding - kernel_w) / stride + 1;
-    let x = if padding > 0 { x.pad((padding, padding, padding, padding), PadMode::Constant(0.0)) } else { x };
-    let mut taps = Vec::with_capacity(kernel_h * kernel_w);
-    for dy in 0..kernel_h {
-        for dx in 0..kernel_w {
-            let (end_y, end_x) = (dy + (rows - 1) * stride + 1, dx + (columns - 1) * stride + 1);
-            let step = stride as isize;
-            let tap = x.clone().slice(s![.., .., dy..end_y;step, dx..end_x;step]);
-            taps.push(tap.reshape([batch, channels, rows * columns]));
-        }
-    }
-    let taps = if taps.len() == 1 { taps.remove(0) } else { Tensor::cat(taps, 1) };
-    let matrix = weight.permute([0, 2, 3, 1]).reshape([1, out, kernel_h * kernel_w * channels]);
-    let y =
-        matrix.expand([batch, out, kernel_h * kernel_w * channels]).matmul(taps).reshape([batch, out, rows, columns]);
-    match bias {
-        Some(bias) => y + bias.reshape([1, out, 1, 1]),
-        None => y,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
     use crate::rng::Rng;
 
@@ -173,15 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn lowering_changes_neither_values_nor_gradients() {
+    fn kernels_change_neither_values_nor_gradients() {
         let device = Device::flex().autodiff();
         for (kernel, stride, padding) in [(1, 1, 0), (3, 1, 1), (4, 2, 2), (4, 1, 2), (3, 2, 1)] {
             let x = random([2, 3, 9, 8], 1, &device).require_grad();
             let weight = random([5, 3, kernel, kernel], 2, &device).require_grad();
-            let bias = random([5, 1, 1, 1], 3, &device).reshape([5]);
+            let bias = random([5, 1, 1, 1], 3, &device).reshape([5]).require_grad();
             let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
             let plain = conv2d(x.clone(), weight.clone(), Some(bias.clone()), options);
-            let found = lowered(x.clone(), weight.clone(), Some(bias), stride, padding);
+            let found = ops::convolve(x.clone(), weight.clone(), Some(bias.clone()), stride, padding);
             let case = format!("kernel {kernel}, stride {stride}, padding {padding}");
             assert!(relative(found.clone().inner(), plain.clone().inner()) < 1e-5, "{case}");
             // Not all outputs weigh the same, so that no gradient is the same everywhere.
@@ -189,8 +153,27 @@ mod tests {
             let (expected, found) = ((plain * slope.clone()).sum().backward(), (found * slope).sum().backward());
             let pair = |tensor: &Tensor<4>| (tensor.grad(&found).unwrap(), tensor.grad(&expected).unwrap());
             for (found, expected) in [pair(&x), pair(&weight)] {
-                assert!(relative(found, expected) < 1e-4, "{case}");
+                assert!(relative(found, expected) < 1e-5, "{case}");
             }
+            assert!(relative(bias.grad(&found).unwrap(), bias.grad(&expected).unwrap()) < 1e-5, "{case}");
         }
+    }
+
+    /// Tensors that are no whole blocks of memory, and those that need no gradient.
+    #[test]
+    fn kernels_take_views_and_constants() {
+        let device = Device::flex().autodiff();
+        let whole = random([2, 6, 9, 8], 1, &device).require_grad();
+        let weight = random([3, 5, 3, 3], 2, &device);
+        let options = || ConvOptions::new([1; 2], [1; 2], [1, 1], 1);
+        let view = || whole.clone().slice([0..2, 2..5]).swap_dims(2, 3);
+        let turned = || weight.clone().swap_dims(0, 1);
+        let plain = conv2d(view(), turned(), None, options());
+        let found = ops::convolve(view(), turned(), None, 1, 1);
+        assert!(relative(found.clone().inner(), plain.clone().inner()) < 1e-5);
+        let slope = random(plain.dims(), 4, &device);
+        let (expected, found) = ((plain * slope.clone()).sum().backward(), (found * slope).sum().backward());
+        assert!(relative(whole.grad(&found).unwrap(), whole.grad(&expected).unwrap()) < 1e-5);
+        assert!(weight.grad(&found).is_none());
     }
 }

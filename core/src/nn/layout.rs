@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use semsynth_kernels::Runs;
 
 use crate::error::{Error, Result};
 use crate::label::{DistanceMap, LabelMap};
@@ -204,6 +205,7 @@ pub(crate) struct Level {
     flat: OnceLock<Tensor<1, Int>>,
     one_hot: OnceLock<Tensor<4>>,
     taps: Mutex<BTreeMap<usize, Arc<Vec<Tensor<1, Int>>>>>,
+    runs: OnceLock<Arc<Runs>>,
 }
 
 impl Level {
@@ -238,12 +240,18 @@ impl Level {
             flat: OnceLock::new(),
             one_hot: OnceLock::new(),
             taps: Mutex::default(),
+            runs: OnceLock::new(),
         }
     }
 
     /// Ids, `[batch * height * width]`.
     pub(crate) fn flat(&self) -> Tensor<1, Int> {
         self.flat.get_or_init(|| self.upload(self.ids.iter().map(|&id| i32::from(id)).collect())).clone()
+    }
+
+    /// Runs of equal ids.
+    pub(crate) fn runs(&self) -> Arc<Runs> {
+        Arc::clone(self.runs.get_or_init(|| Arc::new(Runs::new(&self.ids, self.batch))))
     }
 
     /// What the papers' networks are fed: one-hot maps, then the instance edges if there are some,

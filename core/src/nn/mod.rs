@@ -22,6 +22,7 @@ mod mode;
 pub mod modulation;
 mod noise;
 mod norm;
+mod ops;
 mod spectral;
 
 pub use block::ResBlock;
@@ -50,7 +51,7 @@ pub const LEAKY_SLOPE: f64 = 0.2;
 
 /// `x` where positive, `0.2 x` elsewhere.
 pub fn leaky_relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    burn_leaky_relu(x, LEAKY_SLOPE)
+    if ops::apply_to(&x) { ops::leaky_relu(x) } else { burn_leaky_relu(x, LEAKY_SLOPE) }
 }
 
 /// Doubles height and width by repeating each pixel: `[b, c, h, w] -> [b, c, 2h, 2w]`.

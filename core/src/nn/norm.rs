@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{Buffer, Init, Mode, Statistics};
+use super::{Buffer, Init, Mode, Statistics, ops};
 
 /// Added to every variance before the square root.
 const EPSILON: f64 = 1e-5;
@@ -43,21 +43,17 @@ impl ParamFreeNorm {
         };
         match mode {
             Mode::Eval(Statistics::Running) => normalize(x, per_channel(mean.get()), per_channel(var.get())),
-            Mode::Eval(Statistics::Batch) => {
-                let (centered, batch_var, _) = moments(x, &[3, 2, 0]);
-                centered / (batch_var + EPSILON).sqrt()
-            }
+            Mode::Eval(Statistics::Batch) => standardize(x).0,
             Mode::Train { momentum } => {
-                let [batch, channels, height, width] = x.dims();
-                let (centered, batch_var, batch_mean) = moments(x, &[3, 2, 0]);
+                let [batch, _, height, width] = x.dims();
+                let (standardized, batch_mean, batch_var) = standardize(x);
                 let count = (batch * height * width) as f64;
                 // The running variance is of the unbiased kind, the division is not.
-                let unbiased = batch_var.clone().detach() * (count / (count - 1.0).max(1.0));
-                let blend =
-                    |old: Tensor<1>, new: Tensor<4>| old * (1.0 - momentum) + new.reshape([channels]) * momentum;
-                mean.set(blend(mean.get(), batch_mean.detach()));
+                let unbiased = batch_var * (count / (count - 1.0).max(1.0));
+                let blend = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - momentum) + new * momentum;
+                mean.set(blend(mean.get(), batch_mean));
                 var.set(blend(var.get(), unbiased));
-                centered / (batch_var + EPSILON).sqrt()
+                standardized
             }
         }
     }
@@ -65,23 +61,67 @@ impl ParamFreeNorm {
 
 /// Normalises each channel of each picture by itself.
 pub(crate) fn instance_norm(x: Tensor<4>) -> Tensor<4> {
-    let (centered, var, _) = moments(x, &[3, 2]);
-    centered / (var + EPSILON).sqrt()
+    if !ops::apply_to(&x) {
+        return by_definition(x, &[3, 2]).0;
+    }
+    let [batch, channels, height, width] = x.dims();
+    // Each plane is a channel of a batch of one.
+    standardize(x.reshape([1, batch * channels, height, width])).0.reshape([batch, channels, height, width])
+}
+
+/// Normalises each channel over the batch; also gives the mean and the biased variance, `[channels]`, without gradients.
+fn standardize(x: Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let channels = x.dims()[1];
+    if ops::apply_to(&x) {
+        let moments = ops::moments(x.clone());
+        let row = |index: usize| moments.clone().slice([index..index + 1, 0..channels]).reshape([channels]);
+        return (ops::standardize(x, moments.clone(), EPSILON), row(0), row(1));
+    }
+    let (standardized, mean, var) = by_definition(x, &[3, 2, 0]);
+    (standardized, mean.detach().reshape([channels]), var.detach().reshape([channels]))
+}
+
+/// What is normalised, and its mean and biased variance over `dims`, which stay as dimensions of size 1.
+fn by_definition(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+    let mean = x.clone().mean_dims(dims);
+    let centered = x - mean.clone();
+    let var = centered.clone().square().mean_dims(dims);
+    (centered / (var.clone() + EPSILON).sqrt(), mean, var)
 }
 
 fn normalize(x: Tensor<4>, mean: Tensor<4>, var: Tensor<4>) -> Tensor<4> {
     (x - mean) / (var + EPSILON).sqrt()
 }
 
-/// `x - mean`, the biased variance and the mean over `dims`, which stay as dimensions of size 1.
-fn moments(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
-    let mean = x.clone().mean_dims(dims);
-    let centered = x - mean.clone();
-    let var = centered.clone().square().mean_dims(dims);
-    (centered, var, mean)
-}
-
 fn per_channel(x: Tensor<1>) -> Tensor<4> {
     let channels = x.dims()[0];
     x.reshape([1, channels, 1, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn kernels_change_neither_values_nor_gradients() {
+        let device = Device::flex().autodiff();
+        let mut rng = Rng::new(1);
+        let mut random = |offset: f32| -> Tensor<4> {
+            let values: Vec<f32> = (0..3 * 5 * 7 * 9).map(|_| rng.normal() as f32 + offset).collect();
+            Tensor::from_data(TensorData::new(values, [3, 5, 7, 9]), &device)
+        };
+        let (x, slope) = (random(3.0).require_grad(), random(0.0));
+        let largest = |x: Tensor<4>| x.abs().max().into_scalar::<f32>();
+        for dims in [&[3, 2][..], &[3, 2, 0]] {
+            let expected = by_definition(x.clone(), dims).0;
+            let found = if dims.len() == 2 { instance_norm(x.clone()) } else { standardize(x.clone()).0 };
+            assert!(largest(found.clone().inner() - expected.clone().inner()) < 1e-5);
+            let (found, expected) =
+                ((found * slope.clone()).sum().backward(), (expected * slope.clone()).sum().backward());
+            assert!(largest(x.grad(&found).unwrap() - x.grad(&expected).unwrap()) < 1e-5);
+        }
+    }
 }

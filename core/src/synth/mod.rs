@@ -15,7 +15,7 @@ use crate::engine::{self, Engine, Styles};
 use crate::error::{Error, Result};
 use crate::files::save_picture;
 use crate::label::{DistanceMap, LabelMap, instance_edges};
-use crate::model::{Model, read_back};
+use crate::model::{Manifest, Model, read_back};
 use crate::network::{Architecture, ConvEncoder, Encoder, Network, StyleConfig};
 use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise, Statistics};
 use crate::pixels::{push_planes, to_image, to_images};
@@ -130,6 +130,7 @@ impl Image {
 /// the threads of the current Rayon pool.
 #[derive(Debug)]
 pub struct Synthesizer {
+    /// Without the weights that a compact engine has packed.
     model: Model,
     device: Device,
     engine: Option<Engine>,
@@ -167,6 +168,29 @@ impl Synthesizer {
         Self::by_definition(model, device)
     }
 
+    /// The same in less memory: on the CPU the weights of the model are given up as they are packed for the kernels. Preparing
+    /// takes a little longer, painting does not.
+    ///
+    /// Nothing is saved while there are other handles of the model, for models with an encoder, which keep their weights for
+    /// it, or where there is no kernel for something in the model.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn compact(model: Model, device: &Device) -> Result<Self> {
+        if let (DeviceClass::Cpu, Architecture::SpadeFamily(config)) = (device.info().class, model.architecture())
+            && Engine::supports(config)
+            && !config.style.has_encoder()
+        {
+            let (config, size) = (config.clone(), model.manifest().native_size);
+            let (manifest, mut tensors) = model.into_parts();
+            let engine = Engine::emptying(&config, &mut tensors, size)?;
+            let model = Model::of_parts(manifest, tensors);
+            return Ok(Self { model, device: device.clone(), engine: Some(engine), network: None });
+        }
+        Self::new(&model, device)
+    }
+
     /// Puts a model on a device to be painted by the definition of its network, on any device alike: what
     /// [`new`](Self::new) is measured against and tested with.
     ///
@@ -185,9 +209,9 @@ impl Synthesizer {
         self.network.as_ref().ok_or_else(|| Error::Device("the network is not there".into()))
     }
 
-    /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
+    /// What the model says of itself.
+    pub fn manifest(&self) -> &Manifest {
+        self.model.manifest()
     }
 
     /// Paints a label map; the picture has its size.

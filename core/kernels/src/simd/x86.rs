@@ -7,7 +7,8 @@ use std::arch::x86_64::{
     _mm512_add_epi32, _mm512_add_ps, _mm512_alignr_epi32, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_fmadd_ps,
     _mm512_fnmadd_ps, _mm512_i32gather_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_storeu_ps,
     _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_mul_ps, _mm512_permutex2var_ps, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_setr_epi32, _mm512_shuffle_f32x4, _mm512_shuffle_ps, _mm512_storeu_ps, _mm512_sub_ps, _mm512_unpackhi_ps,
+    _mm512_unpacklo_ps,
 };
 
 /// The operations that are one instruction.
@@ -44,16 +45,26 @@ impl Simd for Avx2 {
         _mm256_i32gather_ps::<4>(base, _mm256_loadu_si256(idx.cast()))
     }
     #[inline(always)]
-    unsafe fn strip(k: usize, a: *const f32, b: *const f32, ldb: usize, c: *mut f32, ldc: usize, n: usize, acc: bool) {
+    unsafe fn product(
+        k: usize,
+        a: *const f32,
+        at: [usize; 2],
+        b: *const f32,
+        ldb: usize,
+        c: *mut f32,
+        ldc: usize,
+        n: usize,
+        acc: bool,
+    ) {
         // 4 × 2: with 4 × 3, which needs all 16 registers, layers ran at half the speed (measured on Zen 4).
         let mut j = 0;
         while j < n {
             let nr = (n - j).min(2);
             for i in (0..16).step_by(4) {
-                let (a, b, c) = (a.add(i), b.add(j * 8), c.add(i * ldc + j * 8));
+                let (a, b, c) = (a.add(i * at[0]), b.add(j * 8), c.add(i * ldc + j * 8));
                 match nr {
-                    2 => micro::<Self, 4, 2>(k, a, b, ldb, c, ldc, acc),
-                    _ => micro::<Self, 4, 1>(k, a, b, ldb, c, ldc, acc),
+                    2 => micro::<Self, 4, 2>(k, a, at, b, ldb, c, ldc, acc),
+                    _ => micro::<Self, 4, 1>(k, a, at, b, ldb, c, ldc, acc),
                 }
             }
             j += nr;
@@ -132,11 +143,48 @@ impl Simd for Avx512 {
         ]
     }
     #[inline(always)]
+    unsafe fn transpose(v: &mut [__m512; 16]) {
+        // Within each quarter of four lanes: pairs of rows, then pairs of pairs.
+        let mut t = *v;
+        for i in 0..8 {
+            t[2 * i] = _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]);
+            t[2 * i + 1] = _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+        }
+        for i in 0..4 {
+            for j in 0..2 {
+                let (a, b) = (t[4 * i + j], t[4 * i + j + 2]);
+                v[4 * i + 2 * j] = _mm512_shuffle_ps::<0x44>(a, b);
+                v[4 * i + 2 * j + 1] = _mm512_shuffle_ps::<0xEE>(a, b);
+            }
+        }
+        // v[4·i + r] holds, in quarter q, row 4·q + r of columns 4·i..: turn the quarters over.
+        for r in 0..4 {
+            let (a, b, c, d) = (v[r], v[4 + r], v[8 + r], v[12 + r]);
+            let (ab, ab2) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
+            let (cd, cd2) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xDD>(c, d));
+            t[r] = _mm512_shuffle_f32x4::<0x88>(ab, cd);
+            t[4 + r] = _mm512_shuffle_f32x4::<0x88>(ab2, cd2);
+            t[8 + r] = _mm512_shuffle_f32x4::<0xDD>(ab, cd);
+            t[12 + r] = _mm512_shuffle_f32x4::<0xDD>(ab2, cd2);
+        }
+        *v = t;
+    }
+    #[inline(always)]
     unsafe fn shift1(a: __m512, next: __m512) -> __m512 {
         _mm512_castsi512_ps(_mm512_alignr_epi32::<1>(_mm512_castps_si512(next), _mm512_castps_si512(a)))
     }
     #[inline(always)]
-    unsafe fn strip(k: usize, a: *const f32, b: *const f32, ldb: usize, c: *mut f32, ldc: usize, n: usize, acc: bool) {
+    unsafe fn product(
+        k: usize,
+        a: *const f32,
+        at: [usize; 2],
+        b: *const f32,
+        ldb: usize,
+        c: *mut f32,
+        ldc: usize,
+        n: usize,
+        acc: bool,
+    ) {
         let mut j = 0;
         while j < n {
             // 4 = 2 + 2 keeps the multipliers busier than 3 + 1
@@ -144,14 +192,14 @@ impl Simd for Avx512 {
             let (b, c) = (b.add(j * 16), c.add(j * 16));
             match nr {
                 3 => {
-                    micro::<Self, 8, 3>(k, a, b, ldb, c, ldc, acc);
-                    micro::<Self, 8, 3>(k, a.add(8), b, ldb, c.add(8 * ldc), ldc, acc);
+                    micro::<Self, 8, 3>(k, a, at, b, ldb, c, ldc, acc);
+                    micro::<Self, 8, 3>(k, a.add(8 * at[0]), at, b, ldb, c.add(8 * ldc), ldc, acc);
                 }
                 2 => {
-                    micro::<Self, 8, 2>(k, a, b, ldb, c, ldc, acc);
-                    micro::<Self, 8, 2>(k, a.add(8), b, ldb, c.add(8 * ldc), ldc, acc);
+                    micro::<Self, 8, 2>(k, a, at, b, ldb, c, ldc, acc);
+                    micro::<Self, 8, 2>(k, a.add(8 * at[0]), at, b, ldb, c.add(8 * ldc), ldc, acc);
                 }
-                _ => micro::<Self, 16, 1>(k, a, b, ldb, c, ldc, acc),
+                _ => micro::<Self, 16, 1>(k, a, at, b, ldb, c, ldc, acc),
             }
             j += nr;
         }

@@ -1,5 +1,6 @@
 //! Winograd transforms of tiles and weights.
 
+use super::MAX_TILES;
 use crate::simd::Simd;
 
 /// One call: sizes, and pointers to whole images.
@@ -8,14 +9,15 @@ pub(super) struct Call {
     pub(super) outs: usize,
     pub(super) h: usize,
     pub(super) w: usize,
-    /// Tiles in a row, and in all.
+    /// Rows of tiles in an image, tiles in a row, and tiles in all images.
+    pub(super) th: usize,
     pub(super) tw: usize,
     pub(super) tiles: usize,
-    /// `[ins, h, w]`
+    /// `[images, ins, h, w]`
     pub(super) x: *const f32,
-    /// `[outs, h, w]`
+    /// `[images, outs, h, w]`
     pub(super) y: *mut f32,
-    /// `[outs, h, w]`, or null.
+    /// `[images, outs, h, w]`, or null.
     pub(super) residual: *const f32,
     /// `[outs]`
     pub(super) bias: *const f32,
@@ -23,6 +25,14 @@ pub(super) struct Call {
 
 // SAFETY: tasks only read through it, except for `y`, where they write different parts.
 unsafe impl Sync for Call {}
+
+impl Call {
+    /// Image, row and column of tiles of tile t.
+    #[inline(always)]
+    fn place(&self, t: usize) -> [usize; 3] {
+        [t / self.tw / self.th, t / self.tw % self.th, t % self.tw]
+    }
+}
 
 /// A tile size. Arrays are sized for the larger; F2 uses the leading part.
 pub(super) trait Tile: Copy + 'static {
@@ -41,8 +51,8 @@ pub(super) trait Tile: Copy + 'static {
     unsafe fn g<S: Simd>(g: [S::V; 3]) -> [S::V; 6];
 
     /// Values in a padded copy of the rows under any `tiles` consecutive tiles.
-    fn pad_len(tw: usize, tiles: usize) -> usize {
-        (Self::M * (tiles / tw + 2) + 2) * (Self::M * tw + 2)
+    fn pad_len(th: usize, tw: usize, tiles: usize) -> usize {
+        (Self::M * (tiles / tw + 2) + 2 * (tiles / tw / th + 2)) * (Self::M * tw + 2)
     }
 }
 
@@ -81,6 +91,20 @@ const Q: f32 = std::f32::consts::SQRT_2;
 /// P² and Q², exact.
 const PP: f32 = 0.5;
 const QQ: f32 = 2.0;
+/// 1 / product of (P − other points), which is the same for −P; and for Q.
+const NP: f32 = 1.0 / (2.0 * PP * (PP - QQ));
+const NQ: f32 = 1.0 / (2.0 * QQ * (QQ - PP));
+
+/// Powers of P and Q, which with signs are the points but 0 and ∞; and what G scales its rows by. For other ways of using
+/// the same points.
+pub(crate) const POWERS: [[f32; 5]; 2] = [[1.0, P, PP, P * PP, PP * PP], [1.0, Q, QQ, Q * QQ, QQ * QQ]];
+pub(crate) const SCALES: [f32; 6] = [1.0 / (PP * QQ), NP, NP, NQ, NQ, 1.0];
+
+/// Bᵀ d B of windows of 6×6, which does not depend on what part of 6 is kernel; written with stride `ps`.
+#[inline(always)]
+pub(crate) unsafe fn windows<S: Simd>(d: &mut [[S::V; 6]; 6], v: *mut f32, ps: usize) {
+    input_tiles::<S, F4>(d, v, ps);
+}
 
 impl Tile for F4 {
     const M: usize = 4;
@@ -119,11 +143,9 @@ impl Tile for F4 {
     unsafe fn g<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
         // Row of point a: (g0 + a g1 + a² g2) / product of (a − other points).
         let zero = S::splat(1.0 / (PP * QQ));
-        let np = 1.0 / (2.0 * PP * (PP - QQ));
-        let nq = 1.0 / (2.0 * QQ * (QQ - PP));
-        let p_even = S::fma(S::splat(np), g[0], S::mul(S::splat(np * PP), g[2]));
-        let q_even = S::fma(S::splat(nq), g[0], S::mul(S::splat(nq * QQ), g[2]));
-        let (p_odd, q_odd) = (S::splat(np * P), S::splat(nq * Q));
+        let p_even = S::fma(S::splat(NP), g[0], S::mul(S::splat(NP * PP), g[2]));
+        let q_even = S::fma(S::splat(NQ), g[0], S::mul(S::splat(NQ * QQ), g[2]));
+        let (p_odd, q_odd) = (S::splat(NP * P), S::splat(NQ * Q));
         [
             S::mul(zero, g[0]),
             S::fma(p_odd, g[1], p_even),
@@ -138,7 +160,7 @@ impl Tile for F4 {
 /// A stride of at least n that is an odd multiple of a cache line more than a round one, so that the P streams of a
 /// transform do not share cache sets.
 #[inline(always)]
-pub(super) fn skew(n: usize) -> usize {
+pub(crate) fn skew(n: usize) -> usize {
     n.next_multiple_of(16) + 16
 }
 
@@ -199,14 +221,14 @@ unsafe fn input_rows<S: Simd, T: Tile>(
 ) {
     let (h, w, l) = (call.h as isize, call.w as isize, S::L as isize);
     for c in c0..c1 {
-        let plane = call.x.add(c * call.h * call.w);
         for t in (0..tn).step_by(S::L) {
-            let (ty, tx) = ((t0 + t) / call.tw, (t0 + t) % call.tw);
+            let [b, ty, tx] = call.place(t0 + t);
             let (y0, x0) = (4 * ty as isize - 1, 4 * tx as isize - 1);
+            let plane = call.x.wrapping_add((b * call.ins + c) * call.h * call.w);
             let mut d = [[S::splat(0.0); 6]; 6];
             for i in 0..6 {
                 let y = y0 + i as isize;
-                if y < 0 || y >= h {
+                if y < 0 || y >= h || t0 + t >= call.tiles {
                     continue;
                 }
                 let row = plane.offset(y * w);
@@ -238,31 +260,32 @@ unsafe fn input_gathered<S: Simd, T: Tile>(
     pad: *mut f32,
 ) {
     let last = (t0 + tn).min(call.tiles) - 1;
-    let (ty0, ty1) = (t0 / call.tw, last / call.tw);
+    let ([b0, ty0, _], [b1, ty1, _]) = (call.place(t0), call.place(last));
     let pw = T::M * call.tw + 2;
-    let rows = T::M * (ty1 - ty0 + 1) + 2;
-    std::ptr::write_bytes(pad, 0, pw * rows);
+    // The copy has two rows more for each image than its tiles have; tile row ty of image b begins at this one.
+    let begin = |b: usize, ty: usize| T::M * ((b - b0) * call.th + ty - ty0) + 2 * (b - b0);
+    std::ptr::write_bytes(pad, 0, pw * (begin(b1, ty1) + T::A));
+    let mut corners = [0u32; MAX_TILES];
+    for (t, corner) in corners.iter_mut().enumerate().take(last + 1 - t0) {
+        let [b, ty, tx] = call.place(t0 + t);
+        *corner = (begin(b, ty) * pw + tx * T::M) as u32;
+    }
     for c in c0..c1 {
-        let plane = call.x.add(c * call.h * call.w);
-        for r in 0..rows {
-            // row r of the copy is row y − 1 of the image
-            let y = T::M * ty0 + r;
-            if y >= 1 && y <= call.h {
-                std::ptr::copy_nonoverlapping(plane.add((y - 1) * call.w), pad.add(r * pw + 1), call.w);
+        for b in b0..=b1 {
+            let plane = call.x.add((b * call.ins + c) * call.h * call.w);
+            let from = if b == b0 { ty0 } else { 0 };
+            let to = if b == b1 { ty1 + 1 } else { call.th };
+            // row y of the image is row y + 1 of the padded one
+            for y in (T::M * from).saturating_sub(1)..(T::M * to + 1).min(call.h) {
+                let r = begin(b, from) + y + 1 - T::M * from;
+                std::ptr::copy_nonoverlapping(plane.add(y * call.w), pad.add(r * pw + 1), call.w);
             }
         }
         for t in (0..tn).step_by(S::L) {
-            let mut idx = [0u32; 16];
-            for (l, e) in idx.iter_mut().enumerate().take(S::L) {
-                let n = t0 + t + l;
-                if n < call.tiles {
-                    *e = ((n / call.tw - ty0) * T::M * pw + n % call.tw * T::M) as u32;
-                }
-            }
             let mut d = [[S::splat(0.0); 6]; 6];
             for i in 0..T::A {
                 for j in 0..T::A {
-                    d[i][j] = S::gather(pad.add(i * pw + j), idx.as_ptr());
+                    d[i][j] = S::gather(pad.add(i * pw + j), corners.as_ptr().add(t));
                 }
             }
             input_tiles::<S, T>(&mut d, v.add(c * tn + t), ps);
@@ -319,9 +342,9 @@ pub(super) unsafe fn output_transform<S: Simd, T: Tile>(
 /// Writes L tiles of one row of tiles, of channel o from tile t on. For F4.
 #[inline(always)]
 unsafe fn output_rows<S: Simd>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
-    let (ty, tx) = (t / call.tw, t % call.tw);
+    let [b, ty, tx] = call.place(t);
     for i in 0..4.min(call.h - 4 * ty) {
-        let row = (o * call.h + 4 * ty + i) * call.w;
+        let row = ((b * call.outs + o) * call.h + 4 * ty + i) * call.w;
         let q = S::join4(y[i]);
         for j in 0..4 {
             let x = (4 * tx + j * S::L) as isize;
@@ -344,10 +367,11 @@ unsafe fn output_scattered<S: Simd, T: Tile>(call: &Call, o: usize, t: usize, y:
         }
     }
     for l in 0..S::L.min(call.tiles - t) {
-        let (ty, tx) = ((t + l) / call.tw * T::M, (t + l) % call.tw * T::M);
-        for i in 0..T::M.min(call.h - ty) {
-            let row = (o * call.h + ty + i) * call.w + tx;
-            for j in 0..T::M.min(call.w - tx) {
+        let [b, ty, tx] = call.place(t + l);
+        let (y0, x0) = (ty * T::M, tx * T::M);
+        for i in 0..T::M.min(call.h - y0) {
+            let row = ((b * call.outs + o) * call.h + y0 + i) * call.w + x0;
+            for j in 0..T::M.min(call.w - x0) {
                 let more = if call.residual.is_null() { 0.0 } else { *call.residual.add(row + j) };
                 *call.y.add(row + j) = s[i][j][l] + more;
             }

@@ -1,6 +1,7 @@
 //! The contents of one tensor: element type, shape and raw little-endian bytes.
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 
@@ -173,6 +174,23 @@ impl TensorData {
         }
     }
 
+    /// Whether all values are finite.
+    pub fn is_finite(&self) -> bool {
+        const EXPONENT: u32 = 0x7F80_0000;
+        match self.dtype {
+            DType::F32 => {
+                let values = self.bytes.as_chunks::<4>().0;
+                values.par_chunks(1 << 16).all(|values| {
+                    // No early way out of the inner loop, so that it goes by vectors.
+                    values
+                        .iter()
+                        .fold(true, |finite, &bytes| finite & (u32::from_le_bytes(bytes) & EXPONENT != EXPONENT))
+                })
+            }
+            _ => self.to_f32().iter().all(|value| value.is_finite()),
+        }
+    }
+
     fn map<const N: usize>(&self, convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         self.bytes.as_chunks::<N>().0.iter().map(|&chunk| convert(chunk)).collect()
     }
@@ -199,6 +217,20 @@ mod tests {
         assert_eq!(tensor.bytes(), bytes);
         let back = tensor.to_f32();
         assert!(back.iter().zip(&values).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+
+    #[test]
+    fn one_value_that_is_not_finite_is_found() {
+        for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, 70_000, 99_999] {
+                let mut values = vec![f32::MAX; 100_000];
+                assert!(TensorData::from_f32(vec![values.len()], &values).unwrap().is_finite());
+                values[at] = bad;
+                assert!(!TensorData::from_f32(vec![values.len()], &values).unwrap().is_finite());
+            }
+        }
+        assert!(!TensorData::from_f32_as_f16(vec![1], &[f32::NAN]).unwrap().is_finite());
+        assert!(TensorData::from_f32_as_f16(vec![1], &[-1.0]).unwrap().is_finite());
     }
 
     #[test]

@@ -180,6 +180,11 @@ impl Tensors {
         self.tensors.remove(name)
     }
 
+    /// Keeps the tensors whose names fulfil a condition.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.tensors.retain(|name, _| keep(name));
+    }
+
     /// All names in order.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.tensors.keys().map(String::as_str)

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use super::ModulationConfig;
-use crate::nn::{Conv, ConvConfig, Init, Layout, Lookup, Mode};
+use crate::nn::{Conv, ConvConfig, Init, Layout, Lookup, Mode, ops};
 
 /// `y = n W[class] + B[class]` (there is no `1 +` here): a scale and a shift per class and channel.
 #[derive(Module, Debug)]
@@ -42,6 +42,20 @@ impl Clade {
     pub(super) fn modulate(&self, normalized: Tensor<4>, layout: &Layout) -> Tensor<4> {
         let [_, _, height, width] = normalized.dims();
         let level = layout.at(height, width);
+        let modulated = if self.icpe.is_none() && ops::apply_to(&normalized) {
+            ops::class_affine(normalized, self.weight.val(), self.bias.val(), &level.runs())
+        } else {
+            self.by_definition(normalized, layout)
+        };
+        match (&self.inst_conv, level.edges()) {
+            (Some(conv), Some(edges)) => Tensor::cat(vec![modulated, conv.forward(edges, Mode::EVAL)], 1),
+            _ => modulated,
+        }
+    }
+
+    fn by_definition(&self, normalized: Tensor<4>, layout: &Layout) -> Tensor<4> {
+        let [_, _, height, width] = normalized.dims();
+        let level = layout.at(height, width);
         let value = |bank: &Param<Tensor<2>>| {
             let table = bank.val().transpose();
             match layout.lookup() {
@@ -55,11 +69,7 @@ impl Clade {
             scale = scale * (icpe.dist_conv_w.forward(distances.clone(), Mode::EVAL) + 1.0);
             shift = shift * (icpe.dist_conv_b.forward(distances, Mode::EVAL) + 1.0);
         }
-        let modulated = normalized * scale + shift;
-        match (&self.inst_conv, level.edges()) {
-            (Some(conv), Some(edges)) => Tensor::cat(vec![modulated, conv.forward(edges, Mode::EVAL)], 1),
-            _ => modulated,
-        }
+        normalized * scale + shift
     }
 }
 
@@ -70,4 +80,40 @@ pub(super) fn dense(table: Tensor<2>, one_hot: Tensor<4>) -> Tensor<4> {
     let pixels = one_hot.reshape([batch, labels, height * width]);
     let values = table.unsqueeze::<3>().expand([batch, channels, labels]).matmul(pixels);
     values.reshape([batch, channels, height, width])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::label::LabelMap;
+    use crate::nn::NormKind;
+    use crate::rng::Rng;
+
+    #[test]
+    fn kernels_change_neither_values_nor_gradients() {
+        let device = Device::flex().autodiff();
+        let mut rng = Rng::new(1);
+        let maps = (0..2).map(|_| LabelMap::new(6, 5, (0..30).map(|_| rng.below(4) as u16).collect()).unwrap());
+        let layout = Layout::new(maps.collect(), 4, Lookup::Dense, &device).unwrap();
+        let config = ModulationConfig { norm: NormKind::Batch, labels: 4, edges: false, style: 0 };
+        let clade = Clade::new(&mut Init::random(1, &device), 3, &config, false);
+        let mut random = || -> Tensor<4> {
+            let values: Vec<f32> = (0..2 * 3 * 30).map(|_| rng.normal() as f32).collect();
+            Tensor::from_data(TensorData::new(values, [2, 3, 5, 6]), &device)
+        };
+        let (x, slope) = (random().require_grad(), random());
+        let (found, expected) = (clade.modulate(x.clone(), &layout), clade.by_definition(x.clone(), &layout));
+        assert!((found.clone() - expected.clone()).abs().max().into_scalar::<f32>() < 1e-5);
+        let (found, expected) = ((found * slope.clone()).sum().backward(), (expected * slope).sum().backward());
+        let differ = |a: Tensor<2>, b: Tensor<2>| (a - b).abs().max().into_scalar::<f32>();
+        let flat = |x: Tensor<4>| x.reshape([6, 30]);
+        assert!(differ(flat(x.grad(&found).unwrap()), flat(x.grad(&expected).unwrap())) < 1e-5);
+        for table in [clade.weight.val(), clade.bias.val()] {
+            let found = table.grad(&found).unwrap();
+            assert!(found.clone().abs().max().into_scalar::<f32>() > 0.1);
+            assert!(differ(found, table.grad(&expected).unwrap()) < 1e-5);
+        }
+    }
 }

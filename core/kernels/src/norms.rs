@@ -1,0 +1,259 @@
+//! Normalisation, modulation by class and the leaky rectifier for training: batches, and gradients.
+//!
+//! Images are `[batch, channels, pixels]`. Each function goes through memory as few times as it can; sums are taken in one
+//! fixed order, whatever the number of threads.
+
+use rayon::prelude::*;
+
+use crate::LEAKY_SLOPE;
+use crate::elementwise::moments;
+use crate::isa::Isa;
+use crate::scratch::volume;
+
+/// Values in a task.
+const BLOCK: usize = 1 << 14;
+/// Partial sums side by side.
+const LANES: usize = 16;
+
+/// `out` = `x` where it is positive, a fifth of it elsewhere.
+///
+/// # Panics
+///
+/// If the slices differ in length.
+pub fn leaky(x: &[f32], out: &mut [f32]) {
+    assert_eq!(x.len(), out.len(), "out is as long as x");
+    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = x.max(LEAKY_SLOPE * x);
+        }
+    });
+}
+
+/// The gradient with respect to the input of [`leaky`], from that with respect to its output.
+///
+/// # Panics
+///
+/// If the slices differ in length.
+pub fn leaky_gradient(x: &[f32], gradient: &[f32], out: &mut [f32]) {
+    assert!(x.len() == out.len() && gradient.len() == out.len(), "all are of one length");
+    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).zip(gradient.par_chunks(BLOCK)).for_each(|((out, x), g)| {
+        for ((out, &x), &g) in out.iter_mut().zip(x).zip(g) {
+            *out = if x > 0.0 { g } else { LEAKY_SLOPE * g };
+        }
+    });
+}
+
+/// Mean and variance (divided by n) of each channel over a batch, both `[channels]`.
+///
+/// # Panics
+///
+/// If `x` is empty or a slice does not fit.
+pub fn batch_moments(isa: Isa, x: &[f32], batch: usize, mean: &mut [f32], variance: &mut [f32]) {
+    let channels = mean.len();
+    assert_eq!(variance.len(), channels, "mean and variance are [channels]");
+    let mut planes = vec![[0.0; 2]; batch * channels];
+    let (mut means, mut variances) = (vec![0.0; planes.len()], vec![0.0; planes.len()]);
+    moments(isa, x, &mut means, &mut variances);
+    for (plane, (mean, variance)) in planes.iter_mut().zip(means.into_iter().zip(variances)) {
+        *plane = [mean, variance];
+    }
+    for (c, (mean, variance)) in mean.iter_mut().zip(variance).enumerate() {
+        let of_channel = || planes.iter().skip(c).step_by(channels);
+        let whole = of_channel().map(|[mean, _]| mean).sum::<f64>() / batch as f64;
+        let spread = of_channel().map(|[mean, variance]| variance + (mean - whole).powi(2)).sum::<f64>();
+        (*mean, *variance) = (whole as f32, (spread / batch as f64) as f32);
+    }
+}
+
+/// `out` = (`x` − mean) · `scale`, mean and scale `[channels]`.
+///
+/// # Panics
+///
+/// If a slice does not fit.
+pub fn standardize(x: &[f32], batch: usize, mean: &[f32], scale: &[f32], out: &mut [f32]) {
+    let n = plane(x.len(), batch, mean.len());
+    assert!(out.len() == x.len() && scale.len() == mean.len(), "out is as x, scale as mean");
+    planes(out, n).zip(x.par_chunks(n)).for_each(|((i, out), x)| {
+        let (mean, scale) = (mean[i % mean.len()], scale[i % scale.len()]);
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = (x - mean) * scale;
+        }
+    });
+}
+
+/// The gradient with respect to `x`, from that with respect to the result of [`standardize`] with the mean of `x` over the
+/// batch, and one over the root of its variance (and a small constant): both depend on `x`.
+///
+/// # Panics
+///
+/// If a slice does not fit.
+pub fn standardize_gradient(x: &[f32], gradient: &[f32], batch: usize, mean: &[f32], scale: &[f32], out: &mut [f32]) {
+    let channels = mean.len();
+    let n = plane(x.len(), batch, channels);
+    assert!(out.len() == x.len() && gradient.len() == x.len(), "gradients are as x");
+    assert_eq!(scale.len(), channels, "mean and scale are [channels]");
+    let sums: Vec<[f64; 2]> = x
+        .par_chunks(n)
+        .zip(gradient.par_chunks(n))
+        .enumerate()
+        .map(|(i, (x, g))| sums(x, g, mean[i % channels], scale[i % channels]))
+        .collect();
+    let count = (batch * n) as f64;
+    let of_channel = |c: usize, which: usize| {
+        (sums.iter().skip(c).step_by(channels).map(|sums| sums[which]).sum::<f64>() / count) as f32
+    };
+    let means: Vec<[f32; 2]> = (0..channels).map(|c| [of_channel(c, 0), of_channel(c, 1)]).collect();
+    planes(out, n).zip(x.par_chunks(n)).zip(gradient.par_chunks(n)).for_each(|(((i, out), x), g)| {
+        let c = i % channels;
+        let ([of_gradient, of_product], mean, scale) = (means[c], mean[c], scale[c]);
+        for ((out, x), g) in out.iter_mut().zip(x).zip(g) {
+            *out = scale * (g - of_gradient - (x - mean) * scale * of_product);
+        }
+    });
+}
+
+/// Sums of g, and of g · (x − mean) · scale.
+fn sums(x: &[f32], g: &[f32], mean: f32, scale: f32) -> [f64; 2] {
+    let mut total = [0.0; 2];
+    for (x, g) in x.chunks(BLOCK).zip(g.chunks(BLOCK)) {
+        let mut lanes = [[0.0f32; LANES]; 2];
+        for (x, g) in x.chunks(LANES).zip(g.chunks(LANES)) {
+            for (i, (x, g)) in x.iter().zip(g).enumerate() {
+                lanes[0][i] += g;
+                lanes[1][i] += g * ((x - mean) * scale);
+            }
+        }
+        for (total, lanes) in total.iter_mut().zip(lanes) {
+            *total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        }
+    }
+    total
+}
+
+/// A batch of label maps as runs of equal labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs {
+    batch: usize,
+    pixels: usize,
+    /// Picture by picture: label, and where the run ends in its picture.
+    ends: Vec<Vec<(u16, u32)>>,
+}
+
+impl Runs {
+    /// Finds the runs of `batch` label maps, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// If `labels` cannot be split into as many maps, or maps have 2³² pixels or more.
+    pub fn new(labels: &[u16], batch: usize) -> Self {
+        assert!(batch > 0 && labels.len().is_multiple_of(batch), "labels are [batch, pixels]");
+        let pixels = labels.len() / batch;
+        assert!(u32::try_from(pixels).is_ok(), "a map has less than 2^32 pixels");
+        let of_map = |map: &[u16]| {
+            let mut end = 0;
+            let run = |run: &[u16]| {
+                end += run.len() as u32;
+                (run[0], end)
+            };
+            map.chunk_by(|a, b| a == b).map(run).collect()
+        };
+        let ends = if pixels == 0 { vec![Vec::new(); batch] } else { labels.chunks(pixels).map(of_map).collect() };
+        Self { batch, pixels, ends }
+    }
+
+    /// The runs of a picture: label, first pixel, and pixel after the last.
+    fn of(&self, picture: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + '_ {
+        let mut start = 0;
+        self.ends[picture].iter().map(move |&(label, end)| {
+            let range = start..end as usize;
+            start = end as usize;
+            (usize::from(label), range)
+        })
+    }
+}
+
+/// `out` = `x` · weight + bias, where both are those of the pixel's class and the channel, `[classes, channels]`.
+///
+/// # Panics
+///
+/// If a slice does not fit or a label has no class.
+pub fn modulate_by_class(x: &[f32], runs: &Runs, weight: &[f32], bias: &[f32], out: &mut [f32]) {
+    let (n, channels) = modulated(x, runs);
+    assert!(weight.len() == bias.len() && weight.len().is_multiple_of(channels), "tables are [classes, channels]");
+    assert_eq!(out.len(), x.len(), "out is as x");
+    planes(out, n).zip(x.par_chunks(n)).for_each(|((i, out), x)| {
+        let (picture, channel) = (i / channels, i % channels);
+        for (label, range) in runs.of(picture) {
+            let (w, b) = (weight[label * channels + channel], bias[label * channels + channel]);
+            for (out, x) in out[range.clone()].iter_mut().zip(&x[range]) {
+                *out = x * w + b;
+            }
+        }
+    });
+}
+
+/// The gradients with respect to `x`, weight and bias of [`modulate_by_class`], from that with respect to its result.
+///
+/// # Panics
+///
+/// If a slice does not fit or a label has no class.
+pub fn modulate_by_class_gradients(
+    x: &[f32],
+    runs: &Runs,
+    weight: &[f32],
+    gradient: &[f32],
+    [of_x, of_weight, of_bias]: [&mut [f32]; 3],
+) {
+    let (n, channels) = modulated(x, runs);
+    assert!(weight.len().is_multiple_of(channels), "tables are [classes, channels]");
+    assert!(of_weight.len() == weight.len() && of_bias.len() == weight.len(), "gradients of tables are as tables");
+    assert!(of_x.len() == x.len() && gradient.len() == x.len(), "gradients of images are as images");
+    let classes = weight.len() / channels;
+    // Of each plane, by class.
+    let mut sums = vec![[0.0f64; 2]; runs.batch * channels * classes];
+    let parts = planes(of_x, n).zip(x.par_chunks(n)).zip(gradient.par_chunks(n)).zip(sums.par_chunks_mut(classes));
+    parts.for_each(|((((i, of_x), x), g), sums)| {
+        let (picture, channel) = (i / channels, i % channels);
+        for (label, range) in runs.of(picture) {
+            let w = weight[label * channels + channel];
+            let mut lanes = [[0.0f32; LANES]; 2];
+            let (x, g, of_x) = (&x[range.clone()], &g[range.clone()], &mut of_x[range]);
+            for ((x, g), of_x) in x.chunks(LANES).zip(g.chunks(LANES)).zip(of_x.chunks_mut(LANES)) {
+                for (i, ((x, g), of_x)) in x.iter().zip(g).zip(of_x).enumerate() {
+                    *of_x = g * w;
+                    lanes[0][i] += g * x;
+                    lanes[1][i] += g;
+                }
+            }
+            for (sum, lanes) in sums[label].iter_mut().zip(lanes) {
+                *sum += f64::from(lanes.iter().sum::<f32>());
+            }
+        }
+    });
+    for (at, (w, b)) in of_weight.iter_mut().zip(of_bias).enumerate() {
+        let (label, channel) = (at / channels, at % channels);
+        let of_picture = |picture: usize| sums[(picture * channels + channel) * classes + label];
+        let [of_w, of_b] =
+            (0..runs.batch).map(of_picture).fold([0.0, 0.0], |sum, part| [sum[0] + part[0], sum[1] + part[1]]);
+        (*w, *b) = (of_w as f32, of_b as f32);
+    }
+}
+
+/// Pixels of a plane, of at least one.
+fn plane(len: usize, batch: usize, channels: usize) -> usize {
+    let planes = volume(&[batch, channels]);
+    assert!(planes > 0 && len > 0 && len.is_multiple_of(planes), "images are [batch, channels, pixels]");
+    len / planes
+}
+
+/// Pixels of a plane, and channels.
+fn modulated(x: &[f32], runs: &Runs) -> (usize, usize) {
+    let pixels = volume(&[runs.batch, runs.pixels]);
+    assert!(!x.is_empty() && pixels > 0 && x.len().is_multiple_of(pixels), "x is [batch, channels, pixels]");
+    (runs.pixels, x.len() / pixels)
+}
+
+/// The planes of `[batch, channels, n]`, numbered, a task for every few small ones.
+fn planes(out: &mut [f32], n: usize) -> impl IndexedParallelIterator<Item = (usize, &mut [f32])> {
+    out.par_chunks_mut(n).enumerate().with_min_len((BLOCK / n).max(1))
+}
