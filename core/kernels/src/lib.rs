@@ -43,6 +43,7 @@ mod pointwise;
 mod scratch;
 mod simd;
 mod spade;
+mod spectral;
 mod winograd;
 
 pub use clade::Clade;
@@ -57,6 +58,7 @@ pub use norms::{
 pub use patches::Patches;
 pub use pointwise::Conv1x1;
 pub use spade::{HIDDEN, Spade};
+pub use spectral::{divide, dot, spectral_gradient, times, transposed_times};
 pub use winograd::Conv3x3;
 
 /// Slope of leaky rectifier for negative values.

@@ -117,11 +117,18 @@ fn sums(x: &[f32], g: &[f32], mean: f32, scale: f32) -> [f64; 2] {
     let mut total = [0.0; 2];
     for (x, g) in x.chunks(BLOCK).zip(g.chunks(BLOCK)) {
         let mut lanes = [[0.0f32; LANES]; 2];
-        for (x, g) in x.chunks(LANES).zip(g.chunks(LANES)) {
-            for (i, (x, g)) in x.iter().zip(g).enumerate() {
-                lanes[0][i] += g;
-                lanes[1][i] += g * ((x - mean) * scale);
+        let mut add = |i: usize, x: f32, g: f32| {
+            lanes[0][i] += g;
+            lanes[1][i] += g * ((x - mean) * scale);
+        };
+        let ((groups, rest), (g_groups, g_rest)) = (x.as_chunks::<LANES>(), g.as_chunks::<LANES>());
+        for (x, g) in groups.iter().zip(g_groups) {
+            for i in 0..LANES {
+                add(i, x[i], g[i]);
             }
+        }
+        for (i, (&x, &g)) in rest.iter().zip(g_rest).enumerate() {
+            add(i, x, g);
         }
         for (total, lanes) in total.iter_mut().zip(lanes) {
             *total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
@@ -216,14 +223,23 @@ pub fn modulate_by_class_gradients(
         let (picture, channel) = (i / channels, i % channels);
         for (label, range) in runs.of(picture) {
             let w = weight[label * channels + channel];
+            let (x, g) = (&x[range.clone()], &g[range.clone()]);
+            for (of_x, g) in of_x[range].iter_mut().zip(g) {
+                *of_x = g * w;
+            }
             let mut lanes = [[0.0f32; LANES]; 2];
-            let (x, g, of_x) = (&x[range.clone()], &g[range.clone()], &mut of_x[range]);
-            for ((x, g), of_x) in x.chunks(LANES).zip(g.chunks(LANES)).zip(of_x.chunks_mut(LANES)) {
-                for (i, ((x, g), of_x)) in x.iter().zip(g).zip(of_x).enumerate() {
-                    *of_x = g * w;
-                    lanes[0][i] += g * x;
-                    lanes[1][i] += g;
+            let mut add = |i: usize, x: f32, g: f32| {
+                lanes[0][i] += g * x;
+                lanes[1][i] += g;
+            };
+            let ((groups, rest), (g_groups, g_rest)) = (x.as_chunks::<LANES>(), g.as_chunks::<LANES>());
+            for (x, g) in groups.iter().zip(g_groups) {
+                for i in 0..LANES {
+                    add(i, x[i], g[i]);
                 }
+            }
+            for (i, (&x, &g)) in rest.iter().zip(g_rest).enumerate() {
+                add(i, x, g);
             }
             for (sum, lanes) in sums[label].iter_mut().zip(lanes) {
                 *sum += f64::from(lanes.iter().sum::<f32>());

@@ -4,8 +4,8 @@ mod common;
 
 use proptest::prelude::*;
 use semsynth_kernels::{
-    Isa, Runs, batch_moments, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients, standardize,
-    standardize_gradient,
+    Isa, Runs, batch_moments, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients, spectral_gradient,
+    standardize, standardize_gradient, times, transposed_times,
 };
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -147,4 +147,34 @@ fn the_number_of_threads_changes_no_bit() {
         })
     });
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn passes_over_matrices_are_products(rows in 1usize..60, columns in 1usize..5000, seed in any::<u32>()) {
+        let (w, x, y) = (values(rows * columns, seed.into()), values(columns, 2), values(rows, 3));
+        let (mut along, mut across) = (vec![f32::NAN; rows], vec![f32::NAN; columns]);
+        times(&w, &x, &mut along);
+        transposed_times(&w, &y, &mut across);
+        let product = |a: &mut dyn Iterator<Item = (f32, f32)>| a.map(|(a, b)| f64::from(a) * f64::from(b)).sum::<f64>();
+        for (row, found) in along.iter().enumerate() {
+            let want = product(&mut w[row * columns..][..columns].iter().copied().zip(x.iter().copied()));
+            prop_assert!((f64::from(*found) - want).abs() < 1e-3, "{found} {want}");
+        }
+        for (column, found) in across.iter().enumerate() {
+            let want = product(&mut w.iter().copied().skip(column).step_by(columns).zip(y.iter().copied()));
+            prop_assert!((f64::from(*found) - want).abs() < 1e-3, "{found} {want}");
+        }
+        // d(w / sigma), sigma = y w x, along any direction.
+        let (g, sigma) = (values(w.len(), 4), 3.0);
+        let mut found = vec![f32::NAN; w.len()];
+        spectral_gradient(&w, &g, [&y, &x], sigma, &mut found);
+        let inner = product(&mut w.iter().copied().zip(g.iter().copied())) / f64::from(sigma);
+        for (i, found) in found.iter().enumerate() {
+            let want = (f64::from(g[i]) - inner * f64::from(y[i / columns]) * f64::from(x[i % columns])) / f64::from(sigma);
+            prop_assert!((f64::from(*found) - want).abs() < 1e-3 * (1.0 + want.abs()), "{found} {want}");
+        }
+    }
 }

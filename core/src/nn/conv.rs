@@ -100,9 +100,8 @@ impl Conv {
         match &self.spectral {
             Some(spectral) => {
                 let weight = self.weight.val();
-                let [out, ..] = weight.dims();
-                let matrix = weight.clone().reshape([out as i32, -1]);
-                weight / spectral.sigma(matrix, mode)
+                let shape = weight.dims();
+                spectral.divide(weight.flatten(1, 3), mode).reshape(shape)
             }
             None => self.weight.val(),
         }

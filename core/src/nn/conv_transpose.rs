@@ -71,9 +71,9 @@ impl ConvTranspose {
         let weight = self.weight.val();
         let Some(spectral) = &self.spectral else { return weight };
         // PyTorch takes the matrix of a transposed convolution with the output channels in front.
-        let [_, out, ..] = weight.dims();
-        let matrix = weight.clone().permute([1, 0, 2, 3]).reshape([out as i32, -1]);
-        weight / spectral.sigma(matrix, mode)
+        let turned = weight.permute([1, 0, 2, 3]);
+        let shape = turned.dims();
+        spectral.divide(turned.reshape([shape[0] as i32, -1]), mode).reshape(shape).permute([1, 0, 2, 3])
     }
 
     /// The same layer without spectral norm: its weight is divided once and for all.

@@ -22,7 +22,7 @@ mod mode;
 pub mod modulation;
 mod noise;
 mod norm;
-mod ops;
+pub(crate) mod ops;
 mod spectral;
 
 pub use block::ResBlock;

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::{Buffer, Init, Mode};
+use super::{Buffer, Init, Mode, ops};
 
 /// Division of a weight by its largest singular value, estimated by power iteration (Miyato et al. 2018), numerically as
 /// `torch.nn.utils.spectral_norm` does it.
@@ -21,21 +21,30 @@ impl SpectralNorm {
         Self { u: Buffer::new(init.unit_vector(out)), v: Buffer::new(init.unit_vector(rest)) }
     }
 
-    /// The singular value of a weight as a matrix, `[out, rest]`, in a shape to divide a 4-d weight by. In training one
-    /// power iteration goes before.
-    pub(super) fn sigma(&self, matrix: Tensor<2>, mode: Mode) -> Tensor<4> {
+    /// A weight as a matrix, `[out, rest]`, divided by its singular value. In training one power iteration goes before.
+    pub(super) fn divide(&self, matrix: Tensor<2>, mode: Mode) -> Tensor<2> {
+        // The vectors are constants for the gradient; only the weight in sigma and in the quotient is followed.
+        let training = matches!(mode, Mode::Train { .. });
+        if ops::apply_to(&matrix) {
+            if training {
+                let (u, v) = ops::power_iteration(matrix.clone(), self.u.get());
+                self.u.set(u);
+                self.v.set(v);
+            }
+            return ops::spectral_divide(matrix, self.u.get(), self.v.get());
+        }
         let [out, rest] = matrix.dims();
         let mut u: Tensor<2> = self.u.get().reshape([out, 1]);
         let mut v: Tensor<2> = self.v.get().reshape([rest, 1]);
-        if matches!(mode, Mode::Train { .. }) {
-            // The vectors are constants for the gradient; only the weight in sigma and in the quotient is followed.
+        if training {
             let fixed = matrix.clone().detach();
             v = unit(fixed.clone().transpose().matmul(u));
             u = unit(fixed.matmul(v.clone()));
             self.u.set(u.clone().reshape([out]));
             self.v.set(v.clone().reshape([rest]));
         }
-        (matrix.matmul(v) * u).sum().reshape([1, 1, 1, 1])
+        let sigma = (matrix.clone().matmul(v) * u).sum().reshape([1, 1]);
+        matrix / sigma
     }
 }
 
@@ -43,4 +52,33 @@ impl SpectralNorm {
 fn unit(x: Tensor<2>) -> Tensor<2> {
     let length = x.clone().square().sum().sqrt().clamp_min(1e-12);
     x / length.reshape([1, 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::rng::Rng;
+
+    #[test]
+    fn kernels_change_neither_values_nor_gradients() {
+        let device = Device::flex().autodiff();
+        let mut rng = Rng::new(1);
+        let mut random = |shape: [usize; 2]| -> Tensor<2> {
+            let values: Vec<f32> = (0..shape[0] * shape[1]).map(|_| rng.normal() as f32).collect();
+            Tensor::from_data(TensorData::new(values, shape), &device)
+        };
+        let (matrix, slope) = (random([7, 50]).require_grad(), random([7, 50]));
+        let (u, v) = ops::power_iteration(matrix.clone(), random([7, 1]).reshape([7]));
+        let differ = |a: Tensor<2>, b: Tensor<2>| (a - b).abs().max().into_scalar::<f32>();
+        let (row, column) = (v.clone().reshape([50, 1]), u.clone().reshape([7, 1]));
+        // Vectors of the iteration belong together.
+        assert!(differ(unit(matrix.clone().detach().matmul(row.clone())), column.clone()) < 1e-5);
+        let sigma = (matrix.clone().matmul(row) * column).sum().reshape([1, 1]);
+        let (expected, found) = (matrix.clone() / sigma, ops::spectral_divide(matrix.clone(), u, v));
+        assert!(differ(found.clone().inner(), expected.clone().inner()) < 1e-5);
+        let (found, expected) = ((found * slope.clone()).sum().backward(), (expected * slope).sum().backward());
+        assert!(differ(matrix.grad(&found).unwrap(), matrix.grad(&expected).unwrap()) < 1e-5);
+    }
 }

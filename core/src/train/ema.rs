@@ -3,6 +3,8 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
+use crate::nn::ops;
+
 /// Moves `average` towards `current`: parameters by `1 - decay` of the way, untrained state all the way.
 ///
 /// `current` is the network in training, `average` one made from it by [`Module::valid`].
@@ -39,7 +41,17 @@ impl ModuleMapper for Blend {
         // Both networks are of one type and shape, so they are walked in the same order.
         let Some((value, trained)) = self.values.next() else { return param };
         let (id, old, mapper) = param.consume();
-        let value = value.reshape(old.shape());
+        let shape = old.shape();
+        if trained && ops::apply_to(&old) {
+            let (decay, flat) = (self.decay as f32, old.reshape([shape.num_elements()]));
+            let [new, _] = ops::update([flat, value], |[old, value]| {
+                for (old, value) in old.iter_mut().zip(value) {
+                    *old = *old * decay + *value * (1.0 - decay);
+                }
+            });
+            return Param::from_mapped_value(id, new.reshape(shape), mapper);
+        }
+        let value = value.reshape(shape);
         let new = if trained { old * self.decay + value * (1.0 - self.decay) } else { value };
         Param::from_mapped_value(id, new, mapper)
     }
