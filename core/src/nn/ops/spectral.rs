@@ -18,7 +18,7 @@ use super::{computed, values};
 pub(in crate::nn) fn power_iteration(matrix: Tensor<2>, u: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
     let [out, rest] = matrix.dims();
     let both: Tensor<1> = Tensor::from_dispatch(Dispatch::power_iteration(matrix.into_dispatch(), u.into_dispatch()));
-    (both.clone().slice([0..out]), both.slice([out..out + rest]))
+    (both.clone().narrow(0, 0, out), both.narrow(0, out, rest))
 }
 
 /// A matrix `[out, rest]` divided by its singular value `u · matrix · v`; gradients take the vectors for constants. For tensors
