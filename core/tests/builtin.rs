@@ -3,7 +3,7 @@
 
 use semsynth::data::ProceduralFacades;
 use semsynth::metrics::{psnr, ssim};
-use semsynth::{Device, Model, Request, Synthesizer};
+use semsynth::{Device, Error, Model, Request, Synthesizer};
 
 /// Every built-in opens, names its licence, and paints facades nobody has trained on about as they are.
 #[test]
@@ -37,5 +37,8 @@ fn compact_synthesizers_paint_the_same() {
     let paint = |mut synth: Synthesizer| synth.run(&labels, &Request::new()).unwrap().into_rgb();
     let expected = paint(Synthesizer::new(&model, &Device::cpu()).unwrap());
     assert!(paint(Synthesizer::compact(model.clone(), &Device::cpu()).unwrap()) == expected);
-    assert!(paint(Synthesizer::compact(model, &Device::cpu()).unwrap()) == expected);
+    let mut compact = Synthesizer::compact(model, &Device::cpu()).unwrap();
+    let photo = expected.clone();
+    assert!(matches!(compact.latent_style(&photo, None), Err(Error::Argument(_))), "there is no encoder");
+    assert!(paint(compact) == expected);
 }

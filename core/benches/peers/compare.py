@@ -273,7 +273,7 @@ def work(args, files, arch, classes):
         paint(maps[index % len(maps)])
         seconds.append(time.perf_counter() - started)
     peak = re.search(r"VmHWM:\s*(\d+) kB", pathlib.Path("/proc/self/status").read_text())
-    print(json.dumps({"seconds": seconds, "memory": int(peak[1]) / 1e6}))
+    print(json.dumps({"seconds": seconds, "memory": int(peak[1]) * 1024 / 1e9}))
 
 
 # The driver: standard library alone.

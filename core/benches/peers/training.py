@@ -221,7 +221,7 @@ def main():
     seconds = seconds[WARM_UP:]
     peak = re.search(r"VmHWM:\s*(\d+) kB", pathlib.Path("/proc/self/status").read_text())
     spread = f"median of {len(seconds)}; {min(seconds):.3f} to {max(seconds):.3f}"
-    print(f"training step: {statistics.median(seconds):.3f} s ({spread}), memory {int(peak[1]) / 1e6:.2f} GB")
+    print(f"training step: {statistics.median(seconds):.3f} s ({spread}), memory {int(peak[1]) * 1024 / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

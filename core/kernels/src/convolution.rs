@@ -24,13 +24,15 @@ use outer::Outer;
 use rayon::prelude::*;
 use tiles::Tiles;
 
+/// Values that the products of a convolution with few channels may take: 256 MiB.
+const MAX_PRODUCTS: usize = 64 << 20;
 /// With this many channels or fewer on one side, Winograd's transforms cost more than they save.
 const FEW: usize = 4;
 
 /// Sizes of a 2-D convolution of a batch of images, with a square kernel and zeros around the images.
 ///
 /// Images are `[batch, channels, height, width]`, weights `[out, in, kernel, kernel]`. Relative error (Frobenius) against
-/// exact arithmetic is below 1e-5.
+/// exact arithmetic is below 1e-5, unless results cancel out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     batch: usize,
@@ -63,11 +65,14 @@ impl Convolution {
         assert!(kernel > 0 && stride > 0, "a convolution has a kernel and a stride");
         assert!(size[0] > 0 && size[1] > 0, "an image has pixels");
         assert!(size[1] <= 1 << 24, "rows are at most 2^24 pixels long");
-        let output = size.map(|n| {
+        // Steps that a kernel has room for; with a longer stride there is one output, whatever the stride.
+        let room = size.map(|n| {
             let padded = padding.checked_mul(2).and_then(|p| p.checked_add(n)).expect("sizes fit in memory");
             assert!(padded >= kernel, "the kernel fits in an image");
-            (padded - kernel) / stride + 1
+            padded - kernel
         });
+        let stride = stride.min(room[0].max(room[1]) + 1);
+        let output = room.map(|room| room / stride + 1);
         Self { batch, outs, ins, kernel, stride, padding, size, output }
     }
 
@@ -111,10 +116,12 @@ impl Convolution {
         fit.then_some(Tiles { images, outs, ins, kernel, stride, padding, size, output })
     }
 
-    /// Do taps fill panels of 16 much better than that many channels do?
+    /// Do taps fill panels of 16 much better than that many channels do, and do their products fit in memory?
     fn few(&self, channels: usize) -> bool {
         let taps = self.kernel * self.kernel;
-        self.stride == 1 && 2 * (channels * taps).next_multiple_of(16) < channels.next_multiple_of(16) * taps
+        let pixels = volume(&self.size).max(volume(&self.output));
+        let fits = volume(&[self.batch, channels, taps, pixels]) <= MAX_PRODUCTS;
+        fits && self.stride == 1 && 2 * (channels * taps).next_multiple_of(16) < channels.next_multiple_of(16) * taps
     }
 
     /// Offsets from a pixel of the output to those of the input; or back, for stride 1.
@@ -205,8 +212,10 @@ impl Convolution {
         let mut places = vec![[0, 0]; taps];
         let mut gathers = Vec::new();
         let mut row = 0;
-        for phase in 0..stride * stride {
-            let residue = [phase / stride, phase % stride];
+        // Residues beyond the kernel are under no tap.
+        let reach = stride.min(kernel);
+        for phase in 0..reach * reach {
+            let residue = [phase / reach, phase % reach];
             let mine: Vec<usize> =
                 (0..taps).filter(|t| [t / kernel % stride, t % kernel % stride] == residue).collect();
             for (i, &t) in mine.iter().enumerate() {

@@ -6,7 +6,7 @@
 //!   once for each pixel; [`Clade`]: modulation by class.
 //! * [`upsample2`], [`moments`], [`affine`].
 //! * For training, on batches and with gradients: [`Convolution`] of any kernel, stride and padding; [`standardize`],
-//!   [`modulate_by_class`], [`leaky`].
+//!   [`modulate_by_class`], [`leaky`], and [`times`] and its like for spectral norm.
 //!
 //! ```
 //! use semsynth_kernels::{Conv3x3, Isa};
@@ -22,8 +22,9 @@
 //! All values are `f32`, one image at a time, channel after channel: `[channels, height, width]`; what is for training takes
 //! batches of such images. Slices whose length does not fit are a mistake of the caller and panic.
 //!
-//! **Instruction sets.** AVX-512, AVX2 with FMA, or plain Rust, chosen at run time ([`Isa`]). Results of different
-//! instruction sets differ in their last bits.
+//! **Instruction sets.** AVX-512, AVX2 with FMA, or plain Rust, chosen at run time: what does the arithmetic takes an
+//! [`Isa`]. Steps that only wait for memory are plain Rust. Results of different instruction sets differ in their last
+//! bits.
 //!
 //! **Threads.** Work is split on the current Rayon pool. Results are the same to the last bit for any number of threads.
 //!

@@ -51,16 +51,13 @@ pub fn leaky_gradient(x: &[f32], gradient: &[f32], out: &mut [f32]) {
 pub fn batch_moments(isa: Isa, x: &[f32], batch: usize, mean: &mut [f32], variance: &mut [f32]) {
     let channels = mean.len();
     assert_eq!(variance.len(), channels, "mean and variance are [channels]");
-    let mut planes = vec![[0.0; 2]; batch * channels];
-    let (mut means, mut variances) = (vec![0.0; planes.len()], vec![0.0; planes.len()]);
+    let planes = volume(&[batch, channels]);
+    let (mut means, mut variances) = (vec![0.0; planes], vec![0.0; planes]);
     moments(isa, x, &mut means, &mut variances);
-    for (plane, (mean, variance)) in planes.iter_mut().zip(means.into_iter().zip(variances)) {
-        *plane = [mean, variance];
-    }
     for (c, (mean, variance)) in mean.iter_mut().zip(variance).enumerate() {
-        let of_channel = || planes.iter().skip(c).step_by(channels);
-        let whole = of_channel().map(|[mean, _]| mean).sum::<f64>() / batch as f64;
-        let spread = of_channel().map(|[mean, variance]| variance + (mean - whole).powi(2)).sum::<f64>();
+        let of_channel = || means.iter().zip(&variances).skip(c).step_by(channels);
+        let whole = of_channel().map(|(mean, _)| mean).sum::<f64>() / batch as f64;
+        let spread = of_channel().map(|(mean, variance)| variance + (mean - whole).powi(2)).sum::<f64>();
         (*mean, *variance) = (whole as f32, (spread / batch as f64) as f32);
     }
 }

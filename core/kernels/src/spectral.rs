@@ -31,6 +31,9 @@ pub fn times(weight: &[f32], x: &[f32], out: &mut [f32]) {
 pub fn transposed_times(weight: &[f32], x: &[f32], out: &mut [f32]) {
     assert_eq!(weight.len(), volume(&[out.len(), x.len()]), "weight is [rows, columns]");
     let columns = out.len();
+    if columns == 0 {
+        return;
+    }
     // Few columns: tasks as narrow as a cache line, so that there are some.
     let block = columns.div_ceil(8).next_multiple_of(LANES).min(BLOCK);
     out.par_chunks_mut(block).enumerate().for_each(|(i, out)| {

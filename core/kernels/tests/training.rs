@@ -245,3 +245,22 @@ proptest! {
         }
     }
 }
+
+/// With strides beyond the image there is one output, however long the stride is.
+#[test]
+fn strides_beyond_the_image_are_like_any_other() {
+    for stride in [4, 1 << 32, usize::MAX / 3 + 1, usize::MAX] {
+        let layer = Convolution::new(1, [1, 1], 3, stride, 0, [3, 4]);
+        assert_eq!(layer.output_size(), [1, 1], "stride {stride}");
+        let (x, w): (Vec<f32>, Vec<f32>) = ((1..=12).map(|v| v as f32).collect(), (1..=9).map(|v| v as f32).collect());
+        let (mut y, mut dx, mut dw) = ([0.0], [f32::NAN; 12], [f32::NAN; 9]);
+        layer.forward(Isa::detect(), &x, &w, None, &mut y);
+        layer.input_gradient(Isa::detect(), &[2.0], &w, &mut dx);
+        layer.weight_gradient(Isa::detect(), &x, &[2.0], &mut dw);
+        let window = [1.0f32, 2.0, 3.0, 5.0, 6.0, 7.0, 9.0, 10.0, 11.0];
+        let sum = window.iter().zip(&w).map(|(x, w)| f64::from(x * w)).sum();
+        assert_close(&y, &[sum], 0.0, "forward");
+        assert_close(&dx, &[2.0, 4.0, 6.0, 0.0, 8.0, 10.0, 12.0, 0.0, 14.0, 16.0, 18.0, 0.0], 0.0, "input");
+        assert_close(&dw, &window.map(|x| f64::from(2.0 * x)), 0.0, "weight");
+    }
+}

@@ -103,7 +103,7 @@ impl BenchArgs {
         let started = Instant::now();
         let model = match &self.model {
             Some(path) => Model::open(path)?,
-            None => self.net.model(self.ngf())?,
+            None => self.net.model(self.ngf(), self.size)?,
         };
         let loaded = started.elapsed().as_secs_f64();
         let maps = self.maps(model.classes())?;
@@ -231,7 +231,7 @@ impl Net {
         Recipe { modulation: self.modulation(), ngf, losses, ..Recipe::default() }
     }
 
-    fn model(self, ngf: usize) -> Result<Model> {
+    fn model(self, ngf: usize, native_size: [usize; 2]) -> Result<Model> {
         let config = match self.modulation() {
             ModulationKind::Spade { .. } => GeneratorConfig::spade(ngf, self.label_channels()),
             ModulationKind::Sean => GeneratorConfig::sean(ngf, self.label_channels()),
@@ -245,7 +245,7 @@ impl Net {
             architecture,
             classes: self.classes()?,
             statistics: Statistics::Running,
-            native_size: [256, 256],
+            native_size,
             value_range: [-1.0, 1.0],
             provenance: Provenance::default(),
             licence: "CC0-1.0".into(),
@@ -258,9 +258,10 @@ impl Net {
 fn print_times(what: &str, mut seconds: Vec<f64>) {
     let first = seconds.remove(0);
     seconds.sort_by(f64::total_cmp);
-    let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
+    let last = seconds.len() - 1;
+    let median = f64::midpoint(seconds[last / 2], seconds[last.div_ceil(2)]);
     println!("first    {first:.3} s");
-    println!("{what:<8} {:.3} s (median of {}; {:.3} to {:.3})", at(0.5), seconds.len(), at(0.0), at(1.0));
+    println!("{what:<8} {median:.3} s (median of {}; {:.3} to {:.3})", seconds.len(), seconds[0], seconds[last]);
     if let Some(peak) = peak_memory() {
         println!("memory   {peak:.2} GB at most");
     }
@@ -270,5 +271,5 @@ fn print_times(what: &str, mut seconds: Vec<f64>) {
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches("kB").trim().parse().ok().map(|kilobytes: f64| kilobytes / 1e6)
+    line.trim().trim_end_matches("kB").trim().parse().ok().map(|kibibytes: f64| kibibytes * 1024.0 / 1e9)
 }

@@ -9,10 +9,16 @@ impl Buffers {
     /// A buffer of `len` values, whatever they are.
     pub(super) fn take(&mut self, len: usize) -> Vec<f32> {
         let fits = |(index, buffer): (usize, &Vec<f32>)| (buffer.capacity() >= len).then(|| (buffer.capacity(), index));
-        let best = self.0.iter().enumerate().filter_map(fits).min();
-        let mut buffer = best.map(|(_, index)| self.0.swap_remove(index)).unwrap_or_default();
-        buffer.resize(len, 0.0);
-        buffer
+        if let Some((_, index)) = self.0.iter().enumerate().filter_map(fits).min() {
+            let mut buffer = self.0.swap_remove(index);
+            buffer.resize(len, 0.0);
+            return buffer;
+        }
+        // One that is too small makes room: pictures of all sizes together take no more than the largest.
+        if let Some(last) = (0..self.0.len()).max_by_key(|&index| self.0.get(index).map(Vec::capacity)) {
+            drop(self.0.swap_remove(last));
+        }
+        vec![0.0; len]
     }
 
     /// Gives a buffer back.

@@ -81,7 +81,7 @@ impl Engine {
     }
 
     /// Packs the weights of a model that has been checked. `size` is the height and width it will mostly paint: speed
-    /// depends on it, the picture does not.
+    /// depends on it, the picture does not, but for its last bits.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ use crate::files::save_picture;
 use crate::label::{DistanceMap, LabelMap, instance_edges};
 use crate::model::{Manifest, Model, read_back};
 use crate::network::{Architecture, ConvEncoder, Encoder, Network, StyleConfig};
-use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise, Statistics};
+use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise, Statistics, ops};
 use crate::pixels::{push_planes, to_image, to_images};
 use crate::rng::Rng;
 
@@ -136,6 +136,8 @@ pub struct Synthesizer {
     engine: Option<Engine>,
     /// Made when it is first needed, where there is an engine: for its encoder.
     network: Option<Network>,
+    /// Whether Burn's own operations paint.
+    plain: bool,
 }
 
 /// What is where, as the network is given it.
@@ -163,9 +165,10 @@ impl Synthesizer {
             && Engine::supports(config)
         {
             let engine = Engine::new(config, model.tensors(), model.manifest().native_size)?;
-            return Ok(Self { model: model.clone(), device: device.clone(), engine: Some(engine), network: None });
+            let (model, device) = (model.clone(), device.clone());
+            return Ok(Self { model, device, engine: Some(engine), network: None, plain: false });
         }
-        Self::by_definition(model, device)
+        Ok(Self { plain: false, ..Self::by_definition(model, device)? })
     }
 
     /// The same in less memory: on the CPU the weights of the model are given up as they are packed for the kernels. Preparing
@@ -186,12 +189,12 @@ impl Synthesizer {
             let (manifest, mut tensors) = model.into_parts();
             let engine = Engine::emptying(&config, &mut tensors, size)?;
             let model = Model::of_parts(manifest, tensors);
-            return Ok(Self { model, device: device.clone(), engine: Some(engine), network: None });
+            return Ok(Self { model, device: device.clone(), engine: Some(engine), network: None, plain: false });
         }
         Self::new(&model, device)
     }
 
-    /// Puts a model on a device to be painted by the definition of its network, on any device alike: what
+    /// Puts a model on a device to be painted by the definition of its network, by Burn's own operations on any device: what
     /// [`new`](Self::new) is measured against and tested with.
     ///
     /// # Errors
@@ -199,7 +202,8 @@ impl Synthesizer {
     /// As [`new`](Self::new).
     pub fn by_definition(model: &Model, device: &Device) -> Result<Self> {
         let network = model.network(device.burn())?;
-        Ok(Self { model: model.clone(), device: device.clone(), engine: None, network: Some(network) })
+        let (model, device) = (model.clone(), device.clone());
+        Ok(Self { model, device, engine: None, network: Some(network), plain: true })
     }
 
     fn network(&mut self) -> Result<&Network> {
@@ -247,7 +251,10 @@ impl Synthesizer {
             to_image(&engine.run(&to_paint, self.model.tensors())?, scene.labels.width(), range)
         } else {
             let guide = self.guide(scene, look, noise)?;
-            let output = self.network()?.forward(&guide, Mode::Eval(statistics))?;
+            let plain = self.plain;
+            let network = self.network()?;
+            let paint = || network.forward(&guide, Mode::Eval(statistics));
+            let output = if plain { ops::without(paint)? } else { paint()? };
             let mut pictures = to_images(output, range)?;
             pictures.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))?
         };
@@ -392,6 +399,9 @@ impl Synthesizer {
     /// [`Error::Argument`] if the model has no such encoder; [`Error::Labels`] if an id has no class; [`Error::Device`] if
     /// the device fails.
     pub fn region_style(&mut self, photo: &RgbImage, labels: &LabelMap) -> Result<Style> {
+        if !matches!(self.model.architecture().style(), StyleConfig::Regions { encoder: Some(_), .. }) {
+            return Err(Error::Argument(self.no_encoder("styles per class")));
+        }
         labels.check(self.model.classes())?;
         let architecture = self.model.architecture();
         let [height, width] = self.model.manifest().native_size.map(|side| side.next_multiple_of(4));
@@ -427,6 +437,9 @@ impl Synthesizer {
     ///
     /// [`Error::Argument`] if the model has no such encoder; [`Error::Device`] if the device fails.
     pub fn latent_style(&mut self, photo: &RgbImage, seed: Option<u64>) -> Result<Style> {
+        if !matches!(self.model.architecture().style(), StyleConfig::Latent { encoder: Some(_), .. }) {
+            return Err(Error::Argument(self.no_encoder("a latent vector")));
+        }
         let photo = self.upload_photo(photo, [ConvEncoder::SIDE; 2]);
         let Some(Encoder::Conv(encoder)) = &self.network()?.encoder else {
             return Err(Error::Argument(self.no_encoder("a latent vector")));

@@ -124,7 +124,7 @@ pub(super) fn run(
 ) {
     let Some(&Gather { ins, size, stride, .. }) = gathers.first() else { return };
     let source = Source::new(gathers);
-    let plane = source.rows * source.part * stride;
+    let plane = volume(&[source.rows, source.part, stride]);
     let share = (MAX_PADDED / (ins * plane).max(1)).clamp(1, images);
     // reads go up to a vector too far
     let mut padded = Loan::new(if source.copied { volume(&[share, ins, plane]) + 16 } else { 0 });

@@ -410,10 +410,10 @@ unsafe fn kernels_task<S: Simd, T: Fit>(
     c0: usize,
     u: *mut f32,
 ) {
-    let (n, phases) = (T::R * T::R, taps.len() / (T::R * T::R));
+    let n = T::R * T::R;
     let kernel = packed.len() / from.channels;
     for k in 0..from.padded() {
-        for (phase, taps) in taps.chunks_exact(n).enumerate().take(phases) {
+        for (phase, taps) in taps.chunks_exact(n).enumerate() {
             // one of the two sides has a single phase
             let row = if from.phases > 1 { phase * from.padded() + k } else { k };
             let channel = if from.phases > 1 { c0 } else { phase * to.padded() + c0 };
