@@ -1,6 +1,7 @@
 //! 1×1 convolution: a matrix product over blocks of pixels.
 
 use crate::isa::{Isa, dispatch};
+use crate::layout::panels;
 use crate::scratch::{Buf, Shared, local, volume};
 use crate::simd::Simd;
 use crate::winograd::padded_bias;
@@ -33,10 +34,7 @@ impl Conv1x1 {
         assert!(outs > 0 && ins > 0, "a convolution has channels");
         assert_eq!(weight.len(), volume(&[outs, ins]), "weight is [out, in]");
         let mut weights = Buf::zeroed(volume(&[outs.next_multiple_of(16), ins]));
-        for (i, &g) in weight.iter().enumerate() {
-            let (o, k) = (i / ins, i % ins);
-            weights[(o / 16 * ins + k) * 16 + o % 16] = g;
-        }
+        panels(isa, weight, ins, &mut weights);
         Self { ins, outs, isa, weights, bias: bias.map(|b| padded_bias(Some(b), outs)) }
     }
 

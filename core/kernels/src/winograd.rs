@@ -23,6 +23,7 @@
 mod transform;
 
 use crate::isa::{Isa, dispatch};
+use crate::layout::panels;
 use crate::scratch::{Buf, Loan, Shared, local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
@@ -107,12 +108,7 @@ impl Conv3x3 {
         assert_eq!(weight.len(), volume(&[outs, ins, 9]), "weight is [out, in, 3, 3]");
         let blocks = outs.div_ceil(BLOCK);
         let mut weights = Buf::zeroed(volume(&[blocks, ins, 9, BLOCK]));
-        for (i, kernel) in weight.chunks_exact(9).enumerate() {
-            let (o, k) = (i / ins, i % ins);
-            for (j, &g) in kernel.iter().enumerate() {
-                weights[((o / BLOCK * ins + k) * 9 + j) * BLOCK + o % BLOCK] = g;
-            }
-        }
+        panels(isa, weight, ins * 9, &mut weights);
         if let Plan::Private { .. } = plan {
             let mut ahead = Buf::zeroed(volume(&[weights.len() / 9, kind.positions()]));
             kind.transform_ahead(isa, &weights, ins, &mut ahead);
