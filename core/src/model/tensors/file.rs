@@ -1,10 +1,9 @@
 //! Files on disk: telling formats apart by their first bytes, and writing so that a crash never leaves half a file.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek};
 use std::path::Path;
 
-use super::source::Source;
+use super::source::{ReadAt, Source};
 use super::{Limits, Tensors, pytorch, safetensors};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -61,15 +60,15 @@ impl Tensors {
     }
 }
 
-fn read<R: Read + Seek>(mut source: Source<R>, limits: &Limits) -> Result<Tensors> {
+fn read<R: ReadAt>(source: Source<R>, limits: &Limits) -> Result<Tensors> {
     limits.check_file(source.len())?;
     let head = source.read_at(0, source.len().min(HEAD), &|| "the start".into())?;
     if looks_like_safetensors(&head) {
-        safetensors::read(&mut source, limits)
+        safetensors::read(&source, limits)
     } else if head.starts_with(b"PK\x03\x04") {
-        pytorch::read_zip(&mut source, limits)
+        pytorch::read_zip(&source, limits)
     } else if pytorch::is_legacy(&head) {
-        pytorch::read_legacy(&mut source, limits)
+        pytorch::read_legacy(&source, limits)
     } else {
         Err(Error::Model(format!("{}; expected safetensors weights or a PyTorch state_dict", describe(&head))))
     }

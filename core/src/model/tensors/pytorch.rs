@@ -4,10 +4,9 @@
 //! unfold to more bytes than the file has, nor all of them to more than [`MAX_SHARING`] times that.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek};
 
 use super::pickle::{Pickle, TensorRef};
-use super::source::Source;
+use super::source::{ReadAt, Source};
 use super::{DType, Limits, TensorData, Tensors, shorten};
 use crate::error::{Error, Result};
 
@@ -42,7 +41,7 @@ struct Extent {
 
 // ------------------------------------------------------------------------------------------------ zip container
 
-pub(super) fn read_zip<R: Read + Seek>(source: &mut Source<R>, limits: &Limits) -> Result<Tensors> {
+pub(super) fn read_zip<R: ReadAt>(source: &Source<R>, limits: &Limits) -> Result<Tensors> {
     limits.check_file(source.len())?;
     let entries = zip_directory(source)?;
     let mut roots = entries.keys().filter_map(|name| name.strip_suffix("data.pkl"));
@@ -98,7 +97,7 @@ struct ZipEntry {
     header: u64,
 }
 
-fn read_entry<R: Read + Seek>(source: &mut Source<R>, entry: &ZipEntry, most: u64, name: &str) -> Result<Vec<u8>> {
+fn read_entry<R: ReadAt>(source: &Source<R>, entry: &ZipEntry, most: u64, name: &str) -> Result<Vec<u8>> {
     if entry.len > most {
         return Err(Error::Limit(format!("{name} has {} bytes, more than the {most} accepted", entry.len)));
     }
@@ -109,7 +108,7 @@ fn read_entry<R: Read + Seek>(source: &mut Source<R>, entry: &ZipEntry, most: u6
 }
 
 /// The place of an entry's bytes, behind its local header.
-fn locate<R: Read + Seek>(source: &mut Source<R>, entry: &ZipEntry, name: &str) -> Result<Extent> {
+fn locate<R: ReadAt>(source: &Source<R>, entry: &ZipEntry, name: &str) -> Result<Extent> {
     let shown = shorten(name);
     if entry.method != 0 || entry.encrypted || entry.packed != entry.len {
         return Err(Error::Model(format!(
@@ -132,7 +131,7 @@ fn locate<R: Read + Seek>(source: &mut Source<R>, entry: &ZipEntry, name: &str) 
     Ok(Extent { start, len: entry.len, crc32: (entry.crc32 != 0).then_some(entry.crc32) })
 }
 
-fn zip_directory<R: Read + Seek>(source: &mut Source<R>) -> Result<BTreeMap<String, ZipEntry>> {
+fn zip_directory<R: ReadAt>(source: &Source<R>) -> Result<BTreeMap<String, ZipEntry>> {
     const TAIL: u64 = 22;
     const LOCATOR: u64 = 20;
     let damaged = || Error::Model("the zip archive does not end in its directory: the file is cut short".into());
@@ -251,7 +250,7 @@ impl<'a> Fields<'a> {
 
 // ------------------------------------------------------------------------------------------------ pickle stream
 
-pub(super) fn read_legacy<R: Read + Seek>(source: &mut Source<R>, limits: &Limits) -> Result<Tensors> {
+pub(super) fn read_legacy<R: ReadAt>(source: &Source<R>, limits: &Limits) -> Result<Tensors> {
     limits.check_file(source.len())?;
     let head = source.read_at(0, source.len().min(MAX_PICKLE), &|| "the pickles at the start".into())?;
     let mut at = 0;
@@ -318,8 +317,8 @@ fn storage_len(dtype: DType, numel: usize) -> Option<u64> {
     dtype.byte_len(&[numel]).map(|len| len as u64)
 }
 
-fn assemble<R: Read + Seek>(
-    source: &mut Source<R>,
+fn assemble<R: ReadAt>(
+    source: &Source<R>,
     refs: &BTreeMap<String, &TensorRef>,
     extents: &BTreeMap<String, Extent>,
 ) -> Result<Tensors> {
@@ -337,8 +336,8 @@ fn assemble<R: Read + Seek>(
     Ok(tensors)
 }
 
-fn read_tensor<R: Read + Seek>(
-    source: &mut Source<R>,
+fn read_tensor<R: ReadAt>(
+    source: &Source<R>,
     tensor: &TensorRef,
     extent: Extent,
     room: &mut u64,
@@ -524,12 +523,8 @@ mod tests {
     }
 
     fn parse(file: &[u8]) -> Result<Tensors> {
-        let mut source = Source::from_bytes(file);
-        if is_legacy(file) {
-            read_legacy(&mut source, &Limits::default())
-        } else {
-            read_zip(&mut source, &Limits::default())
-        }
+        let source = Source::from_bytes(file);
+        if is_legacy(file) { read_legacy(&source, &Limits::default()) } else { read_zip(&source, &Limits::default()) }
     }
 
     /// Parses the pickle in both containers, over one storage "0" with the values 0 to 11.

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{Read, Seek, Write};
+use std::io::Write;
+use std::ops::Range;
 
+use rayon::prelude::*;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 
-use super::source::Source;
+use super::source::{ReadAt, Source};
 use super::{DType, Limits, METADATA_KEY, TensorData, Tensors, shorten};
 use crate::error::{Error, Result};
 
@@ -118,7 +120,7 @@ fn check_header(len: u64, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn read<R: Read + Seek>(source: &mut Source<R>, limits: &Limits) -> Result<Tensors> {
+pub(super) fn read<R: ReadAt>(source: &Source<R>, limits: &Limits) -> Result<Tensors> {
     limits.check_file(source.len())?;
     let prefix = source.read_at(0, PREFIX, &|| "the header length".into())?;
     let header_len = prefix.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -129,16 +131,14 @@ pub(super) fn read<R: Read + Seek>(source: &mut Source<R>, limits: &Limits) -> R
     limits.check_count(entries.len())?;
     limits.check_metadata(&metadata)?;
     let data_start = PREFIX + header_len;
-    let mut tensors = Tensors { metadata, ..Tensors::default() };
-    let mut cursor = 0;
-    for entry in check_layout(entries, source.len() - data_start, limits)? {
-        let Placed { name, dtype, shape, len } = entry;
-        let bytes = source.read_at(data_start + cursor, len, &|| format!("tensor {}", shorten(&name)))?;
-        cursor += len;
-        let data = TensorData::new(dtype, shape, bytes)?;
-        tensors.tensors.insert(name, data);
-    }
-    Ok(tensors)
+    let read = |Placed { name, dtype, shape, range }| {
+        let Range { start, end } = range;
+        let bytes = source.read_at(data_start + start, end - start, &|| format!("tensor {}", shorten(&name)))?;
+        TensorData::new(dtype, shape, bytes).map(|data| (name, data))
+    };
+    let placed = check_layout(entries, source.len() - data_start, limits)?;
+    let tensors = placed.into_par_iter().map(read).collect::<Result<_>>()?;
+    Ok(Tensors { tensors, metadata })
 }
 
 /// A tensor whose place and size have been checked; the tensors follow each other without gaps.
@@ -146,7 +146,7 @@ struct Placed {
     name: String,
     dtype: DType,
     shape: Vec<usize>,
-    len: u64,
+    range: Range<u64>,
 }
 
 fn check_layout(mut entries: Vec<(String, Entry)>, data_len: u64, limits: &Limits) -> Result<Vec<Placed>> {
@@ -179,7 +179,7 @@ fn check_layout(mut entries: Vec<(String, Entry)>, data_len: u64, limits: &Limit
                 end - begin
             )));
         };
-        placed.push(Placed { name, dtype, shape, len: end - begin });
+        placed.push(Placed { name, dtype, shape, range: begin..end });
         cursor = end;
     }
     if cursor != data_len {

@@ -1,9 +1,43 @@
 //! Bytes that are read by position, with every range checked against the real length first.
 
-use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+
+/// Bytes that several threads may read at once.
+pub(super) trait ReadAt: Sync {
+    /// Fills `buffer` with the bytes from `offset`.
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl ReadAt for File {
+    #[cfg(unix)]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(self, buffer, offset)
+    }
+
+    #[cfg(not(unix))]
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        use std::io::{Read, Seek, SeekFrom};
+        // All handles of a file share one position.
+        static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+        let _turn = TURN.lock();
+        let mut file = self;
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(buffer)
+    }
+}
+
+impl ReadAt for &[u8] {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).ok();
+        let bytes = start.and_then(|start| self.get(start..)?.get(..buffer.len()));
+        buffer.copy_from_slice(bytes.ok_or(ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
 
 /// A file or a slice of known length.
 pub(super) struct Source<R> {
@@ -12,13 +46,13 @@ pub(super) struct Source<R> {
     path: PathBuf,
 }
 
-impl<'a> Source<Cursor<&'a [u8]>> {
+impl<'a> Source<&'a [u8]> {
     pub(super) fn from_bytes(bytes: &'a [u8]) -> Self {
-        Self { reader: Cursor::new(bytes), len: bytes.len() as u64, path: PathBuf::new() }
+        Self { reader: bytes, len: bytes.len() as u64, path: PathBuf::new() }
     }
 }
 
-impl<R: Read + Seek> Source<R> {
+impl<R: ReadAt> Source<R> {
     pub(super) fn new(reader: R, len: u64, path: &Path) -> Self {
         Self { reader, len, path: path.to_path_buf() }
     }
@@ -28,7 +62,7 @@ impl<R: Read + Seek> Source<R> {
     }
 
     /// Reads `len` bytes from `offset`; `what` names them in errors. Takes memory only for bytes that exist.
-    pub(super) fn read_at(&mut self, offset: u64, len: u64, what: &dyn Fn() -> String) -> Result<Vec<u8>> {
+    pub(super) fn read_at(&self, offset: u64, len: u64, what: &dyn Fn() -> String) -> Result<Vec<u8>> {
         let short = || {
             let total = self.len;
             Error::Model(format!(
@@ -41,8 +75,7 @@ impl<R: Read + Seek> Source<R> {
             return Err(short());
         }
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| short())?];
-        let read = self.reader.seek(SeekFrom::Start(offset)).and_then(|_| self.reader.read_exact(&mut bytes));
-        match read {
+        match self.reader.read_exact_at(&mut bytes, offset) {
             Ok(()) => Ok(bytes),
             // The length was checked above, so the file shrank while it was being read.
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(short()),
