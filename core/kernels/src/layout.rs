@@ -68,6 +68,17 @@ pub(crate) fn panels(isa: Isa, matrix: &[f32], columns: usize, packed: &mut [f32
     parts.for_each(|(panel, rows)| unsafe { one_panel(isa, rows, columns, panel.as_mut_ptr()) });
 }
 
+/// Panels of two matrices of one size in turn, `[rows/16][2][columns][16]`.
+pub(crate) fn panels_in_turn(isa: Isa, matrices: [&[f32]; 2], columns: usize, packed: &mut [f32]) {
+    let [first, second] = matrices.map(|matrix| matrix.par_chunks(columns * 16));
+    packed.par_chunks_mut(2 * columns * 16).zip(first.zip(second)).for_each(|(packed, (first, second))| {
+        for (panel, rows) in packed.chunks_exact_mut(columns * 16).zip([first, second]) {
+            // SAFETY: a panel for 16 rows, or less of the last.
+            unsafe { one_panel(isa, rows, columns, panel.as_mut_ptr()) };
+        }
+    });
+}
+
 #[inline(always)]
 unsafe fn one_panel_task<S: Simd>(rows: &[f32], columns: usize, panel: *mut f32) {
     transposed::<S>(rows.as_ptr(), columns, rows.len() / columns, columns, 16, |j| panel.add(j * 16));

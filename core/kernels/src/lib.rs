@@ -3,7 +3,8 @@
 //!
 //! * [`Conv3x3`]: Winograd convolution; [`Conv1x1`]; [`ConvHead`]: 3×3 to at most four channels.
 //! * [`Spade`]: spatially-adaptive modulation, computed once for each *distinct* label patch ([`Patches`]) instead of
-//!   once for each pixel; [`Clade`]: modulation by class.
+//!   once for each pixel; [`Clade`]: modulation by class; [`collapse`]: the style convolutions of SEAN as convolutions of
+//!   labels.
 //! * [`upsample2`], [`moments`], [`affine`].
 //! * For training, on batches and with gradients: [`Convolution`] of any kernel, stride and padding; [`standardize`],
 //!   [`modulate_by_class`], [`leaky`], and [`times`] and its like for spectral norm.
@@ -33,6 +34,7 @@
 //! that needs more returns it to the system when it ends.
 
 mod clade;
+mod collapse;
 mod convolution;
 mod elementwise;
 mod head;
@@ -48,6 +50,7 @@ mod spectral;
 mod winograd;
 
 pub use clade::Clade;
+pub use collapse::collapse;
 pub use convolution::Convolution;
 pub use elementwise::{affine, moments, upsample2};
 pub use head::ConvHead;

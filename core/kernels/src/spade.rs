@@ -88,17 +88,8 @@ impl Spade {
             let (o, k, j) = (i / (classes * 9), i / 9 % classes, i % 9);
             columns[(j * classes + k) * HIDDEN + o] = g;
         }
-        let padded = channels.next_multiple_of(16);
-        let mut weight = vec![0.0; volume(&[2, padded, inputs, 9])];
-        let mut both_bias = vec![0.0; 2 * padded];
-        for (which, (g, b, one)) in [(gamma, gamma_bias, 1.0), (beta, beta_bias, 0.0)].into_iter().enumerate() {
-            for (c, (g, b)) in g.chunks_exact(inputs * 9).zip(b).enumerate() {
-                let at = row_of(c, which);
-                weight[at * inputs * 9..][..inputs * 9].copy_from_slice(g);
-                both_bias[at] = one + b;
-            }
-        }
-        let both = Conv3x3::shared(isa, &weight, &both_bias, [2 * padded, inputs]);
+        let gamma_bias: Vec<f32> = gamma_bias.iter().map(|bias| 1.0 + bias).collect();
+        let both = Conv3x3::in_turn(isa, [gamma, beta], [&gamma_bias, beta_bias], [channels, inputs]);
         Self { classes, channels, inputs, isa, shared: columns, shared_bias: bias, both }
     }
 

@@ -23,7 +23,7 @@
 mod transform;
 
 use crate::isa::{Isa, dispatch};
-use crate::layout::panels;
+use crate::layout::{panels, panels_in_turn};
 use crate::scratch::{Buf, Loan, Shared, local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
@@ -117,13 +117,23 @@ impl Conv3x3 {
         Self { ins, outs, isa, kind, plan, weights, bias: padded_bias(bias, outs) }
     }
 
-    /// A layer that keeps its weights as they are packed, for [`Conv3x3::packed`].
-    pub(crate) fn shared(isa: Isa, weight: &[f32], bias: &[f32], channels: [usize; 2]) -> Self {
+    /// Two convolutions of one image, whose outputs come in turn, 16 channels of each; the last 16 are filled up with zeros.
+    /// Keeps weights as they are packed, for [`Conv3x3::packed`].
+    pub(crate) fn in_turn(isa: Isa, weights: [&[f32]; 2], biases: [&[f32]; 2], [outs, ins]: [usize; 2]) -> Self {
+        assert!(weights.iter().all(|weight| weight.len() == volume(&[outs, ins, 9])), "weights are [out, in, 3, 3]");
+        let blocks = outs.div_ceil(BLOCK);
+        let mut packed = Buf::zeroed(volume(&[blocks, 2, ins, 9, BLOCK]));
+        panels_in_turn(isa, weights, ins * 9, &mut packed);
+        let mut bias = Buf::zeroed(2 * blocks * BLOCK);
+        for (block, bias) in bias.chunks_exact_mut(BLOCK).enumerate() {
+            let from = biases[block % 2].iter().skip(block / 2 * BLOCK);
+            bias.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
         let plan = Plan::Shared { outs: 128, ins: 128 };
-        Self::with_plan(isa, weight, Some(bias), channels, Kind::F4, plan)
+        Self { ins, outs: 2 * blocks * BLOCK, isa, kind: Kind::F4, plan, weights: packed, bias }
     }
 
-    /// Weights as `[out/16][in][9][16]` of a layer made by [`Conv3x3::shared`], and its bias.
+    /// Weights as `[out/16][in][9][16]` of a layer made by [`Conv3x3::in_turn`], and its bias.
     pub(crate) fn packed(&self) -> (&[f32], &[f32]) {
         (&self.weights, &self.bias)
     }

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use proptest::prelude::*;
-use semsynth_kernels::{Clade, HIDDEN, Isa, Patches, Spade};
+use semsynth_kernels::{Clade, HIDDEN, Isa, Patches, Spade, collapse};
 
 const WORST: f64 = 5e-5;
 
@@ -213,5 +213,31 @@ fn labels_beside_the_hidden_layer() {
     for (classes, channels, size) in [(5, 19, [9, 14]), (1, 3, [4, 4]), (19, 16, [17, 33])] {
         let labels: Vec<u16> = (0..size[0] * size[1]).map(|i| ((i * 7 + i / 5) % (classes + 1)) as u16).collect();
         Block::labelled(classes, channels).check(&labels, size);
+    }
+}
+
+#[test]
+fn a_collapsed_kernel_is_the_product_of_kernel_and_vectors() {
+    for (outs, length, classes, before) in [(1, 1, 1, 0), (3, 5, 19, 7), (18, 40, 16, 0), (2, 64, 37, 128 * 9)] {
+        let (weight, vectors) = (values(outs * length * 9, 1, 1.0), values(length * classes, 2, 1.0));
+        let stride = before + classes * 9;
+        let exact: Vec<f64> = (0..outs * classes * 9)
+            .map(|i| {
+                let (o, class, tap) = (i / (classes * 9), i / 9 % classes, i % 9);
+                let product =
+                    |k: usize| f64::from(weight[(o * length + k) * 9 + tap]) * f64::from(vectors[k * classes + class]);
+                0.25 * (0..length).map(product).sum::<f64>()
+            })
+            .collect();
+        each_isa(|isa| {
+            let found = on_pools(|| {
+                let mut found = vec![f32::NAN; outs * stride];
+                collapse(isa, &weight, &vectors, classes, 0.25, stride, &mut found);
+                // What comes before is left as it is.
+                assert!(found.chunks(stride).all(|row| row[..before].iter().all(|value| value.is_nan())));
+                found.chunks(stride).flat_map(|row| row[before..].to_vec()).collect()
+            });
+            assert_close(&found, &exact, WORST, &format!("{isa} {outs} {length} {classes}"));
+        });
     }
 }

@@ -57,8 +57,8 @@ impl Block {
         })
     }
 
-    /// Takes on a style, `[labels, length]`.
-    pub(super) fn restyle(&mut self, weights: Weights<'_>, style: &[f32]) -> Result<()> {
+    /// Takes on a style, `[labels, length]`, or none.
+    pub(super) fn restyle(&mut self, weights: Weights<'_>, style: Option<&[f32]>) -> Result<()> {
         self.norm_0.restyle(weights, style)?;
         self.norm_1.restyle(weights, style)?;
         match &mut self.shortcut {

@@ -64,6 +64,12 @@ pub(crate) struct Styles {
     pub(crate) some: Vec<(usize, Vec<f32>)>,
 }
 
+impl Styles {
+    fn of(&self, block: usize) -> &[f32] {
+        self.some.iter().rfind(|(index, _)| *index == block).map_or(&self.all, |(_, style)| style)
+    }
+}
+
 /// What the first features are made from; weights as they are stored.
 #[derive(Debug)]
 struct Start {
@@ -114,7 +120,7 @@ impl Engine {
         let conv_img = ConvHead::new(Isa::detect(), &weight, Some(&bias), [3, last]);
         Ok(Self {
             config: config.clone(),
-            fc: Start { weight: weights.get("fc.weight")?, bias: weights.get("fc.bias")? },
+            fc: Start { weight: weights.get("fc.weight")?.into_owned(), bias: weights.get("fc.bias")?.into_owned() },
             blocks,
             conv_img: conv_img.with_leaky().with_tanh(),
             memory: Buffers::default(),
@@ -128,11 +134,10 @@ impl Engine {
     ///
     /// Does not fail for label maps within the limits of [`LabelMap`].
     pub(crate) fn run(&mut self, scene: &Scene<'_>, tensors: &Tensors) -> Result<Vec<f32>> {
-        if let Some(Styles { all, some }) = scene.styles {
-            let of = |block: usize| some.iter().rfind(|(index, _)| *index == block).map_or(all, |(_, style)| style);
-            let blocks = self.blocks.par_iter_mut().enumerate();
-            blocks.try_for_each(|(index, block)| block.restyle(Weights(tensors), of(index)))?;
-        }
+        let blocks = self.blocks.par_iter_mut().enumerate();
+        blocks.try_for_each(|(index, block)| {
+            block.restyle(Weights(tensors), scene.styles.map(|styles| styles.of(index)))
+        })?;
         let mut levels = match self.levels.take() {
             Some(levels) if levels.are_of(scene.labels, scene.edges, scene.distances) => levels,
             _ => Levels::new(self.config.label_channels, scene.labels, scene.edges, scene.distances),

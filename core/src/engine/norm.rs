@@ -1,5 +1,7 @@
 //! Modulated norms on kernels.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use semsynth_kernels::{Clade, Isa, LEAKY_SLOPE, Spade, affine, moments};
 
@@ -79,7 +81,7 @@ impl Norm {
                 let mut labels = shape.labels;
                 if shape.edges {
                     // A label beside an edge and one at it are two classes: the latter's weights have the edge's in them.
-                    shared = at_edges(&shared, labels);
+                    shared = at_edges(&shared, labels).into();
                     labels *= 2;
                 }
                 let (gamma, beta) = (get("mlp_gamma.weight")?, get("mlp_beta.weight")?);
@@ -101,6 +103,7 @@ impl Norm {
                     Ok([at(&weight, 0), at(&weight, 1), 1.0 + at(&bias, 0)])
                 };
                 let (factor_scale, factor_shift) = (factor("dist_conv_w")?, factor("dist_conv_b")?);
+                let (scale, shift) = (scale.into_owned(), shift.into_owned());
                 Modulation::Icpe(Icpe { scale, shift, factor_scale, factor_shift })
             }
             ModulationKind::Sean => Modulation::Sean(Sean::new(isa, weights, name, [shape.labels, channels], draw)?),
@@ -117,7 +120,7 @@ impl Norm {
                 Some([scale, shift])
             }
         };
-        let first = |values: Vec<f32>| values.first().copied().unwrap_or_default();
+        let first = |values: Cow<'_, [f32]>| values.first().copied().unwrap_or_default();
         let edge = match weights.find(&format!("{name}.inst_conv.weight")) {
             Some(weight) => Some([first(weight), first(get("inst_conv.bias")?)]),
             None => None,
@@ -131,7 +134,7 @@ impl Norm {
     }
 
     /// Takes on a style, `[labels, length]`, if it has any use for one.
-    pub(super) fn restyle(&mut self, weights: Weights<'_>, style: &[f32]) -> Result<()> {
+    pub(super) fn restyle(&mut self, weights: Weights<'_>, style: Option<&[f32]>) -> Result<()> {
         match &mut self.modulation {
             Modulation::Sean(sean) => sean.restyle(weights, style),
             Modulation::Spade(_) | Modulation::Clade(_) | Modulation::Icpe(_) => Ok(()),
@@ -188,7 +191,11 @@ impl Norm {
             Modulation::Spade(spade) => spade.run(level.patches(), x, scale, shift, leaky, features),
             Modulation::Clade(clade) => clade.run(&level.ids, x, scale, shift, leaky, features),
             Modulation::Icpe(icpe) => icpe.run(level, x, scale, shift, leaky, features),
-            Modulation::Sean(sean) => sean.spade().run(level.patches(), x, scale, shift, leaky, features),
+            Modulation::Sean(sean) => {
+                if let Some(spade) = sean.spade() {
+                    spade.run(level.patches(), x, scale, shift, leaky, features);
+                }
+            }
         }
         if let (Some([weight, bias]), Some(edges)) = (self.edge, &level.edges) {
             affine(self.isa, edges, &[weight], &[bias], leaky, rest);

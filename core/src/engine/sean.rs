@@ -4,8 +4,10 @@
 //! multiplied in. So gamma and beta, mixed of both branches, are one convolution of SPADE's hidden layer with the labels
 //! beside it.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
-use semsynth_kernels::{HIDDEN, Isa, Spade};
+use semsynth_kernels::{HIDDEN, Isa, Spade, collapse, times};
 
 use super::Scene;
 use super::buffers::Buffers;
@@ -23,12 +25,12 @@ pub(super) struct Sean {
     noise_var: Vec<f32>,
     draw: usize,
     styled: bool,
-    /// The style that is worked in.
-    style: Vec<f32>,
-    spade: Spade,
+    /// The style that is worked in, and what came of it.
+    worked_in: Option<(Option<Vec<f32>>, Spade)>,
 }
 
 impl Sean {
+    /// Paints nothing before [`restyle`](Self::restyle).
     pub(super) fn new(
         isa: Isa,
         weights: Weights<'_>,
@@ -36,22 +38,20 @@ impl Sean {
         [labels, channels]: [usize; 2],
         draw: usize,
     ) -> Result<Self> {
-        let spade = plain(isa, weights, name, [labels, channels])?;
         Ok(Self {
             name: name.to_owned(),
             isa,
             labels,
             channels,
-            noise_var: weights.get(&format!("{name}.noise_var"))?,
+            noise_var: weights.get(&format!("{name}.noise_var"))?.into_owned(),
             draw,
             styled: weights.has(&format!("{name}.conv_gamma.weight")),
-            style: Vec::new(),
-            spade,
+            worked_in: None,
         })
     }
 
-    pub(super) fn spade(&self) -> &Spade {
-        &self.spade
+    pub(super) fn spade(&self) -> Option<&Spade> {
+        self.worked_in.as_ref().map(|(_, spade)| spade)
     }
 
     /// Features with noise, one value per pixel, scaled per channel; nothing where there is none.
@@ -73,32 +73,38 @@ impl Sean {
         Some(y)
     }
 
-    /// Works a style in, `[labels, length]`, unless it is there already.
-    pub(super) fn restyle(&mut self, weights: Weights<'_>, style: &[f32]) -> Result<()> {
-        if !self.styled || self.style == style {
+    /// Works a style in, `[labels, length]`, or that there is none, unless it is there already.
+    pub(super) fn restyle(&mut self, weights: Weights<'_>, style: Option<&[f32]>) -> Result<()> {
+        let style = style.filter(|_| self.styled);
+        if self.worked_in.as_ref().is_some_and(|(present, _)| present.as_deref() == style) {
             return Ok(());
         }
         let get = |leaf: &str| weights.get(&format!("{}.{leaf}", self.name));
-        let vectors = self.vectors(weights, style)?;
-        let branch = |kind: &str| -> Result<(Vec<f32>, Vec<f32>)> {
-            let blending = get(&format!("blending_{kind}"))?.first().copied().unwrap_or_default();
-            let share = 1.0 / (1.0 + (-blending).exp());
-            let spade = get(&format!("Spade.mlp_{kind}.weight"))?;
-            let conv = collapsed(&get(&format!("conv_{kind}.weight"))?, &vectors, self.labels);
-            let mut weight = Vec::with_capacity(self.channels * (HIDDEN + self.labels) * 9);
-            for (spade, conv) in spade.chunks_exact(HIDDEN * 9).zip(conv.chunks_exact(self.labels * 9)) {
-                weight.extend(spade.iter().map(|value| value * (1.0 - share)));
-                weight.extend(conv.iter().map(|value| value * share));
-            }
-            let (spade, conv) = (get(&format!("Spade.mlp_{kind}.bias"))?, get(&format!("conv_{kind}.bias"))?);
-            let bias = spade.iter().zip(&conv).map(|(spade, conv)| spade * (1.0 - share) + conv * share).collect();
-            Ok((weight, bias))
-        };
-        let ((gamma, gamma_bias), (beta, beta_bias)) = (branch("gamma")?, branch("beta")?);
+        let [mut gamma, mut beta] = [get("Spade.mlp_gamma.weight")?, get("Spade.mlp_beta.weight")?];
+        let [mut gamma_bias, mut beta_bias] = [get("Spade.mlp_gamma.bias")?, get("Spade.mlp_beta.bias")?];
+        if let Some(style) = style {
+            let vectors = self.vectors(weights, style)?;
+            let mix = |kind: &str, spade: &[f32], bias: &[f32]| -> Result<_> {
+                let blending = get(&format!("blending_{kind}"))?.first().copied().unwrap_or_default();
+                let share = 1.0 / (1.0 + (-blending).exp());
+                let stride = (HIDDEN + self.labels) * 9;
+                let mut weight = vec![0.0; self.channels * stride];
+                let conv = get(&format!("conv_{kind}.weight"))?;
+                collapse(self.isa, &conv, &vectors, self.labels, share, stride, &mut weight);
+                weight.par_chunks_exact_mut(stride).zip(spade.par_chunks_exact(HIDDEN * 9)).for_each(|(row, spade)| {
+                    row.iter_mut().zip(spade).for_each(|(to, value)| *to = value * (1.0 - share));
+                });
+                let conv = get(&format!("conv_{kind}.bias"))?;
+                let bias = bias.iter().zip(&*conv).map(|(spade, conv)| spade * (1.0 - share) + conv * share);
+                Ok((Cow::Owned(weight), Cow::Owned(bias.collect())))
+            };
+            (gamma, gamma_bias) = mix("gamma", &gamma, &gamma_bias)?;
+            (beta, beta_bias) = mix("beta", &beta, &beta_bias)?;
+        }
         let (shared, bias) = (get("Spade.mlp_shared.0.weight")?, get("Spade.mlp_shared.0.bias")?);
         let sizes = [self.labels, self.channels];
-        self.spade = Spade::new(self.isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias);
-        self.style = style.to_vec();
+        let spade = Spade::new(self.isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias);
+        self.worked_in = Some((style.map(<[f32]>::to_vec), spade));
         Ok(())
     }
 
@@ -109,42 +115,12 @@ impl Sean {
             let layer = |leaf: &str| weights.get(&format!("{}.fc_mu{class}.{leaf}", self.name));
             let (weight, bias) = (layer("weight")?, layer("bias")?);
             let style = style.get(class * length..(class + 1) * length).unwrap_or_default();
-            let value = |(row, bias): (&[f32], &f32)| {
-                (row.iter().zip(style).map(|(weight, style)| weight * style).sum::<f32>() + bias).max(0.0)
-            };
-            Ok(weight.chunks_exact(length).zip(&bias).map(value).collect())
+            let mut vector = vec![0.0; bias.len()];
+            times(&weight, style, &mut vector);
+            vector.iter_mut().zip(&*bias).for_each(|(value, bias)| *value = (*value + bias).max(0.0));
+            Ok(vector)
         };
         let vectors: Vec<Vec<f32>> = (0..self.labels).into_par_iter().map(of_class).collect::<Result<_>>()?;
         Ok((0..length).flat_map(|i| vectors.iter().filter_map(move |vector| vector.get(i).copied())).collect())
     }
-}
-
-/// SPADE alone, as it is where there are no styles.
-fn plain(isa: Isa, weights: Weights<'_>, name: &str, sizes: [usize; 2]) -> Result<Spade> {
-    let get = |leaf: &str| weights.get(&format!("{name}.Spade.{leaf}"));
-    let (shared, bias) = (get("mlp_shared.0.weight")?, get("mlp_shared.0.bias")?);
-    let (gamma, gamma_bias) = (get("mlp_gamma.weight")?, get("mlp_gamma.bias")?);
-    let (beta, beta_bias) = (get("mlp_beta.weight")?, get("mlp_beta.bias")?);
-    Ok(Spade::new(isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias))
-}
-
-/// A kernel over maps of class vectors, `[out, length, 9]`, as one over one-hot labels, `[out, labels, 9]`.
-fn collapsed(weight: &[f32], vectors: &[f32], labels: usize) -> Vec<f32> {
-    let length = vectors.len() / labels;
-    let mut out = vec![0.0; weight.len() / (length * 9) * labels * 9];
-    out.par_chunks_mut(labels * 9).zip(weight.par_chunks(length * 9)).for_each(|(out, weight)| {
-        // Taps outside, labels inside: the inner loop goes along both.
-        let mut sums = vec![0.0f32; 9 * labels];
-        for (taps, vector) in weight.chunks_exact(9).zip(vectors.chunks_exact(labels)) {
-            for (sums, tap) in sums.chunks_exact_mut(labels).zip(taps) {
-                for (sum, value) in sums.iter_mut().zip(vector) {
-                    *sum += tap * value;
-                }
-            }
-        }
-        for (i, value) in out.iter_mut().enumerate() {
-            *value = sums.get(i % 9 * labels + i / 9).copied().unwrap_or_default();
-        }
-    });
-    out
 }

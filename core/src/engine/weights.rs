@@ -1,5 +1,7 @@
 //! Weights by the names of the papers' code.
 
+use std::borrow::Cow;
+
 use crate::error::{Error, Result};
 use crate::model::{TensorData, Tensors};
 
@@ -7,8 +9,8 @@ use crate::model::{TensorData, Tensors};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weights<'a>(pub(super) &'a Tensors);
 
-impl Weights<'_> {
-    pub(super) fn get(self, name: &str) -> Result<Vec<f32>> {
+impl<'a> Weights<'a> {
+    pub(super) fn get(self, name: &str) -> Result<Cow<'a, [f32]>> {
         self.find(name).ok_or_else(|| Error::Model(format!("tensor {name:?} is missing")))
     }
 
@@ -16,7 +18,7 @@ impl Weights<'_> {
         self.0.get(name).is_some()
     }
 
-    pub(super) fn find(self, name: &str) -> Option<Vec<f32>> {
-        self.0.get(name).map(TensorData::to_f32)
+    pub(super) fn find(self, name: &str) -> Option<Cow<'a, [f32]>> {
+        self.0.get(name).map(TensorData::as_f32)
     }
 }

@@ -1,5 +1,7 @@
 //! The contents of one tensor: element type, shape and raw little-endian bytes.
 
+use std::borrow::Cow;
+
 use half::{bf16, f16};
 use rayon::prelude::*;
 
@@ -174,6 +176,15 @@ impl TensorData {
         }
     }
 
+    /// The same, without a copy where they lie in memory as 32-bit floats do.
+    pub fn as_f32(&self) -> Cow<'_, [f32]> {
+        let as_they_are = self.dtype == DType::F32 && cfg!(target_endian = "little");
+        match bytemuck::try_cast_slice(&self.bytes) {
+            Ok(values) if as_they_are => Cow::Borrowed(values),
+            _ => Cow::Owned(self.to_f32()),
+        }
+    }
+
     /// Whether all values are finite.
     pub fn is_finite(&self) -> bool {
         const EXPONENT: u32 = 0x7F80_0000;
@@ -263,7 +274,9 @@ mod tests {
         ];
         for (dtype, bytes, expected) in cases {
             assert_eq!(DType::from_name(dtype.name()), Some(dtype));
-            let values = TensorData::new(dtype, vec![], bytes).unwrap().to_f32();
+            let tensor = TensorData::new(dtype, vec![], bytes).unwrap();
+            let values = tensor.to_f32();
+            assert_eq!(*tensor.as_f32(), values);
             assert_eq!(values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), [expected.to_bits()], "{dtype}");
         }
     }

@@ -28,7 +28,7 @@ impl Tensors {
     /// # Errors
     /// [`Error::Model`] where the bytes are not a well-formed safetensors file; [`Error::Limit`] beyond `limits`.
     pub fn from_safetensors(bytes: &[u8], limits: &Limits) -> Result<Self> {
-        read(&mut Source::from_bytes(bytes), limits)
+        read(&Source::from_bytes(bytes), limits)
     }
 
     /// The content as a safetensors file. The same content gives the same bytes, whatever the order of insertion.

@@ -1,0 +1,63 @@
+//! Convolutions of maps of class vectors.
+//!
+//! In a map where each pixel has the vector of its class, a 3×3 convolution is one of the one-hot labels, with a kernel that has
+//! the vectors multiplied in: `[out, length, 9]` times `[length, classes]` is `[out, classes, 9]`, a matrix product for each
+//! output channel.
+
+use crate::isa::{Isa, dispatch};
+use crate::scratch::{local, volume};
+use crate::simd::Simd;
+use rayon::prelude::*;
+
+/// Taps of a kernel, filled up to whole vectors.
+const TAPS: usize = 16;
+
+/// `collapsed` = `scale` · `weight` `[out, length, 3, 3]` by `vectors` `[length, classes]`. Of each output channel,
+/// `collapsed` has `stride` values, of which the last `classes · 9` are written.
+///
+/// # Panics
+///
+/// If a slice does not fit.
+pub fn collapse(
+    isa: Isa,
+    weight: &[f32],
+    vectors: &[f32],
+    classes: usize,
+    scale: f32,
+    stride: usize,
+    collapsed: &mut [f32],
+) {
+    let length = vectors.len().checked_div(classes).unwrap_or_default();
+    assert!(length > 0 && vectors.len() == length * classes, "vectors are [length, classes]");
+    assert!(weight.len().is_multiple_of(length * 9), "weight is [out, length, 3, 3]");
+    let outs = weight.len() / (length * 9);
+    assert!(stride >= classes * 9 && collapsed.len() == volume(&[outs, stride]), "collapsed is [out, stride]");
+    let panels = classes.div_ceil(16);
+    let mut packed = vec![0.0; volume(&[panels, length, 16])];
+    for (i, value) in vectors.iter().enumerate() {
+        let (k, class) = (i / classes, i % classes);
+        packed[(class / 16 * length + k) * 16 + class % 16] = scale * value;
+    }
+    collapsed.par_chunks_mut(stride).zip(weight.par_chunks(length * 9)).for_each(|(collapsed, kernel)| {
+        local([length * TAPS, 16 * TAPS], |[taps, sums]| {
+            for (taps, kernel) in taps.chunks_exact_mut(TAPS).zip(kernel.chunks_exact(9)) {
+                taps[..9].copy_from_slice(kernel);
+                taps[9..].fill(0.0);
+            }
+            let rows = &mut collapsed[stride - classes * 9..];
+            for (rows, panel) in rows.chunks_mut(16 * 9).zip(packed.chunks_exact(length * 16)) {
+                // SAFETY: a panel has 16 values for each of `length` rows of taps; there are sums for all of them.
+                unsafe { product(isa, length, panel.as_ptr(), taps.as_ptr(), sums.as_mut_ptr()) };
+                for (row, sums) in rows.chunks_exact_mut(9).zip(sums.chunks_exact(TAPS)) {
+                    row.copy_from_slice(&sums[..9]);
+                }
+            }
+        });
+    });
+}
+
+#[inline(always)]
+unsafe fn product_task<S: Simd>(length: usize, panel: *const f32, taps: *const f32, sums: *mut f32) {
+    S::strip(length, panel, taps, TAPS, sums, TAPS, TAPS / S::L, false);
+}
+dispatch!(unsafe fn product(length: usize, panel: *const f32, taps: *const f32, sums: *mut f32) => product_task);
