@@ -1,6 +1,6 @@
 //! Pictures into tensors and out of them.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use image::RgbImage;
 
 use crate::error::Result;
@@ -17,7 +17,7 @@ pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
 /// ends and truncated, as the papers' code does it.
 pub(crate) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbImage>> {
     let [_, channels, height, width] = output.dims();
-    let values = read_back(output)?;
+    let values = read_back(output.cast(DType::F32))?;
     Ok(values.chunks_exact(channels * height * width).map(|planes| to_image(planes, width, range)).collect())
 }
 

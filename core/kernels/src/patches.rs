@@ -56,6 +56,21 @@ impl Patches {
         [self.labels.len(), self.nine.len()]
     }
 
+    /// Labels of each distinct 3×3 patch, row by row; `u32::MAX` beyond the map.
+    pub fn labels(&self) -> &[[u32; 9]] {
+        &self.labels
+    }
+
+    /// Numbers of the nine 3×3 patches of each distinct 5×5 patch; as many as there are of them stands for beyond the map.
+    pub fn nine(&self) -> &[[u32; 9]] {
+        &self.nine
+    }
+
+    /// Number of the 5×5 patch of each pixel.
+    pub fn of_pixels(&self) -> &[u32] {
+        &self.id5[..self.h * self.w]
+    }
+
     /// Length of a row of a table over 5×5 patches: an odd number of cache lines, so that rows do not share cache sets.
     pub(crate) fn row5(&self) -> usize {
         (self.nine.len().div_ceil(16) | 1) * 16

@@ -76,10 +76,12 @@ enum Net {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum How {
-    /// On the CPU, by kernels of our own
+    /// By kernels of our own
     Fast,
-    /// The same in less memory
+    /// The same in less memory, on the CPU
     Compact,
+    /// On a GPU, with 16-bit floats
+    Half,
     /// By the definition of the network, operation by operation
     Definition,
 }
@@ -118,6 +120,7 @@ impl BenchArgs {
         let mut synth = match self.how {
             How::Fast => Synthesizer::new(&model, &device)?,
             How::Compact => Synthesizer::compact(model, &device)?,
+            How::Half => Synthesizer::half(&model, &device)?,
             How::Definition => Synthesizer::by_definition(&model, &device)?,
         };
         let prepared = started.elapsed().as_secs_f64();

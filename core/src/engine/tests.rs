@@ -1,14 +1,15 @@
-//! The engine paints what the network's definition paints.
+//! The engine, and a network on a GPU's kernels, paint what the network's definition paints.
 
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
+use crate::label::instance_edges;
 use crate::model::{self, Precision};
 use crate::network::Upsampling;
-use crate::nn::{BlockStyles, Guide, Init, Layout, Lookup, Mode, NormKind, ops};
+use crate::nn::{BlockStyles, Guide, Init, Layout, Lookup, Mode, NormKind, gpu, ops};
 use crate::rng::Rng;
 
 const SPADE: ModulationKind = ModulationKind::Spade { kernel: 3 };
@@ -56,9 +57,24 @@ impl Owned {
 
     /// What the definition paints of it.
     fn expected(&self, config: &GeneratorConfig, tensors: &Tensors) -> Vec<f32> {
-        let device = Device::flex();
-        let mut layout =
-            Layout::new(vec![self.labels.clone()], config.label_channels, Lookup::Gather, &device).unwrap();
+        let network = model::load(config.init(&mut Init::to_load(&Device::flex())).unwrap(), tensors).unwrap();
+        let guide = self.guide(config, &Device::flex());
+        // Burn's own convolutions: ours share their transforms with the engine.
+        let paint = || network.forward(&guide, Mode::Eval(self.statistics)).unwrap();
+        ops::without(paint).into_data().try_to_vec().unwrap()
+    }
+
+    /// What kernels for a GPU paint of it.
+    fn on_gpu(&self, config: &GeneratorConfig, tensors: &Tensors, device: &Device, half: bool) -> Vec<f32> {
+        let network = model::load(config.init(&mut Init::to_load(device)).unwrap(), tensors).unwrap();
+        let network = gpu::prepared(network, half);
+        let picture = network.forward(&self.guide(config, device), Mode::Eval(self.statistics)).unwrap();
+        assert_eq!(picture.dtype(), if half { DType::F16 } else { DType::F32 });
+        picture.cast(DType::F32).into_data().try_to_vec().unwrap()
+    }
+
+    fn guide(&self, config: &GeneratorConfig, device: &Device) -> Guide {
+        let mut layout = Layout::new(vec![self.labels.clone()], config.label_channels, Lookup::Gather, device).unwrap();
         if let Some(edges) = &self.edges {
             layout = layout.with_edges(vec![edges.clone()]).unwrap();
         }
@@ -67,12 +83,12 @@ impl Owned {
         }
         let mut guide = Guide::new(layout).noise(self.noise.clone());
         if let Some(latent) = &self.latent {
-            guide = guide.latent(Tensor::from_data(TensorData::new(latent.clone(), [1, latent.len()]), &device));
+            guide = guide.latent(Tensor::from_data(TensorData::new(latent.clone(), [1, latent.len()]), device));
         }
         if let Some(Styles { all, some }) = &self.styles {
             let rows = |values: &Vec<f32>| -> Tensor<3> {
                 let length = values.len() / config.label_channels;
-                Tensor::from_data(TensorData::new(values.clone(), [1, config.label_channels, length]), &device)
+                Tensor::from_data(TensorData::new(values.clone(), [1, config.label_channels, length]), device)
             };
             let mut each = vec![rows(all); config.blocks()];
             for (block, style) in some {
@@ -80,10 +96,7 @@ impl Owned {
             }
             guide = guide.styles(BlockStyles::Each(each));
         }
-        let network = model::load(config.init(&mut Init::to_load(&device)).unwrap(), tensors).unwrap();
-        let paint = || network.forward(&guide, Mode::Eval(self.statistics)).unwrap();
-        // Burn's own convolutions: ours share their transforms with the engine.
-        ops::without(paint).into_data().try_to_vec().unwrap()
+        guide
     }
 }
 
@@ -168,6 +181,59 @@ proptest! {
 fn modulation() -> impl Strategy<Value = ModulationKind> {
     let kinds = [SPADE, ModulationKind::Clade, ModulationKind::CladeIcpe, ModulationKind::Sean];
     prop::sample::select(kinds.to_vec())
+}
+
+/// On software Vulkan: every kind of modulation, by distinct patches and by pixels, with 32 and with 16 bits.
+#[test]
+fn a_gpu_paints_what_the_definition_paints() {
+    let device = match crate::Device::by_name("software") {
+        Ok(device) => device.burn().clone(),
+        Err(error) => {
+            println!("skipped: {error}");
+            return;
+        }
+    };
+    let edged = |config: GeneratorConfig| GeneratorConfig { instance_edges: true, ..config };
+    let instance = |config: GeneratorConfig| GeneratorConfig { norm: NormKind::Instance, ..config };
+    let regions = StyleConfig::Regions { length: 4, encoder: None };
+    let latent = StyleConfig::Latent { length: 5, grid: [2, 1], encoder: None };
+    let (classes, ngf) = (9, 6);
+    for (what, config) in [
+        ("SPADE", GeneratorConfig::spade(ngf, classes)),
+        ("SPADE with edges", edged(instance(GeneratorConfig::spade(ngf, classes)))),
+        ("SPADE 5x5", GeneratorConfig::new(ModulationKind::Spade { kernel: 5 }, ngf, classes)),
+        ("SPADE of a latent vector", GeneratorConfig { style: latent, ..GeneratorConfig::spade(ngf, classes) }),
+        ("CLADE", GeneratorConfig::clade(ngf, classes)),
+        ("CLADE with edges", edged(GeneratorConfig::clade(ngf, classes))),
+        ("CLADE-ICPE", GeneratorConfig::new(ModulationKind::CladeIcpe, ngf, classes)),
+        ("SEAN", GeneratorConfig { style: regions, ..GeneratorConfig::sean(ngf, classes) }),
+    ] {
+        let tensors = weights(&config, 5);
+        for (block, statistics) in [(24, Statistics::Batch), (1, Statistics::Running)] {
+            let mut rng = Rng::new(7);
+            let mut normals = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
+            let sean = matches!(config.style, StyleConfig::Regions { .. });
+            let (styles, latent) = (sean.then(|| normals(4 * classes)), (config.style == latent).then(|| normals(5)));
+            let labels = busy_map(96, 64, classes as u16, block, 9);
+            let distances = config.uses(ModulationKind::CladeIcpe).then(|| DistanceMap::of(&labels));
+            let edges = config.instance_edges.then(|| instance_edges(&labels));
+            let noise = if sean { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
+            let styles = styles.map(|all| Styles { all, some: Vec::new() });
+            let owned = Owned { labels, edges, distances, latent, styles, noise, statistics };
+            // Blocks have few patches at full size, noise has none twice.
+            let level = owned.guide(&config, &device).layout.at(64, 96);
+            assert_eq!(level.patches().is_some(), block > 1);
+            let expected = owned.expected(&config, &tensors);
+            for (half, most) in [(false, 2e-4), (true, 0.1)] {
+                let found = owned.on_gpu(&config, &tensors, &device, half);
+                let off = |(a, b): (&f32, &f32)| (a - b).abs();
+                let worst = found.iter().zip(&expected).map(off).fold(0.0, f32::max);
+                let mean = found.iter().zip(&expected).map(off).sum::<f32>() / found.len() as f32;
+                println!("{what}, blocks of {block}, {statistics:?}, half {half}: {worst:e}, mean {mean:e}");
+                assert!(worst <= most && mean <= most / 10.0, "{what} {block} {statistics:?} {half}: {worst} {mean}");
+            }
+        }
+    }
 }
 
 /// A new style is worked in, an old one is not forgotten.

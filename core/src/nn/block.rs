@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::guide::Surroundings;
 use super::modulation::{ModulationConfig, ModulationKind};
-use super::{Conv, ConvConfig, Init, Mode, ModulatedNorm, leaky_relu};
+use super::{Conv, ConvConfig, Init, Mode, ModulatedNorm};
 
 /// Two modulated convolutions around a shortcut (Park et al. 2019, appendix A). The shortcut is learned where the
 /// number of channels changes, and it has no activation.
@@ -56,11 +56,11 @@ impl ResBlock {
     /// `[batch, input, h, w] -> [batch, output, h, w]`
     pub(crate) fn forward(&self, x: Tensor<4>, around: Surroundings<'_>, mode: Mode) -> Tensor<4> {
         let shortcut = match (&self.conv_s, &self.norm_s) {
-            (Some(conv), Some(norm)) => conv.forward(norm.forward(x.clone(), around, mode), mode),
+            (Some(conv), Some(norm)) => conv.forward(norm.forward(x.clone(), around, mode, false), mode),
             _ => x.clone(),
         };
-        let dx = self.conv_0.forward(leaky_relu(self.norm_0.forward(x, around, mode)), mode);
-        let dx = self.conv_1.forward(leaky_relu(self.norm_1.forward(dx, around, mode)), mode);
+        let dx = self.conv_0.forward(self.norm_0.forward(x, around, mode, true), mode);
+        let dx = self.conv_1.forward(self.norm_1.forward(dx, around, mode, true), mode);
         shortcut + dx
     }
 

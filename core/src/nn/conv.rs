@@ -2,10 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 
-use super::{Init, Mode, SpectralNorm, ops};
+use super::{Init, Mode, SpectralNorm, as_type_of, gpu, ops};
 
 /// Shape and kind of a [`Conv`].
 #[derive(Clone, Copy, Debug)]
@@ -81,8 +79,7 @@ impl Conv {
         if ops::apply_to(&weight) {
             return ops::convolve(x, weight, bias, self.stride, self.padding);
         }
-        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        conv2d(x, weight, bias, options)
+        gpu::convolve(as_type_of(&weight, x), weight, bias, self.stride, self.padding)
     }
 
     /// The stored weight, `[out, in, kernel, kernel]`; with spectral norm, before the division.
@@ -118,6 +115,8 @@ impl Conv {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
+    use burn::tensor::module::conv2d;
+    use burn::tensor::ops::ConvOptions;
 
     use super::*;
     use crate::rng::Rng;

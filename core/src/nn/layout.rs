@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use semsynth_kernels::Runs;
 
+use super::gpu;
+use super::patches::PatchRows;
 use crate::error::{Error, Result};
 use crate::label::{DistanceMap, LabelMap};
 
@@ -204,8 +206,9 @@ pub(crate) struct Level {
     semantics: OnceLock<Tensor<4>>,
     flat: OnceLock<Tensor<1, Int>>,
     one_hot: OnceLock<Tensor<4>>,
-    taps: Mutex<BTreeMap<usize, Arc<Vec<Tensor<1, Int>>>>>,
+    taps: Mutex<BTreeMap<usize, Tensor<2, Int>>>,
     runs: OnceLock<Arc<Runs>>,
+    patches: OnceLock<Option<Arc<PatchRows>>>,
 }
 
 impl Level {
@@ -241,17 +244,32 @@ impl Level {
             one_hot: OnceLock::new(),
             taps: Mutex::default(),
             runs: OnceLock::new(),
+            patches: OnceLock::new(),
         }
     }
 
     /// Ids, `[batch * height * width]`.
     pub(crate) fn flat(&self) -> Tensor<1, Int> {
-        self.flat.get_or_init(|| self.upload(self.ids.iter().map(|&id| i32::from(id)).collect())).clone()
+        let make = || {
+            let ids: Vec<i32> = self.ids.iter().map(|&id| i32::from(id)).collect();
+            Tensor::from_data(TensorData::new(ids, [self.ids.len()]), &self.device)
+        };
+        self.flat.get_or_init(make).clone()
     }
 
     /// Runs of equal ids.
     pub(crate) fn runs(&self) -> Arc<Runs> {
         Arc::clone(self.runs.get_or_init(|| Arc::new(Runs::new(&self.ids, self.batch))))
+    }
+
+    /// Distinct patches of the labels, where it pays to compute with those instead of pixels.
+    pub(crate) fn patches(&self) -> Option<Arc<PatchRows>> {
+        let make = || {
+            let edges = self.edges.as_deref();
+            let rows = PatchRows::new(&self.ids, [self.height, self.width], self.channels, edges, &self.device);
+            rows.filter(|_| self.batch == 1).map(Arc::new)
+        };
+        self.patches.get_or_init(make).clone()
     }
 
     /// What the papers' networks are fed: one-hot maps, then the instance edges if there are some,
@@ -290,65 +308,42 @@ impl Level {
         self.one_hot.get_or_init(make).clone()
     }
 
-    /// For each of the `kernel * kernel` taps of a convolution, the ids it meets, `[batch * height * width]` each;
-    /// `channels` stands for "outside of the picture".
-    pub(crate) fn taps(&self, kernel: usize) -> Arc<Vec<Tensor<1, Int>>> {
-        let mut taps = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = taps.entry(kernel).or_insert_with(|| {
-            let offsets = (0..kernel).flat_map(|dy| (0..kernel).map(move |dx| (dy, dx)));
-            Arc::new(offsets.map(|(dy, dx)| self.upload(self.shifted(dy, dx, kernel / 2))).collect())
-        });
-        Arc::clone(made)
-    }
-
-    /// Ids of the pixels `dy - padding` rows below and `dx - padding` columns right.
-    fn shifted(&self, dy: usize, dx: usize, padding: usize) -> Vec<i32> {
-        let outside = self.channels as i32;
-        let mut ids = Vec::with_capacity(self.ids.len());
-        for picture in self.ids.chunks_exact(self.height * self.width) {
-            for y in 0..self.height {
-                let row = (y + dy).checked_sub(padding).filter(|&row| row < self.height);
-                ids.extend((0..self.width).map(|x| {
-                    let column = (x + dx).checked_sub(padding).filter(|&column| column < self.width);
-                    row.zip(column).map_or(outside, |(row, column)| i32::from(picture[row * self.width + column]))
-                }));
+    /// For each pixel and each of the `kernel * kernel` taps of a convolution, `tap * channels + id` of what it meets there,
+    /// `[batch * height * width, taps]`; `taps * channels` stands for "outside of the picture".
+    fn taps(&self, kernel: usize) -> Tensor<2, Int> {
+        let make = || {
+            let (taps, channels, padding) = (kernel * kernel, self.channels, kernel / 2);
+            let mut rows = Vec::with_capacity(self.ids.len() * taps);
+            for picture in self.ids.chunks_exact(self.height * self.width) {
+                for pixel in 0..picture.len() {
+                    let (y, x) = (pixel / self.width, pixel % self.width);
+                    rows.extend((0..taps).map(|tap| {
+                        let row = (y + tap / kernel).checked_sub(padding).filter(|&row| row < self.height);
+                        let column = (x + tap % kernel).checked_sub(padding).filter(|&column| column < self.width);
+                        let id = row.zip(column).and_then(|(row, column)| picture.get(row * self.width + column));
+                        id.map_or(taps * channels, |&id| tap * channels + usize::from(id)) as i32
+                    }));
+                }
             }
-        }
-        ids
-    }
-
-    fn upload(&self, ids: Vec<i32>) -> Tensor<1, Int> {
-        let count = ids.len();
-        Tensor::from_data(TensorData::new(ids, [count]), &self.device)
+            Tensor::from_data(TensorData::new(rows, [self.ids.len(), taps]), &self.device)
+        };
+        let mut taps = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
+        taps.entry(kernel).or_insert_with(make).clone()
     }
 
     /// A convolution of the one-hot maps, stride 1 and "same" zero padding, without a tensor of them: each tap of the
-    /// kernel adds one column of the weight, `[out, channels, kernel, kernel]`, which is looked up. The weight has odd
-    /// sides. Gives `[batch, out, height, width]`.
-    pub(crate) fn convolve(&self, weight: Tensor<4>) -> Tensor<4> {
+    /// kernel adds one column of the weight, `[out, channels, kernel, kernel]`, which is looked up, to the bias, `[out]`. The
+    /// weight has odd sides. Gives `[batch, out, height, width]`.
+    pub(crate) fn convolve(&self, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
         let [out, channels, kernel, _] = weight.dims();
-        // A column of zeros stands for pixels outside of the picture.
-        let outside = Tensor::zeros([out, 1], &weight.device());
-        let mut sum: Option<Tensor<2>> = None;
-        for (tap, ids) in self.taps(kernel).iter().enumerate() {
-            let (dy, dx) = (tap / kernel, tap % kernel);
-            let columns = weight.clone().slice([0..out, 0..channels, dy..dy + 1, dx..dx + 1]);
-            let table = Tensor::cat(vec![columns.reshape([out, channels]), outside.clone()], 1);
-            let term = table.select(1, ids.clone());
-            sum = Some(match sum {
-                Some(sum) => sum + term,
-                None => term,
-            });
-        }
-        self.unflatten(sum.unwrap_or(outside))
+        let bias = bias.unwrap_or_else(|| Tensor::zeros([out], (&weight.device(), weight.dtype())));
+        let rows: Tensor<2> = weight.permute([2, 3, 1, 0]).reshape([kernel * kernel * channels, out]);
+        self.unflatten(gpu::sum_rows(rows, self.taps(kernel), bias, false))
     }
 
-    /// `[c, batch * height * width]`, as look-ups give it, to `[batch, c, height, width]`.
+    /// `[batch * height * width, c]`, as look-ups give it, to `[batch, c, height, width]`.
     pub(crate) fn unflatten(&self, values: Tensor<2>) -> Tensor<4> {
-        let channels = values.dims()[0];
-        if self.batch == 1 {
-            return values.reshape([1, channels, self.height, self.width]);
-        }
-        values.reshape([channels, self.batch, self.height, self.width]).swap_dims(0, 1)
+        let [_, channels] = values.dims();
+        values.reshape([self.batch, self.height, self.width, channels]).permute([0, 3, 1, 2])
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::Init;
+use super::{Init, as_type_of};
 
 /// `y = x W^T + b` with the weight as `PyTorch` stores it, `[out, in]`.
 #[derive(Module, Debug)]
@@ -20,6 +20,7 @@ impl Linear {
 
     /// `[batch, in] -> [batch, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.weight.val().transpose()) + self.bias.val().unsqueeze()
+        let weight = self.weight.val();
+        as_type_of(&weight, x).matmul(weight.transpose()) + self.bias.val().unsqueeze()
     }
 }

@@ -14,6 +14,7 @@ mod block;
 mod buffer;
 mod conv;
 mod conv_transpose;
+pub(crate) mod gpu;
 mod guide;
 mod init;
 mod layout;
@@ -23,6 +24,7 @@ pub mod modulation;
 mod noise;
 mod norm;
 pub(crate) mod ops;
+mod patches;
 mod spectral;
 
 pub use block::ResBlock;
@@ -52,6 +54,11 @@ pub const LEAKY_SLOPE: f64 = 0.2;
 /// `x` where positive, `0.2 x` elsewhere.
 pub fn leaky_relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if ops::apply_to(&x) { ops::leaky_relu(x) } else { burn_leaky_relu(x, LEAKY_SLOPE) }
+}
+
+/// `x` with as many bits as another tensor.
+pub(crate) fn as_type_of<const D: usize, const E: usize>(other: &Tensor<D>, x: Tensor<E>) -> Tensor<E> {
+    if x.dtype() == other.dtype() { x } else { x.cast(other.dtype()) }
 }
 
 /// Doubles height and width by repeating each pixel: `[b, c, h, w] -> [b, c, 2h, 2w]`.

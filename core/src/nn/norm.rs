@@ -1,10 +1,10 @@
 //! Normalisation without learned scale and shift: the modulation supplies those.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Buffer, Init, Mode, Statistics, ops};
+use super::{Buffer, Init, Mode, Statistics, as_type_of, ops};
 
 /// Added to every variance before the square root.
 const EPSILON: f64 = 1e-5;
@@ -36,7 +36,20 @@ impl ParamFreeNorm {
         Self { running_mean: running(0.0), running_var: running(1.0) }
     }
 
-    /// `(x - mean) / sqrt(var + 1e-5)`.
+    /// Mean and `1 / sqrt(var + 1e-5)` of each channel, `[channels]` with 32 bits, as inference takes them for a batch of one
+    /// picture.
+    pub(super) fn mean_and_scale(&self, x: &Tensor<4>, statistics: Statistics) -> [Tensor<1>; 2] {
+        let [mean, var] = match (&self.running_mean, &self.running_var, statistics) {
+            (Some(mean), Some(var), Statistics::Running) => [mean.get(), var.get()],
+            _ => {
+                let (_, mean, var) = by_definition(x.clone(), &[3, 2, 0]);
+                [mean, var].map(|values| values.reshape([x.dims()[1]]))
+            }
+        };
+        [mean, (var + EPSILON).sqrt().recip()]
+    }
+
+    /// `(x - mean) / sqrt(var + 1e-5)`; statistics have 32 bits whatever `x` has.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         let (Some(mean), Some(var)) = (&self.running_mean, &self.running_var) else {
             return instance_norm(x);
@@ -81,8 +94,12 @@ fn standardize(x: Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     (standardized, mean.detach().reshape([channels]), var.detach().reshape([channels]))
 }
 
-/// What is normalised, and its mean and biased variance over `dims`, which stay as dimensions of size 1.
+/// What is normalised, and its mean and biased variance over `dims`, which stay as dimensions of size 1, with 32 bits.
 fn by_definition(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+    if x.dtype() != DType::F32 {
+        let (standardized, mean, var) = by_definition(x.clone().cast(DType::F32), dims);
+        return (as_type_of(&x, standardized), mean, var);
+    }
     let mean = x.clone().mean_dims(dims);
     let centered = x - mean.clone();
     let var = centered.clone().square().mean_dims(dims);
@@ -90,7 +107,8 @@ fn by_definition(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<
 }
 
 fn normalize(x: Tensor<4>, mean: Tensor<4>, var: Tensor<4>) -> Tensor<4> {
-    (x - mean) / (var + EPSILON).sqrt()
+    let normalized = (as_type_of(&mean, x.clone()) - mean) / (var + EPSILON).sqrt();
+    as_type_of(&x, normalized)
 }
 
 fn per_channel(x: Tensor<1>) -> Tensor<4> {

@@ -3,7 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::ModulationConfig;
+use super::{ModulationConfig, Rows};
+use crate::nn::layout::Level;
 use crate::nn::{Conv, ConvConfig, Init, Layout, Lookup, Mode, ops};
 
 /// `y = n W[class] + B[class]` (there is no `1 +` here): a scale and a shift per class and channel.
@@ -47,21 +48,30 @@ impl Clade {
         } else {
             self.by_definition(normalized, layout)
         };
-        match (&self.inst_conv, level.edges()) {
-            (Some(conv), Some(edges)) => Tensor::cat(vec![modulated, conv.forward(edges, Mode::EVAL)], 1),
-            _ => modulated,
+        match self.edges(&level) {
+            Some(edges) => Tensor::cat(vec![modulated, edges], 1),
+            None => modulated,
         }
+    }
+
+    /// With instance edges: what becomes of them, `[batch, 1, height, width]`.
+    pub(super) fn edges(&self, level: &Level) -> Option<Tensor<4>> {
+        let (conv, edges) = self.inst_conv.as_ref().zip(level.edges())?;
+        Some(conv.forward(edges, Mode::EVAL))
+    }
+
+    /// Without positional encoding, the banks are the tables.
+    pub(super) fn rows(&self, level: &Level) -> Option<Rows> {
+        let tables = [self.weight.val(), self.bias.val()];
+        self.icpe.is_none().then(|| Rows { tables, ids: level.flat() })
     }
 
     fn by_definition(&self, normalized: Tensor<4>, layout: &Layout) -> Tensor<4> {
         let [_, _, height, width] = normalized.dims();
         let level = layout.at(height, width);
-        let value = |bank: &Param<Tensor<2>>| {
-            let table = bank.val().transpose();
-            match layout.lookup() {
-                Lookup::Gather => level.unflatten(table.select(1, level.flat())),
-                Lookup::Dense => dense(table, level.one_hot()),
-            }
+        let value = |bank: &Param<Tensor<2>>| match layout.lookup() {
+            Lookup::Gather => level.unflatten(bank.val().select(0, level.flat())),
+            Lookup::Dense => dense(bank.val().transpose(), level.one_hot()),
         };
         let (mut scale, mut shift) = (value(&self.weight), value(&self.bias));
         if let Some(icpe) = &self.icpe {

@@ -11,11 +11,11 @@ pub use sean::{Sean, StyleBranch};
 pub use spade::Spade;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::guide::Surroundings;
-use super::{Init, Mode, NormKind, ParamFreeNorm};
+use super::{Init, Lookup, Mode, NormKind, ParamFreeNorm, Statistics, as_type_of, gpu, leaky_relu};
 
 /// Which modulation a block uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,12 @@ impl ModulationKind {
     }
 }
 
+/// Gamma (for SPADE and SEAN with the 1 of `1 + gamma`) and beta, `[rows, channels]`, and the row of each pixel.
+struct Rows {
+    tables: [Tensor<2>; 2],
+    ids: Tensor<1, Int>,
+}
+
 /// Turns a normalised feature map into a modulated one.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "a network has a few dozen of them")]
@@ -108,17 +114,58 @@ impl ModulatedNorm {
         Self { param_free_norm, modulation }
     }
 
-    /// `[batch, channels, height, width]` in and out; CLADE with instance edges adds a channel.
-    pub(super) fn forward(&self, x: Tensor<4>, around: Surroundings<'_>, mode: Mode) -> Tensor<4> {
+    /// `[batch, channels, height, width]` in and out; CLADE with instance edges adds a channel. Followed by the leaky rectifier
+    /// if `leaky`.
+    pub(super) fn forward(&self, x: Tensor<4>, around: Surroundings<'_>, mode: Mode, leaky: bool) -> Tensor<4> {
         let x = match &self.modulation {
             Modulation::Sean(sean) => sean.disturb(x, around),
             Modulation::Spade(_) | Modulation::Clade(_) => x,
         };
+        if let Mode::Eval(statistics) = mode
+            && gpu::applies_to(&x)
+            && let Some(modulated) = self.by_rows(&x, around, statistics, leaky)
+        {
+            return modulated;
+        }
         let normalized = self.param_free_norm.forward(x, mode);
-        match &self.modulation {
+        let modulated = match &self.modulation {
             Modulation::Spade(spade) => spade.modulate(normalized, around.layout),
             Modulation::Clade(clade) => clade.modulate(normalized, around.layout),
             Modulation::Sean(sean) => sean.modulate(normalized, around),
+        };
+        if leaky { leaky_relu(modulated) } else { modulated }
+    }
+
+    /// The same in one pass over the features, where gamma and beta can be looked up.
+    fn by_rows(
+        &self,
+        x: &Tensor<4>,
+        around: Surroundings<'_>,
+        statistics: Statistics,
+        leaky: bool,
+    ) -> Option<Tensor<4>> {
+        let [batch, _, height, width] = x.dims();
+        let level = around.layout.at(height, width);
+        if batch > 1 || around.layout.lookup() == Lookup::Dense {
+            return None;
         }
+        let Rows { tables, ids } = match &self.modulation {
+            Modulation::Spade(spade) => spade.rows(&level),
+            Modulation::Clade(clade) => clade.rows(&level),
+            Modulation::Sean(sean) => sean.rows(&level, around.style),
+        }?;
+        let modulated =
+            gpu::modulate(x.clone(), self.param_free_norm.mean_and_scale(x, statistics), tables, ids, leaky);
+        let edges = match &self.modulation {
+            Modulation::Clade(clade) => clade.edges(&level),
+            Modulation::Spade(_) | Modulation::Sean(_) => None,
+        };
+        Some(match edges {
+            Some(edges) => {
+                let edges = if leaky { leaky_relu(edges) } else { edges };
+                Tensor::cat(vec![modulated, as_type_of(x, edges)], 1)
+            }
+            None => modulated,
+        })
     }
 }

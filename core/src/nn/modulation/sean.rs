@@ -1,13 +1,15 @@
 //! SEAN: semantic region-adaptive modulation (Zhu et al. 2020, §3).
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::activation::{relu, sigmoid};
+use burn::tensor::{DType, Tensor};
 
-use super::{ModulationConfig, Spade};
+use super::spade::rows_first;
+use super::{ModulationConfig, Rows, Spade};
 use crate::nn::guide::Surroundings;
 use crate::nn::layout::Level;
-use crate::nn::{Conv, ConvConfig, Init, Linear, Lookup, Mode};
+use crate::nn::patches::PatchRows;
+use crate::nn::{Conv, ConvConfig, Init, Linear, Lookup, Mode, as_type_of, gpu};
 
 /// `y = n (1 + gamma) + beta` over noisy features, where gamma and beta are mixed from those of [`Spade`] and those of a
 /// style per class.
@@ -56,9 +58,23 @@ impl Sean {
     pub(super) fn disturb(&self, x: Tensor<4>, around: Surroundings<'_>) -> Tensor<4> {
         let [_, channels, height, width] = x.dims();
         match around.noise.map(self.draw, around.layout, [height, width]) {
-            Some(noise) => x + noise * self.noise_var.val().reshape([1, channels, 1, 1]),
+            Some(noise) => {
+                let strength = self.noise_var.val();
+                x + as_type_of(&strength, noise) * strength.reshape([1, channels, 1, 1])
+            }
             None => x,
         }
+    }
+
+    /// Gamma and beta of each distinct patch, where they are few.
+    pub(super) fn rows(&self, level: &Level, style: Option<&Tensor<3>>) -> Option<Rows> {
+        let Rows { tables: [mut gamma, mut beta], ids } = self.spade.rows(level)?;
+        if let (Some(branch), Some(style)) = (&self.style, style) {
+            let [style_gamma, style_beta] = branch.rows(style, &*level.patches()?)?;
+            gamma = mix(&self.blending_gamma, style_gamma, gamma);
+            beta = mix(&self.blending_beta, style_beta, beta);
+        }
+        Some(Rows { tables: [gamma, beta], ids })
     }
 
     pub(super) fn modulate(&self, normalized: Tensor<4>, around: Surroundings<'_>) -> Tensor<4> {
@@ -76,46 +92,59 @@ impl Sean {
 }
 
 /// `a` and `b`, weighted by a sigmoid and what is left to 1.
-fn mix(blending: &Param<Tensor<1>>, a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
-    let weight: Tensor<4> = sigmoid(blending.val()).reshape([1, 1, 1, 1]);
+fn mix<const D: usize>(blending: &Param<Tensor<1>>, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    let weight: Tensor<D> = as_type_of(&a, sigmoid(blending.val())).reshape([1; D]);
     b.clone() + (a - b) * weight
 }
 
 impl StyleBranch {
-    /// Gamma and beta, each `[batch, channels, height, width]`, of styles `[batch, classes, length]`.
-    fn gamma_beta(&self, style: &Tensor<3>, level: &Level, lookup: Lookup) -> [Tensor<4>; 2] {
+    /// What each class's layer makes of its vector, `[batch, length, classes]`.
+    fn vectors(&self, style: &Tensor<3>) -> Tensor<3> {
         let [batch, classes, length] = style.dims();
         let mut vectors = Vec::with_capacity(classes);
         for (class, layer) in self.fc_mu.iter().enumerate() {
             let vector: Tensor<2> = style.clone().narrow(1, class, 1).reshape([batch, length]);
             vectors.push(relu(layer.forward(vector)));
         }
-        // [batch, length, classes]
-        let vectors: Tensor<3> = Tensor::stack(vectors, 2);
+        Tensor::stack(vectors, 2)
+    }
+
+    /// Gamma (with the 1 of `1 + gamma`) and beta of each distinct patch, `[rows, channels]`, of the styles of one picture.
+    fn rows(&self, style: &Tensor<3>, patches: &PatchRows) -> Option<[Tensor<2>; 2]> {
+        let [_, classes, length] = style.dims();
+        let vectors: Tensor<2> = self.vectors(style).reshape([length, classes]);
+        let table = |conv: &Conv, one: f32| {
+            let weight = rows_first(collapsed(conv, vectors.clone()));
+            let [taps, _, channels] = weight.dims();
+            let bias = conv.bias()?.cast(DType::F32) + one;
+            Some(gpu::sum_rows(weight.reshape([taps * classes, channels]), patches.middles.clone(), bias, false))
+        };
+        Some([table(&self.conv_gamma, 1.0)?, table(&self.conv_beta, 0.0)?])
+    }
+
+    /// Gamma and beta, each `[batch, channels, height, width]`, of styles `[batch, classes, length]`.
+    fn gamma_beta(&self, style: &Tensor<3>, level: &Level, lookup: Lookup) -> [Tensor<4>; 2] {
+        let [batch, classes, length] = style.dims();
+        let vectors = self.vectors(style);
         let convs = [&self.conv_gamma, &self.conv_beta];
         if lookup == Lookup::Gather && batch == 1 {
             let vectors: Tensor<2> = vectors.reshape([length, classes]);
-            return convs.map(|conv| collapsed(conv, vectors.clone(), level));
+            return convs.map(|conv| level.convolve(collapsed(conv, vectors.clone()), conv.bias()));
         }
         // A map of vectors: each pixel has that of its class.
         let [_, _, height, width] = level.one_hot().dims();
         let pixels = level.one_hot().reshape([batch, classes, height * width]);
-        let map = vectors.matmul(pixels).reshape([batch, length, height, width]);
+        let map = vectors.clone().matmul(as_type_of(&vectors, pixels)).reshape([batch, length, height, width]);
         convs.map(|conv| conv.forward(map.clone(), Mode::EVAL))
     }
 }
 
 /// The convolution of a map of class vectors, `[length, classes]`, is a convolution of the one-hot map with a kernel that
 /// has `classes` input channels instead of `length`: the vectors multiply the weight once, not every pixel.
-fn collapsed(conv: &Conv, vectors: Tensor<2>, level: &Level) -> Tensor<4> {
-    let weight = conv.weight();
-    let [out, length, kernel, _] = weight.dims();
-    let classes = vectors.dims()[1];
-    let columns = weight.permute([0, 2, 3, 1]).reshape([out * kernel * kernel, length]);
-    let weight = columns.matmul(vectors).reshape([out, kernel, kernel, classes]).permute([0, 3, 1, 2]);
-    let y = level.convolve(weight);
-    match conv.bias() {
-        Some(bias) => y + bias.reshape([1, out, 1, 1]),
-        None => y,
-    }
+fn collapsed(conv: &Conv, vectors: Tensor<2>) -> Tensor<4> {
+    let [out, _, rows, columns] = conv.weight().dims();
+    let [length, classes] = vectors.dims();
+    // The vectors of all taps are the same.
+    let vectors: Tensor<3> = vectors.transpose().unsqueeze::<3>().expand([rows * columns, classes, length]);
+    vectors.matmul(rows_first(conv.weight())).reshape([rows, columns, classes, out]).permute([3, 2, 0, 1])
 }

@@ -40,9 +40,14 @@ pub(crate) fn without<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
+/// Whether this thread runs [`without`].
+pub(super) fn are_off() -> bool {
+    PLAIN.get()
+}
+
 /// Whether a tensor lies where these operations run.
 pub(crate) fn apply_to<const D: usize>(x: &Tensor<D>) -> bool {
-    x.device() == Device::flex() && x.dtype() == DType::F32 && !PLAIN.get()
+    x.device() == Device::flex() && x.dtype() == DType::F32 && !are_off()
 }
 
 /// Changes tensors on the CPU value by value, all of one length: `change` gets a piece of each at a time, and of those that it

@@ -1,0 +1,173 @@
+//! The kernels: one source for WGSL, SPIR-V, Metal and CUDA.
+
+use burn_cubecl::cubecl;
+use cubecl::prelude::*;
+
+/// What a workgroup of the convolution makes: so many pixels of so many output channels.
+pub(super) const PIXELS: usize = 64;
+pub(super) const OUTS: usize = 64;
+/// Input channels it holds at a time.
+const DEPTH: usize = 16;
+/// Its width and height in units. Each has a patch of pixels and channels of this side.
+pub(super) const SIDE: usize = 16;
+const PATCH: usize = 4;
+/// Length of a row of pixels in its memory: odd, so that units that write side by side do not wait for each other.
+const ROW: usize = PIXELS + 1;
+
+/// Table `[rows, channels]`, ids `[n, taps]`, bias `[channels]`, out `[n, channels]`, all contiguous: one unit for each value.
+#[cube(launch)]
+pub(super) fn sum_rows_kernel<T: Float, B: Float, I: Int>(
+    table: &Tensor<T>,
+    ids: &Tensor<I>,
+    bias: &Tensor<B>,
+    out: &mut Tensor<B>,
+    #[comptime] relu: bool,
+    #[define(T, B, I)] _types: [ElemType; 3],
+) {
+    let channels = table.shape(1);
+    if ABSOLUTE_POS >= ids.shape(0) * channels {
+        terminate!();
+    }
+    let (row, channel) = (ABSOLUTE_POS / channels, ABSOLUTE_POS % channels);
+    let (rows, taps) = (table.shape(0), ids.shape(1));
+    let mut sum = f32::cast_from(bias[channel]);
+    for tap in 0..taps {
+        let id = usize::cast_from(ids[row * taps + tap]);
+        if id < rows {
+            sum += f32::cast_from(table[id * channels + channel]);
+        }
+    }
+    if relu {
+        sum = max(sum, 0.0f32);
+    }
+    out[ABSOLUTE_POS] = B::cast_from(sum);
+}
+
+/// `x` and `out` `[batch, channels, h, w]`, of any strides; the rest contiguous. One unit for each value, channels side by
+/// side.
+#[cube(launch)]
+pub(super) fn modulate_kernel<F: Float, M: Float, T: Float, I: Int>(
+    x: &Tensor<F>,
+    mean: &Tensor<M>,
+    scale: &Tensor<M>,
+    gamma: &Tensor<T>,
+    beta: &Tensor<T>,
+    ids: &Tensor<I>,
+    out: &mut Tensor<F>,
+    slope: f32,
+    #[define(F, M, T, I)] _types: [ElemType; 4],
+) {
+    let (channels, height, width) = (x.shape(1), x.shape(2), x.shape(3));
+    if ABSOLUTE_POS >= x.shape(0) * channels * height * width {
+        terminate!();
+    }
+    let (pixel, channel) = (ABSOLUTE_POS / channels, ABSOLUTE_POS % channels);
+    let (row, column) = (pixel / width, pixel % width);
+    let (batch, row) = (row / height, row % height);
+    let entry = usize::cast_from(ids[pixel]) * channels + channel;
+    let from = batch * x.stride(0) + channel * x.stride(1) + row * x.stride(2) + column * x.stride(3);
+    let value = (f32::cast_from(x[from]) - f32::cast_from(mean[channel])) * f32::cast_from(scale[channel]);
+    let value = value * f32::cast_from(gamma[entry]) + f32::cast_from(beta[entry]);
+    let to = batch * out.stride(0) + channel * out.stride(1) + row * out.stride(2) + column * out.stride(3);
+    out[to] = F::cast_from(max(value, slope * value));
+}
+
+/// `x` `[batch, in, h, w]`, `weight` `[out, in, k, k]` and `out` of any strides, `bias` `[out]`.
+///
+/// A matrix product of pixels and output channels over taps and input channels, by squares: a workgroup copies a piece
+/// of both factors into its own memory, then each unit multiplies its rows and columns of them.
+#[cube(launch)]
+pub(super) fn convolution_kernel<F: Float>(
+    x: &Tensor<F>,
+    weight: &Tensor<F>,
+    bias: &Tensor<F>,
+    out: &mut Tensor<F>,
+    stride: usize,
+    padding: usize,
+    #[comptime] kernel: usize,
+    #[define(F)] _type: ElemType,
+) {
+    let (ins, outs) = (x.shape(1), out.shape(1));
+    let (height, width) = (out.shape(2), out.shape(3));
+    let pixels = out.shape(0) * height * width;
+    let first_pixel = CUBE_POS_Y as usize * PIXELS;
+    let first_out = CUBE_POS_X as usize * OUTS;
+    let unit = UNIT_POS as usize;
+
+    let mut left = Shared::<[f32]>::new_slice(DEPTH * ROW);
+    let mut right = Shared::<[f32]>::new_slice(DEPTH * OUTS);
+    let mut sums = Array::<f32>::new(PATCH * PATCH);
+    #[unroll]
+    for i in 0..PATCH * PATCH {
+        sums[i] = 0.0f32;
+    }
+
+    // What this unit copies: four input channels of one pixel, and one input channel for four output channels.
+    let (my_pixel, my_channel) = (unit / PATCH, unit % PATCH * PATCH);
+    let pixel = first_pixel + my_pixel;
+    let (batch, row, column) = (pixel / width / height, pixel / width % height, pixel % width);
+    let (my_row, my_out) = (unit / SIDE, unit % SIDE * PATCH);
+
+    // What it multiplies.
+    let (unit_y, unit_x) = (UNIT_POS_Y as usize * PATCH, UNIT_POS_X as usize * PATCH);
+
+    for tap in 0..kernel * kernel {
+        let (dy, dx) = (tap / kernel, tap % kernel);
+        let (y, x_at) = (row * stride + dy, column * stride + dx);
+        let inside = pixel < pixels
+            && y >= padding
+            && y < x.shape(2) + padding
+            && x_at >= padding
+            && x_at < x.shape(3) + padding;
+        let from = batch * x.stride(0) + (y - padding) * x.stride(2) + (x_at - padding) * x.stride(3);
+        let tap_weight = dy * weight.stride(2) + dx * weight.stride(3);
+        for first in range_stepped(0, ins, DEPTH) {
+            #[unroll]
+            for i in 0..PATCH {
+                let channel = first + my_channel + i;
+                let mut value = 0.0f32;
+                if inside && channel < ins {
+                    value = f32::cast_from(x[from + channel * x.stride(1)]);
+                }
+                left[(my_channel + i) * ROW + my_pixel] = value;
+            }
+            #[unroll]
+            for i in 0..PATCH {
+                let (channel, output) = (first + my_row, first_out + my_out + i);
+                let mut value = 0.0f32;
+                if channel < ins && output < outs {
+                    let at = tap_weight + channel * weight.stride(1) + output * weight.stride(0);
+                    value = f32::cast_from(weight[at]);
+                }
+                right[my_row * OUTS + my_out + i] = value;
+            }
+            sync_cube();
+            #[unroll]
+            for k in 0..DEPTH {
+                #[unroll]
+                for i in 0..PATCH {
+                    let a = left[k * ROW + unit_y + i];
+                    #[unroll]
+                    for j in 0..PATCH {
+                        sums[i * PATCH + j] += a * right[k * OUTS + unit_x + j];
+                    }
+                }
+            }
+            sync_cube();
+        }
+    }
+
+    #[unroll]
+    for i in 0..PATCH {
+        let pixel = first_pixel + unit_y + i;
+        let (batch, row, column) = (pixel / width / height, pixel / width % height, pixel % width);
+        #[unroll]
+        for j in 0..PATCH {
+            let output = first_out + unit_x + j;
+            if pixel < pixels && output < outs {
+                let to = batch * out.stride(0) + output * out.stride(1) + row * out.stride(2) + column * out.stride(3);
+                out[to] = F::cast_from(sums[i * PATCH + j] + f32::cast_from(bias[output]));
+            }
+        }
+    }
+}
