@@ -52,6 +52,48 @@ fn synth_paints_one_file() {
     assert_eq!(image::image_dimensions(picture).unwrap(), (40, 33));
 }
 
+/// Programs run in folders of their users: nothing there is read or left behind.
+#[test]
+fn a_gpu_is_not_set_up_by_the_current_folder() {
+    if semsynth::Device::by_name("software").is_err() {
+        println!("skipped: no software GPU here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (labels, picture) = (folder.path().join("labels.png"), folder.path().join("picture.png"));
+    LabelMap::filled(32, 32, 1).unwrap().save(&labels, &ClassTable::cmp_facades()).unwrap();
+    for name in ["cubecl.toml", "burn.toml", "Cargo.toml"] {
+        std::fs::write(folder.path().join(name), "not = [toml").unwrap();
+    }
+    let cache = tempfile::tempdir().unwrap();
+    let (model, labels, out) = (model(), labels.to_str().unwrap(), picture.to_str().unwrap());
+    let output = Command::new(env!("CARGO_BIN_EXE_semsynth"))
+        .args(["synth", "--device", "software", "--half", "--model", &model, "--labels", labels, "-o", out])
+        .current_dir(folder.path())
+        .env("SEMSYNTH_CACHE", cache.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(!text(&output).contains("toml"), "{}", text(&output));
+    let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["Cargo.toml", "burn.toml", "cubecl.toml", "labels.png", "picture.png"]);
+    // Builds that measure kernels remember what they found.
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count() > 0, cfg!(feature = "gpu-tuned"));
+}
+
+#[test]
+fn half_is_for_gpus() {
+    let folder = tempfile::tempdir().unwrap();
+    let (labels, picture) = (folder.path().join("labels.png"), folder.path().join("picture.png"));
+    LabelMap::filled(32, 32, 1).unwrap().save(&labels, &ClassTable::cmp_facades()).unwrap();
+    let (labels, picture_text) = (labels.to_str().unwrap(), picture.to_str().unwrap());
+    let output =
+        semsynth(&["synth", "--half", "--device", "cpu", "--model", &model(), "--labels", labels, "-o", picture_text]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("cpu") && !picture.exists(), "{}", text(&output));
+}
+
 #[test]
 fn synth_paints_a_folder_and_names_what_it_cannot() {
     let folder = tempfile::tempdir().unwrap();

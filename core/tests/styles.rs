@@ -223,3 +223,14 @@ fn instances_show_in_the_picture() {
     let message = error(&mut synth, &Request::new().instances(LabelMap::filled(8, 8, 0).unwrap()));
     assert!(message.contains("8x8") && message.contains("64x64"), "{message}");
 }
+
+#[test]
+fn warming_up_changes_no_picture() {
+    let style = Style::regions(6, vec![Some(vec![0.3; 6]); usize::from(CLASSES)]).unwrap();
+    for (mut synth, request) in [(sean(), Request::new().style(&style)), (vae(), Request::new())] {
+        let expected = paint(&mut synth, &request);
+        synth.warm_up(64, 32).unwrap();
+        assert_eq!(paint(&mut synth, &request), expected);
+        assert!(synth.warm_up(0, 32).is_err());
+    }
+}

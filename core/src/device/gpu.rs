@@ -1,0 +1,123 @@
+//! GPUs through wgpu.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, Once, PoisonError};
+
+use burn::BurnConfig;
+use burn::tensor::wgpu::wgpu;
+use burn::tensor::{Device, DeviceKind};
+use burn_cubecl::cubecl::config::cache::CacheConfig;
+use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+use etcetera::BaseStrategy;
+
+use super::{DeviceClass, DeviceInfo};
+use crate::error::{Error, Result};
+
+/// The adapters of the graphics API that Burn will settle on: the first with a real GPU, else the first with any.
+pub(super) fn gpus() -> Vec<DeviceInfo> {
+    let apis = if cfg!(target_os = "macos") {
+        vec![wgpu::Backends::METAL]
+    } else {
+        vec![wgpu::Backends::VULKAN, wgpu::Backends::DX12, wgpu::Backends::GL]
+    };
+    let _guard = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut software = Vec::new();
+    for api in apis {
+        let list = adapters(api);
+        if list.iter().any(|info| info.class != DeviceClass::SoftwareGpu) {
+            return list;
+        }
+        if software.is_empty() {
+            software = list;
+        }
+    }
+    software
+}
+
+fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: api,
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let mut per_class = std::collections::BTreeMap::new();
+    let mut list = Vec::new();
+    for adapter in pollster::block_on(instance.enumerate_adapters(api)) {
+        let adapter = adapter.get_info();
+        let class = match adapter.device_type {
+            wgpu::DeviceType::DiscreteGpu => DeviceClass::DiscreteGpu,
+            wgpu::DeviceType::IntegratedGpu => DeviceClass::IntegratedGpu,
+            wgpu::DeviceType::VirtualGpu => DeviceClass::VirtualGpu,
+            wgpu::DeviceType::Cpu => DeviceClass::SoftwareGpu,
+            // Burn cannot address an adapter that does not say what it is.
+            wgpu::DeviceType::Other => continue,
+        };
+        let index = per_class.entry(class).or_insert(0usize);
+        let description = format!("{} through {}", adapter.name, adapter.backend);
+        list.push(DeviceInfo { name: String::new(), class, description, index: *index });
+        *index += 1;
+    }
+    // Burn addresses one software adapter only.
+    list.retain(|info| info.class != DeviceClass::SoftwareGpu || info.index == 0);
+    list.sort_by_key(|info| info.class);
+    for (number, info) in list.iter_mut().enumerate() {
+        info.name = if info.class == DeviceClass::SoftwareGpu { "software".into() } else { format!("gpu:{number}") };
+    }
+    list
+}
+
+/// Burn initialises a device once a process and answers a second attempt with an error. Held whenever graphics
+/// instances come and go, ours or Burn's: the Vulkan loader crashes when they do on several threads at once.
+static OPENED: Mutex<Vec<DeviceInfo>> = Mutex::new(Vec::new());
+
+pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
+    let kind = match info.class {
+        DeviceClass::DiscreteGpu => DeviceKind::DiscreteGpu(info.index),
+        DeviceClass::IntegratedGpu => DeviceKind::IntegratedGpu(info.index),
+        DeviceClass::VirtualGpu => DeviceKind::VirtualGpu(info.index),
+        DeviceClass::SoftwareGpu | DeviceClass::Cpu => DeviceKind::Cpu,
+    };
+    if cfg!(feature = "gpu-vulkan") && info.class == DeviceClass::SoftwareGpu {
+        return Err(Error::Device(
+            "this build compiles kernels to SPIR-V, which crashes inside software Vulkan drivers; use the CPU, or a \
+             build without the feature `gpu-vulkan`"
+                .into(),
+        ));
+    }
+    remember();
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if opened.contains(info) {
+        return Ok(Device::wgpu(kind));
+    }
+    let device = Device::wgpu_options()
+        .device_kind(kind)
+        .init()
+        .map_err(|error| Error::Device(format!("{} ({}): {error}", info.name, info.description)))?;
+    opened.push(info.clone());
+    Ok(device)
+}
+
+/// Has CubeCL keep what it finds out about a GPU (which kernel is fastest, kernels it compiled) in the user's cache folder,
+/// or that of the environment variable `SEMSYNTH_CACHE`, and not look for settings in the current folder. What it measures
+/// before the first picture is bounded. Nothing changes where the program has set it up itself.
+fn remember() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let mut config = CubeClRuntimeConfig::default();
+        config.environment.path = CacheConfig::Directory(cache_folder());
+        let bench = &mut config.autotune.bench;
+        // Of ten: the first tells slow kernels from fast ones already.
+        (bench.min_samples, bench.max_samples, bench.short_circuit_samples) = (1, 3, 1);
+        #[cfg(feature = "gpu-tuned")]
+        {
+            config.compilation.cache = true;
+        }
+        CubeClRuntimeConfig::try_set(config.override_from_env());
+        BurnConfig::try_set(BurnConfig::default().override_from_env());
+    });
+}
+
+fn cache_folder() -> PathBuf {
+    let chosen = std::env::var_os("SEMSYNTH_CACHE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let users = || etcetera::choose_base_strategy().map(|strategy| strategy.cache_dir().join("semsynth"));
+    chosen.or_else(|| users().ok()).unwrap_or_else(|| std::env::temp_dir().join("semsynth"))
+}
