@@ -15,6 +15,8 @@ pub(crate) enum Set {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
     Portable,
 }
 
@@ -35,18 +37,25 @@ impl Isa {
             let avx512 = avx2 && is_x86_feature_detected!("avx512f");
             [avx512.then_some(Self(Set::Avx512)), avx2.then_some(Self(Set::Avx2)), Some(Self::PORTABLE)]
         };
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        let found = {
+            let neon = std::arch::is_aarch64_feature_detected!("neon");
+            [neon.then_some(Self(Set::Neon)), Some(Self::PORTABLE)]
+        };
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let found = [Some(Self::PORTABLE)];
         found.into_iter().flatten()
     }
 
-    /// `avx512`, `avx2` or `portable`.
+    /// `avx512`, `avx2`, `neon` or `portable`.
     pub fn name(self) -> &'static str {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
             Set::Portable => "portable",
         }
     }
@@ -76,11 +85,18 @@ macro_rules! dispatch {
             unsafe fn avx2 $(<$T: $Bound>)? ($($a: $t),*) {
                 $inner::<$crate::simd::x86::Avx2 $(, $T)?>($($a),*);
             }
+            #[cfg(target_arch = "aarch64")]
+            #[target_feature(enable = "neon")]
+            unsafe fn neon $(<$T: $Bound>)? ($($a: $t),*) {
+                $inner::<$crate::simd::neon::Neon $(, $T)?>($($a),*);
+            }
             match isa.0 {
                 #[cfg(target_arch = "x86_64")]
                 $crate::isa::Set::Avx512 => avx512 $(::<$T>)? ($($a),*),
                 #[cfg(target_arch = "x86_64")]
                 $crate::isa::Set::Avx2 => avx2 $(::<$T>)? ($($a),*),
+                #[cfg(target_arch = "aarch64")]
+                $crate::isa::Set::Neon => neon $(::<$T>)? ($($a),*),
                 $crate::isa::Set::Portable => $inner::<$crate::simd::Portable $(, $T)?>($($a),*),
             }
         }

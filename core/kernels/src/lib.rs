@@ -23,7 +23,7 @@
 //! All values are `f32`, one image at a time, channel after channel: `[channels, height, width]`; what is for training takes
 //! batches of such images. Slices whose length does not fit are a mistake of the caller and panic.
 //!
-//! **Instruction sets.** AVX-512, AVX2 with FMA, or plain Rust, chosen at run time: what does the arithmetic takes an
+//! **Instruction sets.** AVX-512, AVX2 with FMA, NEON, or plain Rust, chosen at run time: what does the arithmetic takes an
 //! [`Isa`]. Steps that only wait for memory are plain Rust. Results of different instruction sets differ in their last
 //! bits.
 //!

@@ -3,6 +3,8 @@
 //! Kernels are written once, as `#[inline(always)]` functions generic over [`Simd`]; [`dispatch!`](crate::isa::dispatch)
 //! instantiates them inside functions that have the instruction set switched on.
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
