@@ -61,7 +61,7 @@ pub use norms::{
 };
 pub use patches::Patches;
 pub use pointwise::Conv1x1;
-pub use spade::{HIDDEN, Spade};
+pub use spade::{HIDDEN, Spade, Tables};
 pub use spectral::{divide, dot, spectral_gradient, times, transposed_times};
 pub use winograd::Conv3x3;
 

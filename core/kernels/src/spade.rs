@@ -137,25 +137,87 @@ impl Spade {
     ) {
         self.check(patches, x, scale, shift, out);
         let hidden = self.hidden(patches);
-        let (weights, bias) = self.both.packed();
-        let call = Call { patches, hidden: &hidden, inputs: self.inputs, weights, bias };
+        let call = self.call(patches, &hidden);
         let (hw, row) = (patches.h * patches.w, patches.row5());
-        let slope = slope(leaky);
         // Each task's 16 channels; the last one's may be fewer.
         out.par_chunks_mut(16 * hw).enumerate().with_max_len(1).for_each(|(block, out)| {
-            local([hidden.len() / self.inputs * 2 * OFFSETS, 32 * row], |[t, table]| {
+            local([call.products(), 32 * row], |[t, table]| {
                 // SAFETY: `call` holds panels of all 3×3 patches and one more, and whole blocks of weights; the scratch
                 // areas hold T and the table of one block.
                 unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
-                for (i, out) in out.chunks_exact_mut(hw).enumerate() {
-                    let c = block * 16 + i;
-                    let (g, b) = (&table[i * row..], &table[(16 + i) * row..]);
-                    let (x, norm) = (&x[c * hw..][..hw], [scale[c], shift[c], slope]);
-                    // SAFETY: rows of the table have an entry for each number in `id5`, which has padding at its end.
-                    unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &patches.id5, x, norm, Shared::new(out)) };
-                }
+                self.look_up(patches, table, block, x, [scale, shift], leaky, out);
             });
         });
+    }
+
+    /// Gamma and beta of all patches of a map, for [`Spade::run_tables`]: where a map stays and features change. Nothing where
+    /// the patch route would be slower than the dense one, or they would take more than so many bytes.
+    pub fn tables(&self, patches: &Patches, most: usize) -> Option<Tables> {
+        let (blocks, row) = (self.channels.div_ceil(16), patches.row5());
+        if !patches_pay(patches) || blocks * 32 * row > most / size_of::<f32>() {
+            return None;
+        }
+        let hidden = self.hidden(patches);
+        let call = self.call(patches, &hidden);
+        let mut tables = vec![0.0; blocks * 32 * row];
+        tables.par_chunks_exact_mut(32 * row).enumerate().with_max_len(1).for_each(|(block, table)| {
+            local([call.products()], |[t]| {
+                // SAFETY: as in `run_patches`, with the table in memory of its own.
+                unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
+            });
+        });
+        Some(Tables(tables))
+    }
+
+    /// What [`Spade::run_patches`] gives, to the last bit, with the tables that this layer made of these patches.
+    ///
+    /// # Panics
+    ///
+    /// If a slice does not fit.
+    pub fn run_tables(
+        &self,
+        tables: &Tables,
+        patches: &Patches,
+        x: &[f32],
+        scale: &[f32],
+        shift: &[f32],
+        leaky: bool,
+        out: &mut [f32],
+    ) {
+        self.check(patches, x, scale, shift, out);
+        let (hw, row) = (patches.h * patches.w, patches.row5());
+        assert_eq!(tables.0.len(), self.channels.div_ceil(16) * 32 * row, "tables are of these patches");
+        let parts = out.par_chunks_mut(16 * hw).zip(tables.0.par_chunks_exact(32 * row));
+        parts.enumerate().with_max_len(1).for_each(|(block, (out, table))| {
+            self.look_up(patches, table, block, x, [scale, shift], leaky, out);
+        });
+    }
+
+    fn call<'a>(&'a self, patches: &'a Patches, hidden: &'a [f32]) -> Call<'a> {
+        let (weights, bias) = self.both.packed();
+        Call { patches, hidden, inputs: self.inputs, weights, bias }
+    }
+
+    /// Modulates the channels of a block by its table, `[gamma, beta][16][id5]`; `x`, scale and shift are of all channels.
+    fn look_up(
+        &self,
+        patches: &Patches,
+        table: &[f32],
+        block: usize,
+        x: &[f32],
+        [scale, shift]: [&[f32]; 2],
+        leaky: bool,
+        out: &mut [f32],
+    ) {
+        let (hw, row) = (patches.h * patches.w, patches.row5());
+        let slope = slope(leaky);
+        for (i, out) in out.chunks_exact_mut(hw).enumerate() {
+            let c = block * 16 + i;
+            let (g, b) = (&table[i * row..], &table[(16 + i) * row..]);
+            let (x, norm) = (&x[c * hw..][..hw], [scale[c], shift[c], slope]);
+            // SAFETY: rows of the table have an entry for each number in `id5`, which has padding at its end.
+            unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &patches.id5, x, norm, Shared::new(out)) };
+        }
     }
 
     /// [`Spade::run`] by convolution.
@@ -230,6 +292,20 @@ impl Spade {
     }
 }
 
+/// Gamma and beta of all distinct patches of a map, made by [`Spade::tables`].
+#[derive(Debug)]
+pub struct Tables(
+    /// `[channels / 16][gamma, beta][16][id5]`
+    Vec<f32>,
+);
+
+impl Tables {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.0)
+    }
+}
+
 /// Should the patch route be faster than the dense one on this map, and can it run in memory that threads keep?
 ///
 /// Costs for each channel go with distinct patches on one side and pixels on the other, where Winograd takes at least 16
@@ -255,6 +331,13 @@ struct Call<'a> {
     /// `[block of gamma or beta][inputs][9][16]`
     weights: &'a [f32],
     bias: &'a [f32],
+}
+
+impl Call<'_> {
+    /// Values of T of one block.
+    fn products(&self) -> usize {
+        self.hidden.len() / self.inputs * 2 * OFFSETS
+    }
 }
 
 /// T `[id3][gamma, beta][9][16]` and the table `[gamma, beta][16][id5]` of one block of 16 channels.

@@ -146,6 +146,30 @@ fn labels_without_a_class_are_void() {
     assert_eq!(run([4, 65_535]), run([4, 4]));
 }
 
+/// Features change, the map and its tables stay: not a bit of the result does.
+#[test]
+fn tables_are_kept() {
+    for (classes, channels, size) in [(6, 19, [33, 31]), (4, 64, [17, 64])] {
+        let block = Block::new(classes, channels);
+        let labels = blocks(size[0], size[1], classes as u16);
+        let patches = Patches::new(&labels, size);
+        each_isa(|isa| {
+            let spade = block.spade(isa);
+            let tables = spade.tables(&patches, 1 << 24).expect("blocks have few patches");
+            assert!(spade.tables(&patches, tables.bytes() - 1).is_none());
+            for seed in [1, 2] {
+                let x = values(channels * labels.len(), seed, 1.0);
+                let [mut kept, mut fresh] = [(); 2].map(|()| vec![f32::NAN; x.len()]);
+                spade.run_tables(&tables, &patches, &x, &block.scale, &block.shift, true, &mut kept);
+                spade.run_patches(&patches, &x, &block.scale, &block.shift, true, &mut fresh);
+                assert_eq!(kept, fresh, "{isa}");
+            }
+        });
+    }
+    let noise = Patches::new(&busy(64 * 64, 200, 1), [64, 64]);
+    assert!(Block::new(200, 16).spade(Isa::detect()).tables(&noise, usize::MAX).is_none());
+}
+
 /// A map high enough for several strips of the dense route.
 #[test]
 fn strips_join_without_a_seam() {

@@ -26,7 +26,7 @@ pub struct BenchArgs {
     /// A model instead
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// A label map, or a folder of them, painted in turn [default: blocks of 16 pixels of random classes]
+    /// A label map, or a folder of them, painted in turn [default: four of blocks of 16 pixels of random classes]
     #[arg(short, long, value_name = "FILE|DIR")]
     labels: Option<PathBuf>,
     /// Every pixel another random class: the worst case
@@ -59,6 +59,9 @@ pub struct BenchArgs {
     #[command(flatten)]
     colors: ColorArgs,
 }
+
+/// Label maps that are painted in turn where none are given.
+const RANDOM_MAPS: u64 = 4;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Net {
@@ -182,12 +185,16 @@ impl BenchArgs {
         let Some(path) = &self.labels else {
             let classes: Vec<u16> = table.iter().map(|class| class.id).collect();
             let block = if self.noise { 1 } else { 16 };
-            let mut rng = Rng::new(1);
             let columns = width.div_ceil(block);
-            let blocks: Vec<u16> =
-                (0..columns * height.div_ceil(block)).map(|_| classes[rng.below(classes.len())]).collect();
-            let id = |i: usize| blocks[i / width / block * columns + i % width / block];
-            return Ok(vec![LabelMap::new(width, height, (0..width * height).map(id).collect())?]);
+            let map = |seed: u64| {
+                let mut rng = Rng::new(seed);
+                let blocks: Vec<u16> =
+                    (0..columns * height.div_ceil(block)).map(|_| classes[rng.below(classes.len())]).collect();
+                let id = |i: usize| blocks[i / width / block * columns + i % width / block];
+                LabelMap::new(width, height, (0..width * height).map(id).collect())
+            };
+            // What is remembered of a map is of no use for the next.
+            return (1..=RANDOM_MAPS).map(map).collect();
         };
         let files = if path.is_dir() { super::synth::label_maps(path)? } else { vec![path.clone()] };
         if files.is_empty() {

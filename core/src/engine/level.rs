@@ -1,12 +1,16 @@
 //! A label map at the size of a layer.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use semsynth_kernels::Patches;
 
 use crate::error::Result;
 use crate::label::{DistanceMap, LabelMap};
+
+/// The number of the next level.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// Class ids and what the kernels derive from them, shared by all layers of one size.
 #[derive(Debug)]
@@ -21,9 +25,18 @@ pub(super) struct Level {
     pub(super) distances: Option<Vec<f32>>,
     labels: usize,
     patches: OnceLock<Patches>,
+    /// No other level of the process has it.
+    number: u64,
+    /// Whether more than one picture is made of it.
+    repeated: AtomicBool,
 }
 
 impl Level {
+    /// What tells it from others, where it is worth keeping what is made of it.
+    pub(super) fn repeated(&self) -> Option<u64> {
+        self.repeated.load(Ordering::Relaxed).then_some(self.number)
+    }
+
     /// Patches of labels; with edges, of labels at an edge and labels beside one, the latter first.
     pub(super) fn patches(&self) -> &Patches {
         self.patches.get_or_init(|| match &self.edges {
@@ -64,6 +77,11 @@ impl Levels {
         self.labels == *labels && self.edges.as_deref() == edges && self.distances.as_ref() == distances
     }
 
+    /// Another picture is made of them.
+    pub(super) fn repeat(&self) {
+        self.of_size.values().for_each(|level| level.repeated.store(true, Ordering::Relaxed));
+    }
+
     pub(super) fn at(&mut self, size: [usize; 2]) -> Result<Arc<Level>> {
         if let Some(level) = self.of_size.get(&size) {
             return Ok(Arc::clone(level));
@@ -82,6 +100,8 @@ impl Levels {
             distances: self.distances.as_ref().map(|map| map.at(height, width)),
             labels: self.channels,
             patches: OnceLock::new(),
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            repeated: AtomicBool::new(false),
         });
         self.of_size.insert(size, Arc::clone(&level));
         Ok(level)

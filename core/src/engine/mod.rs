@@ -8,6 +8,7 @@
 mod block;
 mod buffers;
 mod level;
+mod lookup;
 mod norm;
 mod sean;
 mod weights;
@@ -139,7 +140,10 @@ impl Engine {
             block.restyle(Weights(tensors), scene.styles.map(|styles| styles.of(index)))
         })?;
         let mut levels = match self.levels.take() {
-            Some(levels) if levels.are_of(scene.labels, scene.edges, scene.distances) => levels,
+            Some(levels) if levels.are_of(scene.labels, scene.edges, scene.distances) => {
+                levels.repeat();
+                levels
+            }
             _ => Levels::new(self.config.label_channels, scene.labels, scene.edges, scene.distances),
         };
         let stride = self.config.stride();

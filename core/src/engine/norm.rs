@@ -8,6 +8,7 @@ use semsynth_kernels::{Clade, Isa, LEAKY_SLOPE, Spade, affine, moments};
 use super::Scene;
 use super::buffers::Buffers;
 use super::level::Level;
+use super::lookup::Remembering;
 use super::sean::Sean;
 use super::weights::Weights;
 use crate::error::{Error, Result};
@@ -46,7 +47,7 @@ pub(super) struct Norm {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "a network has a few dozen of them")]
 enum Modulation {
-    Spade(Spade),
+    Spade(Remembering),
     Clade(Clade),
     Icpe(Icpe),
     Sean(Sean),
@@ -88,7 +89,8 @@ impl Norm {
                 let (gamma_bias, beta_bias) = (get("mlp_gamma.bias")?, get("mlp_beta.bias")?);
                 let bias = get("mlp_shared.0.bias")?;
                 let sizes = [labels, channels];
-                Modulation::Spade(Spade::new(isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias))
+                let spade = Spade::new(isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias);
+                Modulation::Spade(Remembering::new(spade))
             }
             ModulationKind::Clade => {
                 let [scale, shift] = bank()?;
@@ -188,12 +190,12 @@ impl Norm {
         let mut y = memory.take((self.channels + self.extra()) * level.ids.len());
         let (features, rest) = y.split_at_mut(x.len());
         match &self.modulation {
-            Modulation::Spade(spade) => spade.run(level.patches(), x, scale, shift, leaky, features),
+            Modulation::Spade(spade) => spade.run(level, x, scale, shift, leaky, features),
             Modulation::Clade(clade) => clade.run(&level.ids, x, scale, shift, leaky, features),
             Modulation::Icpe(icpe) => icpe.run(level, x, scale, shift, leaky, features),
             Modulation::Sean(sean) => {
                 if let Some(spade) = sean.spade() {
-                    spade.run(level.patches(), x, scale, shift, leaky, features);
+                    spade.run(level, x, scale, shift, leaky, features);
                 }
             }
         }

@@ -12,6 +12,7 @@ use semsynth_kernels::{HIDDEN, Isa, Spade, collapse, times};
 use super::Scene;
 use super::buffers::Buffers;
 use super::level::Level;
+use super::lookup::Remembering;
 use super::weights::Weights;
 use crate::error::Result;
 
@@ -26,7 +27,7 @@ pub(super) struct Sean {
     draw: usize,
     styled: bool,
     /// The style that is worked in, and what came of it.
-    worked_in: Option<(Option<Vec<f32>>, Spade)>,
+    worked_in: Option<(Option<Vec<f32>>, Remembering)>,
 }
 
 impl Sean {
@@ -50,7 +51,7 @@ impl Sean {
         })
     }
 
-    pub(super) fn spade(&self) -> Option<&Spade> {
+    pub(super) fn spade(&self) -> Option<&Remembering> {
         self.worked_in.as_ref().map(|(_, spade)| spade)
     }
 
@@ -104,7 +105,7 @@ impl Sean {
         let (shared, bias) = (get("Spade.mlp_shared.0.weight")?, get("Spade.mlp_shared.0.bias")?);
         let sizes = [self.labels, self.channels];
         let spade = Spade::new(self.isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias);
-        self.worked_in = Some((style.map(<[f32]>::to_vec), spade));
+        self.worked_in = Some((style.map(<[f32]>::to_vec), Remembering::new(spade)));
         Ok(())
     }
 

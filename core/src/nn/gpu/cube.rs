@@ -1,5 +1,7 @@
 //! The kernels: one source for WGSL, SPIR-V, Metal and CUDA.
 
+#![allow(clippy::used_underscore_binding, reason = "what `cube` makes of the types of a kernel")]
+
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 

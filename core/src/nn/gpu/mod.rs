@@ -1,4 +1,4 @@
-//! Operations on kernels of our own for GPUs, written in CubeCL, for painting: without gradients. Sums are taken in 32 bits
+//! Operations on kernels of our own for GPUs, written in `CubeCL`, for painting: without gradients. Sums are taken in 32 bits
 //! whatever the tensors hold.
 //!
 //! Each has its definition in Burn's operations beside it, which computes everywhere and which tests compare with.
