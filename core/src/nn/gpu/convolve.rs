@@ -4,10 +4,6 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
-/// Fewest output channels the kernel has work for.
-#[cfg(feature = "gpu")]
-const FEWEST: usize = 16;
-
 /// Convolves `[batch, in, h, w]` with `[out, in, k, k]` and adds `[out]`. Fastest with the weights of a
 /// [`prepared`](super::prepared) network.
 pub(in crate::nn) fn convolve(
@@ -17,10 +13,23 @@ pub(in crate::nn) fn convolve(
     stride: usize,
     padding: usize,
 ) -> Tensor<4> {
-    // Measured kernels use what matrix units the GPU has; without, Burn's convolution reads everything from memory again.
-    #[cfg(all(feature = "gpu", not(feature = "gpu-tuned")))]
-    if super::applies_to(&x) && weight.dims()[0] >= FEWEST {
+    #[cfg(feature = "gpu")]
+    if super::applies_to(&x) && kernel_pays(&x, &weight) {
         return super::kernels::convolve(x, weight, bias, stride, padding);
     }
     conv2d(x, weight, bias, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1))
+}
+
+/// Whether our kernel is better than Burn's convolution.
+#[cfg(feature = "gpu")]
+fn kernel_pays(x: &Tensor<4>, weight: &Tensor<4>) -> bool {
+    use burn::tensor::{DType, Device, DeviceKind};
+
+    /// Fewest output channels it has work for.
+    const FEWEST: usize = 16;
+    // Those of Burn's that are chosen by measuring use what matrix units the GPU has.
+    let measured = cfg!(feature = "gpu-tuned");
+    // A driver on the processor has no fast memory for a workgroup: there only for sums of 32 bits.
+    let processor = x.device() == Device::wgpu(DeviceKind::Cpu);
+    !measured && weight.dims()[0] >= FEWEST && (!processor || x.dtype() != DType::F32)
 }
