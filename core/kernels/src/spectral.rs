@@ -38,9 +38,19 @@ pub fn transposed_times(weight: &[f32], x: &[f32], out: &mut [f32]) {
     let block = columns.div_ceil(8).next_multiple_of(LANES).min(BLOCK);
     out.par_chunks_mut(block).enumerate().for_each(|(i, out)| {
         out.fill(0.0);
-        for (row, &x) in weight.chunks_exact(columns).zip(x) {
-            for (out, w) in out.iter_mut().zip(&row[i * block..]) {
-                *out += w * x;
+        let len = out.len();
+        let part = |row: usize| &weight[row * columns + i * block..][..len];
+        // Four rows a pass, so that sums are read and written less often.
+        let rows = x.len() / 4 * 4;
+        for row in (0..rows).step_by(4) {
+            let ([a, b, c, d], x) = ([0, 1, 2, 3].map(|i| part(row + i)), [x[row], x[row + 1], x[row + 2], x[row + 3]]);
+            for ((((out, a), b), c), d) in out.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *out += a * x[0] + b * x[1] + (c * x[2] + d * x[3]);
+            }
+        }
+        for row in rows..x.len() {
+            for (out, w) in out.iter_mut().zip(part(row)) {
+                *out += w * x[row];
             }
         }
     });

@@ -26,12 +26,14 @@ impl SpectralNorm {
         // The vectors are constants for the gradient; only the weight in sigma and in the quotient is followed.
         let training = matches!(mode, Mode::Train { .. });
         if ops::apply_to(&matrix) {
-            if training {
-                let (u, v) = ops::power_iteration(matrix.clone(), self.u.get());
-                self.u.set(u);
-                self.v.set(v);
+            if !training {
+                let singular = ops::singular(matrix.clone(), self.u.get(), self.v.get());
+                return ops::spectral_divide(matrix, singular);
             }
-            return ops::spectral_divide(matrix, self.u.get(), self.v.get());
+            let singular = ops::power_iteration(matrix.clone(), self.u.get());
+            self.u.set(singular.u.clone());
+            self.v.set(singular.v.clone());
+            return ops::spectral_divide(matrix, singular);
         }
         let [out, rest] = matrix.dims();
         let mut u: Tensor<2> = self.u.get().reshape([out, 1]);
@@ -70,14 +72,18 @@ mod tests {
             Tensor::from_data(TensorData::new(values, shape), &device)
         };
         let (matrix, slope) = (random([7, 50]).require_grad(), random([7, 50]));
-        let (u, v) = ops::power_iteration(matrix.clone(), random([7, 1]).reshape([7]));
+        let singular = ops::power_iteration(matrix.clone(), random([7, 1]).reshape([7]));
+        let (u, v) = (singular.u.clone(), singular.v.clone());
         let differ = |a: Tensor<2>, b: Tensor<2>| (a - b).abs().max().into_scalar::<f32>();
         let (row, column) = (v.clone().reshape([50, 1]), u.clone().reshape([7, 1]));
         // Vectors of the iteration belong together.
         assert!(differ(unit(matrix.clone().detach().matmul(row.clone())), column.clone()) < 1e-5);
         let sigma = (matrix.clone().matmul(row) * column).sum().reshape([1, 1]);
-        let (expected, found) = (matrix.clone() / sigma, ops::spectral_divide(matrix.clone(), u, v));
+        let (expected, found) = (matrix.clone() / sigma, ops::spectral_divide(matrix.clone(), singular));
         assert!(differ(found.clone().inner(), expected.clone().inner()) < 1e-5);
+        // The iteration knows the value that the vectors give.
+        let again = ops::spectral_divide(matrix.clone(), ops::singular(matrix.clone(), u, v));
+        assert!(differ(again.inner(), expected.clone().inner()) < 1e-5);
         let (found, expected) = ((found * slope.clone()).sum().backward(), (expected * slope).sum().backward());
         assert!(differ(matrix.grad(&found).unwrap(), matrix.grad(&expected).unwrap()) < 1e-5);
     }

@@ -127,15 +127,16 @@ impl Step<'_> {
     fn fused(&self, value: Tensor<1>, gradient: Tensor<1>, old: Option<Moments>) -> (Tensor<1>, Moments) {
         let (beta_1, beta_2) = (self.adam.beta_1 as f32, self.adam.beta_2 as f32);
         let (scale, correction_2) = (self.scale as f32, self.correction_2 as f32);
+        // All by value: what is behind a reference could change with every store, and nothing goes by vectors.
         let blend = |old: &mut f32, new: f32, beta: f32| {
             *old = beta * *old + (1.0 - beta) * new;
             *old
         };
-        let way = |first: f32, second: f32| scale * first / (second.sqrt() / correction_2 + EPSILON as f32);
+        let way = move |first: f32, second: f32| scale * first / (second.sqrt() / correction_2 + EPSILON as f32);
         let none = || Tensor::zeros_like(&gradient);
         let (first, second) = old.map_or_else(|| (None, none()), |old| (old.first, old.second));
         if beta_1 == 0.0 {
-            let [value, second] = ops::update([value, second], [gradient], |[value, second], [gradient]| {
+            let [value, second] = ops::update([value, second], [gradient], move |[value, second], [gradient]| {
                 for ((value, &gradient), second) in value.iter_mut().zip(gradient).zip(second) {
                     *value -= way(gradient, blend(second, gradient * gradient, beta_2));
                 }
@@ -144,7 +145,7 @@ impl Step<'_> {
         }
         let first = first.unwrap_or_else(none);
         let [value, first, second] =
-            ops::update([value, first, second], [gradient], |[value, first, second], [gradient]| {
+            ops::update([value, first, second], [gradient], move |[value, first, second], [gradient]| {
                 let moments = first.iter_mut().zip(second);
                 for ((value, &gradient), (first, second)) in value.iter_mut().zip(gradient).zip(moments) {
                     let first = blend(first, gradient, beta_1);

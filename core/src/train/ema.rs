@@ -44,7 +44,7 @@ impl ModuleMapper for Blend {
         let shape = old.shape();
         if trained && ops::apply_to(&old) {
             let (decay, flat) = (self.decay as f32, old.reshape([shape.num_elements()]));
-            let [new] = ops::update([flat], [value], |[old], [value]| {
+            let [new] = ops::update([flat], [value], move |[old], [value]| {
                 for (old, value) in old.iter_mut().zip(value) {
                     *old = *old * decay + *value * (1.0 - decay);
                 }

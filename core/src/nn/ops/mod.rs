@@ -14,7 +14,7 @@ mod standardize;
 pub(super) use class_affine::class_affine;
 pub(super) use convolution::convolve;
 pub(super) use rectifier::leaky_relu;
-pub(super) use spectral::{power_iteration, spectral_divide};
+pub(super) use spectral::{power_iteration, singular, spectral_divide};
 pub(super) use standardize::{moments, standardize};
 
 use std::cell::Cell;

@@ -13,26 +13,49 @@ use semsynth_kernels::{dot, spectral_gradient, times, transposed_times};
 
 use super::{computed, values};
 
-/// One power iteration on a matrix `[out, rest]` with its left vector `[out]`: the new left and right vector, `[out]` and
-/// `[rest]`, without gradients. For tensors on the CPU.
-pub(in crate::nn) fn power_iteration(matrix: Tensor<2>, u: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
-    let [out, rest] = matrix.dims();
-    let both: Tensor<1> = Tensor::from_dispatch(Dispatch::power_iteration(matrix.into_dispatch(), u.into_dispatch()));
-    (both.clone().narrow(0, 0, out), both.narrow(0, out, rest))
+/// What spectral norm knows of a matrix `[out, rest]`, without gradients.
+#[derive(Clone, Debug)]
+pub(in crate::nn) struct Singular {
+    /// The left vector, `[out]`.
+    pub(in crate::nn) u: Tensor<1>,
+    /// The right vector, `[rest]`.
+    pub(in crate::nn) v: Tensor<1>,
+    /// The value, `u · matrix · v`, `[1]`.
+    sigma: Tensor<1>,
 }
 
-/// A matrix `[out, rest]` divided by its singular value `u · matrix · v`; gradients take the vectors for constants. For tensors
-/// on the CPU.
-pub(in crate::nn) fn spectral_divide(matrix: Tensor<2>, u: Tensor<1>, v: Tensor<1>) -> Tensor<2> {
-    let (matrix, u, v) = (matrix.into_dispatch(), u.into_dispatch(), v.into_dispatch());
-    Tensor::from_dispatch(Dispatch::spectral_divide(matrix, u, v))
+/// One power iteration on a matrix with its left vector. For tensors on the CPU.
+pub(in crate::nn) fn power_iteration(matrix: Tensor<2>, u: Tensor<1>) -> Singular {
+    let [out, rest] = matrix.dims();
+    let all: Tensor<1> = Tensor::from_dispatch(Dispatch::power_iteration(matrix.into_dispatch(), u.into_dispatch()));
+    let part = |start: usize, len: usize| all.clone().narrow(0, start, len);
+    Singular { u: part(0, out), v: part(out, rest), sigma: part(out + rest, 1) }
+}
+
+/// The singular value of vectors that are known. For tensors on the CPU.
+pub(in crate::nn) fn singular(matrix: Tensor<2>, u: Tensor<1>, v: Tensor<1>) -> Singular {
+    let [matrix, left, right] = [matrix.into_dispatch(), u.clone().into_dispatch(), v.clone().into_dispatch()];
+    Singular { u, v, sigma: Tensor::from_dispatch(Dispatch::singular_value(matrix, left, right)) }
+}
+
+/// A matrix divided by its singular value; gradients take the vectors for constants. For tensors on the CPU.
+pub(in crate::nn) fn spectral_divide(matrix: Tensor<2>, Singular { u, v, sigma }: Singular) -> Tensor<2> {
+    let (u, v, sigma) = (u.into_dispatch(), v.into_dispatch(), sigma.into_dispatch());
+    Tensor::from_dispatch(Dispatch::spectral_divide(matrix.into_dispatch(), u, v, sigma))
 }
 
 #[backend_extension(Flex, Autodiff)]
 trait Spectral: Backend {
     fn power_iteration(matrix: FloatTensor<Self>, u: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    fn spectral_divide(matrix: FloatTensor<Self>, u: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn singular_value(matrix: FloatTensor<Self>, u: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn spectral_divide(
+        matrix: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        sigma: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 trait SpectralGradients: Backend {
@@ -40,6 +63,7 @@ trait SpectralGradients: Backend {
         matrix: FloatTensor<Self>,
         u: FloatTensor<Self>,
         v: FloatTensor<Self>,
+        sigma: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 }
@@ -48,44 +72,57 @@ impl Spectral for Flex {
     fn power_iteration(matrix: FlexTensor, u: FlexTensor) -> FlexTensor {
         let [out, rest] = matrix.shape().dims();
         let (matrix, u) = (matrix.to_contiguous(), u.to_contiguous());
-        computed([out + rest], |both| {
-            let (new_u, v) = both.split_at_mut(out);
+        computed([out + rest + 1], |all| {
+            let (new_u, rest_of) = all.split_at_mut(out);
+            let (v, sigma) = rest_of.split_at_mut(rest);
             transposed_times(values(&matrix), values(&u), v);
             unit(v);
             times(values(&matrix), v, new_u);
-            unit(new_u);
+            // The length of what u is the direction of.
+            sigma.fill(unit(new_u));
         })
     }
 
-    fn spectral_divide(matrix: FlexTensor, u: FlexTensor, v: FlexTensor) -> FlexTensor {
+    fn singular_value(matrix: FlexTensor, u: FlexTensor, v: FlexTensor) -> FlexTensor {
         let (matrix, u, v) = (matrix.to_contiguous(), u.to_contiguous(), v.to_contiguous());
-        let sigma = sigma(&matrix, &u, &v);
-        computed(matrix.shape(), |out| semsynth_kernels::divide(values(&matrix), sigma, out))
+        let mut product = vec![0.0; values(&u).len()];
+        times(values(&matrix), values(&v), &mut product);
+        computed([1], |sigma| sigma.fill(dot(&product, values(&u))))
+    }
+
+    fn spectral_divide(matrix: FlexTensor, _u: FlexTensor, _v: FlexTensor, sigma: FlexTensor) -> FlexTensor {
+        let matrix = matrix.to_contiguous();
+        computed(matrix.shape(), |out| semsynth_kernels::divide(values(&matrix), value(&sigma), out))
     }
 }
 
 impl SpectralGradients for Flex {
-    fn spectral_divide_backward(matrix: FlexTensor, u: FlexTensor, v: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+    fn spectral_divide_backward(
+        matrix: FlexTensor,
+        u: FlexTensor,
+        v: FlexTensor,
+        sigma: FlexTensor,
+        gradient: FlexTensor,
+    ) -> FlexTensor {
         let (matrix, gradient) = (matrix.to_contiguous(), gradient.to_contiguous());
-        let (u, v) = (u.to_contiguous(), v.to_contiguous());
-        let sigma = sigma(&matrix, &u, &v);
+        let (u, v, sigma) = (u.to_contiguous(), v.to_contiguous(), value(&sigma));
         let vectors = [values(&u), values(&v)];
         computed(matrix.shape(), |out| spectral_gradient(values(&matrix), values(&gradient), vectors, sigma, out))
     }
 }
 
-fn sigma(matrix: &FlexTensor, u: &FlexTensor, v: &FlexTensor) -> f32 {
-    let mut product = vec![0.0; values(u).len()];
-    times(values(matrix), values(v), &mut product);
-    dot(&product, values(u))
+/// The value of a tensor that has one.
+fn value(tensor: &FlexTensor) -> f32 {
+    values(&tensor.to_contiguous()).first().copied().unwrap_or_default()
 }
 
-/// Divides a vector by its length.
-fn unit(x: &mut [f32]) {
+/// Gives a vector the length 1, and says which it had.
+fn unit(x: &mut [f32]) -> f32 {
     let length = dot(x, x).sqrt().max(1e-12);
     for value in x {
         *value /= length;
     }
+    length
 }
 
 impl<B: Spectral + SpectralGradients, C: CheckpointStrategy> Spectral for Autodiff<B, C> {
@@ -93,17 +130,27 @@ impl<B: Spectral + SpectralGradients, C: CheckpointStrategy> Spectral for Autodi
         FloatTensor::<Self>::new(B::power_iteration(matrix.into_primitive(), u.into_primitive()))
     }
 
-    fn spectral_divide(matrix: FloatTensor<Self>, u: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn singular_value(matrix: FloatTensor<Self>, u: FloatTensor<Self>, v: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (u, v) = (u.into_primitive(), v.into_primitive());
+        FloatTensor::<Self>::new(B::singular_value(matrix.into_primitive(), u, v))
+    }
+
+    fn spectral_divide(
+        matrix: FloatTensor<Self>,
+        u: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        sigma: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let divide = |[matrix, u, v, sigma]: [FloatTensor<Self>; 4]| {
+            let (u, v, sigma) = (u.into_primitive(), v.into_primitive(), sigma.into_primitive());
+            B::spectral_divide(matrix.into_primitive(), u, v, sigma)
+        };
         match SpectralDivide.prepare::<C>([matrix.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prepared) => {
-                let state = [prepared.checkpoint(&matrix), prepared.checkpoint(&u), prepared.checkpoint(&v)];
-                let y = B::spectral_divide(matrix.into_primitive(), u.into_primitive(), v.into_primitive());
-                prepared.finish(state, y)
+                let state = [&matrix, &u, &v, &sigma].map(|tensor| prepared.checkpoint(tensor));
+                prepared.finish(state, divide([matrix, u, v, sigma]))
             }
-            OpsKind::UnTracked(prepared) => {
-                let y = B::spectral_divide(matrix.into_primitive(), u.into_primitive(), v.into_primitive());
-                prepared.finish(y)
-            }
+            OpsKind::UnTracked(prepared) => prepared.finish(divide([matrix, u, v, sigma])),
         }
     }
 }
@@ -114,14 +161,15 @@ struct SpectralDivide;
 
 impl<B: SpectralGradients> Backward<B, 1> for SpectralDivide {
     /// The matrix and both vectors.
-    type State = [NodeId; 3];
+    type State = [NodeId; 4];
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = grads.consume::<B>(&ops.node);
-        let [matrix, u, v] = ops.state.map(|node| checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(node));
+        let [matrix, u, v, sigma] =
+            ops.state.map(|node| checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(node));
         let [parent] = ops.parents;
         if let Some(parent) = parent {
-            grads.register::<B>(parent.id, B::spectral_divide_backward(matrix, u, v, gradient));
+            grads.register::<B>(parent.id, B::spectral_divide_backward(matrix, u, v, sigma, gradient));
         }
     }
 }
