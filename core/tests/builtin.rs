@@ -42,30 +42,3 @@ fn compact_synthesizers_paint_the_same() {
     assert!(matches!(compact.latent_style(&photo, None), Err(Error::Argument(_))), "there is no encoder");
     assert!(paint(compact) == expected);
 }
-
-/// On a GPU, with 32 and with 16 bits, what the CPU paints; here on software Vulkan.
-#[test]
-fn a_gpu_paints_the_same() {
-    let device = match Device::by_name("software") {
-        Ok(device) => device,
-        Err(error) => {
-            println!("skipped: {error}");
-            return;
-        }
-    };
-    let model = Model::builtin("facades").unwrap();
-    let (_, labels) = ProceduralFacades::new(7).render(0, 96, 64).unwrap();
-    let paint = |mut synth: Synthesizer| synth.run(&labels, &Request::new()).unwrap().into_rgb();
-    let expected = paint(Synthesizer::new(&model, &Device::cpu()).unwrap());
-    let full = Synthesizer::new(&model, &device).unwrap();
-    let half = Synthesizer::half(&model, &device).unwrap();
-    for (what, synth, most) in [("32 bits", full, 1), ("16 bits", half, 6)] {
-        let found = paint(synth);
-        let off = || found.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b));
-        let (worst, sum) = (off().max().unwrap(), off().map(u64::from).sum::<u64>());
-        let mean = sum as f64 / expected.len() as f64;
-        println!("{what}: {worst} levels at most, {mean:.4} on average");
-        assert!(worst <= most && mean < 0.3, "{what}: {worst} levels at most, {mean} on average");
-    }
-    assert!(matches!(Synthesizer::half(&model, &Device::cpu()), Err(Error::Argument(_))));
-}

@@ -1,44 +1,21 @@
 //! Styles in pictures: what is encoded, mixed, crossed over and left out shows as it should.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use burn::tensor::Device as BurnDevice;
+mod common;
+
+use common::random_model;
 use image::RgbImage;
-use semsynth::label::{Class, ClassTable, LabelMap};
-use semsynth::model::{FORMAT, Manifest, Provenance, Tensors};
+use semsynth::label::LabelMap;
 use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
+use semsynth::nn::Statistics;
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{Init, Statistics};
 use semsynth::synth::StyleKind;
 use semsynth::{Device, Error, Model, Request, Style, Synthesizer};
 
 const CLASSES: u16 = 4;
 
 fn model(config: GeneratorConfig) -> Model {
-    let class = |id: u16| Class { id, name: format!("class {id}"), color: [id as u8, 0, 7], dont_care: false };
-    let architecture = Architecture::SpadeFamily(config);
-    let network = architecture.init(&mut Init::random(3, &BurnDevice::flex())).unwrap().folded();
-    let stored = semsynth::model::store(&network, semsynth::model::Precision::Full).unwrap();
-    // First values are small: make every part count.
-    let mut tensors = Tensors::new();
-    for (name, data) in stored.iter() {
-        let scale = if name.contains("conv_") || name.contains("fc") || name.contains("mlp") { 20.0 } else { 1.0 };
-        let offset = if name.ends_with("noise_var") { 0.5 } else { 0.0 };
-        let values = data.to_f32().iter().map(|value| value * scale + offset).collect();
-        tensors.insert_f32(name, data.shape().to_vec(), values).unwrap();
-    }
-    let manifest = Manifest {
-        format: FORMAT,
-        name: "test".into(),
-        architecture,
-        classes: ClassTable::new((0..CLASSES).map(class).collect()).unwrap(),
-        statistics: Statistics::Batch,
-        native_size: [64, 64],
-        value_range: [-1.0, 1.0],
-        provenance: Provenance::default(),
-        licence: "CC0-1.0".into(),
-    };
-    tensors.set_metadata("semsynth", manifest.to_ron_string().unwrap());
-    Model::from_bytes(&tensors.to_safetensors().unwrap()).unwrap()
+    random_model(Architecture::SpadeFamily(config), CLASSES)
 }
 
 fn sean() -> Synthesizer {
@@ -229,8 +206,10 @@ fn warming_up_changes_no_picture() {
     let style = Style::regions(6, vec![Some(vec![0.3; 6]); usize::from(CLASSES)]).unwrap();
     for (mut synth, request) in [(sean(), Request::new().style(&style)), (vae(), Request::new())] {
         let expected = paint(&mut synth, &request);
-        synth.warm_up(64, 32).unwrap();
+        synth.warm_up(64, 32, &request).unwrap();
         assert_eq!(paint(&mut synth, &request), expected);
-        assert!(synth.warm_up(0, 32).is_err());
+        for (width, height) in [(0, 32), (1 << 40, 1 << 40)] {
+            assert!(synth.warm_up(width, height, &request).is_err());
+        }
     }
 }

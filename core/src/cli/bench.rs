@@ -177,7 +177,8 @@ impl BenchArgs {
         let [height, width] = self.size;
         println!("network  {network}");
         println!("device   {}, {} threads", device.describe(), rayon::current_num_threads());
-        println!("maps     {} of {width}x{height}", maps.len());
+        let remembered = if maps.len() > 1 { "" } else { "; what is remembered of it helps from the third picture on" };
+        println!("maps     {} of {width}x{height}{remembered}", maps.len());
     }
 
     fn maps(&self, table: &ClassTable) -> Result<Vec<LabelMap>> {

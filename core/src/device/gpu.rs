@@ -96,9 +96,9 @@ pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
     Ok(device)
 }
 
-/// Has `CubeCL` keep what it finds out about a GPU (which kernel is fastest, kernels it compiled) in the user's cache folder,
-/// or that of the environment variable `SEMSYNTH_CACHE`, and not look for settings in the current folder. What it measures
-/// before the first picture is bounded. Nothing changes where the program has set it up itself.
+/// Has `CubeCL` keep what it finds out about a GPU (in builds that measure: which kernel is fastest, kernels it compiled) in the
+/// user's cache folder, or that of the environment variable `SEMSYNTH_CACHE`, and not look for settings in the current folder.
+/// What it measures before the first picture is bounded. Nothing changes where the program has set it up itself.
 fn remember() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

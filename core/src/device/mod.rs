@@ -47,8 +47,10 @@ pub struct DeviceInfo {
 
 /// An opened device.
 ///
-/// What is found out about a GPU is kept in the user's cache folder, in `semsynth`, or in the folder that the environment
-/// variable `SEMSYNTH_CACHE` names.
+/// Opening the first GPU sets `CubeCL` up for the process, unless the program has done so before
+/// (`CubeClRuntimeConfig::set`): files `cubecl.toml` and `burn.toml` beside the program's user are not looked for, kernels are
+/// measured with few samples, and, with the feature `gpu-tuned`, what was found is kept in the user's cache folder, in
+/// `semsynth`, or in the folder that the environment variable `SEMSYNTH_CACHE` names.
 #[derive(Clone, Debug)]
 pub struct Device {
     burn: burn::tensor::Device,

@@ -94,7 +94,7 @@ impl Engine {
     ///
     /// [`Error::Model`](crate::Error::Model) if a tensor is missing.
     pub(crate) fn new(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2]) -> Result<Self> {
-        let blocks = (0..config.blocks()).into_par_iter().map(|index| block(config, tensors, size, index));
+        let blocks = (0..config.blocks()).into_par_iter().map(|index| block(config, tensors, size, index, false));
         Self::around(blocks.collect::<Result<_>>()?, config, tensors)
     }
 
@@ -106,7 +106,7 @@ impl Engine {
     pub(crate) fn emptying(config: &GeneratorConfig, tensors: &mut Tensors, size: [usize; 2]) -> Result<Self> {
         let mut blocks = Vec::with_capacity(config.blocks());
         for (index, name) in BLOCKS.into_iter().enumerate().take(config.blocks()) {
-            blocks.push(block(config, tensors, size, index)?);
+            blocks.push(block(config, tensors, size, index, true)?);
             // SEAN's norms are packed anew for every style; its code calls them ACE.
             let (convs, norms) = (format!("{name}.conv_"), format!("{name}.norm_"));
             tensors.retain(|name| !name.starts_with(&convs) && !name.starts_with(&norms));
@@ -174,7 +174,7 @@ impl Engine {
 }
 
 /// The block of a network that will mostly paint pictures of a height and width.
-fn block(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2], index: usize) -> Result<Block> {
+fn block(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2], index: usize, frugal: bool) -> Result<Block> {
     let (plan, stride) = (config.plan(), config.stride());
     let [height, width] = size.map(|side| side.div_ceil(stride) << config.doublings_until(index));
     let learned = |block: usize| plan.get(block).is_some_and(|[input, output]| input != output);
@@ -186,6 +186,7 @@ fn block(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2], index: u
         edges: config.instance_edges,
         channels: plan[index],
         pixels: height * width,
+        frugal,
     };
     Block::new(Isa::detect(), Weights(tensors), BLOCKS[index], shape, (0..index).map(draws).sum())
 }

@@ -31,6 +31,8 @@ pub(super) struct Shape {
     pub(super) channels: [usize; 2],
     /// Pixels it mostly works on.
     pub(super) pixels: usize,
+    /// Whether memory is dearer than time.
+    pub(super) frugal: bool,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Norm {
                 let bias = get("mlp_shared.0.bias")?;
                 let sizes = [labels, channels];
                 let spade = Spade::new(isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias);
-                Modulation::Spade(Remembering::new(spade))
+                Modulation::Spade(Remembering::new(spade, shape.frugal))
             }
             ModulationKind::Clade => {
                 let [scale, shift] = bank()?;
@@ -108,7 +110,7 @@ impl Norm {
                 let (scale, shift) = (scale.into_owned(), shift.into_owned());
                 Modulation::Icpe(Icpe { scale, shift, factor_scale, factor_shift })
             }
-            ModulationKind::Sean => Modulation::Sean(Sean::new(isa, weights, name, [shape.labels, channels], draw)?),
+            ModulationKind::Sean => Modulation::Sean(Sean::new(isa, weights, name, channels, shape, draw)?),
             ModulationKind::Spade { .. } => {
                 return Err(Error::Argument(format!("there is no kernel for {:?}", shape.kind)));
             }

@@ -13,6 +13,7 @@ use super::Scene;
 use super::buffers::Buffers;
 use super::level::Level;
 use super::lookup::Remembering;
+use super::norm::Shape;
 use super::weights::Weights;
 use crate::error::Result;
 
@@ -21,6 +22,7 @@ pub(super) struct Sean {
     name: String,
     isa: Isa,
     labels: usize,
+    frugal: bool,
     channels: usize,
     /// `[channels]`
     noise_var: Vec<f32>,
@@ -36,13 +38,15 @@ impl Sean {
         isa: Isa,
         weights: Weights<'_>,
         name: &str,
-        [labels, channels]: [usize; 2],
+        channels: usize,
+        shape: Shape,
         draw: usize,
     ) -> Result<Self> {
         Ok(Self {
             name: name.to_owned(),
             isa,
-            labels,
+            labels: shape.labels,
+            frugal: shape.frugal,
             channels,
             noise_var: weights.get(&format!("{name}.noise_var"))?.into_owned(),
             draw,
@@ -105,7 +109,7 @@ impl Sean {
         let (shared, bias) = (get("Spade.mlp_shared.0.weight")?, get("Spade.mlp_shared.0.bias")?);
         let sizes = [self.labels, self.channels];
         let spade = Spade::new(self.isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias);
-        self.worked_in = Some((style.map(<[f32]>::to_vec), Remembering::new(spade)));
+        self.worked_in = Some((style.map(<[f32]>::to_vec), Remembering::new(spade, self.frugal)));
         Ok(())
     }
 

@@ -42,7 +42,9 @@ impl ParamFreeNorm {
         let [mean, var] = match (&self.running_mean, &self.running_var, statistics) {
             (Some(mean), Some(var), Statistics::Running) => [mean.get(), var.get()],
             _ => {
-                let (_, mean, var) = by_definition(x.clone(), &[3, 2, 0]);
+                let x = x.clone().cast(DType::F32);
+                let mean = x.clone().mean_dims(&[3, 2, 0]);
+                let var = (x.clone() - mean.clone()).square().mean_dims(&[3, 2, 0]);
                 [mean, var].map(|values| values.reshape([x.dims()[1]]))
             }
         };

@@ -36,9 +36,9 @@ impl PatchRows {
             None => (ids.to_vec(), labels),
         };
         let patches = Patches::new(&ids, size);
-        let distinct @ [n3, _] = patches.distinct();
-        // Half the products, and what goes with looking them up.
-        if 2 * n3 > ids.len() {
+        let distinct @ [n3, n5] = patches.distinct();
+        // Fewer products, and tables much smaller than features.
+        if 2 * n3 > ids.len() || 2 * n5 > ids.len() {
             return None;
         }
         let upload = |rows: &[[u32; 9]], number: &dyn Fn(u32) -> Option<usize>, of: usize| {

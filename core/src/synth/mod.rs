@@ -190,7 +190,9 @@ impl Synthesizer {
 
     fn on_kernels(model: &Model, device: &Device, half: bool) -> Result<Self> {
         let mut network = model.network(device.burn())?;
-        network.generator = gpu::prepared(network.generator, half);
+        if device.info().class != DeviceClass::Cpu {
+            network.generator = gpu::prepared(network.generator, half);
+        }
         let (model, device) = (model.clone(), device.clone());
         Ok(Self { model, device, engine: None, network: Some(network), plain: false })
     }
@@ -242,23 +244,19 @@ impl Synthesizer {
         self.model.manifest()
     }
 
-    /// Makes ready for pictures of a size, so that the first is as fast as the others: on a GPU, kernels are compiled, and with
-    /// the feature `gpu-tuned` measured, for calm and for busy label maps; on the CPU, memory is taken. What is measured is
-    /// remembered for the next time; see [`Device`].
+    /// Makes ready for pictures of a size as a request asks for them, so that the first is as fast as the others: on a GPU,
+    /// kernels are compiled, and with the feature `gpu-tuned` measured, for calm and for busy label maps; on the CPU, memory is
+    /// taken; a style is worked in. The request's instances are left out.
     ///
     /// # Errors
     ///
     /// As [`run`](Self::run).
-    pub fn warm_up(&mut self, width: usize, height: usize) -> Result<()> {
+    pub fn warm_up(&mut self, width: usize, height: usize, request: &Request) -> Result<()> {
         let ids: Vec<u16> = self.model.classes().iter().map(|class| class.id).collect();
-        let mut request = Request::new();
-        if let StyleConfig::Regions { length, .. } = self.model.architecture().style() {
-            let grey = vec![Some(vec![0.0; length]); self.model.architecture().label_channels()];
-            request = request.style(&Style::regions(length, grey)?);
-        }
+        let request = Request { instances: None, ..request.clone() };
+        let flat = LabelMap::filled(width, height, ids.first().copied().unwrap_or_default())?;
         let mut rng = Rng::new(0);
         let busy = (0..width * height).map(|_| ids.get(rng.below(ids.len())).copied().unwrap_or_default()).collect();
-        let flat = LabelMap::filled(width, height, ids.first().copied().unwrap_or_default())?;
         for labels in [LabelMap::new(width, height, busy)?, flat] {
             self.run(&labels, &request)?;
         }

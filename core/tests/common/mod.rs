@@ -10,9 +10,11 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData};
-use semsynth::Device;
-use semsynth::label::LabelMap;
-use semsynth::model::Tensors;
+use semsynth::label::{Class, ClassTable, LabelMap};
+use semsynth::model::{FORMAT, Manifest, Provenance, Tensors};
+use semsynth::network::Architecture;
+use semsynth::nn::{Init, Statistics};
+use semsynth::{Device, Model};
 
 /// A file of the fixtures that are handed around beside the project, or a message that the test is skipped.
 pub fn shared(path: &str) -> Option<PathBuf> {
@@ -67,4 +69,32 @@ pub fn labels_of(tensors: &Tensors, classes: usize) -> (LabelMap, Option<Vec<boo
     let id = |pixel: usize| (0..classes).find(|class| values[class * pixels + pixel] > 0.5).unwrap() as u16;
     let edges = (channels > classes).then(|| values[classes * pixels..].iter().map(|&edge| edge > 0.5).collect());
     (LabelMap::new(width, height, (0..pixels).map(id).collect()).unwrap(), edges)
+}
+
+/// A model with random weights, large enough that every part counts.
+pub fn random_model(architecture: Architecture, classes: u16) -> Model {
+    let class = |id: u16| Class { id, name: format!("class {id}"), color: [id as u8, 0, 7], dont_care: false };
+    let network = architecture.init(&mut Init::random(3, &burn::tensor::Device::flex())).unwrap().folded();
+    let stored = semsynth::model::store(&network, semsynth::model::Precision::Full).unwrap();
+    let mut tensors = Tensors::new();
+    for (name, data) in stored.iter() {
+        let small = ["conv_", "fc", "mlp", "model"].iter().any(|part| name.contains(part)) && !name.contains("running");
+        let scale = if small { 20.0 } else { 1.0 };
+        let offset = if name.ends_with("noise_var") { 0.5 } else { 0.0 };
+        let values = data.to_f32().iter().map(|value| value * scale + offset).collect();
+        tensors.insert_f32(name, data.shape().to_vec(), values).unwrap();
+    }
+    let manifest = Manifest {
+        format: FORMAT,
+        name: "test".into(),
+        architecture,
+        classes: ClassTable::new((0..classes).map(class).collect()).unwrap(),
+        statistics: Statistics::Batch,
+        native_size: [64, 64],
+        value_range: [-1.0, 1.0],
+        provenance: Provenance::default(),
+        licence: "CC0-1.0".into(),
+    };
+    tensors.set_metadata("semsynth", manifest.to_ron_string().unwrap());
+    Model::from_bytes(&tensors.to_safetensors().unwrap()).unwrap()
 }

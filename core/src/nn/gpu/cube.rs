@@ -92,7 +92,7 @@ pub(super) fn convolution_kernel<F: Float>(
     let (ins, outs) = (x.shape(1), out.shape(1));
     let (height, width) = (out.shape(2), out.shape(3));
     let pixels = out.shape(0) * height * width;
-    let first_pixel = CUBE_POS_Y as usize * PIXELS;
+    let first_pixel = (CUBE_POS_Z * CUBE_COUNT_Y + CUBE_POS_Y) as usize * PIXELS;
     let first_out = CUBE_POS_X as usize * OUTS;
     let unit = UNIT_POS as usize;
 

@@ -8,7 +8,7 @@ use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Int, Shape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_dtype;
-use burn_cubecl::ops::permute_nhwc_to_nchw;
+use burn_cubecl::ops::{permute, permute_nhwc_to_nchw};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{CubeBackend, cubecl};
 use cubecl::calculate_cube_count_elemwise;
@@ -16,6 +16,9 @@ use cubecl::prelude::{CubeCount, CubeDim};
 
 use super::cube::{OUTS, PIXELS, SIDE, convolution_kernel, modulate_kernel, sum_rows_kernel};
 use crate::nn::LEAKY_SLOPE;
+
+/// Workgroups of pixels in one direction: less than 65536, which no GPU takes.
+const LAYER: usize = 1 << 10;
 
 pub(super) fn sum_rows(table: Tensor<2>, ids: Tensor<2, Int>, bias: Tensor<1>, relu: bool) -> Tensor<2> {
     let (table, ids, bias) = (table.into_dispatch(), ids.into_dispatch(), bias.into_dispatch());
@@ -155,14 +158,22 @@ impl Kernels for CubeBackend {
         stride: usize,
         padding: usize,
     ) -> CubeTensor {
+        // Units side by side have output channels side by side.
+        let weight = if weight.meta.strides()[0] == 1 {
+            weight
+        } else {
+            permute(into_contiguous(permute(weight, &[2, 3, 1, 0])), &[3, 2, 0, 1])
+        };
         let out = channels_last(&x, &convolved(&x.shape(), &weight.shape(), stride, padding));
         let ([_, _, _, kernel], [batch, outs, height, width]) = (weight.shape().dims::<4>(), out.shape().dims());
         let client = out.client.clone();
+        // Workgroups beyond the last pixel find nothing to do.
         let pixels = (batch * height * width).div_ceil(PIXELS);
+        let layers = pixels.div_ceil(LAYER);
         let dtype = dtype_to_storage_type(x.dtype);
         convolution_kernel::launch(
             &client,
-            CubeCount::Static(outs.div_ceil(OUTS) as u32, pixels as u32, 1),
+            CubeCount::Static(outs.div_ceil(OUTS) as u32, pixels.div_ceil(layers) as u32, layers as u32),
             CubeDim::new_2d(SIDE as u32, SIDE as u32),
             x.into_tensor_arg(),
             weight.into_tensor_arg(),

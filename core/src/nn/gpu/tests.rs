@@ -124,6 +124,8 @@ fn it_convolves() {
             [2, 33, 17, 8, 8, 1, 1, 0],
             [2, 16, 64, 10, 7, 4, 2, 2],
             [1, 64, 128, 12, 11, 3, 2, 1],
+            // More pixels than workgroups of one direction have.
+            [1, 1, 4, 260, 260, 1, 1, 0],
         ];
         for [batch, ins, outs, height, width, kernel, stride, padding] in cases {
             let x = random(&mut rng, [batch, ins, height, width]);

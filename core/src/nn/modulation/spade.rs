@@ -56,7 +56,10 @@ impl Spade {
     /// Gamma and beta of each distinct patch, where they are few: their products are taken once for each 3x3 patch and summed
     /// for each 5x5 patch.
     pub(super) fn rows(&self, level: &Level) -> Option<Rows> {
-        let patches = level.patches().filter(|_| self.kernel == 3)?;
+        if self.kernel != 3 {
+            return None;
+        }
+        let patches = level.patches()?;
         let [n3, _] = patches.distinct;
         let [channels, ..] = self.mlp_gamma.weight().dims();
         if 9 * n3 * channels > MOST_PRODUCTS {

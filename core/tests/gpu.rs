@@ -1,0 +1,64 @@
+//! A GPU paints what the CPU paints, with 32 and with 16 bits; here on software Vulkan. (Every kind of modulation: unit tests
+//! of `engine`.)
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use common::random_model;
+use image::RgbImage;
+use semsynth::data::ProceduralFacades;
+use semsynth::label::LabelMap;
+use semsynth::network::{Architecture, Pix2PixHdConfig, UNetConfig};
+use semsynth::{Device, Error, Model, Request, Synthesizer};
+
+/// Levels of 255 that two pictures differ by, at most and on average.
+fn difference(a: &RgbImage, b: &RgbImage) -> (u8, f64) {
+    let off = || a.iter().zip(b.iter()).map(|(a, b)| a.abs_diff(*b));
+    (off().max().unwrap(), off().map(f64::from).sum::<f64>() / a.len() as f64)
+}
+
+fn check(what: &str, model: &Model, labels: &LabelMap, [full, half]: [u8; 2]) {
+    let device = match Device::by_name("software") {
+        Ok(device) => device,
+        Err(error) => {
+            println!("skipped: {error}");
+            return;
+        }
+    };
+    let paint = |mut synth: Synthesizer| synth.run(labels, &Request::new()).unwrap().into_rgb();
+    let expected = paint(Synthesizer::new(model, &Device::cpu()).unwrap());
+    let (least, most) = expected.iter().fold((255, 0), |(least, most), &value| (value.min(least), value.max(most)));
+    assert!(most - least > 50, "{what}: a flat picture, {least} to {most}");
+    let synths = [Synthesizer::new(model, &device).unwrap(), Synthesizer::half(model, &device).unwrap()];
+    for ((bits, synth), allowed) in [32, 16].into_iter().zip(synths).zip([full, half]) {
+        let (worst, mean) = difference(&paint(synth), &expected);
+        println!("{what}, {bits} bits: {worst} levels at most, {mean:.4} on average");
+        assert!(worst <= allowed && mean < 0.5, "{what}, {bits} bits: {worst} levels at most, {mean} on average");
+    }
+}
+
+#[test]
+fn the_built_in_model() {
+    let (_, labels) = ProceduralFacades::new(7).render(0, 96, 64).unwrap();
+    check("facades", &Model::builtin("facades").unwrap(), &labels, [1, 6]);
+}
+
+#[test]
+fn the_baselines() {
+    let labels = LabelMap::new(64, 64, (0..64 * 64).map(|i| ((i / 64 / 9 + i % 64 / 7) % 4) as u16).collect()).unwrap();
+    let hd = |enhancer_blocks| {
+        let config = Pix2PixHdConfig { downsamplings: 2, blocks: 2, ..Pix2PixHdConfig::new(16, 4) };
+        Architecture::Pix2PixHd(Pix2PixHdConfig { enhancer_blocks, ..config })
+    };
+    let palette = Some(vec![[0, 0, 170], [0, 85, 255], [170, 255, 85], [255, 85, 0]]);
+    let unet = Architecture::Pix2Pix(UNetConfig { downsamplings: 6, palette, ..UNetConfig::new(16, 4) });
+    for (what, architecture) in [("pix2pixHD", hd(None)), ("its local enhancer", hd(Some(2))), ("pix2pix", unet)] {
+        check(what, &random_model(architecture, 4), &labels, [1, 12]);
+    }
+}
+
+#[test]
+fn sixteen_bits_are_not_for_the_cpu() {
+    let half = Synthesizer::half(&Model::builtin("facades").unwrap(), &Device::cpu());
+    assert!(matches!(half, Err(Error::Argument(_))));
+}
