@@ -9,8 +9,10 @@ use crate::scratch::{local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
 
-/// Taps of a kernel, filled up to whole vectors.
-const TAPS: usize = 16;
+/// Output channels of a task, so that their taps are whole vectors.
+const GROUP: usize = 16;
+/// Columns of its matrix product.
+const COLUMNS: usize = GROUP * 9;
 
 /// `collapsed` = `scale` · `weight` `[out, length, 3, 3]` by `vectors` `[length, classes]`. Of each output channel,
 /// `collapsed` has `stride` values, of which the last `classes · 9` are written.
@@ -38,18 +40,22 @@ pub fn collapse(
         let (k, class) = (i / classes, i % classes);
         packed[(class / 16 * length + k) * 16 + class % 16] = scale * value;
     }
-    collapsed.par_chunks_mut(stride).zip(weight.par_chunks(length * 9)).for_each(|(collapsed, kernel)| {
-        local([length * TAPS, 16 * TAPS], |[taps, sums]| {
-            for (taps, kernel) in taps.chunks_exact_mut(TAPS).zip(kernel.chunks_exact(9)) {
-                taps[..9].copy_from_slice(kernel);
-                taps[9..].fill(0.0);
+    let groups = collapsed.par_chunks_mut(stride * GROUP).zip(weight.par_chunks(length * 9 * GROUP));
+    groups.for_each(|(collapsed, kernels)| {
+        local([length * COLUMNS, 16 * COLUMNS], |[taps, sums]| {
+            for (o, kernel) in kernels.chunks_exact(length * 9).enumerate() {
+                for (taps, kernel) in taps.chunks_exact_mut(COLUMNS).zip(kernel.as_chunks::<9>().0) {
+                    taps[o * 9..][..9].copy_from_slice(kernel);
+                }
             }
-            let rows = &mut collapsed[stride - classes * 9..];
-            for (rows, panel) in rows.chunks_mut(16 * 9).zip(packed.chunks_exact(length * 16)) {
+            for (first, panel) in (0..classes).step_by(16).zip(packed.chunks_exact(length * 16)) {
                 // SAFETY: a panel has 16 values for each of `length` rows of taps; there are sums for all of them.
                 unsafe { product(isa, length, panel.as_ptr(), taps.as_ptr(), sums.as_mut_ptr()) };
-                for (row, sums) in rows.chunks_exact_mut(9).zip(sums.chunks_exact(TAPS)) {
-                    row.copy_from_slice(&sums[..9]);
+                for (o, row) in collapsed.chunks_exact_mut(stride).enumerate() {
+                    let labels = row[stride - classes * 9 + first * 9..].as_chunks_mut::<9>().0;
+                    for (label, sums) in labels.iter_mut().zip(sums.chunks_exact(COLUMNS)) {
+                        label.copy_from_slice(&sums[o * 9..][..9]);
+                    }
                 }
             }
         });
@@ -58,6 +64,6 @@ pub fn collapse(
 
 #[inline(always)]
 unsafe fn product_task<S: Simd>(length: usize, panel: *const f32, taps: *const f32, sums: *mut f32) {
-    S::strip(length, panel, taps, TAPS, sums, TAPS, TAPS / S::L, false);
+    S::strip(length, panel, taps, COLUMNS, sums, COLUMNS, COLUMNS / S::L, false);
 }
 dispatch!(unsafe fn product(length: usize, panel: *const f32, taps: *const f32, sums: *mut f32) => product_task);
