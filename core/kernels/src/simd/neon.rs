@@ -1,6 +1,6 @@
 //! NEON, which every 64-bit ARM processor has.
 
-use super::{Simd, micro};
+use super::Simd;
 use std::arch::aarch64::{
     float32x4_t, vaddq_f32, vbslq_f32, vcgtq_f32, vdupq_n_f32, vfmaq_f32, vfmsq_f32, vld1q_f32, vmulq_f32,
     vreinterpretq_f32_f64, vreinterpretq_f64_f32, vst1q_f32, vsubq_f32, vtrn1q_f32, vtrn1q_f64, vtrn2q_f32, vtrn2q_f64,
@@ -55,32 +55,6 @@ impl Simd for Neon {
     unsafe fn gather(base: *const f32, idx: *const u32) -> Self::V {
         let values: [f32; 8] = std::array::from_fn(|i| *base.add(*idx.add(i) as usize));
         Self::load(values.as_ptr())
-    }
-    #[inline(always)]
-    unsafe fn product(
-        k: usize,
-        a: *const f32,
-        at: [usize; 2],
-        b: *const f32,
-        ldb: usize,
-        c: *mut f32,
-        ldc: usize,
-        n: usize,
-        acc: bool,
-    ) {
-        // 4 × 2 pairs take 16 of 32 registers, and 4 for what they are multiplied with.
-        let mut j = 0;
-        while j < n {
-            let nr = (n - j).min(2);
-            for i in (0..16).step_by(4) {
-                let (a, b, c) = (a.add(i * at[0]), b.add(j * 8), c.add(i * ldc + j * 8));
-                match nr {
-                    2 => micro::<Self, 4, 2>(k, a, at, b, ldb, c, ldc, acc),
-                    _ => micro::<Self, 4, 1>(k, a, at, b, ldb, c, ldc, acc),
-                }
-            }
-            j += nr;
-        }
     }
     #[inline(always)]
     unsafe fn transpose(v: &mut [Self::V; 16]) {

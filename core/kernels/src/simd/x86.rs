@@ -44,32 +44,6 @@ impl Simd for Avx2 {
     unsafe fn gather(base: *const f32, idx: *const u32) -> __m256 {
         _mm256_i32gather_ps::<4>(base, _mm256_loadu_si256(idx.cast()))
     }
-    #[inline(always)]
-    unsafe fn product(
-        k: usize,
-        a: *const f32,
-        at: [usize; 2],
-        b: *const f32,
-        ldb: usize,
-        c: *mut f32,
-        ldc: usize,
-        n: usize,
-        acc: bool,
-    ) {
-        // 4 × 2: with 4 × 3, which needs all 16 registers, layers ran at half the speed (measured on Zen 4).
-        let mut j = 0;
-        while j < n {
-            let nr = (n - j).min(2);
-            for i in (0..16).step_by(4) {
-                let (a, b, c) = (a.add(i * at[0]), b.add(j * 8), c.add(i * ldc + j * 8));
-                match nr {
-                    2 => micro::<Self, 4, 2>(k, a, at, b, ldb, c, ldc, acc),
-                    _ => micro::<Self, 4, 1>(k, a, at, b, ldb, c, ldc, acc),
-                }
-            }
-            j += nr;
-        }
-    }
 }
 
 /// 16 lanes, AVX-512 F.
