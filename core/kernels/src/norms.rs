@@ -113,25 +113,32 @@ pub fn standardize_gradient(x: &[f32], gradient: &[f32], batch: usize, mean: &[f
 fn sums(x: &[f32], g: &[f32], mean: f32, scale: f32) -> [f64; 2] {
     let mut total = [0.0; 2];
     for (x, g) in x.chunks(BLOCK).zip(g.chunks(BLOCK)) {
-        let mut lanes = [[0.0f32; LANES]; 2];
-        let mut add = |i: usize, x: f32, g: f32| {
-            lanes[0][i] += g;
-            lanes[1][i] += g * ((x - mean) * scale);
-        };
-        let ((groups, rest), (g_groups, g_rest)) = (x.as_chunks::<LANES>(), g.as_chunks::<LANES>());
-        for (x, g) in groups.iter().zip(g_groups) {
-            for i in 0..LANES {
-                add(i, x[i], g[i]);
-            }
-        }
-        for (i, (&x, &g)) in rest.iter().zip(g_rest).enumerate() {
-            add(i, x, g);
-        }
+        let lanes = partial_sums(x, g, |x| (x - mean) * scale);
         for (total, lanes) in total.iter_mut().zip(lanes) {
             *total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
         }
     }
     total
+}
+
+/// Sums of g, and of g · `of`(x), of every 16th pair each.
+#[inline(always)]
+fn partial_sums(x: &[f32], g: &[f32], of: impl Fn(f32) -> f32) -> [[f32; LANES]; 2] {
+    let mut lanes = [[0.0; LANES]; 2];
+    let mut add = |i: usize, x: f32, g: f32| {
+        lanes[0][i] += g;
+        lanes[1][i] += g * of(x);
+    };
+    let ((groups, rest), (g_groups, g_rest)) = (x.as_chunks::<LANES>(), g.as_chunks::<LANES>());
+    for (x, g) in groups.iter().zip(g_groups) {
+        for i in 0..LANES {
+            add(i, x[i], g[i]);
+        }
+    }
+    for (i, (&x, &g)) in rest.iter().zip(g_rest).enumerate() {
+        add(i, x, g);
+    }
+    lanes
 }
 
 /// A batch of label maps as runs of equal labels.
@@ -224,21 +231,8 @@ pub fn modulate_by_class_gradients(
             for (of_x, g) in of_x[range].iter_mut().zip(g) {
                 *of_x = g * w;
             }
-            let mut lanes = [[0.0f32; LANES]; 2];
-            let mut add = |i: usize, x: f32, g: f32| {
-                lanes[0][i] += g * x;
-                lanes[1][i] += g;
-            };
-            let ((groups, rest), (g_groups, g_rest)) = (x.as_chunks::<LANES>(), g.as_chunks::<LANES>());
-            for (x, g) in groups.iter().zip(g_groups) {
-                for i in 0..LANES {
-                    add(i, x[i], g[i]);
-                }
-            }
-            for (i, (&x, &g)) in rest.iter().zip(g_rest).enumerate() {
-                add(i, x, g);
-            }
-            for (sum, lanes) in sums[label].iter_mut().zip(lanes) {
+            let [gradients, products] = partial_sums(x, g, |x| x);
+            for (sum, lanes) in sums[label].iter_mut().zip([products, gradients]) {
                 *sum += f64::from(lanes.iter().sum::<f32>());
             }
         }

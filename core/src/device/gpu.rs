@@ -83,7 +83,7 @@ pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
                 .into(),
         ));
     }
-    remember();
+    set_up();
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     if opened.contains(info) {
         return Ok(Device::wgpu(kind));
@@ -96,10 +96,10 @@ pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
     Ok(device)
 }
 
-/// Has `CubeCL` keep what it finds out about a GPU (in builds that measure: which kernel is fastest, kernels it compiled) in the
+/// Sets `CubeCL` up, once: has it keep what it finds out about a GPU (in builds that measure: which kernel is fastest, kernels it compiled) in the
 /// user's cache folder, or that of the environment variable `SEMSYNTH_CACHE`, and not look for settings in the current folder.
 /// What it measures before the first picture is bounded. Nothing changes where the program has set it up itself.
-fn remember() {
+fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let mut config = CubeClRuntimeConfig::default();

@@ -8,8 +8,8 @@
 mod block;
 mod buffers;
 mod level;
-mod lookup;
 mod norm;
+mod remembering;
 mod sean;
 mod weights;
 

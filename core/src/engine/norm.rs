@@ -8,7 +8,7 @@ use semsynth_kernels::{Clade, Isa, LEAKY_SLOPE, Spade, affine, moments};
 use super::Scene;
 use super::buffers::Buffers;
 use super::level::Level;
-use super::lookup::Remembering;
+use super::remembering::Remembering;
 use super::sean::Sean;
 use super::weights::Weights;
 use crate::error::{Error, Result};

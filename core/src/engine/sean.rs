@@ -12,8 +12,8 @@ use semsynth_kernels::{HIDDEN, Isa, Spade, collapse, times};
 use super::Scene;
 use super::buffers::Buffers;
 use super::level::Level;
-use super::lookup::Remembering;
 use super::norm::Shape;
+use super::remembering::Remembering;
 use super::weights::Weights;
 use crate::error::Result;
 

@@ -262,12 +262,15 @@ impl Level {
         Arc::clone(self.runs.get_or_init(|| Arc::new(Runs::new(&self.ids, self.batch))))
     }
 
-    /// Distinct patches of the labels, where it pays to compute with those instead of pixels.
+    /// Distinct patches of the labels, where it pays to compute with those instead of pixels: never for a
+    /// batch.
     pub(crate) fn patches(&self) -> Option<Arc<PatchRows>> {
         let make = || {
+            if self.batch > 1 {
+                return None;
+            }
             let edges = self.edges.as_deref();
-            let rows = PatchRows::new(&self.ids, [self.height, self.width], self.channels, edges, &self.device);
-            rows.filter(|_| self.batch == 1).map(Arc::new)
+            PatchRows::new(&self.ids, [self.height, self.width], self.channels, edges, &self.device).map(Arc::new)
         };
         self.patches.get_or_init(make).clone()
     }

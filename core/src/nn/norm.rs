@@ -42,9 +42,7 @@ impl ParamFreeNorm {
         let [mean, var] = match (&self.running_mean, &self.running_var, statistics) {
             (Some(mean), Some(var), Statistics::Running) => [mean.get(), var.get()],
             _ => {
-                let x = x.clone().cast(DType::F32);
-                let mean = x.clone().mean_dims(&[3, 2, 0]);
-                let var = (x.clone() - mean.clone()).square().mean_dims(&[3, 2, 0]);
+                let (_, mean, var) = centered(x.clone().cast(DType::F32), &[3, 2, 0]);
                 [mean, var].map(|values| values.reshape([x.dims()[1]]))
             }
         };
@@ -102,10 +100,16 @@ fn by_definition(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<
         let (standardized, mean, var) = by_definition(x.clone().cast(DType::F32), dims);
         return (as_type_of(&x, standardized), mean, var);
     }
+    let (centered, mean, var) = centered(x, dims);
+    (centered / (var.clone() + EPSILON).sqrt(), mean, var)
+}
+
+/// `x` less its mean over `dims`, that mean, and the biased variance.
+fn centered(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     let mean = x.clone().mean_dims(dims);
     let centered = x - mean.clone();
     let var = centered.clone().square().mean_dims(dims);
-    (centered / (var.clone() + EPSILON).sqrt(), mean, var)
+    (centered, mean, var)
 }
 
 fn normalize(x: Tensor<4>, mean: Tensor<4>, var: Tensor<4>) -> Tensor<4> {

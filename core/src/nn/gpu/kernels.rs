@@ -17,7 +17,7 @@ use cubecl::prelude::{CubeCount, CubeDim};
 use super::cube::{OUTS, PIXELS, SIDE, convolution_kernel, modulate_kernel, sum_rows_kernel};
 use crate::nn::LEAKY_SLOPE;
 
-/// Workgroups of pixels in one direction: less than 65536, which no GPU takes.
+/// Most workgroups of pixels in one direction. GPUs take 65535.
 const LAYER: usize = 1 << 10;
 
 pub(super) fn sum_rows(table: Tensor<2>, ids: Tensor<2, Int>, bias: Tensor<1>, relu: bool) -> Tensor<2> {
