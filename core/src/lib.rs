@@ -32,14 +32,17 @@ pub mod network;
 pub mod nn;
 mod pixels;
 mod rng;
+pub mod style;
 pub mod synth;
+pub mod tensors;
 pub mod train;
 
 pub use device::Device;
 pub use error::{Error, Result};
 pub use label::{ClassTable, LabelMap};
 pub use model::Model;
-pub use synth::{Image, Request, Style, Synthesizer};
+pub use style::Style;
+pub use synth::{CancelToken, Control, PreparedModel, Request, Synthesizer, SynthesizerOptions};
 
 /// The README's example compiles.
 #[cfg(doctest)]

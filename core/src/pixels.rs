@@ -5,6 +5,7 @@ use image::RgbImage;
 
 use crate::error::Result;
 use crate::model::read_back;
+use crate::picture::{PixelFormat, PixelsMut};
 
 /// Appends a picture as three planes in -1 to 1.
 pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
@@ -18,17 +19,30 @@ pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
 pub(crate) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbImage>> {
     let [_, channels, height, width] = output.dims();
     let values = read_back(output.cast(DType::F32))?;
-    Ok(values.chunks_exact(channels * height * width).map(|planes| to_image(planes, width, range)).collect())
+    let image = |planes: &[f32]| {
+        let mut image = RgbImage::new(width as u32, height as u32);
+        let mut out = PixelsMut::new(PixelFormat::Rgb8, width, height, 3 * width, &mut image)?;
+        write_planes(planes, width, range, &mut out);
+        Ok(image)
+    };
+    values.chunks_exact(channels * height * width).map(image).collect()
 }
 
-/// The same for one picture on the host, as three planes.
-pub(crate) fn to_image(planes: &[f32], width: usize, [low, high]: [f32; 2]) -> RgbImage {
-    let byte = |value: f32| ((value - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8;
+/// The same for one picture on the host, as three planes with rows of `width`, into memory of its size or smaller: what
+/// is beyond is left out.
+pub(crate) fn write_planes(planes: &[f32], width: usize, [low, high]: [f32; 2], out: &mut PixelsMut<'_>) {
+    let byte = |value: &f32| ((value - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8;
     let area = planes.len() / 3;
-    RgbImage::from_fn(width as u32, (area / width.max(1)) as u32, |x, y| {
-        let pixel = y as usize * width + x as usize;
-        image::Rgb([0, 1, 2].map(|channel: usize| byte(planes[channel * area + pixel])))
-    })
+    let (red, rest) = planes.split_at(area);
+    let (green, blue) = rest.split_at(area);
+    let pixel_bytes = out.format().bytes_per_pixel();
+    let rows = red.chunks_exact(width).zip(green.chunks_exact(width)).zip(blue.chunks_exact(width));
+    for (out, ((red, green), blue)) in out.rows_mut().zip(rows) {
+        for (pixel, ((red, green), blue)) in out.chunks_exact_mut(pixel_bytes).zip(red.iter().zip(green).zip(blue)) {
+            let bytes = [byte(red), byte(green), byte(blue), 255];
+            pixel.copy_from_slice(&bytes[..pixel_bytes]);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ mod common;
 use burn::tensor::Device as BurnDevice;
 use common::{difference, labels_of, shared, tensor, values};
 use semsynth::label::{Class, ClassTable, DistanceMap, LabelMap};
-use semsynth::model::{self, Family, ImportOptions, Precision, Tensors, import_checkpoint};
+use semsynth::model::{self, Family, ImportOptions, Precision, import_checkpoint};
+use semsynth::tensors::{self, Tensors};
 use semsynth::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling};
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{BlockStyles, Guide, Init, Layout, Lookup, Mode, Statistics};
+use semsynth::nn::{BlockStyles, GeneratorInput, Init, Layout, LabelEncoding, Mode, Statistics};
 use semsynth::{Device, Error, Model, Request, Synthesizer};
 
 fn flex() -> BurnDevice {
@@ -214,7 +215,7 @@ fn statistics_of_old_instance_norms_are_passed_over() {
 fn absurd_sizes_are_refused() {
     let mut tensors = checkpoint(&Architecture::SpadeFamily(GeneratorConfig::clade(2, 5)));
     tensors.remove("head_0.conv_0.weight_orig").unwrap();
-    let data = model::TensorData::new(model::DType::F32, vec![0, 1 << 40, 1 << 40, 1 << 40], vec![]).unwrap();
+    let data = tensors::TensorData::new(tensors::DType::F32, vec![0, 1 << 40, 1 << 40, 1 << 40], vec![]).unwrap();
     tensors.insert("head_0.conv_0.weight_orig", data).unwrap();
     assert!(message(tensors, &options(5)).contains("holds no values"));
     let style = StyleConfig::Latent { length: 9, grid: [4, 8], encoder: None };
@@ -243,8 +244,8 @@ fn both_generations_of_spectral_norm_give_one_model() {
     let older = import_checkpoint(older, None, &options(5)).unwrap();
     let labels = LabelMap::new(64, 64, (0..64 * 64).map(|pixel| (pixel / 7 % 5) as u16).collect()).unwrap();
     let paint = |model: &Model| {
-        let layout = Layout::new(vec![labels.clone()], 5, Lookup::Gather, &flex()).unwrap();
-        values(model.network(&flex()).unwrap().forward(&Guide::new(layout), Mode::EVAL).unwrap())
+        let layout = Layout::new(vec![labels.clone()], 5, LabelEncoding::Indexed, &flex()).unwrap();
+        values(model.network(&flex()).unwrap().forward(&GeneratorInput::new(layout), Mode::EVAL).unwrap())
     };
     assert!(difference(&paint(&model), &paint(&older)) <= 1e-5);
 }
@@ -279,16 +280,16 @@ fn imported_golden_networks_paint_the_reference_pictures() {
         let classes = usize::from(classes);
         let (labels, edges) = labels_of(&fixture, classes);
         let device = Device::cpu();
-        let mut layout = Layout::new(vec![labels.clone()], classes, Lookup::Gather, device.burn()).unwrap();
+        let mut layout = Layout::new(vec![labels.clone()], classes, LabelEncoding::Indexed, device.burn()).unwrap();
         if let Some(edges) = edges {
             layout = layout.with_edges(vec![edges]).unwrap();
         }
-        if let Some(distances) = fixture.get("io.dist").map(model::TensorData::to_f32) {
+        if let Some(distances) = fixture.get("io.dist").map(tensors::TensorData::to_f32) {
             let (vertical, horizontal) = distances.split_at(distances.len() / 2);
             let map = DistanceMap::new(labels.width(), labels.height(), vertical.to_vec(), horizontal.to_vec());
             layout = layout.with_distances(vec![map.unwrap()]).unwrap();
         }
-        let mut guide = Guide::new(layout);
+        let mut guide = GeneratorInput::new(layout);
         let mut name = "io.out_eval";
         if fixture.get("io.z").is_some() {
             guide = guide.latent(tensor(&fixture, "io.z", &device));

@@ -10,13 +10,14 @@ use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
 use common::{difference, shared, values};
 use proptest::prelude::*;
 use semsynth::label::LabelMap;
-use semsynth::model::{self, Precision, Tensors};
+use semsynth::model::{self, Precision};
+use semsynth::tensors::Tensors;
 use semsynth::network::{
     Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, StyleConfig,
     UNetConfig, Upsampling, Vgg19, is_unused,
 };
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{BlockStyles, Guide, Init, Layout, Lookup, Mode, Noise, NormKind, ParamFreeNorm, Statistics};
+use semsynth::nn::{BlockStyles, GeneratorInput, Init, Layout, LabelEncoding, Mode, Noise, NormKind, ParamFreeNorm, Statistics};
 use semsynth::train::{Batch, LossWeights, Recipe, Trainer, feature_matching, perceptual};
 use semsynth::{Device, Error};
 
@@ -151,8 +152,8 @@ struct OneEncoder {
 fn sizes_that_do_not_fit_are_refused() {
     let network = GeneratorConfig::clade(2, 2).init_random(1, &flex()).unwrap();
     let layout =
-        |width, height, id| Layout::new(vec![LabelMap::filled(width, height, id).unwrap()], 2, Lookup::Gather, &flex());
-    let guide = |width, height| Guide::new(layout(width, height, 1).unwrap());
+        |width, height, id| Layout::new(vec![LabelMap::filled(width, height, id).unwrap()], 2, LabelEncoding::Indexed, &flex());
+    let guide = |width, height| GeneratorInput::new(layout(width, height, 1).unwrap());
     let message = network.forward(&guide(48, 64), Mode::EVAL).unwrap_err().to_string();
     assert!(message.contains("48x64") && message.contains("32"), "{message}");
     assert_eq!(network.forward(&guide(96, 32), Mode::EVAL).unwrap().dims(), [1, 3, 32, 96]);
@@ -190,12 +191,12 @@ proptest! {
         // The power iterations of a few steps, without which a singular value may be anything.
         for _ in 0..3 {
             let map = LabelMap::new(64, 32, ids[..64 * 32].to_vec()).unwrap();
-            let mut layout = Layout::new(vec![map], 7, Lookup::Dense, &flex()).unwrap();
+            let mut layout = Layout::new(vec![map], 7, LabelEncoding::OneHot, &flex()).unwrap();
             if config.instance_edges {
                 layout = layout.with_edges(vec![edges[..64 * 32].to_vec()]).unwrap();
             }
             let styles = BlockStyles::All(tensor([1, 1, 7, 5], 1).reshape([1, 7, 5]));
-            network.forward(&Guide::new(layout).styles(styles), Mode::TRAIN).unwrap();
+            network.forward(&GeneratorInput::new(layout).styles(styles), Mode::TRAIN).unwrap();
         }
         let maps: Vec<LabelMap> =
             ids.chunks(64 * 32).map(|ids| LabelMap::new(64, 32, ids.to_vec()).unwrap()).take(batch).collect();
@@ -207,12 +208,12 @@ proptest! {
                 let edges = edges.chunks(64 * 32).map(<[bool]>::to_vec).take(batch).collect();
                 layout = layout.with_edges(edges).unwrap();
             }
-            let guide = Guide::new(layout)
+            let guide = GeneratorInput::new(layout)
                 .noise(Noise::Anchored { seed: 2, origin: [0, 0] })
                 .styles(BlockStyles::Each(styles.clone()));
             values(network.forward(&guide, Mode::Eval(statistics)).unwrap())
         };
-        let (found, expected) = (paint(Lookup::Gather), paint(Lookup::Dense));
+        let (found, expected) = (paint(LabelEncoding::Indexed), paint(LabelEncoding::OneHot));
         let difference = difference(&found, &expected);
         // Rounding differs between the two, and a norm over two pixels, as in the first block here, makes it up to 300 times
         // larger. Anything wrong shows in the first digit.

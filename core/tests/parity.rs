@@ -8,13 +8,14 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use common::{devices, difference, labels_of, shared, tensor, values};
 use semsynth::label::DistanceMap;
-use semsynth::model::{self, Precision, TensorData as TensorFile, Tensors};
+use semsynth::model::{self, Precision};
+use semsynth::tensors::{TensorData as TensorFile, Tensors};
 use semsynth::network::{
     Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, Posterior,
     StyleConfig, UNetConfig, Upsampling,
 };
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{BlockStyles, Conv, ConvConfig, Guide, Init, Layout, Lookup, Mode, Noise, Statistics};
+use semsynth::nn::{BlockStyles, Conv, ConvConfig, GeneratorInput, Init, Layout, LabelEncoding, Mode, Noise, Statistics};
 use semsynth::train::{hinge_fake, hinge_generator, hinge_real, kl_divergence};
 
 const TOLERANCE: f32 = 1e-4;
@@ -30,7 +31,7 @@ fn generator(file: &str, classes: usize, change: impl Fn(GeneratorConfig) -> Gen
         let network = config.init(&mut Init::random(1, device.burn())).unwrap();
         let network = model::load(network, &fixture).unwrap();
         let folded = network.clone().folded();
-        for lookup in [Lookup::Gather, Lookup::Dense] {
+        for lookup in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
             let mut layout = Layout::new(vec![labels.clone()], classes, lookup, device.burn()).unwrap();
             if let Some(edges) = &edges {
                 layout = layout.with_edges(vec![edges.clone()]).unwrap();
@@ -42,7 +43,7 @@ fn generator(file: &str, classes: usize, change: impl Fn(GeneratorConfig) -> Gen
                 let map = DistanceMap::new(width, height, vertical.to_vec(), horizontal.to_vec()).unwrap();
                 layout = layout.with_distances(vec![map]).unwrap();
             }
-            let mut guide = Guide::new(layout);
+            let mut guide = GeneratorInput::new(layout);
             if fixture.get("io.z").is_some() {
                 guide = guide.latent(tensor(&fixture, "io.z", &device));
             }
@@ -124,7 +125,7 @@ fn region_encoder() {
         let network = Architecture::SpadeFamily(config.clone()).init(&mut Init::random(1, device.burn())).unwrap();
         let network = model::load(network, &fixture).unwrap();
         let Some(Encoder::Region(encoder)) = network.encoder else { panic!("it has a region encoder") };
-        let layout = Layout::new(vec![labels.clone()], 3, Lookup::Gather, device.burn()).unwrap();
+        let layout = Layout::new(vec![labels.clone()], 3, LabelEncoding::Indexed, device.burn()).unwrap();
         let found = values(encoder.forward(tensor(&fixture, "io.img", &device), &layout, Mode::EVAL).unwrap());
         let difference = difference(&found, &fixture.get("io.style").unwrap().to_f32());
         println!("region encoder on {}: max abs difference {difference:e}", device.info().name);
@@ -185,11 +186,11 @@ fn baseline(file: &str, architecture: &dyn Fn(&Tensors) -> Architecture) {
             for (name, value) in effective_weights(&fixture).into_iter().filter(|_| kind == "folded") {
                 assert!(difference(&stored.get(&name).unwrap().to_f32(), &value) <= 1e-5, "{name}");
             }
-            let mut layout = Layout::new(vec![labels.clone()], classes, Lookup::Gather, device.burn()).unwrap();
+            let mut layout = Layout::new(vec![labels.clone()], classes, LabelEncoding::Indexed, device.burn()).unwrap();
             if let Some(edges) = &edges {
                 layout = layout.with_edges(vec![edges.clone()]).unwrap();
             }
-            let guide = Guide::new(layout);
+            let guide = GeneratorInput::new(layout);
             for (name, statistics) in [("io.out_eval", Statistics::Running), ("io.out_batchstats", Statistics::Batch)] {
                 let Some(expected) = fixture.get(name).map(TensorFile::to_f32) else { continue };
                 let found = values(network.forward(&guide, Mode::Eval(statistics)).unwrap());

@@ -9,7 +9,7 @@ use semsynth::label::LabelMap;
 use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
 use semsynth::nn::Statistics;
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::synth::StyleKind;
+use semsynth::style::StyleKind;
 use semsynth::{Device, Error, Model, Request, Style, Synthesizer};
 
 const CLASSES: u16 = 4;

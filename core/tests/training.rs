@@ -11,7 +11,8 @@ use std::sync::atomic::AtomicBool;
 use common::{devices, difference};
 use semsynth::data::{Dataset, Procedural, Split};
 use semsynth::label::LabelMap;
-use semsynth::model::{self, Precision, Tensors};
+use semsynth::model::{self, Precision};
+use semsynth::tensors::Tensors;
 use semsynth::network::DiscriminatorConfig;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::train::{

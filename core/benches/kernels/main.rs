@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
 use semsynth_kernels::{
-    Clade, Conv1x1, Conv3x3, ConvHead, Convolution, HIDDEN, Isa, Patches, Spade, affine, moments, upsample2,
+    Affine, Clade, Conv1x1, Conv3x3, ConvHead, Convolution, HIDDEN, Isa, Patches, Spade, affine, moments, upsample2,
 };
 
 const SIDE: usize = 256;
@@ -130,17 +130,18 @@ fn modulations(c: &mut Criterion) {
             let table = values(12 * channels, 6, 1.0);
             let clade = Clade::new(isa, &table, &table, [12, channels]);
             let (x, one) = (values(channels * side * side, 4, 1.0), vec![1.0; channels]);
+            let ones = Affine { scale: &one, shift: &one, leaky: true };
             let mut y = vec![0.0; x.len()];
             let mut group = c.benchmark_group(format!("modulation, {map}, {channels} at {side}"));
             time(&mut group, "numbering", labels.len(), || drop(Patches::new(black_box(&labels), [side, side])));
-            time(&mut group, "spade", x.len(), || spade.run(&patches, black_box(&x), &one, &one, true, &mut y));
+            time(&mut group, "spade", x.len(), || spade.run(&patches, black_box(&x), ones, &mut y));
             time(&mut group, "spade by patches", x.len(), || {
-                spade.run_patches(&patches, black_box(&x), &one, &one, true, &mut y);
+                spade.run_patches(&patches, black_box(&x), ones, &mut y);
             });
             time(&mut group, "spade by convolution", x.len(), || {
-                spade.run_dense(&patches, black_box(&x), &one, &one, true, &mut y);
+                spade.run_dense(&patches, black_box(&x), ones, &mut y);
             });
-            time(&mut group, "clade", x.len(), || clade.run(&labels, black_box(&x), &one, &one, true, &mut y));
+            time(&mut group, "clade", x.len(), || clade.run(&labels, black_box(&x), ones, &mut y));
             group.finish();
         }
     }
@@ -152,7 +153,7 @@ fn elementwise(c: &mut Criterion) {
     let (mut y, mut mean, mut variance) = (vec![0.0; x.len()], vec![0.0; 64], vec![0.0; 64]);
     let mut group = c.benchmark_group("elementwise, 64 at 256");
     time(&mut group, "moments", x.len(), || moments(isa, black_box(&x), &mut mean, &mut variance));
-    time(&mut group, "affine", x.len(), || affine(isa, black_box(&x), &[1.0; 64], &[0.5; 64], true, &mut y));
+    time(&mut group, "affine", x.len(), || affine(isa, black_box(&x), Affine { scale: &[1.0; 64], shift: &[0.5; 64], leaky: true }, &mut y));
     time(&mut group, "upsample", x.len(), || upsample2(black_box(&x[..x.len() / 4]), [64, 128, 128], &mut y));
     group.finish();
 }

@@ -4,7 +4,7 @@ use crate::isa::{Isa, dispatch};
 use crate::patches::PAD;
 use crate::scratch::{Shared, volume};
 use crate::simd::Simd;
-use crate::slope;
+use crate::Affine;
 use rayon::prelude::*;
 
 /// Class-adaptive modulation: a scale and a shift for each class and channel.
@@ -39,20 +39,20 @@ impl Clade {
         Self { classes, channels, isa, scale: transpose(scale_table), shift: transpose(shift_table) }
     }
 
-    /// `out` = act((`x`·`scale` + `shift`) · scale table\[label\] + shift table\[label\]), where act is the leaky rectifier if
-    /// `leaky`.
+    /// `out` = act((`x`·`scale` + `shift`) · scale table\[label\] + shift table\[label\]), with scale, shift and act of an
+    /// [`Affine`].
     ///
-    /// `labels` are `[h, w]`, `x` and `out` `[channels, h, w]`, `scale` and `shift` `[channels]`. A label without a class
+    /// `labels` are `[h, w]`, `x` and `out` `[channels, h, w]`. A label without a class
     /// has scale and shift zero, as a one-hot vector of zeros would give.
     ///
     /// # Panics
     ///
     /// If a slice does not fit.
-    pub fn run(&self, labels: &[u16], x: &[f32], scale: &[f32], shift: &[f32], leaky: bool, out: &mut [f32]) {
+    pub fn run(&self, labels: &[u16], x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         let hw = labels.len();
         assert_eq!(x.len(), volume(&[self.channels, hw]), "x is [channels, h, w]");
         assert_eq!(out.len(), x.len(), "out is [channels, h, w]");
-        assert!(scale.len() == self.channels && shift.len() == self.channels, "scale and shift are [channels]");
+        assert!(affine.is_of(self.channels), "scale and shift are [channels]");
         let mut ids: Vec<u32> = labels.iter().map(|&l| u32::from(l).min(self.classes as u32)).collect();
         ids.resize(hw + PAD, 0);
         if hw == 0 {
@@ -61,7 +61,7 @@ impl Clade {
         let row = self.classes + 1;
         out.par_chunks_mut(hw).enumerate().with_min_len(4).for_each(|(c, out)| {
             let (g, b) = (&self.scale[c * row..][..row], &self.shift[c * row..][..row]);
-            let norm = [scale[c], shift[c], slope(leaky)];
+            let norm = affine.of_channel(c);
             // SAFETY: `row` entries of g and b, and all ids are below; `hw` pixels of x and out.
             unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &ids, &x[c * hw..][..hw], norm, Shared::new(out)) }
         });

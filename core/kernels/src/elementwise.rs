@@ -3,7 +3,7 @@
 use crate::isa::{Isa, dispatch};
 use crate::scratch::{Shared, volume};
 use crate::simd::Simd;
-use crate::slope;
+use crate::Affine;
 use rayon::prelude::*;
 
 /// Values in a task, and in a partial sum of [`moments`].
@@ -32,22 +32,22 @@ pub fn upsample2(x: &[f32], [channels, h, w]: [usize; 3], out: &mut [f32]) {
     });
 }
 
-/// `out` = act(`x`·`scale` + `shift`) for each channel, where act is the leaky rectifier if `leaky`. `scale` and `shift` are
-/// `[channels]`, `x` and `out` `[channels, …]`.
+/// Applies an [`Affine`] to each channel; `x` and `out` are `[channels, …]`.
 ///
 /// # Panics
 ///
 /// If a slice does not fit.
-pub fn affine(isa: Isa, x: &[f32], scale: &[f32], shift: &[f32], leaky: bool, out: &mut [f32]) {
-    assert_eq!(scale.len(), shift.len(), "scale and shift are [channels]");
-    assert!(out.len() == x.len() && x.len().is_multiple_of(scale.len().max(1)), "x and out are [channels, ...]");
+pub fn affine(isa: Isa, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
+    let channels = affine.scale.len();
+    assert!(affine.is_of(channels), "scale and shift are [channels]");
+    assert!(out.len() == x.len() && x.len().is_multiple_of(channels.max(1)), "x and out are [channels, ...]");
     if x.is_empty() {
         return;
     }
-    let n = x.len() / scale.len();
+    let n = x.len() / channels;
     let parts = out.par_chunks_mut(n).zip(x.par_chunks(n)).enumerate();
     parts.for_each(|(c, (out, x))| {
-        let norm = [scale[c], shift[c], slope(leaky)];
+        let norm = affine.of_channel(c);
         out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
             // SAFETY: `out` is as long as `x`.
             unsafe { affine_part(isa, x, norm, Shared::new(out)) }

@@ -65,10 +65,29 @@ pub use spade::{HIDDEN, Spade, Tables};
 pub use spectral::{divide, dot, spectral_gradient, times, transposed_times};
 pub use winograd::Conv3x3;
 
-/// Slope of leaky rectifier for negative values.
+/// Slope of the leaky ReLU for negative values.
 pub const LEAKY_SLOPE: f32 = 0.2;
 
-/// The slope that does what `leaky` says: 1 leaves values as they are.
-fn slope(leaky: bool) -> f32 {
-    if leaky { LEAKY_SLOPE } else { 1.0 }
+/// What happens to each channel on the way: act(`x`·`scale` + `shift`), where act is the leaky ReLU or nothing. A
+/// modulation comes between the sum and act.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine<'a> {
+    /// `[channels]`
+    pub scale: &'a [f32],
+    /// `[channels]`
+    pub shift: &'a [f32],
+    /// Whether the leaky ReLU follows.
+    pub leaky: bool,
+}
+
+impl Affine<'_> {
+    /// Whether there is a scale and a shift for so many channels.
+    fn is_of(&self, channels: usize) -> bool {
+        self.scale.len() == channels && self.shift.len() == channels
+    }
+
+    /// Scale, shift and slope for negative values of a channel: a slope of 1 leaves values as they are.
+    fn of_channel(&self, channel: usize) -> [f32; 3] {
+        [self.scale[channel], self.shift[channel], if self.leaky { LEAKY_SLOPE } else { 1.0 }]
+    }
 }

@@ -22,7 +22,7 @@ use crate::isa::{Isa, dispatch};
 use crate::patches::Patches;
 use crate::scratch::{KEEP_LOCAL, Loan, Shared, local, volume};
 use crate::simd::Simd;
-use crate::slope;
+use crate::Affine;
 use crate::winograd::Conv3x3;
 use rayon::prelude::*;
 
@@ -98,27 +98,27 @@ impl Spade {
         self.both.bytes() + size_of_val(&*self.shared) + size_of_val(&self.shared_bias)
     }
 
-    /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), where act is the leaky rectifier if `leaky`, by the route that
-    /// should be faster.
+    /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), with scale, shift and act of an [`Affine`], by the route
+    /// that should be faster.
     ///
-    /// `x` and `out` are `[channels, h, w]` of the size of the patches, `scale` and `shift` `[channels]`. A label without
+    /// `x` and `out` are `[channels, h, w]` of the size of the patches. A label without
     /// a class is a one-hot vector of zeros.
     ///
     /// # Panics
     ///
     /// If a slice does not fit.
-    pub fn run(&self, patches: &Patches, x: &[f32], scale: &[f32], shift: &[f32], leaky: bool, out: &mut [f32]) {
+    pub fn run(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         if patches_pay(patches) {
-            self.run_patches(patches, x, scale, shift, leaky, out);
+            self.run_patches(patches, x, affine, out);
         } else {
-            self.run_dense(patches, x, scale, shift, leaky, out);
+            self.run_dense(patches, x, affine, out);
         }
     }
 
-    fn check(&self, patches: &Patches, x: &[f32], scale: &[f32], shift: &[f32], out: &[f32]) {
+    fn check(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &[f32]) {
         assert_eq!(x.len(), volume(&[self.channels, patches.h, patches.w]), "x is [channels, h, w]");
         assert_eq!(out.len(), x.len(), "out is [channels, h, w]");
-        assert!(scale.len() == self.channels && shift.len() == self.channels, "scale and shift are [channels]");
+        assert!(affine.is_of(self.channels), "scale and shift are [channels]");
     }
 
     /// [`Spade::run`] by distinct patches. Its memory grows with their number.
@@ -130,12 +130,10 @@ impl Spade {
         &self,
         patches: &Patches,
         x: &[f32],
-        scale: &[f32],
-        shift: &[f32],
-        leaky: bool,
+        affine: Affine<'_>,
         out: &mut [f32],
     ) {
-        self.check(patches, x, scale, shift, out);
+        self.check(patches, x, affine, out);
         let hidden = self.hidden(patches);
         let call = self.call(patches, &hidden);
         let (hw, row) = (patches.h * patches.w, patches.row5());
@@ -145,7 +143,7 @@ impl Spade {
                 // SAFETY: `call` holds panels of all 3×3 patches and one more, and whole blocks of weights; the scratch
                 // areas hold T and the table of one block.
                 unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
-                self.look_up(patches, table, block, x, [scale, shift], leaky, out);
+                self.look_up(patches, table, block, x, affine, out);
             });
         });
     }
@@ -179,17 +177,15 @@ impl Spade {
         tables: &Tables,
         patches: &Patches,
         x: &[f32],
-        scale: &[f32],
-        shift: &[f32],
-        leaky: bool,
+        affine: Affine<'_>,
         out: &mut [f32],
     ) {
-        self.check(patches, x, scale, shift, out);
+        self.check(patches, x, affine, out);
         let (hw, row) = (patches.h * patches.w, patches.row5());
         assert_eq!(tables.0.len(), self.channels.div_ceil(16) * 32 * row, "tables are of these patches");
         let parts = out.par_chunks_mut(16 * hw).zip(tables.0.par_chunks_exact(32 * row));
         parts.enumerate().with_max_len(1).for_each(|(block, (out, table))| {
-            self.look_up(patches, table, block, x, [scale, shift], leaky, out);
+            self.look_up(patches, table, block, x, affine, out);
         });
     }
 
@@ -205,16 +201,14 @@ impl Spade {
         table: &[f32],
         block: usize,
         x: &[f32],
-        [scale, shift]: [&[f32]; 2],
-        leaky: bool,
+        affine: Affine<'_>,
         out: &mut [f32],
     ) {
         let (hw, row) = (patches.h * patches.w, patches.row5());
-        let slope = slope(leaky);
         for (i, out) in out.chunks_exact_mut(hw).enumerate() {
             let c = block * 16 + i;
             let (g, b) = (&table[i * row..], &table[(16 + i) * row..]);
-            let (x, norm) = (&x[c * hw..][..hw], [scale[c], shift[c], slope]);
+            let (x, norm) = (&x[c * hw..][..hw], affine.of_channel(c));
             // SAFETY: rows of the table have an entry for each number in `id5`, which has padding at its end.
             unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &patches.id5, x, norm, Shared::new(out)) };
         }
@@ -225,8 +219,8 @@ impl Spade {
     /// # Panics
     ///
     /// If a slice does not fit.
-    pub fn run_dense(&self, patches: &Patches, x: &[f32], scale: &[f32], shift: &[f32], leaky: bool, out: &mut [f32]) {
-        self.check(patches, x, scale, shift, out);
+    pub fn run_dense(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
+        self.check(patches, x, affine, out);
         let (h, w) = (patches.h, patches.w);
         let hidden = self.hidden(patches);
         let outs = 2 * self.channels.next_multiple_of(16);
@@ -235,7 +229,6 @@ impl Spade {
         let rows = (fit / 4 * 4).max(STRIP_ROWS).min(h);
         let step = if rows == h { h } else { rows - 2 };
         let (mut map, mut both) = (Loan::new(self.inputs * rows * w), Loan::new(outs * rows * w));
-        let slope = slope(leaky);
         let writer = Shared::new(out);
         for y0 in (0..h).step_by(step) {
             let y1 = (y0 + step).min(h);
@@ -254,7 +247,7 @@ impl Spade {
             (0..self.channels).into_par_iter().for_each(|c| {
                 let (skip, n1, at) = ((y0 - top) * w, (y1 - y0) * w, (c * h + y0) * w);
                 let part = |which| &both[row_of(c, which) * n + skip..][..n1];
-                let norm = [scale[c], shift[c], slope];
+                let norm = affine.of_channel(c);
                 // SAFETY: gamma, beta and x have n1 values, and so has `out` from `at` on; tasks write different channels.
                 unsafe { modulate(self.isa, part(0), part(1), &x[at..][..n1], norm, writer.ptr().add(at)) }
             });

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use proptest::prelude::*;
-use semsynth_kernels::{Isa, affine, moments, upsample2};
+use semsynth_kernels::{Affine, Isa, affine, moments, upsample2};
 
 fn check_moments(channels: usize, n: usize, x: &[f32]) {
     let mut first: Option<(Vec<f64>, Vec<f64>)> = None;
@@ -72,7 +72,7 @@ proptest! {
         each_isa(|isa| {
             let out = on_pools(|| {
                 let mut out = vec![f32::NAN; x.len()];
-                affine(isa, &x, &scale, &shift, act, &mut out);
+                affine(isa, &x, Affine { scale: &scale, shift: &shift, leaky: act }, &mut out);
                 out
             });
             let want: Vec<f64> = (0..x.len())
@@ -88,7 +88,7 @@ proptest! {
 fn affine_in_several_parts() {
     let x = values(2 * 40_000, 1, 1.0);
     let mut out = vec![f32::NAN; x.len()];
-    affine(Isa::detect(), &x, &[2.0, 3.0], &[1.0, -1.0], false, &mut out);
+    affine(Isa::detect(), &x, Affine { scale: &[2.0, 3.0], shift: &[1.0, -1.0], leaky: false }, &mut out);
     let want: Vec<f64> =
         wide(&x).iter().enumerate().map(|(i, v)| if i < 40_000 { 2.0 * v + 1.0 } else { 3.0 * v - 1.0 }).collect();
     assert_close(&out, &want, 2e-6, "affine");

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use proptest::prelude::*;
-use semsynth_kernels::{Clade, HIDDEN, Isa, Patches, Spade, collapse};
+use semsynth_kernels::{Affine, Clade, HIDDEN, Isa, Patches, Spade, collapse};
 
 const WORST: f64 = 5e-5;
 
@@ -88,7 +88,8 @@ impl Block {
                 for (i, route) in [Spade::run, Spade::run_patches, Spade::run_dense].into_iter().enumerate() {
                     let out = on_pools(|| {
                         let mut out = vec![f32::NAN; x.len()];
-                        route(&spade, &patches, &x, &self.scale, &self.shift, act, &mut out);
+                        let affine = Affine { scale: &self.scale, shift: &self.shift, leaky: act };
+                        route(&spade, &patches, &x, affine, &mut out);
                         out
                     });
                     assert_close(&out, &want, WORST, &format!("{isa} route {i} {size:?}"));
@@ -140,7 +141,7 @@ fn labels_without_a_class_are_void() {
     let run = |void: [u16; 2]| {
         let labels: Vec<u16> = (0..42).map(|i| if i % 5 < 2 { void[i % 2] } else { i as u16 % 3 }).collect();
         let mut out = vec![f32::NAN; x.len()];
-        spade.run_patches(&Patches::new(&labels, size), &x, &block.scale, &block.shift, true, &mut out);
+        spade.run_patches(&Patches::new(&labels, size), &x, Affine { scale: &block.scale, shift: &block.shift, leaky: true }, &mut out);
         out
     };
     assert_eq!(run([4, 65_535]), run([4, 4]));
@@ -160,8 +161,8 @@ fn tables_are_kept() {
             for seed in [1, 2] {
                 let x = values(channels * labels.len(), seed, 1.0);
                 let [mut kept, mut fresh] = [(); 2].map(|()| vec![f32::NAN; x.len()]);
-                spade.run_tables(&tables, &patches, &x, &block.scale, &block.shift, true, &mut kept);
-                spade.run_patches(&patches, &x, &block.scale, &block.shift, true, &mut fresh);
+                spade.run_tables(&tables, &patches, &x, Affine { scale: &block.scale, shift: &block.shift, leaky: true }, &mut kept);
+                spade.run_patches(&patches, &x, Affine { scale: &block.scale, shift: &block.shift, leaky: true }, &mut fresh);
                 assert_eq!(kept, fresh, "{isa}");
             }
         });
@@ -179,8 +180,8 @@ fn strips_join_without_a_seam() {
     let x = values(16 * labels.len(), 9, 1.0);
     let spade = block.spade(Isa::detect());
     let [mut by_patches, mut dense] = [(); 2].map(|()| vec![f32::NAN; x.len()]);
-    spade.run_patches(&patches, &x, &block.scale, &block.shift, false, &mut by_patches);
-    spade.run_dense(&patches, &x, &block.scale, &block.shift, false, &mut dense);
+    spade.run_patches(&patches, &x, Affine { scale: &block.scale, shift: &block.shift, leaky: false }, &mut by_patches);
+    spade.run_dense(&patches, &x, Affine { scale: &block.scale, shift: &block.shift, leaky: false }, &mut dense);
     let by_patches: Vec<f64> = wide(&by_patches);
     assert_close(&dense, &by_patches, WORST, "strips");
 }
@@ -201,7 +202,7 @@ fn check_clade([classes, channels]: [usize; 2], labels: &[u16], act: bool) {
         let clade = Clade::new(isa, &scales, &shifts, [classes, channels]);
         let out = on_pools(|| {
             let mut out = vec![f32::NAN; x.len()];
-            clade.run(labels, &x, &scale, &shift, act, &mut out);
+            clade.run(labels, &x, Affine { scale: &scale, shift: &shift, leaky: act }, &mut out);
             out
         });
         assert_close(&out, &want, WORST, &format!("{isa} {classes} classes, {channels} channels, {hw} pixels"));

@@ -5,28 +5,31 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
-use super::{ColorArgs, Ending, parse_size};
+use super::{ColorArgs, Ending, parse_size, system_parser};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::label::{Class, ClassTable, LabelMap};
+use crate::label::{ClassTable, LabelMap};
 use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
-use crate::network::{Architecture, GeneratorConfig, StyleConfig};
-use crate::nn::modulation::ModulationKind;
+use crate::network::{StyleConfig, System};
 use crate::nn::{Init, Statistics};
 use crate::rng::Rng;
-use crate::synth::{Request, Style, Synthesizer};
+use crate::style::Style;
+use crate::synth::{Request, Synthesizer, SynthesizerOptions};
 use crate::train::{Batch, LossWeights, Recipe, Trainer};
 
 /// Arguments of `semsynth bench`.
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// A network of the papers at its official width, with random weights
-    #[arg(long, value_enum, default_value_t = Net::CladeFacades, conflicts_with = "model")]
-    net: Net,
+    /// A network at the width of its paper, with random weights
+    #[arg(long, value_name = "NETWORK", value_parser = system_parser(), default_value = "clade", conflicts_with = "model")]
+    arch: System,
+    /// The class table of that network, by name
+    #[arg(long, value_name = "NAME", default_value = "cmp-facades", conflicts_with = "model")]
+    classes: String,
     /// A model instead
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// A label map, or a folder of them, painted in turn [default: four of blocks of 16 pixels of random classes]
+    /// A label map, or a folder of them, taken in turn [default: four of blocks of 16 pixels of random classes]
     #[arg(short, long, value_name = "FILE|DIR")]
     labels: Option<PathBuf>,
     /// Every pixel another random class: the worst case
@@ -35,7 +38,7 @@ pub struct BenchArgs {
     /// Size that label maps are brought to, by the nearest pixel
     #[arg(long, default_value = "256", value_name = "SIZE", value_parser = parse_size)]
     size: [usize; 2],
-    /// Pictures to time, after the first
+    /// Pictures to measure, after the first
     #[arg(long, default_value_t = 9, value_name = "N")]
     runs: usize,
     /// Processor threads [default: as many as the machine has]
@@ -44,10 +47,10 @@ pub struct BenchArgs {
     /// Where to compute: auto, or a name that `semsynth devices` lists
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
-    /// How to paint
+    /// How to synthesize
     #[arg(long, value_enum, default_value_t = How::Fast)]
     how: How,
-    /// Time training steps instead: generator and discriminator, without a perceptual loss
+    /// Measure training steps instead: generator and discriminator, without a perceptual loss
     #[arg(long, conflicts_with_all = ["model", "how"])]
     train: bool,
     /// Pictures a training step sees
@@ -60,33 +63,19 @@ pub struct BenchArgs {
     colors: ColorArgs,
 }
 
-/// Label maps that are painted in turn where none are given.
+/// Label maps that are taken in turn where none are given.
 const RANDOM_MAPS: u64 = 4;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Net {
-    /// 151 classes
-    SpadeAde20k,
-    /// 12 classes
-    SpadeFacades,
-    /// 151 classes
-    CladeAde20k,
-    /// 12 classes
-    CladeFacades,
-    /// 19 classes
-    SeanCelebamask,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
 enum How {
-    /// By kernels of our own
+    /// As the options of the library say by default
     Fast,
-    /// The same in less memory, on the CPU
-    Compact,
+    /// With low memory, on the CPU
+    LowMemory,
     /// On a GPU, with 16-bit floats
     Half,
-    /// By the definition of the network, operation by operation
-    Definition,
+    /// By the reference implementation, operation by operation
+    Reference,
 }
 
 impl BenchArgs {
@@ -108,7 +97,7 @@ impl BenchArgs {
         let started = Instant::now();
         let model = match &self.model {
             Some(path) => Model::open(path)?,
-            None => self.net.model(self.ngf(), self.size)?,
+            None => self.random_model()?,
         };
         let loaded = started.elapsed().as_secs_f64();
         let maps = self.maps(model.classes())?;
@@ -120,12 +109,14 @@ impl BenchArgs {
             request = request.style(&Style::regions(length, rows)?);
         }
         let started = Instant::now();
-        let mut synth = match self.how {
-            How::Fast => Synthesizer::new(&model, &device)?,
-            How::Compact => Synthesizer::compact(model, &device)?,
-            How::Half => Synthesizer::half(&model, &device)?,
-            How::Definition => Synthesizer::by_definition(&model, &device)?,
+        let options = SynthesizerOptions::new(&device);
+        let options = match self.how {
+            How::Fast => options,
+            How::LowMemory => options.low_memory(),
+            How::Half => options.precision(Precision::Half),
+            How::Reference => options.reference(),
         };
+        let mut synth = Synthesizer::new(model, options)?;
         let prepared = started.elapsed().as_secs_f64();
         let seconds = self.time(maps.iter().cycle(), |map| synth.run(map, &request).map(|_| ()))?;
         self.print(&synth.manifest().architecture.describe(), &device, &maps);
@@ -138,12 +129,15 @@ impl BenchArgs {
     }
 
     fn time_steps(&self) -> Result<Ending> {
-        let classes = self.net.classes()?;
+        let classes = ClassTable::shipped(&self.classes)?;
         let maps = self.maps(&classes)?;
         let device = Device::by_name(&self.device)?;
-        let mut recipe = self.net.recipe(self.ngf());
-        (recipe.batch, recipe.size) = (self.batch, self.size);
-        let mut trainer = Trainer::new(recipe, classes.len(), &device)?;
+        // Like the papers', but without the perceptual loss, which needs weights.
+        let losses = LossWeights { perceptual: 0.0, ..LossWeights::default() };
+        let (batch, size, ngf) = (self.batch, self.size, self.ngf());
+        let mut recipe = Recipe { ngf, losses, batch, size, ..Recipe::default() };
+        recipe.set_system(self.arch);
+        let mut trainer = Trainer::new(recipe, classes.channels(), &device)?;
         let [height, width] = self.size;
         let mut rng = Rng::new(1);
         let images: Vec<f32> = (0..self.batch * 3 * height * width).map(|_| 2.0 * rng.uniform() as f32 - 1.0).collect();
@@ -158,6 +152,25 @@ impl BenchArgs {
         self.print(&trainer.architecture().describe(), &device, &maps);
         print_times("step", seconds);
         Ok(Ending::Done)
+    }
+
+    /// A model with random weights.
+    fn random_model(&self) -> Result<Model> {
+        let classes = ClassTable::shipped(&self.classes)?;
+        let architecture = self.arch.architecture(self.ngf(), classes.channels());
+        let network = architecture.init(&mut Init::random(1, &burn::tensor::Device::flex()))?;
+        let manifest = Manifest {
+            format: FORMAT,
+            name: "bench".into(),
+            architecture,
+            classes,
+            statistics: Statistics::Running,
+            native_size: self.size,
+            value_range: [-1.0, 1.0],
+            provenance: Provenance::default(),
+            licence: "CC0-1.0".into(),
+        };
+        Model::from_network(network, manifest, Precision::Full)
     }
 
     fn ngf(&self) -> usize {
@@ -177,8 +190,8 @@ impl BenchArgs {
         let [height, width] = self.size;
         println!("network  {network}");
         println!("device   {}, {} threads", device.describe(), rayon::current_num_threads());
-        let remembered = if maps.len() > 1 { "" } else { "; what is remembered of it helps from the third picture on" };
-        println!("maps     {} of {width}x{height}{remembered}", maps.len());
+        let kept = if maps.len() > 1 { "" } else { "; what is kept of it helps from the third picture on" };
+        println!("maps     {} of {width}x{height}{kept}", maps.len());
     }
 
     fn maps(&self, table: &ClassTable) -> Result<Vec<LabelMap>> {
@@ -194,7 +207,7 @@ impl BenchArgs {
                 let id = |i: usize| blocks[i / width / block * columns + i % width / block];
                 LabelMap::new(width, height, (0..width * height).map(id).collect())
             };
-            // What is remembered of a map is of no use for the next.
+            // What is kept of a map is of no use for the next.
             return (1..=RANDOM_MAPS).map(map).collect();
         };
         let files = if path.is_dir() { super::synth::label_maps(path)? } else { vec![path.clone()] };
@@ -206,62 +219,6 @@ impl BenchArgs {
             map.resize_centered(width, height)
         };
         files.iter().map(read).collect()
-    }
-}
-
-impl Net {
-    fn label_channels(self) -> usize {
-        match self {
-            Self::SpadeAde20k | Self::CladeAde20k => 151,
-            Self::SpadeFacades | Self::CladeFacades => 12,
-            Self::SeanCelebamask => 19,
-        }
-    }
-
-    fn modulation(self) -> ModulationKind {
-        match self {
-            Self::SpadeAde20k | Self::SpadeFacades => ModulationKind::Spade { kernel: 3 },
-            Self::CladeAde20k | Self::CladeFacades => ModulationKind::Clade,
-            Self::SeanCelebamask => ModulationKind::Sean,
-        }
-    }
-
-    fn classes(self) -> Result<ClassTable> {
-        let class = |id: usize| Class {
-            id: id as u16,
-            name: format!("class {id}"),
-            color: [id as u8, (id >> 8) as u8, 1],
-            dont_care: false,
-        };
-        ClassTable::new((0..self.label_channels()).map(class).collect())
-    }
-
-    /// A recipe for networks like the papers', without the perceptual loss, which needs weights.
-    fn recipe(self, ngf: usize) -> Recipe {
-        let losses = LossWeights { perceptual: 0.0, ..LossWeights::default() };
-        Recipe { modulation: self.modulation(), ngf, losses, ..Recipe::default() }
-    }
-
-    fn model(self, ngf: usize, native_size: [usize; 2]) -> Result<Model> {
-        let config = match self.modulation() {
-            ModulationKind::Spade { .. } => GeneratorConfig::spade(ngf, self.label_channels()),
-            ModulationKind::Sean => GeneratorConfig::sean(ngf, self.label_channels()),
-            ModulationKind::Clade | ModulationKind::CladeIcpe => GeneratorConfig::clade(ngf, self.label_channels()),
-        };
-        let architecture = Architecture::SpadeFamily(config);
-        let network = architecture.init(&mut Init::random(1, &burn::tensor::Device::flex()))?;
-        let manifest = Manifest {
-            format: FORMAT,
-            name: "bench".into(),
-            architecture,
-            classes: self.classes()?,
-            statistics: Statistics::Running,
-            native_size,
-            value_range: [-1.0, 1.0],
-            provenance: Provenance::default(),
-            licence: "CC0-1.0".into(),
-        };
-        Model::from_network(network, manifest, Precision::Full)
     }
 }
 

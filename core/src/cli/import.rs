@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{Ending, class_table, inspect, parse_size};
+use super::{Ending, class_table, inspect, parse_size, system_parser};
 use crate::error::{Error, Result};
-use crate::model::{Family, ImportOptions, Precision, Tensors, import_checkpoint};
-use crate::network::Upsampling;
+use crate::model::{ImportOptions, Precision, import_checkpoint};
+use crate::tensors::Tensors;
+use crate::network::{System, Upsampling};
 
 /// Arguments of `semsynth import`.
 #[derive(Args, Debug)]
@@ -19,8 +20,8 @@ pub struct ImportArgs {
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// The system that trained it [default: as its tensors tell]
-    #[arg(long, value_enum, value_name = "SYSTEM")]
-    arch: Option<Arch>,
+    #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
+    arch: Option<System>,
     /// Its classes: ade20k, ade20k-shifted, coco-stuff, cityscapes, celebamask-hq, cmp-facades, landscapes, or a table
     /// (.ron, .gpl, .json) [default: those of the data set with as many]
     #[arg(long, value_name = "NAME|FILE")]
@@ -46,20 +47,6 @@ pub struct ImportArgs {
     /// Store weights with 16 bits: half the size, about three decimal digits
     #[arg(long)]
     half: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Arch {
-    /// NVlabs/SPADE, or SPADE in CLADE's code
-    Spade,
-    /// ZPdesu/SEAN
-    Sean,
-    /// tzt101/CLADE, also with ICPE
-    Clade,
-    /// NVIDIA/pix2pixHD, or that of SPADE's code
-    Pix2pixhd,
-    /// The U-Net of pix2pix
-    Pix2pix,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,13 +94,7 @@ impl ImportArgs {
     fn options(&self) -> Result<ImportOptions> {
         let stem = self.checkpoint.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         Ok(ImportOptions {
-            family: self.arch.map(|arch| match arch {
-                Arch::Spade => Family::Spade,
-                Arch::Sean => Family::Sean,
-                Arch::Clade => Family::Clade,
-                Arch::Pix2pixhd => Family::Pix2PixHd,
-                Arch::Pix2pix => Family::Pix2Pix,
-            }),
+            system: self.arch,
             classes: self.classes.as_deref().map(class_table).transpose()?,
             instance_edges: self.instance_edges,
             upsampling: self.upsampling.map(|layers| match layers {

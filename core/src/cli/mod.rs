@@ -14,10 +14,12 @@ mod train;
 
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::error::Error;
 use crate::label::{ClassTable, ColorPolicy};
+use crate::network::System;
 
 pub use bench::BenchArgs;
 pub use devices::DevicesArgs;
@@ -32,7 +34,7 @@ pub use train::TrainArgs;
 #[non_exhaustive]
 #[allow(clippy::large_enum_variant, reason = "there is one, once")]
 pub enum Command {
-    /// Paint pictures from label maps
+    /// Synthesize pictures from label maps
     Synth(SynthArgs),
     /// Train a model
     Train(TrainArgs),
@@ -42,7 +44,7 @@ pub enum Command {
     Style(StyleArgs),
     /// Say what a model file or a label map holds
     Inspect(InspectArgs),
-    /// Time pictures
+    /// Benchmark synthesis or training
     Bench(BenchArgs),
     /// List the devices of this machine and which one would be picked
     Devices(DevicesArgs),
@@ -93,6 +95,12 @@ fn class_table(name: &std::path::Path) -> Result<ClassTable, Error> {
         Some(name) => ClassTable::shipped(name),
         None => ClassTable::open(name),
     }
+}
+
+/// Reads a network by its name, and lists them all in help texts.
+fn system_parser() -> impl TypedValueParser<Value = System> {
+    let names = System::all().map(|system| PossibleValue::new(system.name()).help(system.summary()));
+    PossibleValuesParser::new(names).try_map(|name| System::by_name(&name))
 }
 
 /// `128` or `256x128` (width x height) to height and width.

@@ -10,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::label::LabelMap;
 use crate::model::Model;
 use crate::network::StyleConfig;
-use crate::synth::{Style, StyleKind, Synthesizer};
+use crate::picture::Image;
+use crate::style::{Style, StyleKind};
+use crate::synth::PreparedModel;
 
 /// Arguments of `semsynth style`.
 #[derive(Args, Debug)]
@@ -126,8 +128,8 @@ impl StyleArgs {
         match &self.action {
             Action::Encode(args) => {
                 let model = Model::open(&args.model)?;
-                let mut synth = Synthesizer::new(&model, &Device::by_name(&args.device)?)?;
-                let style = args.encode(&mut synth)?;
+                let prepared = PreparedModel::new(&model, &Device::by_name(&args.device)?)?;
+                let style = args.encode(&prepared)?;
                 save(&style, &args.output)
             }
             Action::Blend(args) => save(&args.blend()?, &args.output),
@@ -158,40 +160,23 @@ impl StyleArgs {
 }
 
 impl EncodeArgs {
-    fn encode(&self, synth: &mut Synthesizer) -> Result<Style> {
+    fn encode(&self, model: &PreparedModel) -> Result<Style> {
         let labels = self.labels.as_deref().map(|path| (path, self.colors));
-        encode(synth, &self.photo, labels, self.seed)
+        encode(model, &self.photo, labels, self.seed)
     }
 }
 
-/// The style of a photo, as the model's kind has it.
+/// The style of a photo.
 pub(super) fn encode(
-    synth: &mut Synthesizer,
+    model: &PreparedModel,
     photo: &Path,
     labels: Option<(&Path, ColorArgs)>,
     seed: Option<u64>,
 ) -> Result<Style> {
-    let open = |path: &Path| {
-        let picture = image::open(path).map_err(|error| Error::Data(format!("{}: {error}", path.display())))?;
-        Ok::<_, Error>(picture.to_rgb8())
+    let read = |(path, colors): (&Path, ColorArgs)| {
+        LabelMap::read(path, &model.manifest().classes, colors.policy()?)?.map()
     };
-    match (synth.manifest().architecture.style(), labels) {
-        (StyleConfig::Regions { .. }, _) if seed.is_some() => {
-            Err(Error::Argument("--seed: this model has a style per class, which is not drawn".into()))
-        }
-        (StyleConfig::Latent { .. }, Some(_)) => Err(Error::Argument(
-            "this model has one style for the whole picture: leave the photo's label map out".into(),
-        )),
-        (StyleConfig::Regions { .. }, None) => Err(Error::Argument(
-            "this model has a style per class: give the photo's label map too, as --labels (--style-labels of synth)"
-                .into(),
-        )),
-        (StyleConfig::Regions { .. }, Some((path, colors))) => {
-            let (labels, _) = LabelMap::read(path, &synth.manifest().classes, colors.policy()?)?;
-            synth.region_style(&open(photo)?, &labels)
-        }
-        _ => synth.latent_style(&open(photo)?, seed),
-    }
+    model.encode(&Image::open(photo)?, labels.map(read).transpose()?.as_ref(), seed)
 }
 
 impl BlendArgs {
@@ -231,7 +216,7 @@ fn save(style: &Style, path: &Path) -> Result<Ending> {
     }
     style.save(path)?;
     match style.kind() {
-        StyleKind::Whole => println!("a style of {} values in {}", style.length(), path.display()),
+        StyleKind::Global => println!("a style of {} values in {}", style.length(), path.display()),
         StyleKind::Regions => {
             let present = (0..=u16::MAX).take(style.rows()).filter(|&id| style.is_present(id));
             let names: Vec<String> =

@@ -9,10 +9,11 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::picture_format;
 use crate::label::{LabelMap, stored_ids};
-use crate::model::Model;
+use crate::model::{Model, Precision};
 use crate::network::StyleConfig;
 use crate::nn::Statistics;
-use crate::synth::{Request, Style, Synthesizer};
+use crate::style::Style;
+use crate::synth::{Request, Synthesizer, SynthesizerOptions};
 
 /// Arguments of `semsynth synth`.
 #[derive(Args, Debug)]
@@ -51,8 +52,8 @@ pub struct SynthArgs {
     #[arg(long, value_enum, value_name = "WHICH")]
     statistics: Option<Norms>,
     /// Take less memory, on the CPU, and a little longer to start
-    #[arg(long, conflicts_with = "half")]
-    compact: bool,
+    #[arg(long, alias = "compact")]
+    low_memory: bool,
     /// Compute with 16-bit floats, on a GPU: less memory, and faster on most
     #[arg(long)]
     half: bool,
@@ -76,14 +77,15 @@ impl SynthArgs {
         let model = Model::open(&self.model)?;
         let device = Device::by_name(&self.device)?;
         let classes = model.classes().clone();
-        let mut synth = if self.compact {
-            Synthesizer::compact(model, &device)?
-        } else if self.half {
-            Synthesizer::half(&model, &device)?
-        } else {
-            Synthesizer::new(&model, &device)?
-        };
-        let mut request = self.request(&mut synth)?;
+        let mut options = SynthesizerOptions::new(&device);
+        if self.low_memory {
+            options = options.low_memory();
+        }
+        if self.half {
+            options = options.precision(Precision::Half);
+        }
+        let mut synth = Synthesizer::new(model, options)?;
+        let mut request = self.request(&synth)?;
         request.statistics = self.statistics.map(|statistics| match statistics {
             Norms::Running => Statistics::Running,
             Norms::Batch => Statistics::Batch,
@@ -109,14 +111,14 @@ impl SynthArgs {
     }
 
     /// What is asked for, apart from the label maps.
-    fn request(&self, synth: &mut Synthesizer) -> Result<Request> {
+    fn request(&self, synth: &Synthesizer) -> Result<Request> {
         let mut request = Request::new().seed(self.seed);
         if let Some(path) = &self.style {
             request = request.style(&Style::open(path)?);
         }
         if let Some(photo) = &self.style_photo {
             let labels = self.style_labels.as_deref().map(|path| (path, self.colors));
-            request = request.style(&style::encode(synth, photo, labels, None)?);
+            request = request.style(&style::encode(synth.prepared(), photo, labels, None)?);
         }
         let needs_style = matches!(synth.manifest().architecture.style(), StyleConfig::Regions { .. });
         if needs_style && request.style.is_none() {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{Ending, interrupt, parse_size};
+use super::{Ending, interrupt, parse_size, system_parser};
 use crate::data::{self, Dataset, Procedural, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::nn::modulation::ModulationKind;
-use crate::train::{Files, NetworkKind, Outcome, Recipe, Run, Stopped, stored_recipe, train};
+use crate::network::System;
+use crate::train::{Files, Outcome, Recipe, Run, Stopped, stored_recipe, train};
 
 /// Facades of the procedural set: as many as an epoch has, and to measure on.
 const PROCEDURAL: (usize, usize) = (4096, 16);
@@ -43,8 +43,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     recipe: Option<PathBuf>,
     /// The generator
-    #[arg(long, value_enum)]
-    arch: Option<Arch>,
+    #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
+    arch: Option<System>,
     /// Learn a latent vector for each picture, by a variational encoder (with spade, clade, clade-icpe and hybrid)
     #[arg(long)]
     latent: bool,
@@ -95,24 +95,6 @@ enum Preset {
     Quick,
     /// The papers' networks at 256x256: for a GPU
     Paper,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Arch {
-    /// Spatially-adaptive modulation, 3x3
-    Spade,
-    /// Class-adaptive modulation: a quarter of the work, nearly the same pictures
-    Clade,
-    /// CLADE that also knows where in its object a pixel lies
-    CladeIcpe,
-    /// SPADE in the three smallest blocks, CLADE in the others
-    Hybrid,
-    /// A style for each class
-    Sean,
-    /// The baseline that the SPADE paper calls pix2pixHD++
-    Pix2pixhd,
-    /// The U-Net of pix2pix, a baseline
-    Pix2pix,
 }
 
 impl TrainArgs {
@@ -193,20 +175,8 @@ impl TrainArgs {
             recipe.data = Some(absolute(data));
             recipe.classes = self.classes.as_ref().map(absolute);
         }
-        if let Some(arch) = self.arch {
-            let spade = ModulationKind::Spade { kernel: 3 };
-            recipe.leading_blocks = if arch == Arch::Hybrid { vec![spade; 3] } else { Vec::new() };
-            recipe.network = match arch {
-                Arch::Pix2pixhd => NetworkKind::Pix2PixHd,
-                Arch::Pix2pix => NetworkKind::Pix2Pix,
-                _ => NetworkKind::SpadeFamily,
-            };
-            recipe.modulation = match arch {
-                Arch::Spade => spade,
-                Arch::CladeIcpe => ModulationKind::CladeIcpe,
-                Arch::Sean => ModulationKind::Sean,
-                Arch::Clade | Arch::Hybrid | Arch::Pix2pixhd | Arch::Pix2pix => ModulationKind::Clade,
-            };
+        if let Some(system) = self.arch {
+            recipe.set_system(system);
         }
         recipe.latent |= self.latent;
         if let Some(steps) = self.steps {

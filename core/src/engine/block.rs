@@ -1,15 +1,17 @@
-//! The residual block on kernels.
+//! The residual block on the CPU.
 
 use semsynth_kernels::{Conv1x1, Conv3x3, Isa};
 
 use super::Scene;
 use super::buffers::Buffers;
-use super::level::Level;
-use super::norm::{Norm, Shape};
-use super::weights::Weights;
+use super::norm::Norm;
 use crate::error::Result;
-use crate::nn::modulation::ModulationKind;
+use crate::label::LabelScale;
+use crate::nn::BlockPlan;
+use crate::nn::modulation::{CpuSession, values};
+use crate::tensors::Tensors;
 
+/// Packed weights of a block, shared by all sessions.
 #[derive(Debug)]
 pub(super) struct Block {
     conv_0: Conv3x3,
@@ -20,79 +22,111 @@ pub(super) struct Block {
     output: usize,
 }
 
+/// What one thread keeps for a block from picture to picture.
+#[derive(Debug)]
+pub(super) struct BlockSession {
+    norm_0: Box<dyn CpuSession>,
+    norm_1: Box<dyn CpuSession>,
+    norm_s: Option<Box<dyn CpuSession>>,
+}
+
 impl Block {
-    /// The noise maps it draws are numbered from `draw`, in the order they are drawn: the shortcut's first.
-    pub(super) fn new(isa: Isa, weights: Weights<'_>, name: &str, shape: Shape, draw: usize) -> Result<Self> {
-        let [input, output] = shape.channels;
-        let middle = input.min(output);
-        let learned = input != output;
-        // SEAN's code calls its norms ACE.
-        let sean = shape.kind == ModulationKind::Sean;
-        let prefix = if sean { "ace" } else { "norm" };
-        let norm = |part: &str, channels, draw| {
-            Norm::new(isa, weights, &format!("{name}.{prefix}_{part}"), channels, shape, draw)
-        };
-        let first = draw + usize::from(learned);
-        let (norm_0, norm_1) = (norm("0", input, first)?, norm("1", middle, first + 1)?);
+    /// `pixels` is the area that it mostly works on.
+    pub(super) fn new(
+        isa: Isa,
+        tensors: &Tensors,
+        plan: &BlockPlan,
+        pixels: usize,
+        low_memory: bool,
+    ) -> Result<Self> {
+        let (name, extra) = (plan.name, plan.extra_channels);
+        let norm = |norm| Norm::new(isa, tensors, plan, norm, low_memory);
         let conv = |part: &str, from: usize, to: usize| -> Result<Conv3x3> {
-            let weight = weights.get(&format!("{name}.conv_{part}.weight"))?;
-            let bias = weights.get(&format!("{name}.conv_{part}.bias"))?;
-            Ok(Conv3x3::new(isa, &weight, Some(&bias), [to, from], shape.pixels))
+            let weight = values(tensors, &format!("{name}.conv_{part}.weight"))?;
+            let bias = values(tensors, &format!("{name}.conv_{part}.bias"))?;
+            Ok(Conv3x3::new(isa, &weight, Some(&bias), [to, from], pixels))
         };
-        let shortcut = if learned {
-            let norm = norm("s", input, draw)?;
-            let weight = weights.get(&format!("{name}.conv_s.weight"))?;
-            let channels = [output, input + norm.extra()];
-            Some((norm, Conv1x1::new(isa, &weight, None, channels)))
-        } else {
-            None
+        let shortcut = match &plan.norm_s {
+            Some(norm_s) => {
+                let weight = values(tensors, &format!("{name}.conv_s.weight"))?;
+                let channels = [plan.output, plan.input + extra];
+                Some((norm(norm_s)?, Conv1x1::new(isa, &weight, None, channels)))
+            }
+            None => None,
         };
         Ok(Self {
-            conv_0: conv("0", input + norm_0.extra(), middle)?,
-            conv_1: conv("1", middle + norm_1.extra(), output)?,
-            norm_0,
-            norm_1,
+            conv_0: conv("0", plan.input + extra, plan.middle())?,
+            conv_1: conv("1", plan.middle() + extra, plan.output)?,
+            norm_0: norm(&plan.norm_0)?,
+            norm_1: norm(&plan.norm_1)?,
             shortcut,
-            output,
+            output: plan.output,
         })
     }
 
-    /// Takes on a style, `[labels, length]`, or none.
-    pub(super) fn restyle(&mut self, weights: Weights<'_>, style: Option<&[f32]>) -> Result<()> {
-        self.norm_0.restyle(weights, style)?;
-        self.norm_1.restyle(weights, style)?;
-        match &mut self.shortcut {
-            Some((norm, _)) => norm.restyle(weights, style),
-            None => Ok(()),
+    pub(super) fn session(&self) -> BlockSession {
+        BlockSession {
+            norm_0: self.norm_0.session(),
+            norm_1: self.norm_1.session(),
+            norm_s: self.shortcut.as_ref().map(|(norm, _)| norm.session()),
         }
     }
 
-    /// `[input, h, w] -> [output, h, w]`
-    pub(super) fn run(&self, x: Vec<f32>, level: &Level, scene: &Scene<'_>, memory: &mut Buffers) -> Vec<f32> {
-        let pixels = level.ids.len();
-        let residual = match &self.shortcut {
-            None => None,
-            Some((norm, conv)) => {
-                let modulated = norm.run(&x, level, scene, false, memory);
+    /// Takes on styles, `[labels, length]`, or none.
+    pub(super) fn set_style(
+        &self,
+        session: &mut BlockSession,
+        tensors: &Tensors,
+        style: Option<&[f32]>,
+    ) -> Result<()> {
+        self.norm_0.set_style(&mut *session.norm_0, tensors, style)?;
+        self.norm_1.set_style(&mut *session.norm_1, tensors, style)?;
+        match (&self.shortcut, &mut session.norm_s) {
+            (Some((norm, _)), Some(session)) => norm.set_style(&mut **session, tensors, style),
+            _ => Ok(()),
+        }
+    }
+
+    /// `[input, h, w] -> [output, h, w]`; `check` is called between kernels and may end it with an error.
+    pub(super) fn run(
+        &self,
+        session: &mut BlockSession,
+        x: Vec<f32>,
+        scale: &LabelScale,
+        scene: &Scene<'_>,
+        memory: &mut Buffers,
+        check: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        let (pixels, size) = (scale.area(), scale.size());
+        let residual = match (&self.shortcut, &mut session.norm_s) {
+            (Some((norm, conv)), Some(session)) => {
+                let modulated = norm.run(&mut **session, &x, scale, scene, false, memory);
+                check()?;
                 let mut y = memory.take(self.output * pixels);
-                conv.run(&modulated, level.size, &mut y, None);
+                conv.run(&modulated, size, &mut y, None);
                 memory.give(modulated);
                 Some(y)
             }
+            _ => None,
         };
-        let modulated = self.norm_0.run(&x, level, scene, true, memory);
-        let mut middle = memory.take(self.norm_1.channels * pixels);
-        self.conv_0.run(&modulated, level.size, &mut middle, None);
+        check()?;
+        let modulated = self.norm_0.run(&mut *session.norm_0, &x, scale, scene, true, memory);
+        check()?;
+        let mut middle = memory.take(self.norm_1.channels() * pixels);
+        self.conv_0.run(&modulated, size, &mut middle, None);
         memory.give(modulated);
-        let modulated = self.norm_1.run(&middle, level, scene, true, memory);
+        check()?;
+        let modulated = self.norm_1.run(&mut *session.norm_1, &middle, scale, scene, true, memory);
         memory.give(middle);
+        check()?;
         let mut y = memory.take(self.output * pixels);
-        self.conv_1.run(&modulated, level.size, &mut y, Some(residual.as_ref().unwrap_or(&x)));
+        self.conv_1.run(&modulated, size, &mut y, Some(residual.as_ref().unwrap_or(&x)));
         memory.give(modulated);
         memory.give(x);
         if let Some(residual) = residual {
             memory.give(residual);
         }
-        y
+        check()?;
+        Ok(y)
     }
 }

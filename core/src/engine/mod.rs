@@ -1,200 +1,221 @@
-//! Painting on the CPU with kernels of our own (`semsynth-kernels`): the SPADE family, but for SPADE with other than 3x3
-//! kernels.
+//! The SPADE family on the CPU, on kernels of the package `semsynth-kernels`: every network whose modulations say how.
 //!
-//! [`Network::forward`](crate::network::Network::forward) is the definition; tests compare with it. What makes the
-//! difference: Winograd convolutions, modulation computed once for each distinct label patch, normalisation, activation and
-//! residual sums within the kernels, and memory that is kept.
+//! [`Network::forward`](crate::network::Network::forward) is the reference; tests compare with it. The engine is faster
+//! because it convolves by Winograd's method, computes modulation once for each distinct label patch, takes normalisation,
+//! activation and residual sums into the kernels, and keeps its memory from picture to picture.
 
 mod block;
 mod buffers;
-mod level;
 mod norm;
-mod remembering;
-mod sean;
-mod weights;
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use semsynth_kernels::{ConvHead, Isa, upsample2};
 
-use self::block::Block;
+use self::block::{Block, BlockSession};
 use self::buffers::Buffers;
-use self::level::{Level, Levels};
-use self::norm::Shape;
-use self::weights::Weights;
 use crate::error::Result;
-use crate::label::{DistanceMap, LabelMap};
-use crate::model::Tensors;
-use crate::network::{BLOCKS, GeneratorConfig, StyleConfig};
-use crate::nn::modulation::ModulationKind;
-use crate::nn::{Noise, Statistics};
+use crate::label::{LabelPyramid, LabelScale};
+use crate::network::{GeneratorConfig, Plan, StyleConfig};
+use crate::nn::modulation::values;
+use crate::nn::{BlockPlan, Noise, Statistics};
+use crate::tensors::Tensors;
 
-/// A generator on kernels, with its scratch memory.
+/// The packed weights of a generator: immutable, and shared by any number of [sessions](Session).
 #[derive(Debug)]
 pub(crate) struct Engine {
-    config: GeneratorConfig,
-    fc: Start,
+    plan: Plan,
+    style: StyleConfig,
+    semantics: usize,
+    stride: usize,
+    fc: FirstLayer,
     blocks: Vec<Block>,
     conv_img: ConvHead,
-    memory: Buffers,
-    levels: Option<Levels>,
+    /// What styles are packed from.
+    tensors: Arc<Tensors>,
 }
 
-/// What is to be painted.
+/// What is to be synthesized.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene<'a> {
-    /// Sides are multiples of the network's stride, and all ids have a channel.
-    pub(crate) labels: &'a LabelMap,
-    /// For networks that take them.
-    pub(crate) edges: Option<&'a [bool]>,
-    /// For CLADE-ICPE.
-    pub(crate) distances: Option<&'a DistanceMap>,
+    /// Sides are multiples of the network's stride, all ids have a channel, and there are edges if the network takes some.
+    pub(crate) labels: &'a LabelPyramid,
     /// For networks that take one.
     pub(crate) latent: Option<&'a [f32]>,
-    /// For SEAN.
-    pub(crate) styles: Option<&'a Styles>,
-    /// For SEAN; given maps count as none.
+    /// For networks with styles per class.
+    pub(crate) styles: Option<&'a ClassStyles>,
+    /// For networks that take noise; given maps count as none.
     pub(crate) noise: Noise,
     pub(crate) statistics: Statistics,
 }
 
 /// Styles per class, `[labels, length]`.
 #[derive(Clone, Debug)]
-pub(crate) struct Styles {
+pub(crate) struct ClassStyles {
     pub(crate) all: Vec<f32>,
     /// For single blocks, instead.
     pub(crate) some: Vec<(usize, Vec<f32>)>,
 }
 
-impl Styles {
-    fn of(&self, block: usize) -> &[f32] {
+impl ClassStyles {
+    pub(crate) fn of(&self, block: usize) -> &[f32] {
         self.some.iter().rfind(|(index, _)| *index == block).map_or(&self.all, |(_, style)| style)
     }
 }
 
-/// What the first features are made from; weights as they are stored.
+/// What the first features are made with; weights as they are stored.
 #[derive(Debug)]
-struct Start {
+struct FirstLayer {
     weight: Vec<f32>,
     bias: Vec<f32>,
 }
 
 impl Engine {
-    /// Whether there are kernels for everything in a network.
+    /// Whether every modulation of a network has a form on the CPU.
     pub(crate) fn supports(config: &GeneratorConfig) -> bool {
-        let known = |kind| !matches!(kind, ModulationKind::Spade { kernel } if kernel != 3);
-        // A label at an edge is a class of its own.
-        let labels_fit = !config.instance_edges || config.label_channels < 1 << 15;
-        labels_fit && (0..config.blocks()).all(|block| known(config.modulation_of(block)))
+        let has_form = |block: &BlockPlan| block.modulation.facts().cpu(&block.config).is_some();
+        Plan::new(config).blocks.iter().all(has_form)
     }
 
-    /// Packs the weights of a model that has been checked. `size` is the height and width it will mostly paint: speed
-    /// depends on it, the picture does not, but for its last bits.
+    /// Packs the weights of a model that has been checked. `size` is the height and width it will mostly be used at: speed
+    /// depends on it; the picture does not, but for its last bits.
     ///
     /// # Errors
     ///
     /// [`Error::Model`](crate::Error::Model) if a tensor is missing.
-    pub(crate) fn new(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2]) -> Result<Self> {
-        let blocks = (0..config.blocks()).into_par_iter().map(|index| block(config, tensors, size, index, false));
-        Self::around(blocks.collect::<Result<_>>()?, config, tensors)
+    pub(crate) fn new(config: &GeneratorConfig, tensors: Arc<Tensors>, size: [usize; 2]) -> Result<Self> {
+        let plan = Plan::new(config);
+        let isa = Isa::detect();
+        let block = |block: &BlockPlan| Block::new(isa, &tensors, block, pixels(config, block, size), false);
+        let blocks = plan.blocks.par_iter().map(block).collect::<Result<_>>()?;
+        Self::of_blocks(isa, config, plan, blocks, tensors)
     }
 
-    /// The same with less memory: block by block, removing what is packed and not needed again.
+    /// The same with less memory: block by block, dropping the tensors that are packed and not needed again.
     ///
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub(crate) fn emptying(config: &GeneratorConfig, tensors: &mut Tensors, size: [usize; 2]) -> Result<Self> {
-        let mut blocks = Vec::with_capacity(config.blocks());
-        for (index, name) in BLOCKS.into_iter().enumerate().take(config.blocks()) {
-            blocks.push(block(config, tensors, size, index, true)?);
-            // SEAN's norms are packed anew for every style; its code calls them ACE.
-            let (convs, norms) = (format!("{name}.conv_"), format!("{name}.norm_"));
-            tensors.retain(|name| !name.starts_with(&convs) && !name.starts_with(&norms));
+    pub(crate) fn low_memory(config: &GeneratorConfig, mut tensors: Tensors, size: [usize; 2]) -> Result<Self> {
+        let plan = Plan::new(config);
+        let isa = Isa::detect();
+        let mut blocks = Vec::with_capacity(plan.blocks.len());
+        for block in &plan.blocks {
+            blocks.push(Block::new(isa, &tensors, block, pixels(config, block, size), true)?);
+            // Norms with styles are packed anew for every style.
+            let keep_norms = block.modulation.facts().needs().styles;
+            let packed = |name: &str| {
+                name.strip_prefix(block.name).is_some_and(|rest| {
+                    rest.starts_with(".conv_") || !keep_norms && rest.starts_with('.')
+                })
+            };
+            tensors.retain(|name| !packed(name));
         }
-        Self::around(blocks, config, tensors)
+        Self::of_blocks(isa, config, plan, blocks, Arc::new(tensors))
     }
 
-    fn around(blocks: Vec<Block>, config: &GeneratorConfig, tensors: &Tensors) -> Result<Self> {
-        let weights = Weights(tensors);
-        let last = config.plan().last().map_or(config.ngf, |&[_, output]| output);
-        let (weight, bias) = (weights.get("conv_img.weight")?, weights.get("conv_img.bias")?);
-        let conv_img = ConvHead::new(Isa::detect(), &weight, Some(&bias), [3, last]);
-        Ok(Self {
-            config: config.clone(),
-            fc: Start { weight: weights.get("fc.weight")?.into_owned(), bias: weights.get("fc.bias")?.into_owned() },
-            blocks,
-            conv_img: conv_img.with_leaky().with_tanh(),
-            memory: Buffers::default(),
-            levels: None,
-        })
+    fn of_blocks(
+        isa: Isa,
+        config: &GeneratorConfig,
+        plan: Plan,
+        blocks: Vec<Block>,
+        tensors: Arc<Tensors>,
+    ) -> Result<Self> {
+        let (weight, bias) = (values(&tensors, "conv_img.weight")?, values(&tensors, "conv_img.bias")?);
+        let conv_img = ConvHead::new(isa, &weight, Some(&bias), [3, plan.last_channels]).with_leaky().with_tanh();
+        let fc = FirstLayer {
+            weight: values(&tensors, "fc.weight")?.into_owned(),
+            bias: values(&tensors, "fc.bias")?.into_owned(),
+        };
+        let (style, semantics, stride) = (config.style, config.semantics(), config.stride());
+        Ok(Self { plan, style, semantics, stride, fc, blocks, conv_img, tensors })
     }
 
-    /// Paints: `[3, height, width]`, -1 to 1. `tensors` are those it was made of: a new style is worked into them.
+    /// The tensors it was packed from, but for those that were dropped.
+    pub(crate) fn tensors(&self) -> &Arc<Tensors> {
+        &self.tensors
+    }
+
+    /// What one thread needs besides the weights.
+    pub(crate) fn session(self: &Arc<Self>) -> Session {
+        let blocks = self.blocks.iter().map(Block::session).collect();
+        Session { engine: Arc::clone(self), blocks, memory: Buffers::default() }
+    }
+}
+
+/// The area of a block's features, in a picture of a size.
+fn pixels(config: &GeneratorConfig, block: &BlockPlan, size: [usize; 2]) -> usize {
+    size.map(|side| side.div_ceil(config.stride()) << block.doublings).iter().product()
+}
+
+/// An [`Engine`] in use by one thread: memory for features, and what layers keep from picture to picture.
+#[derive(Debug)]
+pub(crate) struct Session {
+    engine: Arc<Engine>,
+    blocks: Vec<BlockSession>,
+    memory: Buffers,
+}
+
+impl Session {
+    /// Synthesizes: `[3, height, width]`, -1 to 1. `step` is told between kernels how much is done, 0 to 1, and may end it
+    /// with an error; the session can be used again afterwards.
     ///
     /// # Errors
     ///
-    /// Does not fail for label maps within the limits of [`LabelMap`].
-    pub(crate) fn run(&mut self, scene: &Scene<'_>, tensors: &Tensors) -> Result<Vec<f32>> {
-        let blocks = self.blocks.par_iter_mut().enumerate();
-        blocks.try_for_each(|(index, block)| {
-            block.restyle(Weights(tensors), scene.styles.map(|styles| styles.of(index)))
+    /// Those of `step`.
+    pub(crate) fn run(&mut self, scene: &Scene<'_>, step: &mut dyn FnMut(f32) -> Result<()>) -> Result<Vec<f32>> {
+        let Self { engine, blocks, memory } = self;
+        let Engine { plan, tensors, .. } = &**engine;
+        step(0.0)?;
+        let sessions = blocks.par_iter_mut().zip(&engine.blocks).enumerate();
+        sessions.try_for_each(|(index, (session, block))| {
+            block.set_style(session, tensors, scene.styles.map(|styles| styles.of(index)))
         })?;
-        let mut levels = match self.levels.take() {
-            Some(levels) if levels.are_of(scene.labels, scene.edges, scene.distances) => {
-                levels.repeat();
-                levels
-            }
-            _ => Levels::new(self.config.label_channels, scene.labels, scene.edges, scene.distances),
-        };
-        let stride = self.config.stride();
-        let mut size = [scene.labels.height() / stride, scene.labels.width() / stride];
-        let level = levels.at(size)?;
-        let mut channels = 16 * self.config.ngf;
-        let mut x = self.memory.take(channels * size[0] * size[1]);
-        match (self.config.style, scene.latent) {
-            (StyleConfig::Latent { grid, .. }, Some(latent)) => self.fc.spread(latent, grid, size, &mut x),
-            _ => self.fc.gather(&level, self.config.semantics(), &mut x),
+        let mut size = scene.labels.size().map(|side| side / engine.stride);
+        let mut channels = plan.first_channels;
+        let mut x = memory.take(channels * size[0] * size[1]);
+        match (engine.style, scene.latent) {
+            (StyleConfig::Latent { grid, .. }, Some(latent)) => engine.fc.spread(latent, grid, size, &mut x),
+            _ => engine.fc.gather(&scene.labels.at(size), engine.semantics, &mut x),
         }
-        for (index, (block, [_, output])) in self.blocks.iter().zip(self.config.plan()).enumerate() {
-            if self.config.doubles_before(index) {
-                let mut larger = self.memory.take(4 * x.len());
+        let work: Vec<f32> = plan.blocks.iter().map(work).collect();
+        let all = work.iter().sum::<f32>();
+        let mut done = 0.0;
+        for (((block, session), plan), work) in engine.blocks.iter().zip(blocks).zip(&plan.blocks).zip(work) {
+            if plan.doubles {
+                let mut larger = memory.take(4 * x.len());
                 upsample2(&x, [channels, size[0], size[1]], &mut larger);
-                self.memory.give(std::mem::replace(&mut x, larger));
+                memory.give(std::mem::replace(&mut x, larger));
                 size = size.map(|side| 2 * side);
             }
-            x = block.run(x, &*levels.at(size)?, scene, &mut self.memory);
-            channels = output;
+            // A block calls it at most seven times.
+            let mut calls = 0;
+            let mut check = || {
+                calls += 1;
+                step((done + work * (calls as f32 / 7.0)) / all)
+            };
+            x = block.run(session, x, &*scene.labels.at(size), scene, memory, &mut check)?;
+            done += work;
+            channels = plan.output;
         }
         let mut picture = vec![0.0; 3 * size[0] * size[1]];
-        self.conv_img.run(&x, size, &mut picture);
-        self.memory.give(x);
-        self.levels = Some(levels);
+        engine.conv_img.run(&x, size, &mut picture);
+        memory.give(x);
         Ok(picture)
     }
 }
 
-/// The block of a network that will mostly paint pictures of a height and width.
-fn block(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2], index: usize, frugal: bool) -> Result<Block> {
-    let (plan, stride) = (config.plan(), config.stride());
-    let [height, width] = size.map(|side| side.div_ceil(stride) << config.doublings_until(index));
-    let learned = |block: usize| plan.get(block).is_some_and(|[input, output]| input != output);
-    let draws = |block: usize| config.modulation_of(block).draws() * (2 + usize::from(learned(block)));
-    let shape = Shape {
-        kind: config.modulation_of(index),
-        norm: config.norm,
-        labels: config.label_channels,
-        edges: config.instance_edges,
-        channels: plan[index],
-        pixels: height * width,
-        frugal,
-    };
-    Block::new(Isa::detect(), Weights(tensors), BLOCKS[index], shape, (0..index).map(draws).sum())
+/// The work of a block, roughly: products of its convolutions, relative to other blocks.
+fn work(block: &BlockPlan) -> f32 {
+    let area = (1u64 << (2 * block.doublings)) as f32;
+    area * (block.middle() * (block.input + block.output)) as f32
 }
 
-impl Start {
+impl FirstLayer {
     /// The 3x3 convolution of the one-hot map: each tap adds one column of the weight, `[out, semantics, 3, 3]`.
-    fn gather(&self, level: &Level, semantics: usize, x: &mut [f32]) {
-        let [height, width] = level.size;
+    fn gather(&self, scale: &LabelScale, semantics: usize, x: &mut [f32]) {
+        let ([height, width], ids, edges) = (scale.size(), scale.ids(), scale.edges());
         let planes = x.par_chunks_mut(height * width).zip(self.weight.par_chunks(semantics * 9)).zip(&self.bias);
         planes.for_each(|((plane, weight), &bias)| {
             for (i, value) in plane.iter_mut().enumerate() {
@@ -206,9 +227,9 @@ impl Start {
                         continue;
                     }
                     let pixel = row * width + column;
-                    let label = level.ids.get(pixel).copied().map_or(0, usize::from);
+                    let label = ids.get(pixel).copied().map_or(0, usize::from);
                     *value += weight.get(label * 9 + tap).copied().unwrap_or_default();
-                    if let (Some(edges), Some(weight)) = (&level.edges, weight.get((semantics - 1) * 9 + tap)) {
+                    if let (Some(edges), Some(weight)) = (edges, weight.get((semantics - 1) * 9 + tap)) {
                         *value += edges.get(pixel).copied().unwrap_or_default() * weight;
                     }
                 }

@@ -1,4 +1,4 @@
-//! The engine, and a network on a GPU's kernels, paint what the network's definition paints.
+//! The engine, and a network on a GPU's kernels, give what the reference implementation gives.
 
 use std::path::Path;
 
@@ -6,13 +6,14 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
-use crate::label::instance_edges;
+use crate::error::Error;
+use crate::label::{DistanceMap, LabelMap, instance_edges};
 use crate::model::{self, Precision};
 use crate::network::Upsampling;
-use crate::nn::{BlockStyles, Guide, Init, Layout, Lookup, Mode, NormKind, gpu, ops};
+use crate::nn::modulation::ModulationKind;
+use crate::nn::modulation::Needs;
+use crate::nn::{BlockStyles, GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind, gpu, ops};
 use crate::rng::Rng;
-
-const SPADE: ModulationKind = ModulationKind::Spade { kernel: 3 };
 
 /// Weights as a model file holds them, large enough to matter.
 fn weights(config: &GeneratorConfig, seed: u64) -> Tensors {
@@ -37,17 +38,26 @@ struct Owned {
     edges: Option<Vec<bool>>,
     distances: Option<DistanceMap>,
     latent: Option<Vec<f32>>,
-    styles: Option<Styles>,
+    styles: Option<ClassStyles>,
     noise: Noise,
     statistics: Statistics,
 }
 
 impl Owned {
-    fn scene(&self) -> Scene<'_> {
+    fn pyramid(&self, config: &GeneratorConfig) -> LabelPyramid {
+        let mut pyramid = LabelPyramid::new(&self.labels, config.label_channels);
+        if let Some(edges) = &self.edges {
+            pyramid = pyramid.with_edges(edges.clone()).unwrap();
+        }
+        match &self.distances {
+            Some(distances) => pyramid.with_distances(distances.clone()).unwrap(),
+            None => pyramid,
+        }
+    }
+
+    fn scene<'a>(&'a self, labels: &'a LabelPyramid) -> Scene<'a> {
         Scene {
-            labels: &self.labels,
-            edges: self.edges.as_deref(),
-            distances: self.distances.as_ref(),
+            labels,
             latent: self.latent.as_deref(),
             styles: self.styles.as_ref(),
             noise: self.noise.clone(),
@@ -55,63 +65,74 @@ impl Owned {
         }
     }
 
-    /// What the definition paints of it.
+    /// What a session of the engine makes of it.
+    fn run(&self, config: &GeneratorConfig, session: &mut Session) -> Vec<f32> {
+        session.run(&self.scene(&self.pyramid(config)), &mut |_| Ok(())).unwrap()
+    }
+
+    /// What the reference implementation makes of it.
     fn expected(&self, config: &GeneratorConfig, tensors: &Tensors) -> Vec<f32> {
         let network = model::load(config.init(&mut Init::to_load(&Device::flex())).unwrap(), tensors).unwrap();
-        let guide = self.guide(config, &Device::flex());
+        let input = self.input(config, &Device::flex());
         // Burn's own convolutions: ours share their transforms with the engine.
-        let paint = || network.forward(&guide, Mode::Eval(self.statistics)).unwrap();
+        let paint = || network.forward(&input, Mode::Eval(self.statistics)).unwrap();
         ops::without(paint).into_data().try_to_vec().unwrap()
     }
 
-    /// What kernels for a GPU paint of it.
+    /// What kernels for a GPU make of it.
     fn on_gpu(&self, config: &GeneratorConfig, tensors: &Tensors, device: &Device, half: bool) -> Vec<f32> {
         let network = model::load(config.init(&mut Init::to_load(device)).unwrap(), tensors).unwrap();
         let network = gpu::prepared(network, half);
-        let picture = network.forward(&self.guide(config, device), Mode::Eval(self.statistics)).unwrap();
+        let picture = network.forward(&self.input(config, device), Mode::Eval(self.statistics)).unwrap();
         assert_eq!(picture.dtype(), if half { DType::F16 } else { DType::F32 });
         picture.cast(DType::F32).into_data().try_to_vec().unwrap()
     }
 
-    fn guide(&self, config: &GeneratorConfig, device: &Device) -> Guide {
-        let mut layout = Layout::new(vec![self.labels.clone()], config.label_channels, Lookup::Gather, device).unwrap();
+    fn input(&self, config: &GeneratorConfig, device: &Device) -> GeneratorInput {
+        let mut layout = Layout::new(vec![self.labels.clone()], config.label_channels, LabelEncoding::Indexed, device).unwrap();
         if let Some(edges) = &self.edges {
             layout = layout.with_edges(vec![edges.clone()]).unwrap();
         }
         if let Some(distances) = &self.distances {
             layout = layout.with_distances(vec![distances.clone()]).unwrap();
         }
-        let mut guide = Guide::new(layout).noise(self.noise.clone());
+        let mut input = GeneratorInput::new(layout).noise(self.noise.clone());
         if let Some(latent) = &self.latent {
-            guide = guide.latent(Tensor::from_data(TensorData::new(latent.clone(), [1, latent.len()]), device));
+            input = input.latent(Tensor::from_data(TensorData::new(latent.clone(), [1, latent.len()]), device));
         }
-        if let Some(Styles { all, some }) = &self.styles {
-            let rows = |values: &Vec<f32>| -> Tensor<3> {
+        if let Some(styles) = &self.styles {
+            let rows = |values: &[f32]| -> Tensor<3> {
                 let length = values.len() / config.label_channels;
-                Tensor::from_data(TensorData::new(values.clone(), [1, config.label_channels, length]), device)
+                Tensor::from_data(TensorData::new(values.to_vec(), [1, config.label_channels, length]), device)
             };
-            let mut each = vec![rows(all); config.blocks()];
-            for (block, style) in some {
-                each[*block] = rows(style);
-            }
-            guide = guide.styles(BlockStyles::Each(each));
+            let each = (0..config.blocks()).map(|block| rows(styles.of(block)));
+            input = input.styles(BlockStyles::Each(each.collect()));
         }
-        guide
+        input
     }
 }
 
-/// The largest difference between the engine and the definition.
+/// A session of an engine for a network of a size.
+fn session(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2]) -> Session {
+    Arc::new(Engine::new(config, Arc::new(tensors.clone()), size).unwrap()).session()
+}
+
+/// The largest difference between the engine and the reference implementation.
 fn difference(config: &GeneratorConfig, tensors: &Tensors, owned: &Owned) -> f32 {
     assert!(Engine::supports(config));
-    let mut engine = Engine::new(config, tensors, [owned.labels.height(), owned.labels.width()]).unwrap();
-    let found = engine.run(&owned.scene(), tensors).unwrap();
-    // Buffers full of an old picture change nothing.
-    assert_eq!(engine.run(&owned.scene(), tensors).unwrap(), found);
-    // Giving up the weights changes nothing, but for those that are needed later.
-    let mut rest = tensors.clone();
-    let mut compact = Engine::emptying(config, &mut rest, [owned.labels.height(), owned.labels.width()]).unwrap();
-    assert!(rest.len() < tensors.len());
-    assert_eq!(compact.run(&owned.scene(), &rest).unwrap(), found);
+    let size = [owned.labels.height(), owned.labels.width()];
+    let mut session = session(config, tensors, size);
+    let found = owned.run(config, &mut session);
+    // Buffers full of an old picture change nothing, nor does what is kept of a label map.
+    let pyramid = owned.pyramid(config);
+    for _ in 0..3 {
+        assert_eq!(session.run(&owned.scene(&pyramid), &mut |_| Ok(())).unwrap(), found);
+        pyramid.mark_reused();
+    }
+    // Dropping weights changes nothing, but for those that are needed later.
+    let low_memory = Engine::low_memory(config, tensors.clone(), size).unwrap();
+    assert!(low_memory.tensors().len() < tensors.len());
+    assert_eq!(owned.run(config, &mut Arc::new(low_memory).session()), found);
     let expected = owned.expected(config, tensors);
     let (low, high) = expected.iter().fold((1.0f32, -1.0f32), |(low, high), &v| (low.min(v), high.max(v)));
     assert!(high - low > 0.1, "a flat picture: {low} to {high}");
@@ -131,7 +152,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_paints_what_the_definition_paints(
+    fn it_gives_what_the_reference_gives(
         leading in prop::collection::vec(modulation(), 0..4),
         last in modulation(),
         norm in prop::sample::select(vec![NormKind::Batch, NormKind::Instance]),
@@ -145,8 +166,9 @@ proptest! {
         seed in any::<u32>(),
     ) {
         let classes = 9;
+        let needs = leading.iter().chain([&last]).map(|kind| kind.facts().needs()).fold(Needs::default(), Needs::or);
         let sean = last == ModulationKind::Sean || leading.contains(&ModulationKind::Sean);
-        let style = match (sean, with_latent) {
+        let style = match (needs.styles, with_latent) {
             (true, _) => StyleConfig::Regions { length: 4, encoder: None },
             (false, true) => StyleConfig::Latent { length: 5, grid: [2, 1], encoder: None },
             (false, false) => StyleConfig::None,
@@ -165,27 +187,27 @@ proptest! {
         let mut rng = Rng::new(u64::from(seed));
         let mut normals = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
         let latent = matches!(style, StyleConfig::Latent { .. }).then(|| normals(5));
-        let styles = sean.then(|| Styles {
+        let styles = needs.styles.then(|| ClassStyles {
             all: normals(classes * 4),
             some: vec![(1, normals(classes * 4)), (6, normals(classes * 4))],
         });
         let edges = config.instance_edges.then(|| (0..width * height).map(|_| rng.below(7) == 0).collect());
-        let distances = config.uses(ModulationKind::CladeIcpe).then(|| DistanceMap::of(&labels));
-        let noise = if sean { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
+        let distances = needs.distances.then(|| DistanceMap::of(&labels));
+        let noise = if needs.noise { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
         let owned = Owned { labels, edges, distances, latent, styles, noise, statistics };
         let found = difference(&config, &weights(&config, u64::from(seed)), &owned);
         prop_assert!(found <= 1e-3, "{found}");
     }
 }
 
+/// Every modulation there is.
 fn modulation() -> impl Strategy<Value = ModulationKind> {
-    let kinds = [SPADE, ModulationKind::Clade, ModulationKind::CladeIcpe, ModulationKind::Sean];
-    prop::sample::select(kinds.to_vec())
+    prop::sample::select(ModulationKind::ALL.to_vec())
 }
 
 /// On software Vulkan: every kind of modulation, by distinct patches and by pixels, with 32 and with 16 bits.
 #[test]
-fn a_gpu_paints_what_the_definition_paints() {
+fn a_gpu_gives_what_the_reference_gives() {
     let device = match crate::Device::by_name("software") {
         Ok(device) => device.burn().clone(),
         Err(error) => {
@@ -215,14 +237,14 @@ fn a_gpu_paints_what_the_definition_paints() {
             let sean = matches!(config.style, StyleConfig::Regions { .. });
             let (styles, latent) = (sean.then(|| normals(4 * classes)), (config.style == latent).then(|| normals(5)));
             let labels = busy_map(96, 64, classes as u16, block, 9);
-            let distances = config.uses(ModulationKind::CladeIcpe).then(|| DistanceMap::of(&labels));
+            let distances = config.needs().distances.then(|| DistanceMap::of(&labels));
             let edges = config.instance_edges.then(|| instance_edges(&labels));
             let noise = if sean { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
-            let styles = styles.map(|all| Styles { all, some: Vec::new() });
+            let styles = styles.map(|all| ClassStyles { all, some: Vec::new() });
             let owned = Owned { labels, edges, distances, latent, styles, noise, statistics };
             // Blocks have few patches at full size, noise has none twice.
-            let level = owned.guide(&config, &device).layout.at(64, 96);
-            assert_eq!(level.patches().is_some(), block > 1);
+            let labels = owned.input(&config, &device).layout.at(64, 96);
+            assert_eq!(labels.patches().is_some(), block > 1);
             let expected = owned.expected(&config, &tensors);
             for (half, most) in [(false, 2e-4), (true, 0.1)] {
                 let found = owned.on_gpu(&config, &tensors, &device, half);
@@ -236,7 +258,7 @@ fn a_gpu_paints_what_the_definition_paints() {
     }
 }
 
-/// A new style is worked in, an old one is not forgotten.
+/// A new style is packed, an old one is not forgotten.
 #[test]
 fn styles_follow_each_other() {
     let style = StyleConfig::Regions { length: 4, encoder: None };
@@ -244,13 +266,13 @@ fn styles_follow_each_other() {
     let tensors = weights(&config, 1);
     let mut rng = Rng::new(1);
     let mut paint = {
-        let mut engine = Engine::new(&config, &tensors, [32, 64]).unwrap();
+        let mut session = session(&config, &tensors, [32, 64]);
         let labels = busy_map(64, 32, 5, 8, 1);
         move |all: &Vec<f32>, some: &[(usize, Vec<f32>)]| {
-            let (styles, noise) = (Some(Styles { all: all.clone(), some: some.to_vec() }), Noise::Zero);
+            let (styles, noise) = (Some(ClassStyles { all: all.clone(), some: some.to_vec() }), Noise::Zero);
             let (edges, distances, latent, statistics) = (None, None, None, Statistics::Batch);
             let owned = Owned { labels: labels.clone(), edges, distances, latent, styles, noise, statistics };
-            let found = engine.run(&owned.scene(), &tensors).unwrap();
+            let found = owned.run(&config, &mut session);
             let expected = owned.expected(&config, &tensors);
             let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(off <= 1e-3, "{off}");
@@ -292,14 +314,14 @@ fn it_paints_the_reference_pictures() {
             return;
         }
         let fixture = Tensors::open(&path).unwrap();
-        let values = |name: &str| fixture.get(name).map(model::TensorData::to_f32);
+        let values = |name: &str| fixture.get(name).map(crate::tensors::TensorData::to_f32);
         let seg = fixture.get("io.seg").unwrap();
         let (one_hot, [height, width]) = (seg.to_f32(), [seg.shape()[2], seg.shape()[3]]);
         let (pixels, classes) = (height * width, config.label_channels);
         let id = |i: usize| (0..classes).find(|&class| one_hot[class * pixels + i] > 0.5).unwrap() as u16;
         let network = model::load(config.init(&mut Init::random(1, &Device::flex())).unwrap(), &fixture).unwrap();
         let tensors = model::store(&network.folded(), Precision::Full).unwrap();
-        let mut engine = Engine::new(&config, &tensors, [height, width]).unwrap();
+        let mut session = session(&config, &tensors, [height, width]);
         let mut owned = Owned {
             labels: LabelMap::new(width, height, (0..pixels).map(id).collect()).unwrap(),
             edges: config.instance_edges.then(|| one_hot[classes * pixels..].iter().map(|&edge| edge > 0.5).collect()),
@@ -308,7 +330,7 @@ fn it_paints_the_reference_pictures() {
                 DistanceMap::new(width, height, vertical.to_vec(), horizontal.to_vec()).unwrap()
             }),
             latent: values("io.z"),
-            styles: values("io.style").map(|all| Styles { all, some: Vec::new() }),
+            styles: values("io.style").map(|all| ClassStyles { all, some: Vec::new() }),
             noise: Noise::Zero,
             statistics: Statistics::Running,
         };
@@ -317,7 +339,7 @@ fn it_paints_the_reference_pictures() {
         for (name, statistics) in [(eval, Statistics::Running), ("io.out_batchstats", Statistics::Batch)] {
             let Some(expected) = values(name) else { continue };
             owned.statistics = statistics;
-            let found = engine.run(&owned.scene(), &tensors).unwrap();
+            let found = owned.run(&config, &mut session);
             let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             println!("engine {file} {name}: max abs difference {off:e}");
             assert!(off <= 1e-4, "{file} {name}: {off}");
@@ -336,9 +358,59 @@ fn any_number_of_threads_gives_the_same_bits() {
     let owned = Owned { labels, edges: None, distances: None, latent: None, styles: None, noise, statistics };
     let paint = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| Engine::new(&config, &tensors, [64, 96]).unwrap().run(&owned.scene(), &tensors).unwrap())
+        pool.install(|| owned.run(&config, &mut session(&config, &tensors, [64, 96])))
     };
     let one = paint(1);
     assert_eq!(paint(2), one);
     assert_eq!(paint(3), one);
+}
+
+/// Sessions share weights, not styles.
+#[test]
+fn sessions_do_not_disturb_each_other() {
+    let style = StyleConfig::Regions { length: 4, encoder: None };
+    let config = GeneratorConfig { style, ..GeneratorConfig::new(ModulationKind::Sean, 2, 5) };
+    let tensors = weights(&config, 1);
+    let engine = Arc::new(Engine::new(&config, Arc::new(tensors), [32, 64]).unwrap());
+    let owned = |seed: u64| {
+        let mut rng = Rng::new(seed);
+        let all = (0..20).map(|_| rng.normal() as f32).collect();
+        let styles = Some(ClassStyles { all, some: Vec::new() });
+        let (labels, noise) = (busy_map(64, 32, 5, 8, seed), Noise::Anchored { seed, origin: [0, 0] });
+        Owned { labels, edges: None, distances: None, latent: None, styles, noise, statistics: Statistics::Running }
+    };
+    let alone: Vec<Vec<f32>> = (0..4).map(|seed| owned(seed).run(&config, &mut engine.session())).collect();
+    std::thread::scope(|scope| {
+        for (seed, expected) in (0..).zip(&alone) {
+            let (config, mut session, owned) = (&config, engine.session(), owned(seed));
+            scope.spawn(move || (0..3).for_each(|_| assert_eq!(&owned.run(config, &mut session), expected)));
+        }
+    });
+}
+
+/// Wherever it is cancelled, the next picture is right.
+#[test]
+fn a_session_can_be_used_after_an_error() {
+    let config = GeneratorConfig::hybrid(2, 5, 3);
+    let tensors = weights(&config, 1);
+    let (labels, noise, statistics) = (busy_map(64, 32, 5, 8, 1), Noise::Zero, Statistics::Batch);
+    let owned = Owned { labels, edges: None, distances: None, latent: None, styles: None, noise, statistics };
+    let pyramid = owned.pyramid(&config);
+    let mut session = session(&config, &tensors, [32, 64]);
+    let mut steps = Vec::new();
+    let expected = session.run(&owned.scene(&pyramid), &mut |done| {
+        steps.push(done);
+        Ok(())
+    });
+    let expected = expected.unwrap();
+    assert!(steps.len() > 30 && steps.is_sorted() && steps[0] == 0.0 && steps.iter().all(|&done| done <= 1.0));
+    for end in (0..steps.len()).step_by(3) {
+        let mut left = end;
+        let ended = session.run(&owned.scene(&pyramid), &mut |_| {
+            left = left.checked_sub(1).ok_or(Error::Cancelled)?;
+            Ok(())
+        });
+        assert!(matches!(ended, Err(Error::Cancelled)), "{end}");
+        assert_eq!(session.run(&owned.scene(&pyramid), &mut |_| Ok(())).unwrap(), expected, "{end}");
+    }
 }

@@ -1,7 +1,6 @@
 //! Where each pixel lies in its object.
 
 use super::map::{LabelMap, check_size};
-use super::resize::floor_indices;
 use crate::error::{Error, Result};
 
 /// Added to the largest offset of an object before dividing by it, in pixels: an object of one pixel gives 0.
@@ -67,18 +66,6 @@ impl DistanceMap {
         Ok(Self { width, height, vertical, horizontal })
     }
 
-    /// The map with its last column and row repeated up to another size; the offsets stay those of the objects as they
-    /// are.
-    pub(crate) fn extended(&self, width: usize, height: usize) -> Self {
-        let extend = |plane: &[f32]| {
-            let row = |y: usize| plane.chunks_exact(self.width).nth(y.min(self.height - 1)).unwrap_or_default();
-            (0..height)
-                .flat_map(|y| (0..width).filter_map(move |x| row(y).get(x.min(self.width - 1)).copied()))
-                .collect()
-        };
-        Self { width, height, vertical: extend(&self.vertical), horizontal: extend(&self.horizontal) }
-    }
-
     /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width
@@ -99,14 +86,18 @@ impl DistanceMap {
         &self.horizontal
     }
 
-    /// Both planes, vertical then horizontal, resized as [`LabelMap::resize_floor`] does: `2 * height * width` values.
-    pub(crate) fn at(&self, height: usize, width: usize) -> Vec<f32> {
-        let columns: Vec<usize> = floor_indices(self.width, width).collect();
-        let mut planes = Vec::with_capacity(2 * height * width);
+    /// Both planes, vertical then horizontal, at some rows and columns, all of them within the map:
+    /// `2 * rows * columns` values.
+    pub(super) fn sample(
+        &self,
+        rows: impl Iterator<Item = usize> + Clone,
+        columns: impl Iterator<Item = usize> + Clone,
+    ) -> Vec<f32> {
+        let mut planes = Vec::new();
         for plane in [&self.vertical, &self.horizontal] {
-            for y in floor_indices(self.height, height) {
+            for y in rows.clone() {
                 let row = &plane[y * self.width..][..self.width];
-                planes.extend(columns.iter().map(|&x| row[x]));
+                planes.extend(columns.clone().map(|x| row[x]));
             }
         }
         planes
@@ -264,7 +255,13 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::resize::floor_indices;
     use super::*;
+
+    /// Resized as [`LabelMap::resize_floor`] does.
+    fn at(map: &DistanceMap, height: usize, width: usize) -> Vec<f32> {
+        map.sample(floor_indices(map.height, height), floor_indices(map.width, width))
+    }
 
     fn map(width: usize, ids: &[u16]) -> LabelMap {
         LabelMap::new(width, ids.len() / width, ids.to_vec()).unwrap()
@@ -419,8 +416,8 @@ mod tests {
     fn resizing_takes_the_top_left_pixel() {
         let made = DistanceMap::new(4, 2, (0..8_u8).map(f32::from).collect(), (10..18_u8).map(f32::from).collect());
         let made = made.unwrap();
-        assert_eq!(made.at(1, 2), [0.0, 2.0, 10.0, 12.0]);
-        assert_eq!(made.at(4, 1), [0.0, 0.0, 4.0, 4.0, 10.0, 10.0, 14.0, 14.0]);
+        assert_eq!(at(&made, 1, 2), [0.0, 2.0, 10.0, 12.0]);
+        assert_eq!(at(&made, 4, 1), [0.0, 0.0, 4.0, 4.0, 10.0, 10.0, 14.0, 14.0]);
     }
 
     proptest! {
@@ -482,7 +479,7 @@ mod tests {
             let offsets: Vec<f32> = places.iter().copied().map(f32::from).collect();
             let negated = offsets.iter().map(|v| -v).collect();
             let labels = LabelMap::new(map.width(), map.height(), places).unwrap();
-            let found = DistanceMap::new(map.width(), map.height(), offsets, negated).unwrap().at(height, width);
+            let found = at(&DistanceMap::new(map.width(), map.height(), offsets, negated).unwrap(), height, width);
             let expected: Vec<f32> = labels.resize_floor(width, height).unwrap().ids().map(f32::from).collect();
             let negated: Vec<f32> = expected.iter().map(|v| -v).collect();
             prop_assert_eq!(found, [expected, negated].concat());

@@ -168,6 +168,31 @@ impl LabelMap {
         Ok(self.gather(&(x..x + width).collect::<Vec<_>>(), &(y..y + height).collect::<Vec<_>>()))
     }
 
+    /// The map with its last column and row repeated up to a larger size.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a side of 0, [`Error::Limit`] for a size beyond the limits.
+    pub(crate) fn extended(&self, width: usize, height: usize) -> Result<Self> {
+        check_size(width, height)?;
+        let indices = |side: usize, to: usize| (0..to).map(|i| i.min(side - 1)).collect::<Vec<_>>();
+        Ok(self.gather(&indices(self.width, width), &indices(self.height, height)))
+    }
+
+    /// Appends the ids of row `y` at some columns; places outside of the map are passed over.
+    pub(crate) fn sample_row(&self, y: usize, columns: &[usize], out: &mut Vec<u16>) {
+        let row = y * self.width..(y + 1) * self.width;
+        match &self.ids {
+            Ids::U8(ids) => {
+                let row = ids.get(row).unwrap_or_default();
+                out.extend(columns.iter().filter_map(|&x| row.get(x)).map(|&id| u16::from(id)));
+            }
+            Ids::U16(ids) => {
+                let row = ids.get(row).unwrap_or_default();
+                out.extend(columns.iter().filter_map(|&x| row.get(x)));
+            }
+        }
+    }
+
     /// The map mirrored left to right.
     #[must_use]
     pub fn flip_horizontal(&self) -> Self {

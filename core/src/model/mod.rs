@@ -1,28 +1,26 @@
 //! Models: one file that holds a network, its classes and where it comes from.
 //!
 //! A model file is a `.safetensors` file whose metadata holds a RON [`Manifest`] under `semsynth`. Tensors have the names
-//! of the papers' code, with spectral norm divided in.
+//! of the papers' code, with spectral norm folded in.
 
 mod builtin;
 mod import;
 mod manifest;
 mod params;
-mod tensors;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::Module;
 
-pub use import::{Family, ImportOptions, import_checkpoint};
+pub use import::{ImportOptions, import_checkpoint};
 pub use manifest::{FORMAT, Manifest, Provenance};
 pub(crate) use params::{Slot, export, import, names, read_back, slots};
-pub use tensors::{DType, Limits, TensorData, Tensors};
-
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::network::{Architecture, Network, official_names};
+use crate::network::{Architecture, Encoder, Network, official_names};
 use crate::nn::Init;
+use crate::tensors::{Limits, Tensors};
 
 /// Fills a network from tensors that have the names of the papers' code; others are passed over.
 ///
@@ -30,24 +28,43 @@ use crate::nn::Init;
 ///
 /// [`Error::Model`] naming the tensor that is missing, has another shape, or holds a value that is not finite.
 pub fn load<M: Module>(network: M, tensors: &Tensors) -> Result<M> {
-    let names = names(&slots(&network), official_names);
+    let names = names(&slots(&network), official_names)?;
     import(network, tensors, &names)
+}
+
+/// The encoder of an architecture, if it has one, from the tensors of a whole model.
+pub(crate) fn load_encoder(
+    architecture: &Architecture,
+    tensors: &Tensors,
+    device: &burn::tensor::Device,
+) -> Result<Option<Encoder>> {
+    /// Names go by the place of the encoder within a [`Network`].
+    #[derive(Module, Debug)]
+    struct Part {
+        encoder: Option<Encoder>,
+    }
+    let encoder = architecture.init_encoder(&mut Init::to_load(device));
+    load(Part { encoder }, tensors).map(|part| part.encoder)
 }
 
 /// The names and shapes of a network's parameters and buffers, as [`load`] looks for them. Nothing is allocated for a
 /// network made by [`Init::to_load`].
-pub fn shapes<M: Module>(network: &M) -> Vec<(String, Vec<usize>)> {
+///
+/// # Errors
+///
+/// [`Error::Model`] for a parameter that no network of this library has.
+pub fn shapes<M: Module>(network: &M) -> Result<Vec<(String, Vec<usize>)>> {
     let slots = slots(network);
-    names(&slots, official_names).into_iter().zip(slots).map(|(name, slot)| (name, slot.shape)).collect()
+    Ok(names(&slots, official_names)?.into_iter().zip(slots).map(|(name, slot)| (name, slot.shape)).collect())
 }
 
 /// Copies every value of a network out, under the names of the papers' code.
 ///
 /// # Errors
 ///
-/// [`Error::Device`] if values cannot be read back.
+/// [`Error::Device`] if values cannot be read back; [`Error::Model`] for a parameter that no network of this library has.
 pub fn store<M: Module>(network: &M, precision: Precision) -> Result<Tensors> {
-    let names = names(&slots(network), official_names);
+    let names = names(&slots(network), official_names)?;
     let mut tensors = Tensors::new();
     export(network, &names, |name, shape, values| {
         let statistic = name.contains(".running_");
@@ -74,12 +91,9 @@ pub enum Precision {
 
 /// A trained network on the host: immutable, and cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Model(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    manifest: Manifest,
-    tensors: Tensors,
+pub struct Model {
+    manifest: Arc<Manifest>,
+    tensors: Arc<Tensors>,
 }
 
 impl Model {
@@ -132,7 +146,7 @@ impl Model {
             )
         })?;
         let manifest = Manifest::from_ron_str(text)?;
-        let model = Self(Arc::new(Inner { manifest, tensors }));
+        let model = Self { manifest: Arc::new(manifest), tensors: Arc::new(tensors) };
         model.check()?;
         Ok(model)
     }
@@ -144,26 +158,18 @@ impl Model {
         Self::from_tensors(tensors)
     }
 
-    /// What it consists of, copied if there are other handles of this model.
-    pub(crate) fn into_parts(self) -> (Manifest, Tensors) {
-        match Arc::try_unwrap(self.0) {
-            Ok(inner) => (inner.manifest, inner.tensors),
-            Err(shared) => (shared.manifest.clone(), shared.tensors.clone()),
-        }
-    }
-
-    /// A model of parts that are not checked; those of another one, or some of them.
-    pub(crate) fn of_parts(manifest: Manifest, tensors: Tensors) -> Self {
-        Self(Arc::new(Inner { manifest, tensors }))
+    /// What it consists of.
+    pub(crate) fn into_parts(self) -> (Arc<Manifest>, Arc<Tensors>) {
+        (self.manifest, self.tensors)
     }
 
     /// Compares the tensors with what the architecture needs; nothing of its size is allocated for that.
     fn check(&self) -> Result<()> {
         let network = self.blank(&burn::tensor::Device::flex())?;
         let slots = slots(&network);
-        let needed = names(&slots, official_names);
+        let needed = names(&slots, official_names)?;
         let known: std::collections::BTreeSet<&str> = needed.iter().map(String::as_str).collect();
-        for name in self.0.tensors.names() {
+        for name in self.tensors.names() {
             if !known.contains(name) {
                 return Err(Error::Model(format!(
                     "tensor {name:?} does not belong to a {}",
@@ -171,7 +177,7 @@ impl Model {
                 )));
             }
         }
-        params::check(&slots, &self.0.tensors, &needed)
+        params::check(&slots, &self.tensors, &needed)
     }
 
     fn blank(&self, device: &burn::tensor::Device) -> Result<Network> {
@@ -184,7 +190,7 @@ impl Model {
     ///
     /// Does not fail for a model that was opened; the checks were made then.
     pub fn network(&self, device: &burn::tensor::Device) -> Result<Network> {
-        load(self.blank(device)?, &self.0.tensors)
+        load(self.blank(device)?, &self.tensors)
     }
 
     /// Writes the model to a file; a crash never leaves half of one.
@@ -193,7 +199,7 @@ impl Model {
     ///
     /// [`Error::Io`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        self.0.tensors.save(path)
+        self.tensors.save(path)
     }
 
     /// The content of the model's file: the same model gives the same bytes.
@@ -202,31 +208,37 @@ impl Model {
     ///
     /// Does not fail for a model that was opened.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.0.tensors.to_safetensors()
+        self.tensors.to_safetensors()
     }
 
-    /// The weights, under the names of the papers' code, spectral norms divided in.
+    /// The weights, under the names of the papers' code, spectral norms folded in.
     pub fn tensors(&self) -> &Tensors {
-        &self.0.tensors
+        &self.tensors
     }
 
     /// What the model says about itself.
     pub fn manifest(&self) -> &Manifest {
-        &self.0.manifest
+        &self.manifest
     }
 
     /// The network.
     pub fn architecture(&self) -> &Architecture {
-        &self.0.manifest.architecture
+        &self.manifest.architecture
     }
 
     /// The classes the model knows.
     pub fn classes(&self) -> &ClassTable {
-        &self.0.manifest.classes
+        &self.manifest.classes
     }
 
     /// Number of values in the network, trained ones and statistics.
     pub fn num_values(&self) -> usize {
-        self.0.tensors.iter().map(|(_, data)| data.len()).sum()
+        self.tensors.iter().map(|(_, data)| data.len()).sum()
+    }
+}
+
+impl From<&Self> for Model {
+    fn from(model: &Self) -> Self {
+        model.clone()
     }
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use super::Tensors;
+use crate::tensors::Tensors;
 use crate::error::{Error, Result};
 
 /// The path and shape of a parameter, in the order networks are walked in.
@@ -37,7 +37,7 @@ pub(crate) fn slots<M: Module>(module: &M) -> Vec<Slot> {
 }
 
 /// How the parameters of a module are called in a file, in the order of [`slots`].
-pub(crate) fn names(slots: &[Slot], translate: impl FnOnce(&[String]) -> Vec<String>) -> Vec<String> {
+pub(crate) fn names<T>(slots: &[Slot], translate: impl FnOnce(&[String]) -> T) -> T {
     let paths: Vec<String> = slots.iter().map(|slot| slot.path.clone()).collect();
     translate(&paths)
 }

@@ -9,8 +9,8 @@ use super::{
     RegionEncoderConfig, StyleConfig, UNet, UNetConfig,
 };
 use crate::error::Result;
-use crate::nn::modulation::ModulationKind;
-use crate::nn::{Guide, Init, Mode, NormKind};
+use crate::nn::modulation::{ModulationKind, Needs};
+use crate::nn::{GeneratorInput, Init, Mode, NormKind};
 
 /// Which network, and how large.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,14 +81,12 @@ impl Architecture {
         }
     }
 
-    /// Whether the network draws noise.
-    pub fn noisy(&self) -> bool {
-        matches!(self, Self::SpadeFamily(config) if config.uses(ModulationKind::Sean))
-    }
-
-    /// Whether the network looks at where in its object a pixel lies.
-    pub fn positional(&self) -> bool {
-        matches!(self, Self::SpadeFamily(config) if config.uses(ModulationKind::CladeIcpe))
+    /// What the network needs besides label maps.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::SpadeFamily(config) => config.needs(),
+            Self::Pix2PixHd(_) | Self::Pix2Pix(_) => Needs::default(),
+        }
     }
 
     /// What the norms of the network take their statistics from.
@@ -124,7 +122,12 @@ impl Architecture {
             Self::Pix2PixHd(config) => AnyGenerator::Pix2PixHd(config.init(init)?),
             Self::Pix2Pix(config) => AnyGenerator::Pix2Pix(config.init(init)?),
         };
-        let encoder = match self.style() {
+        Ok(Network { generator, encoder: self.init_encoder(init) })
+    }
+
+    /// Makes the encoder that finds styles for the network, if it has one.
+    pub(crate) fn init_encoder(&self, init: &mut Init) -> Option<Encoder> {
+        match self.style() {
             StyleConfig::Latent { length, encoder: Some(ndf), .. } => {
                 Some(Encoder::Conv(ConvEncoderConfig { ndf, latent_length: length }.init(init)))
             }
@@ -132,8 +135,7 @@ impl Architecture {
                 Some(Encoder::Region(RegionEncoderConfig { ngf, style_length: length }.init(init)))
             }
             _ => None,
-        };
-        Ok(Network { generator, encoder })
+        }
     }
 
     /// What the papers call it, with its width: `CLADE, batch norm, ngf 64, 5 doublings`.
@@ -170,12 +172,7 @@ impl Architecture {
 }
 
 fn spade_family(config: &GeneratorConfig) -> Vec<String> {
-    let name = |kind| match kind {
-        ModulationKind::Clade => "CLADE".to_owned(),
-        ModulationKind::CladeIcpe => "CLADE-ICPE".to_owned(),
-        ModulationKind::Sean => "SEAN".to_owned(),
-        ModulationKind::Spade { kernel } => format!("SPADE {kernel}x{kernel}"),
-    };
+    let name = |kind: ModulationKind| kind.facts().label();
     // Runs of blocks with one modulation: "SPADE 3x3 (3 blocks), CLADE (4 blocks)".
     let mut runs: Vec<(ModulationKind, usize)> = Vec::new();
     for kind in (0..config.blocks()).map(|block| config.modulation_of(block)) {
@@ -232,16 +229,26 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) if the guide does not fit the network.
-    pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
+    /// [`Error::Argument`](crate::Error::Argument) if the input does not fit the network.
+    pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
+        self.forward_by_steps(input, mode, &mut |_| Ok(()))
+    }
+
+    /// The same; `step` is told now and then how much is done, 0 to 1, and may end it with an error.
+    pub(crate) fn forward_by_steps(
+        &self,
+        input: &GeneratorInput,
+        mode: Mode,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<Tensor<4>> {
         match &self.generator {
-            AnyGenerator::SpadeFamily(generator) => generator.forward(guide, mode),
-            AnyGenerator::Pix2PixHd(generator) => generator.forward(guide, mode),
-            AnyGenerator::Pix2Pix(generator) => generator.forward(guide, mode),
+            AnyGenerator::SpadeFamily(generator) => generator.forward_by_steps(input, mode, step),
+            AnyGenerator::Pix2PixHd(generator) => step(0.0).and_then(|()| generator.forward(input, mode)),
+            AnyGenerator::Pix2Pix(generator) => step(0.0).and_then(|()| generator.forward(input, mode)),
         }
     }
 
-    /// The same network for inference: spectral norms are divided in.
+    /// The same network for inference: spectral norms are folded into the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         let generator = match self.generator {

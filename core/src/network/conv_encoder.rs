@@ -89,3 +89,12 @@ impl ConvEncoder {
         Self { layers: self.layers.into_iter().map(Conv::folded).collect(), ..self }
     }
 }
+
+/// The official name of a layer, from its path.
+pub(super) fn official_name(parts: &[&str]) -> Option<String> {
+    match parts {
+        ["layers", index] => Some(format!("layer{}.0", index.parse::<usize>().ok()? + 1)),
+        ["fc_mu" | "fc_var"] => Some(parts.concat()),
+        _ => None,
+    }
+}

@@ -112,3 +112,11 @@ impl Layer {
         if self.activation { leaky_relu(x) } else { x }
     }
 }
+
+/// The official name of a layer, from its path. Layers with spectral norm have instance norm too, and are one more sequence
+/// deep.
+pub(super) fn official_name(parts: &[&str], spectral: bool) -> Option<String> {
+    let ["scales", scale, "layers", index, "conv"] = parts else { return None };
+    let deeper = if spectral { ".0" } else { "" };
+    Some(format!("discriminator_{scale}.model{index}.0{deeper}"))
+}

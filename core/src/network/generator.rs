@@ -1,15 +1,21 @@
 //! The generators of SPADE, CLADE and SEAN (Park et al. 2019, appendix A; Tan et al. 2021, §4; Zhu et al. 2020, §3).
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
 use burn::module::Module;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::plan::{BLOCKS, Plan};
 use super::check;
 use crate::error::{Error, Result};
-use crate::nn::modulation::{ModulationConfig, ModulationKind};
-use crate::nn::{BlockStyles, Conv, ConvConfig, Guide, Init, Linear, Mode, NormKind, ResBlock, leaky_relu, upsample2};
+use crate::nn::modulation::{self, ModulationKind, Needs};
+use crate::nn::{
+    BlockStyles, Conv, ConvConfig, GeneratorInput, Init, Linear, Mode, NormKind, ResBlock, leaky_relu, upsample2,
+};
 
 /// How many times the picture doubles between the first block and the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +67,14 @@ pub enum StyleConfig {
 impl StyleConfig {
     /// The paper's vectors of 512 values and its encoder.
     pub const SEAN: Self = Self::Regions { length: 512, encoder: Some(32) };
+
+    /// Length of the style vector of a class; 0 where styles are not per class.
+    pub(crate) fn region_length(&self) -> usize {
+        match *self {
+            Self::Regions { length, .. } => length,
+            Self::None | Self::Latent { .. } => 0,
+        }
+    }
 
     /// Whether the model comes with the encoder that finds such styles.
     pub fn has_encoder(&self) -> bool {
@@ -155,9 +169,10 @@ impl GeneratorConfig {
         self.leading_blocks.get(block).copied().unwrap_or(self.modulation)
     }
 
-    /// Whether some block has this modulation.
-    pub fn uses(&self, kind: ModulationKind) -> bool {
-        (0..self.blocks()).any(|block| self.modulation_of(block) == kind)
+    /// What its modulations need besides label maps.
+    pub fn needs(&self) -> Needs {
+        let needs = (0..self.blocks()).map(|block| self.modulation_of(block).facts().needs());
+        needs.fold(Needs::default(), Needs::or)
     }
 
     /// Checks ranges.
@@ -173,55 +188,34 @@ impl GeneratorConfig {
         check((1..=65_535).contains(labels), || format!("{labels} label channels: it must be 1 to 65535"))?;
         let (leading, blocks) = (self.leading_blocks.len(), self.blocks());
         check(leading <= blocks, || format!("{leading} leading blocks: the network has {blocks}"))?;
-        for block in 0..blocks {
-            if let ModulationKind::Spade { kernel } = self.modulation_of(block) {
-                let fine = kernel % 2 == 1 && kernel <= 9;
-                check(fine, || format!("SPADE kernels of side {kernel}: it must be odd and 1 to 9"))?;
-            }
+        for block in Plan::new(self).blocks {
+            block.modulation.facts().validate(&block.config)?;
         }
-        let sean = self.uses(ModulationKind::Sean);
+        let per_class = self.needs().styles;
         let length_fits = |length: &usize| (1..=4096).contains(length);
         let encoder_fits = |width: &Option<usize>| width.is_none_or(|width| (1..=1024).contains(&width));
         match &self.style {
             StyleConfig::Regions { length, encoder } => {
-                check(sean, || "styles per class need SEAN's modulation".into())?;
-                // A layer per class in every norm: keep what a small manifest can ask for within reason.
-                let classes_fit = *labels <= 1024 && !self.instance_edges;
-                check(classes_fit, || "SEAN takes up to 1024 label channels and no instance edges".into())?;
+                check(per_class, || "styles per class need a modulation that takes them, such as SEAN".into())?;
                 check(length_fits(length), || format!("style vectors of {length} values: it must be 1 to 4096"))?;
                 check(encoder_fits(encoder), || "the style encoder's width must be 1 to 1024".into())
             }
             StyleConfig::Latent { length, grid, encoder } => {
-                check(!sean, || "SEAN needs styles per class".into())?;
+                check(!per_class, || format!("{} needs styles per class", self.styled_label()))?;
                 check(length_fits(length), || format!("latent vectors of {length} values: it must be 1 to 4096"))?;
                 let [height, width] = grid;
                 let fits = |side: &usize| (1..=256).contains(side);
                 check(fits(height) && fits(width), || format!("a latent grid of {height}x{width}: 1 to 256"))?;
                 check(encoder_fits(encoder), || "the encoder's width must be 1 to 1024".into())
             }
-            StyleConfig::None => check(!sean, || "SEAN needs styles per class".into()),
+            StyleConfig::None => check(!per_class, || format!("{} needs styles per class", self.styled_label())),
         }
     }
 
-    /// Whether the picture doubles before a block.
-    pub(crate) fn doubles_before(&self, block: usize) -> bool {
-        doubles_before(self.upsampling.doublings() as usize, block)
-    }
-
-    /// How often the picture has doubled when a block runs.
-    pub(crate) fn doublings_until(&self, block: usize) -> usize {
-        (0..=block).filter(|&index| self.doubles_before(index)).count()
-    }
-
-    /// Input and output channels of each block.
-    pub(crate) fn plan(&self) -> Vec<[usize; 2]> {
-        let n = self.ngf;
-        let mut plan = vec![[16 * n, 16 * n]; 3];
-        plan.extend([[16 * n, 8 * n], [8 * n, 4 * n], [4 * n, 2 * n], [2 * n, n]]);
-        if self.upsampling == Upsampling::Most {
-            plan.push([n, n / 2]);
-        }
-        plan
+    /// What the first modulation that needs styles is called.
+    fn styled_label(&self) -> String {
+        let facts = (0..self.blocks()).map(|block| self.modulation_of(block).facts());
+        facts.into_iter().find(|facts| facts.needs().styles).map_or_else(String::new, |facts| facts.label())
     }
 
     /// Makes the network.
@@ -231,34 +225,23 @@ impl GeneratorConfig {
     /// See [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Generator> {
         self.validate()?;
-        let plan = self.plan();
-        let (first, last) = (16 * self.ngf, plan.last().map_or(self.ngf, |&[_, output]| output));
+        let plan = Plan::new(self);
         let fc = match self.style {
             StyleConfig::Latent { length, grid: [height, width], .. } => {
-                Start::Latent(Linear::new(init, length, first * height * width))
+                Start::Latent(Linear::new(init, length, plan.first_channels * height * width))
             }
             StyleConfig::None | StyleConfig::Regions { .. } => {
-                Start::Labels(ConvConfig::new(self.semantics(), first, 3).init(init))
+                Start::Labels(ConvConfig::new(self.semantics(), plan.first_channels, 3).init(init))
             }
         };
-        let mut draws = Vec::new();
-        let mut blocks = Vec::with_capacity(plan.len());
-        for (index, channels) in plan.into_iter().enumerate() {
-            let kind = self.modulation_of(index);
-            let config = ModulationConfig {
-                norm: self.norm,
-                labels: self.label_channels,
-                edges: self.instance_edges,
-                style: self.style_length(index),
-            };
-            blocks.push(ResBlock::new(init, kind, &config, channels, draws.len()));
-            draws.extend(vec![index; kind.draws() * ResBlock::norms(channels)]);
-        }
+        let noise = plan.blocks.iter().enumerate().flat_map(|(index, block)| {
+            block.norms().filter(|norm| norm.noise.is_some()).map(move |_| index)
+        });
         Ok(Generator {
             fc,
-            blocks,
-            conv_img: ConvConfig::new(last, 3, 3).init(init),
-            upsampling: self.upsampling.doublings() as usize,
+            blocks: plan.blocks.iter().map(|block| ResBlock::new(init, block)).collect(),
+            conv_img: ConvConfig::new(plan.last_channels, 3, 3).init(init),
+            doublings: plan.blocks.iter().map(|block| block.doublings).collect(),
             labels: self.label_channels,
             edges: self.instance_edges,
             style_length: match self.style {
@@ -269,17 +252,8 @@ impl GeneratorConfig {
                 StyleConfig::Latent { grid, .. } => grid.to_vec(),
                 StyleConfig::None | StyleConfig::Regions { .. } => Vec::new(),
             },
-            draws,
+            noise: noise.collect(),
         })
-    }
-
-    /// Length of the style vectors in a block. The papers' `up_3`, which works at full size in their
-    /// networks, has none.
-    fn style_length(&self, block: usize) -> usize {
-        match self.style {
-            StyleConfig::Regions { length, .. } if block != UNSTYLED_BLOCK => length,
-            _ => 0,
-        }
     }
 
     /// Makes the network with random first values.
@@ -291,9 +265,6 @@ impl GeneratorConfig {
         self.init(&mut Init::random(seed, device))
     }
 }
-
-/// The papers' `up_3`.
-const UNSTYLED_BLOCK: usize = 6;
 
 /// What the first features are made from.
 #[derive(Module, Debug)]
@@ -310,15 +281,16 @@ pub struct Generator {
     fc: Start,
     blocks: Vec<ResBlock>,
     conv_img: Conv,
-    upsampling: usize,
+    /// How often features have doubled when each block runs.
+    doublings: Vec<usize>,
     labels: usize,
     edges: bool,
     /// Length of the latent vector or of the style of a class; 0 where there is neither.
     style_length: usize,
     /// Height and width of the grid that a latent vector is turned into.
     grid: Vec<usize>,
-    /// For each noise map that is drawn, the block it is for.
-    draws: Vec<usize>,
+    /// For each noise map, the block it is for.
+    noise: Vec<usize>,
 }
 
 impl Generator {
@@ -328,26 +300,41 @@ impl Generator {
     ///
     /// [`Error::Argument`] if height or width is not a multiple of 2 to the number of doublings, or something the network
     /// needs is missing or has another shape.
-    pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
-        let layout = &guide.layout;
+    pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
+        self.forward_by_steps(input, mode, &mut |_| Ok(()))
+    }
+
+    /// The same; `step` is told how much is done, 0 to 1, before each block, and may end it with an error.
+    pub(crate) fn forward_by_steps(
+        &self,
+        input: &GeneratorInput,
+        mode: Mode,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<Tensor<4>> {
+        let layout = &input.layout;
         let [height, width] = layout.size();
-        let stride = 1usize << self.upsampling;
-        super::check_layout(layout, self.labels, self.edges, stride)?;
-        let [latent_height, latent_width] = [height / stride, width / stride];
-        let sizes: Vec<[usize; 2]> = self.draws.iter().map(|&block| self.size_at(block, height, width)).collect();
-        guide.noise.check(layout.batch(), &sizes)?;
+        let doublings = self.doublings.last().copied().unwrap_or_default();
+        super::check_layout(layout, self.labels, self.edges, 1 << doublings)?;
+        let first = [height >> doublings, width >> doublings];
+        let sizes: Vec<[usize; 2]> =
+            self.noise.iter().map(|&block| first.map(|side| side << self.doublings[block])).collect();
+        input.noise.check(layout.batch(), &sizes)?;
+        step(0.0)?;
         let mut x = match &self.fc {
             Start::Labels(conv) => {
-                self.check_styles(guide)?;
-                conv.forward(layout.at(latent_height, latent_width).semantics(), mode)
+                self.check_styles(input)?;
+                conv.forward(layout.at(first[0], first[1]).semantics(), mode)
             }
-            Start::Latent(linear) => self.spread(linear.forward(self.latent(guide)?), [latent_height, latent_width]),
+            Start::Latent(linear) => self.spread(linear.forward(self.latent(input)?), first),
         };
-        for (index, block) in self.blocks.iter().enumerate() {
-            if doubles_before(self.upsampling, index) {
+        let mut doubled = 0;
+        for (index, (block, &doublings)) in self.blocks.iter().zip(&self.doublings).enumerate() {
+            step(index as f32 / self.blocks.len() as f32)?;
+            if doublings > doubled {
                 x = upsample2(x);
+                doubled = doublings;
             }
-            x = block.forward(x, guide.at_block(index), mode);
+            x = block.forward(x, input.of_block(index), mode);
         }
         Ok(self.conv_img.forward(leaky_relu(x), mode).tanh())
     }
@@ -365,20 +352,20 @@ impl Generator {
     }
 
     /// The latent vectors, of the shape this network takes.
-    fn latent(&self, guide: &Guide) -> Result<Tensor<2>> {
-        let latent = guide.latent.clone().ok_or_else(|| {
+    fn latent(&self, input: &GeneratorInput) -> Result<Tensor<2>> {
+        let latent = input.latent.clone().ok_or_else(|| {
             Error::Argument("this network needs a latent vector: encode one from a photo, or draw one".into())
         })?;
-        fits(&latent.dims(), &[guide.layout.batch(), self.style_length])?;
+        fits(&latent.dims(), &[input.layout.batch(), self.style_length])?;
         Ok(latent)
     }
 
-    fn check_styles(&self, guide: &Guide) -> Result<()> {
+    fn check_styles(&self, input: &GeneratorInput) -> Result<()> {
         if self.style_length == 0 {
             return Ok(());
         }
-        let expected = [guide.layout.batch(), self.labels, self.style_length];
-        match &guide.styles {
+        let expected = [input.layout.batch(), self.labels, self.style_length];
+        match &input.styles {
             None => Err(Error::Argument("this network needs a style for each class".into())),
             Some(BlockStyles::All(styles)) => fits(&styles.dims(), &expected),
             Some(BlockStyles::Each(each)) => {
@@ -389,28 +376,49 @@ impl Generator {
         }
     }
 
-    /// Height and width at which a block works on a picture of this size.
-    fn size_at(&self, block: usize, height: usize, width: usize) -> [usize; 2] {
-        let doublings = (0..=block).filter(|&index| doubles_before(self.upsampling, index)).count();
-        [(height >> self.upsampling) << doublings, (width >> self.upsampling) << doublings]
-    }
-
-    /// The same network for inference: spectral norms are divided in.
+    /// The same network for inference: spectral norms are folded into the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         Self { blocks: self.blocks.into_iter().map(ResBlock::folded).collect(), ..self }
     }
 }
 
-/// The head block works at the size of the latent map, and the second middle block doubles only in deep networks.
-fn doubles_before(doublings: usize, block: usize) -> bool {
-    match block {
-        0 => false,
-        2 => doublings > 5,
-        _ => true,
+fn fits(found: &[usize], expected: &[usize]) -> Result<()> {
+    check(found == expected, || format!("a style of shape {found:?}: this network takes {expected:?}"))
+}
+
+/// The official name of a layer, from its path.
+pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<String> {
+    match parts {
+        ["fc", "Labels" | "Latent"] => Some("fc".into()),
+        ["conv_img"] => Some("conv_img".into()),
+        ["blocks", index, rest @ ..] => {
+            let block = BLOCKS.get(index.parse::<usize>().ok()?)?;
+            match rest {
+                [conv @ ("conv_0" | "conv_1" | "conv_s")] => Some(format!("{block}.{conv}")),
+                [norm, rest @ ..] => {
+                    let part = norm.strip_prefix("norm_")?;
+                    let variant = variant(&format!("blocks.{index}.{norm}.modulation."), known)?;
+                    let name = format!("{block}.{}_{part}", modulation::norm_prefix(variant)?);
+                    let layer = match rest {
+                        ["param_free_norm"] => "param_free_norm".into(),
+                        ["modulation", variant, path @ ..] => modulation::official_name(variant, path)?,
+                        _ => return None,
+                    };
+                    Some(if layer.is_empty() { name } else { format!("{name}.{layer}") })
+                }
+                [] => None,
+            }
+        }
+        _ => None,
     }
 }
 
-fn fits(found: &[usize], expected: &[usize]) -> Result<()> {
-    check(found == expected, || format!("a style of shape {found:?}: this network takes {expected:?}"))
+/// The kind of a norm's modulation, which shows in the paths of its parameters.
+fn variant<'a>(norm: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
+    ["generator.SpadeFamily.", ""].into_iter().find_map(|place| {
+        let norm = format!("{place}{norm}");
+        let path = known.range::<str, _>((Bound::Included(norm.as_str()), Bound::Unbounded)).next()?;
+        path.strip_prefix(&norm)?.split('.').next()
+    })
 }

@@ -7,7 +7,9 @@ mod generator;
 mod names;
 mod pix2pix;
 mod pix2pixhd;
+mod plan;
 mod region_encoder;
+mod system;
 mod vgg;
 
 pub use architecture::{AnyGenerator, Architecture, Encoder, Network};
@@ -17,11 +19,13 @@ pub use generator::{Generator, GeneratorConfig, StyleConfig, Upsampling};
 pub use pix2pix::{UNet, UNetConfig};
 pub use pix2pixhd::{Pix2PixHd, Pix2PixHdConfig};
 pub use region_encoder::{RegionEncoder, RegionEncoderConfig};
+pub use system::System;
 pub use vgg::Vgg19;
 
 pub use names::is_unused;
 
-pub(crate) use names::{BLOCKS, official_names};
+pub(crate) use names::official_names;
+pub(crate) use plan::{BLOCKS, Plan};
 
 use burn::tensor::Tensor;
 
@@ -50,7 +54,7 @@ fn check_layout(layout: &Layout, labels: usize, edges: bool, stride: usize) -> R
 }
 
 /// Whether the one-hot maps at full size, which the baselines are fed, can be made at all: up to 8 GB.
-fn check_dense(layout: &Layout) -> Result<()> {
+fn check_one_hot(layout: &Layout) -> Result<()> {
     let [height, width] = layout.size();
     let values =
         [layout.batch(), layout.channels(), height, width].iter().try_fold(1usize, |all, &n| all.checked_mul(n));

@@ -1,5 +1,7 @@
 //! The U-Net generator of pix2pix (Isola et al. 2017, appendix 6.1.1), a baseline.
 
+use std::collections::BTreeSet;
+
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use crate::error::Result;
 use crate::nn::{
-    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, Guide, Init, Mode, NormKind, ParamFreeNorm, leaky_relu,
+    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, NormKind, ParamFreeNorm, leaky_relu,
 };
 
 /// What distinguishes one U-Net from another.
@@ -136,14 +138,14 @@ impl UNet {
     ///
     /// [`Error::Argument`](crate::Error::Argument) if a side is no multiple of 2 to the number of downsamplings, or the
     /// layout does not fit.
-    pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
-        let layout = &guide.layout;
+    pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
+        let layout = &input.layout;
         super::check_layout(layout, self.labels, false, 1 << self.levels.len())?;
         let [height, width] = layout.size();
         let input = match &self.palette.0 {
             Some(palette) => layout.painted(palette)?,
             None => {
-                super::check_dense(layout)?;
+                super::check_one_hot(layout)?;
                 layout.at(height, width).one_hot()
             }
         };
@@ -168,4 +170,23 @@ impl UNet {
         }
         Ok(x.tanh())
     }
+}
+
+/// The official name of a layer, from its path: levels inside of one another.
+pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<String> {
+    let ["levels", level, part, ..] = parts else { return None };
+    let level: usize = level.parse().ok()?;
+    let innermost = !known.contains(format!("generator.Pix2Pix.levels.{}.down.weight", level + 1).as_str());
+    if level == 0 {
+        return Some(format!("model.model.{}", if *part == "down" { 0 } else { 3 }));
+    }
+    let position = match (*part, innermost) {
+        ("down", _) => 1,
+        ("down_norm", _) => 2,
+        ("up", true) => 3,
+        ("up", false) => 5,
+        (_, true) => 4,
+        (_, false) => 6,
+    };
+    Some(format!("model.model.1.model.{}{position}", "3.model.".repeat(level - 1)))
 }

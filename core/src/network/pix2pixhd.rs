@@ -1,5 +1,7 @@
 //! The generators of pix2pixHD (Wang et al. 2018, §3.2), a baseline: the global one, also within a local enhancer.
 
+use std::collections::BTreeSet;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check;
 use crate::error::Result;
-use crate::nn::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, Guide, Init, Mode, instance_norm, reflect};
+use crate::nn::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, instance_norm, reflect};
 
 /// What distinguishes one pix2pixHD generator from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,12 +170,12 @@ impl Pix2PixHd {
     ///
     /// [`Error::Argument`](crate::Error::Argument) if a side is no multiple of the stride or too small, or the layout does
     /// not fit.
-    pub fn forward(&self, guide: &Guide, mode: Mode) -> Result<Tensor<4>> {
-        let (layout, least) = (&guide.layout, self.least);
+    pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
+        let (layout, least) = (&input.layout, self.least);
         super::check_layout(layout, self.labels, self.edges, self.stride)?;
         let [height, width] = layout.size();
         check(height.min(width) >= least, || format!("{width}x{height} is too small: sides must be {least} or more"))?;
-        super::check_dense(layout)?;
+        super::check_one_hot(layout)?;
         let semantics = layout.at(height, width).semantics();
         let features = match &self.local {
             None => self.trunk.forward(semantics, mode),
@@ -186,7 +188,7 @@ impl Pix2PixHd {
         Ok(self.last.forward(reflect(features, 3), mode).tanh())
     }
 
-    /// The same network for inference: spectral norms, which only the variant without enhancer has, are divided in.
+    /// The same network for inference: spectral norms, which only the variant without enhancer has, are folded in.
     #[must_use]
     pub fn folded(self) -> Self {
         Self { trunk: self.trunk.folded(), ..self }
@@ -243,4 +245,42 @@ impl PlainBlock {
 
 fn norm(x: Tensor<4>) -> Tensor<4> {
     relu(instance_norm(x))
+}
+
+/// The official name of a layer, from its path: positions in long sequences. pix2pixHD's own has convolution, norm and activation as three entries; that of SPADE's
+/// code, told by its lack of biases, has convolution and norm as one.
+pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<String> {
+    let there = |path: String| known.contains(format!("generator.Pix2PixHd.{path}").as_str());
+    let plus_plus = !there("trunk.first.bias".into());
+    let count = |path: &dyn Fn(usize) -> String| (0..known.len()).take_while(|&index| there(path(index))).count();
+    let local = there("local.first.weight".into());
+    let (step, inner) = if plus_plus { (2, ".0") } else { (3, "") };
+    let index = |text: &str| text.parse().unwrap_or(0usize);
+    let in_block = |conv: &str| match (conv, plus_plus) {
+        ("conv_0", _) => 1,
+        (_, true) => 4,
+        (_, false) => 5,
+    };
+    // A pad, then the first layer.
+    let downs = 1 + step;
+    let down = count(&|index| format!("trunk.down.{index}.weight"));
+    let first_block = downs + step * down;
+    let ups = first_block + count(&|index| format!("trunk.blocks.{index}.conv_0.weight"));
+    let local_blocks = count(&|index| format!("local.blocks.{index}.conv_0.weight"));
+    let name = match parts {
+        ["trunk", "first"] => format!("model.1{inner}"),
+        ["trunk", "down", i] => format!("model.{}{inner}", downs + step * index(i)),
+        ["trunk", "blocks", i, conv] => {
+            format!("model.{}.conv_block.{}{inner}", first_block + index(i), in_block(conv))
+        }
+        ["trunk", "up", i] => format!("model.{}{inner}", ups + step * index(i)),
+        ["local", "first"] => "model1_1.1".into(),
+        ["local", "down"] => "model1_1.4".into(),
+        ["local", "blocks", i, conv] => format!("model1_2.{i}.conv_block.{}", in_block(conv)),
+        ["local", "up"] => format!("model1_2.{local_blocks}"),
+        ["last"] if local => format!("model1_2.{}", local_blocks + 4),
+        ["last"] => format!("model.{}", ups + step * down + 1),
+        _ => return None,
+    };
+    Some(name)
 }

@@ -67,3 +67,16 @@ impl RegionEncoder {
         Ok(sums / pixels)
     }
 }
+
+/// The official name of a layer, from its path.
+pub(super) fn official_name(parts: &[&str]) -> Option<String> {
+    let index = match parts {
+        ["first"] => 1,
+        ["down", "0"] => 4,
+        ["down", "1"] => 7,
+        ["up"] => 10,
+        ["last"] => 14,
+        _ => return None,
+    };
+    Some(format!("Zencoder.model.{index}"))
+}

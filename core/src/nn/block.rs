@@ -3,9 +3,53 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::guide::Surroundings;
+use super::input::BlockInput;
 use super::modulation::{ModulationConfig, ModulationKind};
 use super::{Conv, ConvConfig, Init, Mode, ModulatedNorm};
+
+/// What a residual block is made of, on any device.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockPlan {
+    /// Official name.
+    pub(crate) name: &'static str,
+    /// Whether features double in height and width before it.
+    pub(crate) doubles: bool,
+    /// How often they have doubled when it runs.
+    pub(crate) doublings: usize,
+    pub(crate) modulation: ModulationKind,
+    /// What its norms have in common.
+    pub(crate) config: ModulationConfig,
+    /// Channels that each modulated norm puts out beyond those it takes.
+    pub(crate) extra_channels: usize,
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+    /// The norm of the shortcut, which is learned where the number of channels changes. It runs first.
+    pub(crate) norm_s: Option<NormPlan>,
+    pub(crate) norm_0: NormPlan,
+    pub(crate) norm_1: NormPlan,
+}
+
+/// What a modulated norm is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct NormPlan {
+    /// Official name.
+    pub(crate) name: String,
+    pub(crate) channels: usize,
+    /// The number of its noise map, in the order they are drawn, if it takes one.
+    pub(crate) noise: Option<usize>,
+}
+
+impl BlockPlan {
+    /// Channels between its two convolutions.
+    pub(crate) fn middle(&self) -> usize {
+        self.input.min(self.output)
+    }
+
+    /// Its norms, in the order they run.
+    pub(crate) fn norms(&self) -> impl Iterator<Item = &NormPlan> {
+        self.norm_s.iter().chain([&self.norm_0, &self.norm_1])
+    }
+}
 
 /// Two modulated convolutions around a shortcut (Park et al. 2019, appendix A). The shortcut is learned where the
 /// number of channels changes, and it has no activation.
@@ -20,24 +64,14 @@ pub struct ResBlock {
 }
 
 impl ResBlock {
-    /// A block from `input` to `output` channels; the noise maps it draws are numbered from `draw`, in the order they are
-    /// drawn.
-    pub(crate) fn new(
-        init: &mut Init,
-        kind: ModulationKind,
-        config: &ModulationConfig,
-        [input, output]: [usize; 2],
-        draw: usize,
-    ) -> Self {
-        let middle = input.min(output);
-        let learned = input != output;
-        let extra = kind.extra_channels(config);
-        // The shortcut runs first.
-        let first = draw + usize::from(learned) * kind.draws();
-        let mut modulated = |channels, draw| ModulatedNorm::new(init, kind, config, channels, draw);
-        let norm_0 = modulated(input, first);
-        let norm_1 = modulated(middle, first + kind.draws());
-        let norm_s = learned.then(|| modulated(input, draw));
+    pub(crate) fn new(init: &mut Init, plan: &BlockPlan) -> Self {
+        let (input, output, middle, extra) = (plan.input, plan.output, plan.middle(), plan.extra_channels);
+        let mut modulated =
+            |norm: &NormPlan| ModulatedNorm::new(init, plan.modulation, &plan.config, norm.channels, norm.noise);
+        let norm_0 = modulated(&plan.norm_0);
+        let norm_1 = modulated(&plan.norm_1);
+        let norm_s = plan.norm_s.as_ref().map(modulated);
+        let learned = norm_s.is_some();
         Self {
             conv_0: ConvConfig::new(input + extra, middle, 3).spectral().init(init),
             conv_1: ConvConfig::new(middle + extra, output, 3).spectral().init(init),
@@ -48,23 +82,18 @@ impl ResBlock {
         }
     }
 
-    /// Number of modulated norms.
-    pub(crate) fn norms([input, output]: [usize; 2]) -> usize {
-        if input == output { 2 } else { 3 }
-    }
-
     /// `[batch, input, h, w] -> [batch, output, h, w]`
-    pub(crate) fn forward(&self, x: Tensor<4>, around: Surroundings<'_>, mode: Mode) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>, input: BlockInput<'_>, mode: Mode) -> Tensor<4> {
         let shortcut = match (&self.conv_s, &self.norm_s) {
-            (Some(conv), Some(norm)) => conv.forward(norm.forward(x.clone(), around, mode, false), mode),
+            (Some(conv), Some(norm)) => conv.forward(norm.forward(x.clone(), input, mode, false), mode),
             _ => x.clone(),
         };
-        let dx = self.conv_0.forward(self.norm_0.forward(x, around, mode, true), mode);
-        let dx = self.conv_1.forward(self.norm_1.forward(dx, around, mode, true), mode);
+        let dx = self.conv_0.forward(self.norm_0.forward(x, input, mode, true), mode);
+        let dx = self.conv_1.forward(self.norm_1.forward(dx, input, mode, true), mode);
         shortcut + dx
     }
 
-    /// The same block with its spectral norms divided in.
+    /// The same block with its spectral norms folded into the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         Self {

@@ -1,5 +1,6 @@
-//! A batch of label maps as the layers see it: integer ids at whatever size a layer works.
+//! A batch of label maps as the layers see it: tensors at whatever size a layer works.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -7,39 +8,34 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use semsynth_kernels::Runs;
 
 use super::gpu;
-use super::patches::PatchRows;
+use super::patches::PatchTables;
 use crate::error::{Error, Result};
-use crate::label::{DistanceMap, LabelMap};
+use crate::label::{DistanceMap, LabelMap, LabelPyramid, LabelScale};
 
-/// How a layer turns ids into values.
+/// How a layer turns class ids into values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lookup {
-    /// Table look-ups: no one-hot tensor exists. For inference.
+pub enum LabelEncoding {
+    /// Ids index tables: no one-hot tensor exists. For inference.
     #[default]
-    Gather,
-    /// One-hot tensors and matrix products, the definition in the papers. Their gradients are matrix products too, where
-    /// the gradient of a look-up is a scatter that GPUs do slowly. For training, and the reference for tests.
-    Dense,
+    Indexed,
+    /// One-hot tensors and matrix products, as the papers define the networks. Their gradients are matrix products too,
+    /// where the gradient of indexing is a scatter, which is slow on GPUs. For training, and the reference for tests.
+    OneHot,
 }
 
-/// A batch of label maps of one size, with everything layers derive from them computed once per size.
+/// A batch of label maps of one size, with everything that layers derive from them computed once per size.
 ///
-/// Clones share the cache.
+/// Clones share what was computed.
 #[derive(Clone, Debug)]
 pub struct Layout(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    maps: Vec<LabelMap>,
+    pictures: Vec<Arc<LabelPyramid>>,
     channels: usize,
-    lookup: Lookup,
+    encoding: LabelEncoding,
     device: Device,
-    /// Instance edges of each map, row by row.
-    edges: Option<Vec<Vec<bool>>>,
-    /// Made when the first layer asks for them, unless they were given.
-    distances: OnceLock<Vec<DistanceMap>>,
-    levels: Mutex<BTreeMap<(usize, usize), Arc<Level>>>,
-    distance_levels: Mutex<BTreeMap<(usize, usize), Tensor<4>>>,
+    scales: Mutex<BTreeMap<[usize; 2], Arc<LabelTensors>>>,
 }
 
 impl Layout {
@@ -48,7 +44,7 @@ impl Layout {
     /// # Errors
     ///
     /// [`Error::Labels`] if there is no map, sizes differ, or an id has no channel.
-    pub fn new(maps: Vec<LabelMap>, channels: usize, lookup: Lookup, device: &Device) -> Result<Self> {
+    pub fn new(maps: Vec<LabelMap>, channels: usize, encoding: LabelEncoding, device: &Device) -> Result<Self> {
         let Some(first) = maps.first() else {
             return Err(Error::Labels("no label map given".into()));
         };
@@ -70,19 +66,18 @@ impl Layout {
                 )));
             }
         }
-        Ok(Self::build(maps, channels, lookup, device.clone(), None, OnceLock::new()))
+        let pictures = maps.iter().map(|map| Arc::new(LabelPyramid::new(map, channels))).collect();
+        Ok(Self::of(pictures, channels, encoding, device))
     }
 
-    fn build(
-        maps: Vec<LabelMap>,
+    /// Prepares pictures of one size, whose ids have a channel each.
+    pub(crate) fn of(
+        pictures: Vec<Arc<LabelPyramid>>,
         channels: usize,
-        lookup: Lookup,
-        device: Device,
-        edges: Option<Vec<Vec<bool>>>,
-        distances: OnceLock<Vec<DistanceMap>>,
+        encoding: LabelEncoding,
+        device: &Device,
     ) -> Self {
-        let (levels, distance_levels) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { maps, channels, lookup, device, edges, distances, levels, distance_levels }))
+        Self(Arc::new(Inner { pictures, channels, encoding, device: device.clone(), scales: Mutex::default() }))
     }
 
     /// The same maps with instance edges ([`instance_edges`](crate::label::instance_edges)), for networks that have a
@@ -92,12 +87,7 @@ impl Layout {
     ///
     /// [`Error::Argument`] unless there is one value for each pixel of each map.
     pub fn with_edges(&self, edges: Vec<Vec<bool>>) -> Result<Self> {
-        let Inner { maps, channels, lookup, device, distances, .. } = &*self.0;
-        let fits = |(edges, map): (&Vec<bool>, &LabelMap)| edges.len() == map.width() * map.height();
-        if edges.len() != maps.len() || !edges.iter().zip(maps).all(fits) {
-            return Err(Error::Argument("instance edges must have one value for each pixel of each label map".into()));
-        }
-        Ok(Self::build(maps.clone(), *channels, *lookup, device.clone(), Some(edges), distances.clone()))
+        self.with(edges, "instance edges must have one value for each pixel of each label map", LabelPyramid::with_edges)
     }
 
     /// The same maps with ready-made distance maps, for CLADE-ICPE; without, they are those of the maps.
@@ -106,25 +96,37 @@ impl Layout {
     ///
     /// [`Error::Argument`] unless there is one for each map, of its size.
     pub fn with_distances(&self, distances: Vec<DistanceMap>) -> Result<Self> {
-        let Inner { maps, channels, lookup, device, edges, .. } = &*self.0;
-        let fits = |(distances, map): (&DistanceMap, &LabelMap)| {
-            (distances.width(), distances.height()) == (map.width(), map.height())
-        };
-        if distances.len() != maps.len() || !distances.iter().zip(maps).all(fits) {
-            return Err(Error::Argument("distance maps must be as many and as large as the label maps".into()));
+        self.with(
+            distances,
+            "distance maps must be as many and as large as the label maps",
+            LabelPyramid::with_distances,
+        )
+    }
+
+    /// The same maps, each with one of `values` added.
+    fn with<T>(
+        &self,
+        values: Vec<T>,
+        otherwise: &str,
+        add: impl Fn(&LabelPyramid, T) -> Result<LabelPyramid>,
+    ) -> Result<Self> {
+        let Inner { pictures, channels, encoding, device, .. } = &*self.0;
+        if values.len() != pictures.len() {
+            return Err(Error::Argument(otherwise.into()));
         }
-        Ok(Self::build(maps.clone(), *channels, *lookup, device.clone(), edges.clone(), distances.into()))
+        let added = pictures.iter().zip(values).map(|(picture, value)| add(picture, value).map(Arc::new));
+        Ok(Self::of(added.collect::<Result<_>>()?, *channels, *encoding, device))
     }
 
     /// Number of pictures.
     pub fn batch(&self) -> usize {
-        self.0.maps.len()
+        self.0.pictures.len()
     }
 
-    /// Height and width of the maps as given.
+    /// Height and width of the pictures.
     pub fn size(&self) -> [usize; 2] {
-        // `new` made sure that there is a first one.
-        self.0.maps.first().map_or([0, 0], |map| [map.height(), map.width()])
+        // There is at least one.
+        self.0.pictures.first().map_or([0, 0], |picture| picture.size())
     }
 
     /// Number of label channels.
@@ -134,7 +136,7 @@ impl Layout {
 
     /// Whether there are instance edges.
     pub fn has_edges(&self) -> bool {
-        self.0.edges.is_some()
+        self.0.pictures.iter().any(|picture| picture.has_edges())
     }
 
     /// The device of everything derived from the maps.
@@ -142,28 +144,16 @@ impl Layout {
         &self.0.device
     }
 
-    /// How layers are to look values up.
-    pub fn lookup(&self) -> Lookup {
-        self.0.lookup
+    /// How layers are to turn ids into values.
+    pub fn encoding(&self) -> LabelEncoding {
+        self.0.encoding
     }
 
     /// The maps at another size (source pixel `floor(dst * in / out)`).
-    pub(crate) fn at(&self, height: usize, width: usize) -> Arc<Level> {
-        let mut levels = self.0.levels.lock().unwrap_or_else(PoisonError::into_inner);
-        let level = levels.entry((height, width)).or_insert_with(|| Arc::new(Level::new(&self.0, height, width)));
-        Arc::clone(level)
-    }
-
-    /// Distance maps at another size, `[batch, 2, height, width]`: vertical, then horizontal.
-    pub(crate) fn distances_at(&self, height: usize, width: usize) -> Tensor<4> {
-        let Inner { maps, device, distances, distance_levels, .. } = &*self.0;
-        let make = || {
-            let whole = distances.get_or_init(|| maps.iter().map(DistanceMap::of).collect());
-            let values: Vec<f32> = whole.iter().flat_map(|map| map.at(height, width)).collect();
-            Tensor::from_data(TensorData::new(values, [maps.len(), 2, height, width]), device)
-        };
-        let mut levels = distance_levels.lock().unwrap_or_else(PoisonError::into_inner);
-        levels.entry((height, width)).or_insert_with(make).clone()
+    pub(crate) fn at(&self, height: usize, width: usize) -> Arc<LabelTensors> {
+        let make = || Arc::new(LabelTensors::new(&self.0, [height, width]));
+        let mut scales = self.0.scales.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(scales.entry([height, width]).or_insert_with(make))
     }
 
     /// The maps painted, `[batch, 3, height, width]` in -1 to 1: class `i` in the colour `palette[i]`.
@@ -174,13 +164,14 @@ impl Layout {
     pub(crate) fn painted(&self, palette: &[[u8; 3]]) -> Result<Tensor<4>> {
         let [height, width] = self.size();
         let mut values = Vec::with_capacity(self.batch() * 3 * height * width);
-        for map in &self.0.maps {
-            let color = |id: u16| {
+        for picture in &self.0.pictures {
+            let color = |id: &u16| {
                 let colors = palette.len();
                 let message = || Error::Labels(format!("class id {id} has no colour: there are {colors}"));
-                palette.get(usize::from(id)).ok_or_else(message)
+                palette.get(usize::from(*id)).ok_or_else(message)
             };
-            let colors: Vec<&[u8; 3]> = map.ids().map(color).collect::<Result<_>>()?;
+            let scale = picture.at([height, width]);
+            let colors: Vec<&[u8; 3]> = scale.ids().iter().map(color).collect::<Result<_>>()?;
             for channel in 0..3 {
                 values.extend(colors.iter().map(|color| f32::from(color[channel]) / 127.5 - 1.0));
             }
@@ -190,57 +181,37 @@ impl Layout {
     }
 }
 
-/// A [`Layout`] at one size.
+/// A [`Layout`] at one size, as tensors; each is made when a layer first asks for it.
 #[derive(Debug)]
-pub(crate) struct Level {
-    /// Picture after picture, row after row.
-    ids: Vec<u16>,
-    batch: usize,
+pub(crate) struct LabelTensors {
+    /// One for each picture of the batch.
+    pictures: Vec<Arc<LabelScale>>,
     height: usize,
     width: usize,
     channels: usize,
     device: Device,
-    /// 1 at the edges of instances, 0 elsewhere; in the order of `ids`.
-    edges: Option<Vec<f32>>,
-    edge_map: OnceLock<Tensor<4>>,
+    edges: OnceLock<Tensor<4>>,
+    distances: OnceLock<Tensor<4>>,
     semantics: OnceLock<Tensor<4>>,
-    flat: OnceLock<Tensor<1, Int>>,
+    ids: OnceLock<Tensor<1, Int>>,
     one_hot: OnceLock<Tensor<4>>,
     taps: Mutex<BTreeMap<usize, Tensor<2, Int>>>,
     runs: OnceLock<Arc<Runs>>,
-    patches: OnceLock<Option<Arc<PatchRows>>>,
+    patches: OnceLock<Option<Arc<PatchTables>>>,
 }
 
-impl Level {
-    fn new(layout: &Inner, height: usize, width: usize) -> Self {
-        let mut ids = Vec::with_capacity(layout.maps.len() * height * width);
-        for map in &layout.maps {
-            for y in 0..height {
-                let source_y = y * map.height() / height;
-                ids.extend((0..width).map(|x| map.get(x * map.width() / width, source_y).unwrap_or_default()));
-            }
-        }
-        let edges = layout.edges.as_ref().map(|edges| {
-            let mut values = Vec::with_capacity(ids.len());
-            for (edges, map) in edges.iter().zip(&layout.maps) {
-                for y in 0..height {
-                    let row = y * map.height() / height * map.width();
-                    values.extend((0..width).map(|x| f32::from(u8::from(edges[row + x * map.width() / width]))));
-                }
-            }
-            values
-        });
+impl LabelTensors {
+    fn new(layout: &Inner, [height, width]: [usize; 2]) -> Self {
         Self {
-            ids,
-            edges,
-            batch: layout.maps.len(),
+            pictures: layout.pictures.iter().map(|picture| picture.at([height, width])).collect(),
             height,
             width,
             channels: layout.channels,
             device: layout.device.clone(),
-            edge_map: OnceLock::new(),
+            edges: OnceLock::new(),
+            distances: OnceLock::new(),
             semantics: OnceLock::new(),
-            flat: OnceLock::new(),
+            ids: OnceLock::new(),
             one_hot: OnceLock::new(),
             taps: Mutex::default(),
             runs: OnceLock::new(),
@@ -248,29 +219,41 @@ impl Level {
         }
     }
 
+    fn batch(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn host_ids(&self) -> impl Iterator<Item = u16> + '_ {
+        self.pictures.iter().flat_map(|picture| picture.ids().iter().copied())
+    }
+
     /// Ids, `[batch * height * width]`.
-    pub(crate) fn flat(&self) -> Tensor<1, Int> {
+    pub(crate) fn ids(&self) -> Tensor<1, Int> {
         let make = || {
-            let ids: Vec<i32> = self.ids.iter().map(|&id| i32::from(id)).collect();
-            Tensor::from_data(TensorData::new(ids, [self.ids.len()]), &self.device)
+            let ids: Vec<i32> = self.host_ids().map(i32::from).collect();
+            let shape = [ids.len()];
+            Tensor::from_data(TensorData::new(ids, shape), &self.device)
         };
-        self.flat.get_or_init(make).clone()
+        self.ids.get_or_init(make).clone()
     }
 
     /// Runs of equal ids.
     pub(crate) fn runs(&self) -> Arc<Runs> {
-        Arc::clone(self.runs.get_or_init(|| Arc::new(Runs::new(&self.ids, self.batch))))
+        let make = || {
+            let ids: Cow<'_, [u16]> = match self.pictures.as_slice() {
+                [picture] => picture.ids().into(),
+                _ => self.host_ids().collect(),
+            };
+            Arc::new(Runs::new(&ids, self.batch()))
+        };
+        Arc::clone(self.runs.get_or_init(make))
     }
 
-    /// Distinct patches of the labels, where it pays to compute with those instead of pixels: never for a
-    /// batch.
-    pub(crate) fn patches(&self) -> Option<Arc<PatchRows>> {
-        let make = || {
-            if self.batch > 1 {
-                return None;
-            }
-            let edges = self.edges.as_deref();
-            PatchRows::new(&self.ids, [self.height, self.width], self.channels, edges, &self.device).map(Arc::new)
+    /// Distinct patches of the labels, where it pays to compute with those instead of pixels: never for a batch.
+    pub(crate) fn patches(&self) -> Option<Arc<PatchTables>> {
+        let make = || match self.pictures.as_slice() {
+            [picture] => PatchTables::new(picture, self.channels, &self.device).map(Arc::new),
+            _ => None,
         };
         self.patches.get_or_init(make).clone()
     }
@@ -287,25 +270,38 @@ impl Level {
 
     /// Instance edges, `[batch, 1, height, width]`, 0 or 1.
     pub(crate) fn edges(&self) -> Option<Tensor<4>> {
-        let values = self.edges.as_ref()?;
+        let values: Vec<&[f32]> = self.pictures.iter().filter_map(|picture| picture.edges()).collect();
+        if values.is_empty() {
+            return None;
+        }
         let make = || {
-            let shape = [self.batch, 1, self.height, self.width];
-            Tensor::from_data(TensorData::new(values.clone(), shape), &self.device)
+            let shape = [self.batch(), 1, self.height, self.width];
+            Tensor::from_data(TensorData::new(values.concat(), shape), &self.device)
         };
-        Some(self.edge_map.get_or_init(make).clone())
+        Some(self.edges.get_or_init(make).clone())
+    }
+
+    /// Where each pixel lies in its object, `[batch, 2, height, width]`: vertical, then horizontal.
+    pub(crate) fn distances(&self) -> Tensor<4> {
+        let make = || {
+            let values: Vec<f32> = self.pictures.iter().flat_map(|picture| picture.distances().iter().copied()).collect();
+            let shape = [self.batch(), 2, self.height, self.width];
+            Tensor::from_data(TensorData::new(values, shape), &self.device)
+        };
+        self.distances.get_or_init(make).clone()
     }
 
     /// One-hot maps, `[batch, channels, height, width]`.
     pub(crate) fn one_hot(&self) -> Tensor<4> {
         let make = || {
             let pixels = self.height * self.width;
-            let mut values = vec![0.0f32; self.batch * self.channels * pixels];
-            for (picture, ids) in values.chunks_exact_mut(self.channels * pixels).zip(self.ids.chunks_exact(pixels)) {
-                for (pixel, &id) in ids.iter().enumerate() {
-                    picture[usize::from(id) * pixels + pixel] = 1.0;
+            let mut values = vec![0.0f32; self.batch() * self.channels * pixels];
+            for (values, picture) in values.chunks_exact_mut(self.channels * pixels).zip(&self.pictures) {
+                for (pixel, &id) in picture.ids().iter().enumerate() {
+                    values[usize::from(id) * pixels + pixel] = 1.0;
                 }
             }
-            let shape = [self.batch, self.channels, self.height, self.width];
+            let shape = [self.batch(), self.channels, self.height, self.width];
             Tensor::from_data(TensorData::new(values, shape), &self.device)
         };
         self.one_hot.get_or_init(make).clone()
@@ -316,8 +312,9 @@ impl Level {
     fn taps(&self, kernel: usize) -> Tensor<2, Int> {
         let make = || {
             let (taps, channels, padding) = (kernel * kernel, self.channels, kernel / 2);
-            let mut rows = Vec::with_capacity(self.ids.len() * taps);
-            for picture in self.ids.chunks_exact(self.height * self.width) {
+            let count = self.batch() * self.height * self.width;
+            let mut rows = Vec::with_capacity(count * taps);
+            for picture in self.pictures.iter().map(|picture| picture.ids()) {
                 for pixel in 0..picture.len() {
                     let (y, x) = (pixel / self.width, pixel % self.width);
                     rows.extend((0..taps).map(|tap| {
@@ -328,7 +325,7 @@ impl Level {
                     }));
                 }
             }
-            Tensor::from_data(TensorData::new(rows, [self.ids.len(), taps]), &self.device)
+            Tensor::from_data(TensorData::new(rows, [count, taps]), &self.device)
         };
         let mut taps = self.taps.lock().unwrap_or_else(PoisonError::into_inner);
         taps.entry(kernel).or_insert_with(make).clone()
@@ -344,9 +341,22 @@ impl Level {
         self.unflatten(gpu::sum_rows(rows, self.taps(kernel), bias, false))
     }
 
+    /// The row of each pixel's class in a table `[labels, c]`, as `[batch, c, height, width]`.
+    pub(crate) fn look_up(&self, table: Tensor<2>, encoding: LabelEncoding) -> Tensor<4> {
+        match encoding {
+            LabelEncoding::Indexed => self.unflatten(table.select(0, self.ids())),
+            LabelEncoding::OneHot => {
+                let (batch, [labels, channels]) = (self.batch(), table.dims());
+                let pixels = self.one_hot().reshape([batch, labels, self.height * self.width]);
+                let table: Tensor<3> = table.transpose().unsqueeze::<3>().expand([batch, channels, labels]);
+                table.matmul(pixels).reshape([batch, channels, self.height, self.width])
+            }
+        }
+    }
+
     /// `[batch * height * width, c]`, as look-ups give it, to `[batch, c, height, width]`.
     pub(crate) fn unflatten(&self, values: Tensor<2>) -> Tensor<4> {
         let [_, channels] = values.dims();
-        values.reshape([self.batch, self.height, self.width, channels]).permute([0, 3, 1, 2])
+        values.reshape([self.batch(), self.height, self.width, channels]).permute([0, 3, 1, 2])
     }
 }

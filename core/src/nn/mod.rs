@@ -15,8 +15,8 @@ mod buffer;
 mod conv;
 mod conv_transpose;
 pub(crate) mod gpu;
-mod guide;
 mod init;
+mod input;
 mod layout;
 mod linear;
 mod mode;
@@ -28,12 +28,13 @@ mod patches;
 mod spectral;
 
 pub use block::ResBlock;
+pub(crate) use block::{BlockPlan, NormPlan};
 pub use buffer::Buffer;
 pub use conv::{Conv, ConvConfig};
 pub use conv_transpose::{ConvTranspose, ConvTransposeConfig};
-pub use guide::{BlockStyles, Guide};
 pub use init::Init;
-pub use layout::{Layout, Lookup};
+pub use input::{BlockStyles, GeneratorInput};
+pub use layout::{LabelEncoding, Layout};
 pub use linear::Linear;
 pub use mode::{Mode, Statistics};
 pub use modulation::ModulatedNorm;
@@ -41,7 +42,7 @@ pub use noise::Noise;
 pub use norm::{NormKind, ParamFreeNorm};
 pub use spectral::SpectralNorm;
 
-pub(crate) use norm::instance_norm;
+pub(crate) use norm::{EPSILON, instance_norm};
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::leaky_relu as burn_leaky_relu;

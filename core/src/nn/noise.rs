@@ -104,11 +104,11 @@ mod tests {
 
     use super::*;
     use crate::label::LabelMap;
-    use crate::nn::Lookup;
+    use crate::nn::LabelEncoding;
 
     fn layout(width: usize, height: usize, batch: usize) -> Layout {
         let maps = vec![LabelMap::filled(width, height, 0).unwrap(); batch];
-        Layout::new(maps, 1, Lookup::Gather, &Device::flex()).unwrap()
+        Layout::new(maps, 1, LabelEncoding::Indexed, &Device::flex()).unwrap()
     }
 
     fn values(noise: &Noise, draw: usize, layout: &Layout, size: [usize; 2]) -> Vec<f32> {

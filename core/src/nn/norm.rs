@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Buffer, Init, Mode, Statistics, as_type_of, ops};
 
 /// Added to every variance before the square root.
-const EPSILON: f64 = 1e-5;
+pub(crate) const EPSILON: f64 = 1e-5;
 
 /// What statistics are taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ impl ParamFreeNorm {
 /// Normalises each channel of each picture by itself.
 pub(crate) fn instance_norm(x: Tensor<4>) -> Tensor<4> {
     if !ops::apply_to(&x) {
-        return by_definition(x, &[3, 2]).0;
+        return reference(x, &[3, 2]).0;
     }
     let [batch, channels, height, width] = x.dims();
     // Each plane is a channel of a batch of one.
@@ -90,14 +90,14 @@ fn standardize(x: Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
         let row = |index: usize| moments.clone().slice([index..index + 1, 0..channels]).reshape([channels]);
         return (ops::standardize(x, moments.clone(), EPSILON), row(0), row(1));
     }
-    let (standardized, mean, var) = by_definition(x, &[3, 2, 0]);
+    let (standardized, mean, var) = reference(x, &[3, 2, 0]);
     (standardized, mean.detach().reshape([channels]), var.detach().reshape([channels]))
 }
 
 /// What is normalised, and its mean and biased variance over `dims`, which stay as dimensions of size 1, with 32 bits.
-fn by_definition(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+fn reference(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     if x.dtype() != DType::F32 {
-        let (standardized, mean, var) = by_definition(x.clone().cast(DType::F32), dims);
+        let (standardized, mean, var) = reference(x.clone().cast(DType::F32), dims);
         return (as_type_of(&x, standardized), mean, var);
     }
     let (centered, mean, var) = centered(x, dims);
@@ -140,7 +140,7 @@ mod tests {
         let (x, slope) = (random(3.0).require_grad(), random(0.0));
         let largest = |x: Tensor<4>| x.abs().max().into_scalar::<f32>();
         for dims in [&[3, 2][..], &[3, 2, 0]] {
-            let expected = by_definition(x.clone(), dims).0;
+            let expected = reference(x.clone(), dims).0;
             let found = if dims.len() == 2 { instance_norm(x.clone()) } else { standardize(x.clone()).0 };
             assert!(largest(found.clone().inner() - expected.clone().inner()) < 1e-5);
             let (found, expected) =

@@ -1,15 +1,17 @@
 //! Distinct patches of a label map, as tables to look up.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use semsynth_kernels::Patches;
+
+use crate::label::LabelScale;
 
 /// Patches as rows of tables: of hidden vectors for 3x3 patches, of gamma and beta for 5x5 patches (see
-/// [`Patches`]). Instance edges make two classes of one, labels beside an edge and then labels at one.
+/// [`Patches`](semsynth_kernels::Patches)).
 #[derive(Debug)]
-pub(crate) struct PatchRows {
+pub(crate) struct PatchTables {
     /// Numbers of distinct 3x3 and 5x5 patches.
     pub(crate) distinct: [usize; 2],
-    /// For each 3x3 patch and each of its nine taps, `tap * classes + class`, `[n3, 9]`; beyond the map a larger number.
+    /// For each 3x3 patch and each of its nine taps, `tap * classes + class`, `[n3, 9]`; beyond the map a larger number. With
+    /// instance edges there are two classes to a label: beside an edge, then at one.
     pub(crate) labels: Tensor<2, Int>,
     /// For each 5x5 patch and each of its nine 3x3 patches, `tap * n3 + patch`, `[n5, 9]`; beyond the map a larger number.
     pub(crate) nine: Tensor<2, Int>,
@@ -19,26 +21,18 @@ pub(crate) struct PatchRows {
     pub(crate) of_pixels: Tensor<1, Int>,
 }
 
-impl PatchRows {
-    /// Of `labels` label channels, row by row; nothing where there are too many patches to gain from.
-    pub(crate) fn new(
-        ids: &[u16],
-        size: [usize; 2],
-        labels: usize,
-        edges: Option<&[f32]>,
-        device: &Device,
-    ) -> Option<Self> {
-        let both = |(&id, &edge): (&u16, &f32)| if edge > 0.0 { id + labels as u16 } else { id };
-        let (ids, classes) = match edges {
-            // Ids have 16 bits.
-            Some(_) if labels >= 1 << 15 => return None,
-            Some(edges) => (ids.iter().zip(edges).map(both).collect(), 2 * labels),
-            None => (ids.to_vec(), labels),
-        };
-        let patches = Patches::new(&ids, size);
+impl PatchTables {
+    /// Of a picture with `labels` label channels; nothing where there are too many patches to gain from.
+    pub(crate) fn new(scale: &LabelScale, labels: usize, device: &Device) -> Option<Self> {
+        let classes = scale.patch_classes();
+        // Ids have 16 bits.
+        if classes > 1 << 16 {
+            return None;
+        }
+        let (patches, area) = (scale.patches(), scale.area());
         let distinct @ [n3, n5] = patches.distinct();
         // Fewer products, and tables much smaller than features.
-        if 2 * n3 > ids.len() || 2 * n5 > ids.len() {
+        if 2 * n3 > area || 2 * n5 > area {
             return None;
         }
         let upload = |rows: &[[u32; 9]], number: &dyn Fn(u32) -> Option<usize>, of: usize| {
@@ -55,7 +49,7 @@ impl PatchRows {
             labels: upload(patches.labels(), &|id| (id < classes as u32).then_some(id as usize), classes),
             nine: upload(patches.nine(), &patch, n3),
             middles: upload(patches.nine(), &middle, labels),
-            of_pixels: Tensor::from_data(TensorData::new(of_pixels, [ids.len()]), device),
+            of_pixels: Tensor::from_data(TensorData::new(of_pixels, [area]), device),
         })
     }
 }

@@ -10,7 +10,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
 use crate::error::{Error, Result};
-use crate::model::{Slot, Tensors};
+use crate::model::Slot;
+use crate::tensors::Tensors;
 use crate::nn::ops;
 
 /// Added to the denominator, as in `PyTorch`.

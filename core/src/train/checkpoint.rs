@@ -8,7 +8,8 @@ use burn::tensor::Device;
 use super::{Recipe, Trainer};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::model::{Limits, Tensors, export, import, names, slots};
+use crate::model::{export, import, names, slots};
+use crate::tensors::{Limits, Tensors};
 use crate::nn::Init;
 
 /// Checkpoints hold both networks, their average and the optimizers' moments: several times a model.
@@ -137,5 +138,5 @@ fn restore<M: Module>(module: M, prefix: &str, tensors: &Tensors) -> Result<M> {
 }
 
 fn prefixed<M: Module>(module: &M, prefix: &str) -> Vec<String> {
-    names(&slots(module), |paths| paths.iter().map(|path| format!("{prefix}{path}")).collect())
+    names(&slots(module), |paths| paths.iter().map(|path| format!("{prefix}{path}")).collect::<Vec<_>>())
 }

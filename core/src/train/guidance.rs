@@ -5,14 +5,14 @@ use burn::tensor::{Tensor, TensorData};
 use crate::error::Result;
 use crate::label::{LabelMap, instance_edges};
 use crate::network::{Architecture, Encoder, Network, Posterior};
-use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise};
+use crate::nn::{BlockStyles, GeneratorInput, Layout, LabelEncoding, Mode, Noise};
 use crate::rng::Rng;
 
 /// Label maps as the network sees them. The edges of instances are those of the label maps.
 pub(super) fn layout_of(
     architecture: &Architecture,
     labels: Vec<LabelMap>,
-    lookup: Lookup,
+    lookup: LabelEncoding,
     device: &burn::tensor::Device,
 ) -> Result<Layout> {
     let edges = architecture.instance_edges().then(|| labels.iter().map(instance_edges).collect());
@@ -40,8 +40,8 @@ pub(super) fn guide_for(
     photos: &Tensor<4>,
     chance: Chance,
     mode: Mode,
-) -> Result<(Guide, Option<Posterior>)> {
-    let guide = Guide::new(layout.clone());
+) -> Result<(GeneratorInput, Option<Posterior>)> {
+    let guide = GeneratorInput::new(layout.clone());
     match &network.encoder {
         None => Ok((guide, None)),
         Some(Encoder::Region(encoder)) => {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::network::{
-    Architecture, DiscriminatorConfig, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling,
+    Architecture, DiscriminatorConfig, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling,
 };
 use crate::nn::NormKind;
 use crate::nn::modulation::ModulationKind;
@@ -213,6 +213,20 @@ impl Recipe {
         Self { data: None, classes: None, vgg: None, ..self.clone() }
     }
 
+    /// Another network: its kind and modulations, nothing else.
+    pub fn set_system(&mut self, system: System) {
+        (self.network, self.leading_blocks) = (NetworkKind::SpadeFamily, Vec::new());
+        match system {
+            System::Pix2PixHd => self.network = NetworkKind::Pix2PixHd,
+            System::Pix2Pix => self.network = NetworkKind::Pix2Pix,
+            System::Modulation(_) | System::Hybrid => {
+                if let Some((modulation, leading_blocks)) = system.modulations() {
+                    (self.modulation, self.leading_blocks) = (modulation, leading_blocks);
+                }
+            }
+        }
+    }
+
     /// The network for `label_channels` label channels.
     pub fn architecture(&self, label_channels: usize) -> Architecture {
         let Self { modulation, norm, ngf, upsampling, instance_edges, .. } = *self;
@@ -225,7 +239,7 @@ impl Recipe {
                     instance_edges,
                     ..GeneratorConfig::new(modulation, ngf, label_channels)
                 };
-                let style = if config.uses(ModulationKind::Sean) {
+                let style = if config.needs().styles {
                     // Width of the encoder and length of vectors in the paper's proportion to the generator's.
                     StyleConfig::Regions { length: ngf.saturating_mul(8), encoder: Some((ngf / 2).max(1)) }
                 } else if self.latent {
@@ -282,7 +296,7 @@ impl Recipe {
         let stride = network.stride();
         let family = self.network == NetworkKind::SpadeFamily;
         check(
-            !self.latent || network.style() != StyleConfig::None && !network.noisy(),
+            !self.latent || network.style() != StyleConfig::None && !network.needs().styles,
             "latent: SEAN has styles of its own, and pix2pixHD and pix2pix have no latent vector".into(),
         )?;
         check(family || self.leading_blocks.is_empty(), "leading_blocks: pix2pixHD and pix2pix have none".into())?;

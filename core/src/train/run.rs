@@ -19,7 +19,7 @@ use crate::files::{save_picture, write_whole};
 use crate::metrics::{psnr, ssim};
 use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
 use crate::network::Network;
-use crate::nn::{Lookup, Mode, Statistics};
+use crate::nn::{LabelEncoding, Mode, Statistics};
 use crate::pixels::{push_planes, to_images};
 
 /// Pictures on a contact sheet.
@@ -351,7 +351,7 @@ impl<'a> Session<'a> {
 
     fn paint(&self, network: &Network, sample: &Sample) -> Result<RgbImage> {
         let device = self.run.device.burn();
-        let layout = layout_of(self.trainer.architecture(), vec![sample.labels.clone()], Lookup::Gather, device)?;
+        let layout = layout_of(self.trainer.architecture(), vec![sample.labels.clone()], LabelEncoding::Indexed, device)?;
         let [height, width] = layout.size();
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(&sample.image, &mut planes);

@@ -10,9 +10,10 @@ use super::guidance::{Chance, guide_for, layout_of};
 use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual};
 use super::{Adam, Batch, Recipe};
 use crate::error::{Error, Result};
-use crate::model::{Tensors, import, names, read_back, slots};
+use crate::model::{import, names, read_back, slots};
+use crate::tensors::Tensors;
 use crate::network::{Architecture, Discriminator, Network, Vgg19};
-use crate::nn::{Init, Layout, Lookup, Mode};
+use crate::nn::{Init, Layout, LabelEncoding, Mode};
 use crate::rng::Rng;
 
 /// Both networks, their optimizers and the step they are at.
@@ -144,7 +145,7 @@ impl Trainer {
 
     /// Label maps and photos on a device.
     fn upload(&self, batch: Batch, device: &Device) -> Result<(Layout, Tensor<4>)> {
-        let layout = layout_of(&self.architecture, batch.labels, Lookup::Dense, device)?;
+        let layout = layout_of(&self.architecture, batch.labels, LabelEncoding::OneHot, device)?;
         let [height, width] = layout.size();
         let shape = [layout.batch(), 3, height, width];
         let (found, expected) = (batch.images.len(), shape.iter().product::<usize>());
@@ -249,7 +250,8 @@ fn load_vgg(path: &std::path::Path, device: &Device) -> Result<Vgg19> {
     let tensors = Tensors::open(path)?;
     // Frozen: gradients flow through it, none are computed for it.
     let vgg = Vgg19::new(&mut Init::to_load(device));
-    let names = names(&slots(&vgg), |paths| paths.iter().map(|path| Vgg19::torchvision_name(path)).collect());
+    let names: Vec<String> =
+        names(&slots(&vgg), |paths| paths.iter().map(|path| Vgg19::torchvision_name(path)).collect());
     let hint = "this is not torchvision's VGG19";
     import(vgg, &tensors, &names).map_err(|error| error.context(format!("{}: {hint}", path.display())))
 }

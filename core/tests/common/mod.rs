@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData};
 use semsynth::label::{Class, ClassTable, LabelMap};
-use semsynth::model::{FORMAT, Manifest, Provenance, Tensors};
+use semsynth::model::{FORMAT, Manifest, Provenance};
+use semsynth::tensors::Tensors;
 use semsynth::network::Architecture;
 use semsynth::nn::{Init, Statistics};
 use semsynth::{Device, Model};

@@ -1,6 +1,6 @@
 //! Spectral norm out of a checkpoint: weights divided by their largest singular value, once and for all.
 
-use super::super::{TensorData, Tensors};
+use crate::tensors::{TensorData, Tensors};
 use crate::error::{Error, Result};
 
 /// Replaces each `weight_orig` and its vectors by the plain `weight` a network infers with.

@@ -2,43 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::super::Tensors;
-use super::{Family, Hints};
+use super::Hints;
 use crate::error::{Error, Result};
-use crate::network::{Architecture, BLOCKS, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling};
+use crate::network::{
+    Architecture, BLOCKS, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling,
+};
 use crate::nn::NormKind;
-use crate::nn::modulation::ModulationKind;
-
-/// Whether a tensor's name is one that only a certain system gives.
-type Sign = fn(&str) -> bool;
-
-/// Which system wrote the checkpoint, and the tensor that tells.
-pub(super) fn family(tensors: &Tensors) -> Result<(Family, String)> {
-    let find = |matches: &dyn Fn(&str) -> bool| tensors.names().find(|name| matches(name)).map(str::to_owned);
-    let signs: [(Family, Sign); 5] = [
-        (Family::Sean, |name| name.contains(".ace_")),
-        (Family::Clade, |name| name.contains(".class_specified_affine.")),
-        (Family::Spade, |name| name.contains(".mlp_shared.")),
-        (Family::Pix2Pix, |name| name.starts_with("model.model.")),
-        (Family::Pix2PixHd, |name| name.starts_with("model.1.") || name.starts_with("model1_1.")),
-    ];
-    for (family, sign) in signs {
-        if let Some(name) = find(&sign) {
-            return Ok((family, name));
-        }
-    }
-    let what = match tensors.names().next() {
-        None => "the file holds no tensors".to_owned(),
-        Some(name) if name.starts_with("discriminator_") => "this is a discriminator (…_net_D.pth)".to_owned(),
-        Some(_) if find(&|name| name == "fc_mu.weight").is_some() => {
-            "this is an encoder (…_net_E.pth): it goes with its generator, as --encoder".to_owned()
-        }
-        Some(name) => format!("its tensors have names such as {name:?}"),
-    };
-    Err(Error::Model(format!(
-        "this is no generator of SPADE, SEAN, CLADE, pix2pixHD or pix2pix: {what}. The generator is in …_net_G.pth"
-    )))
-}
+use crate::nn::modulation::{BlockTensors, Inputs, ModulationKind, shape_of};
+use crate::tensors::{TensorData, Tensors};
 
 /// Reads sides off tensors.
 struct Shapes<'a>(&'a Tensors);
@@ -50,26 +21,112 @@ impl Shapes<'_> {
 
     /// The shape of a tensor that must be there, with so many sides.
     fn of<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
-        let data = self.0.get(name).ok_or_else(|| Error::Model(format!("tensor {name:?} is missing")))?;
-        let shape = data.shape();
-        shape.try_into().map_err(|_| Error::Model(format!("tensor {name:?} has shape {shape:?}: it needs {N} sides")))
+        shape_of(self.0, name)
+    }
+
+    fn block<'a>(&'a self, block: &'a str) -> BlockTensors<'a> {
+        BlockTensors { tensors: self.0, block }
+    }
+}
+
+/// Which code wrote a checkpoint, as its tensors tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// The generators of SPADE and what was made from it.
+    SpadeFamily,
+    /// pix2pixHD, and that of SPADE's code ("pix2pixHD++").
+    Pix2PixHd,
+    /// The U-Net of pix2pix.
+    Pix2Pix,
+}
+
+pub(super) fn layout(tensors: &Tensors) -> Result<Layout> {
+    let any = |prefix: &str| tensors.names().any(|name| name.starts_with(prefix));
+    if BLOCKS.iter().any(|block| any(&format!("{block}."))) {
+        return Ok(Layout::SpadeFamily);
+    }
+    if any("model.model.") {
+        return Ok(Layout::Pix2Pix);
+    }
+    if any("model.1.") || any("model1_1.") {
+        return Ok(Layout::Pix2PixHd);
+    }
+    let what = match tensors.names().next() {
+        None => "the file holds no tensors".to_owned(),
+        Some(name) if name.starts_with("discriminator_") => "this is a discriminator (…_net_D.pth)".to_owned(),
+        Some(_) if any("fc_mu.") => {
+            "this is an encoder (…_net_E.pth): it goes with its generator, as the option encoder".to_owned()
+        }
+        Some(name) => format!("its tensors have names such as {name:?}"),
+    };
+    let names: Vec<&str> = System::all().map(System::name).collect();
+    Err(Error::Model(format!("this is no generator of {}: {what}. The generator is in …_net_G.pth", names.join(", "))))
+}
+
+/// Checks that a checkpoint holds what the user takes it for.
+///
+/// # Errors
+///
+/// [`Error::Argument`] naming both.
+pub(super) fn check_system(tensors: &Tensors, layout: Layout, asked: System) -> Result<()> {
+    let found: Vec<System> = match layout {
+        Layout::Pix2PixHd => vec![System::Pix2PixHd],
+        Layout::Pix2Pix => vec![System::Pix2Pix],
+        Layout::SpadeFamily => {
+            let blocks = BLOCKS.iter().map(|block| BlockTensors { tensors, block });
+            let mut kinds: Vec<ModulationKind> = Vec::new();
+            for block in blocks {
+                kinds.extend(ModulationKind::detect(block)?.filter(|kind| !kinds.contains(kind)));
+            }
+            let mixed = (kinds.len() > 1).then_some(System::Hybrid);
+            kinds.into_iter().map(System::Modulation).chain(mixed).collect()
+        }
+    };
+    if found.iter().any(|system| system.name() == asked.name()) {
+        return Ok(());
+    }
+    let names: Vec<&str> = found.iter().map(|system| system.name()).collect();
+    Err(Error::Argument(format!("the option `system` is {asked}, but the checkpoint holds {}", names.join(" and "))))
+}
+
+/// Input channels, before anything else is known.
+pub(super) fn inputs(tensors: &Tensors) -> Option<Inputs> {
+    let shapes = Shapes(tensors);
+    match layout(tensors).ok()? {
+        Layout::SpadeFamily => {
+            let block = BLOCKS.iter().map(|block| shapes.block(block));
+            // CLADE's banks tell labels from edges; the others may not.
+            let found: Vec<Inputs> = block.filter_map(|block| kind_inputs(block).ok().flatten()).collect();
+            let labels = found.iter().find(|inputs| matches!(inputs, Inputs::Labels(..)));
+            labels.or(found.first()).copied()
+        }
+        Layout::Pix2PixHd | Layout::Pix2Pix => {
+            let first = ["model.1.weight", "model.1.0.weight"].into_iter().find_map(|name| tensors.get(name))?;
+            first.shape().get(1).copied().map(Inputs::Semantics)
+        }
+    }
+}
+
+fn kind_inputs(block: BlockTensors<'_>) -> Result<Option<Inputs>> {
+    match ModulationKind::detect(block)? {
+        Some(kind) => kind.facts().inputs(block).map(Some),
+        None => Ok(None),
     }
 }
 
 /// The architecture that fits the tensors and what the user says of them.
-pub(super) fn architecture(tensors: &Tensors, family: Family, hints: &Hints) -> Result<Architecture> {
+pub(super) fn architecture(tensors: &Tensors, layout: Layout, hints: &Hints) -> Result<Architecture> {
     let shapes = Shapes(tensors);
-    let baseline = matches!(family, Family::Pix2PixHd | Family::Pix2Pix);
-    if baseline && hints.upsampling.is_some() {
-        return Err(Error::Argument(format!("--upsampling: {} has no such choice", family.name())));
+    if layout != Layout::SpadeFamily && hints.upsampling.is_some() {
+        return Err(Error::Argument("the option upsampling: pix2pixHD and pix2pix have no such choice".into()));
     }
-    if family == Family::Pix2Pix && hints.instance_edges == Some(true) {
-        return Err(Error::Argument("--instance-edges true: pix2pix takes none".into()));
+    if layout == Layout::Pix2Pix && hints.instance_edges == Some(true) {
+        return Err(Error::Argument("the option instance_edges is true, but pix2pix takes none".into()));
     }
-    match family {
-        Family::Spade | Family::Clade | Family::Sean => spade_family(&shapes, hints).map(Architecture::SpadeFamily),
-        Family::Pix2PixHd => pix2pixhd(&shapes, hints).map(Architecture::Pix2PixHd),
-        Family::Pix2Pix => pix2pix(&shapes, hints).map(Architecture::Pix2Pix),
+    match layout {
+        Layout::SpadeFamily => spade_family(&shapes, hints).map(Architecture::SpadeFamily),
+        Layout::Pix2PixHd => pix2pixhd(&shapes, hints).map(Architecture::Pix2PixHd),
+        Layout::Pix2Pix => pix2pix(&shapes, hints).map(Architecture::Pix2Pix),
     }
 }
 
@@ -78,26 +135,25 @@ fn spade_family(shapes: &Shapes<'_>, hints: &Hints) -> Result<GeneratorConfig> {
     let ngf = widest / 16;
     let upsampling = upsampling(shapes, hints)?;
     let blocks = if upsampling == Upsampling::Most { 8 } else { 7 };
-    let kinds: Vec<ModulationKind> =
-        BLOCKS.iter().take(blocks).map(|block| modulation(shapes, block)).collect::<Result<_>>()?;
+    let blocks: Vec<BlockTensors<'_>> = BLOCKS.iter().take(blocks).map(|block| shapes.block(block)).collect();
+    let kinds: Vec<ModulationKind> = blocks.iter().map(|block| modulation(*block)).collect::<Result<_>>()?;
     let last = kinds.last().copied().unwrap_or(ModulationKind::Clade);
     let leading = kinds.iter().rposition(|&kind| kind != last).map_or(0, |index| index + 1);
     let norm = shapes.0.names().any(|name| name.ends_with("_0.param_free_norm.running_mean"));
-    let (label_channels, instance_edges) = channels(shapes, hints, &kinds)?;
-    let style = match shapes.0.get("fc.weight").map(super::TensorData::shape) {
+    let (label_channels, instance_edges) = channels(hints, &kinds, &blocks)?;
+    let style = match shapes.0.get("fc.weight").map(TensorData::shape) {
         Some(&[rows, length]) => latent(shapes, hints, upsampling, [rows, length], widest)?,
-        _ if kinds.contains(&ModulationKind::Sean) => {
-            let styled =
-                kinds.iter().position(|&kind| kind == ModulationKind::Sean).and_then(|index| BLOCKS.get(index));
-            let [length, _] = shapes.of::<2>(&format!("{}.ace_0.fc_mu0.weight", styled.unwrap_or(&"head_0")))?;
-            let encoder = if shapes.has("Zencoder.model.1.weight") {
-                Some(shapes.of::<4>("Zencoder.model.1.weight")?[0])
-            } else {
-                None
-            };
-            StyleConfig::Regions { length, encoder }
-        }
-        _ => StyleConfig::None,
+        _ => match style_length(&kinds, &blocks)? {
+            Some(length) => {
+                let encoder = if shapes.has("Zencoder.model.1.weight") {
+                    Some(shapes.of::<4>("Zencoder.model.1.weight")?[0])
+                } else {
+                    None
+                };
+                StyleConfig::Regions { length, encoder }
+            }
+            None => StyleConfig::None,
+        },
     };
     Ok(GeneratorConfig {
         modulation: last,
@@ -128,38 +184,33 @@ fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
     }
 }
 
-fn modulation(shapes: &Shapes<'_>, block: &str) -> Result<ModulationKind> {
-    if shapes.has(&format!("{block}.ace_0.noise_var")) {
-        return Ok(ModulationKind::Sean);
+fn modulation(block: BlockTensors<'_>) -> Result<ModulationKind> {
+    ModulationKind::detect(block)?.ok_or_else(|| {
+        let name = block.block;
+        Error::Model(format!("block {name} of the generator has no modulation that is known here, or misses its tensors"))
+    })
+}
+
+/// Length of the style vectors of a network with styles per class.
+fn style_length(kinds: &[ModulationKind], blocks: &[BlockTensors<'_>]) -> Result<Option<usize>> {
+    for (kind, block) in kinds.iter().zip(blocks) {
+        if let Some(length) = kind.facts().style_length(*block)? {
+            return Ok(Some(length));
+        }
     }
-    let norm = format!("{block}.norm_0");
-    if shapes.has(&format!("{norm}.class_specified_affine.weight")) {
-        let icpe = shapes.has(&format!("{norm}.class_specified_affine.dist_conv_w.weight"));
-        return Ok(if icpe { ModulationKind::CladeIcpe } else { ModulationKind::Clade });
-    }
-    let [_, _, kernel, _] = shapes.of::<4>(&format!("{norm}.mlp_shared.0.weight"))?;
-    Ok(ModulationKind::Spade { kernel })
+    Ok(None)
 }
 
 /// Label channels, and whether instance edges follow them.
-fn channels(shapes: &Shapes<'_>, hints: &Hints, kinds: &[ModulationKind]) -> Result<(usize, bool)> {
-    let clade = kinds.iter().position(|kind| matches!(kind, ModulationKind::Clade | ModulationKind::CladeIcpe));
-    let blocks = || kinds.iter().zip(BLOCKS);
-    if let Some(block) = clade.and_then(|index| BLOCKS.get(index)) {
-        let [labels, _] = shapes.of::<2>(&format!("{block}.norm_0.class_specified_affine.weight"))?;
-        let edges = shapes.has(&format!("{block}.norm_0.inst_conv.weight"));
-        return hints.agree(labels, edges);
+fn channels(hints: &Hints, kinds: &[ModulationKind], blocks: &[BlockTensors<'_>]) -> Result<(usize, bool)> {
+    let found = kinds.iter().zip(blocks).map(|(kind, block)| kind.facts().inputs(*block));
+    let found: Vec<Inputs> = found.collect::<Result<_>>()?;
+    // Where a modulation tells labels from edges, its word counts.
+    match found.iter().find(|inputs| matches!(inputs, Inputs::Labels(..))).or(found.first()) {
+        Some(&Inputs::Labels(labels, edges)) => hints.agree(labels, edges),
+        Some(&Inputs::Semantics(semantics)) => hints.split(semantics),
+        None => Err(Error::Model("the network has no blocks".into())),
     }
-    let Some((kind, block)) = blocks().next() else { return Err(Error::Model("the network has no blocks".into())) };
-    let name = match kind {
-        ModulationKind::Sean => format!("{block}.ace_0.Spade.mlp_shared.0.weight"),
-        _ => format!("{block}.norm_0.mlp_shared.0.weight"),
-    };
-    let [_, semantics, ..] = shapes.of::<4>(&name)?;
-    if *kind == ModulationKind::Sean {
-        return hints.agree(semantics, false);
-    }
-    hints.split(semantics)
 }
 
 /// The latent grid of a network whose first layer takes a vector.

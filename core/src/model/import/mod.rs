@@ -8,45 +8,19 @@
 mod fold;
 mod infer;
 
-use super::{FORMAT, MANIFEST_KEY, Manifest, Model, Precision, Provenance, TensorData, Tensors};
+use super::{FORMAT, MANIFEST_KEY, Manifest, Model, Precision, Provenance};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::network::{Architecture, StyleConfig, Upsampling, is_unused};
+use crate::network::{Architecture, StyleConfig, System, Upsampling, is_unused};
 use crate::nn::Statistics;
-
-/// The systems whose checkpoints can be imported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// NVlabs/SPADE, and the SPADE networks of CLADE's code.
-    Spade,
-    /// ZPdesu/SEAN.
-    Sean,
-    /// tzt101/CLADE, with and without positional encoding; also SPADE in some blocks and CLADE in others.
-    Clade,
-    /// NVIDIA/pix2pixHD (global generator), and that of SPADE's code ("pix2pixHD++").
-    Pix2PixHd,
-    /// The U-Net of junyanz/pytorch-CycleGAN-and-pix2pix.
-    Pix2Pix,
-}
-
-impl Family {
-    /// How the command line calls it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Spade => "spade",
-            Self::Sean => "sean",
-            Self::Clade => "clade",
-            Self::Pix2PixHd => "pix2pixhd",
-            Self::Pix2Pix => "pix2pix",
-        }
-    }
-}
+use crate::nn::modulation::Inputs;
+use crate::tensors::{DType, TensorData, Tensors};
 
 /// What a checkpoint does not tell, and what is to be checked.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
     /// The system; none: as the tensors tell.
-    pub family: Option<Family>,
+    pub system: Option<System>,
     /// The classes; none: those of the known data set that has as many.
     pub classes: Option<ClassTable>,
     /// Whether the last input channel is for instance edges; none: as the tensors or the data set tell.
@@ -118,9 +92,9 @@ impl Hints {
         let known = match &options.classes {
             Some(_) => CONVENTIONS.iter().find(shipped),
             None => {
-                let inputs = inputs(tensors);
+                let inputs = infer::inputs(tensors);
                 CONVENTIONS.iter().find(|known| match inputs {
-                    Some(Inputs::Labels(labels)) => known.label_channels == labels,
+                    Some(Inputs::Labels(labels, _)) => known.label_channels == labels,
                     Some(Inputs::Semantics(semantics)) => known.semantics() == semantics,
                     None => false,
                 })
@@ -216,26 +190,6 @@ impl Hints {
     }
 }
 
-/// Input channels as the tensors tell them.
-enum Inputs {
-    Labels(usize),
-    Semantics(usize),
-}
-
-fn inputs(tensors: &Tensors) -> Option<Inputs> {
-    let side = |suffix: &str, axis: usize| {
-        let (_, data) = tensors.iter().find(|(name, _)| name.ends_with(suffix))?;
-        data.shape().get(axis).copied()
-    };
-    side("class_specified_affine.weight", 0)
-        .map(Inputs::Labels)
-        .or_else(|| side("mlp_shared.0.weight", 1).map(Inputs::Semantics))
-        .or_else(|| {
-            let first = ["model.1.weight", "model.1.0.weight"].into_iter().find_map(|name| tensors.get(name))?;
-            first.shape().get(1).copied().map(Inputs::Semantics)
-        })
-}
-
 /// Makes a model out of a checkpoint's generator and, for SPADE with a latent vector, its encoder (`…_net_E.pth`).
 ///
 /// # Errors
@@ -244,15 +198,11 @@ fn inputs(tensors: &Tensors) -> Option<Inputs> {
 /// missing, unknown, or has another shape than the architecture asks for, with both shapes.
 pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: &ImportOptions) -> Result<Model> {
     let mut tensors = cleaned(generator)?;
-    let (found, sign) = infer::family(&tensors)?;
-    if let Some(asked) = options.family.filter(|&asked| asked != found) {
-        return Err(Error::Argument(format!(
-            "--arch {}: the checkpoint holds {sign:?}, so it is --arch {}",
-            asked.name(),
-            found.name()
-        )));
+    let layout = infer::layout(&tensors)?;
+    if let Some(asked) = options.system {
+        infer::check_system(&tensors, layout, asked)?;
     }
-    if found == Family::Pix2PixHd {
+    if layout == infer::Layout::Pix2PixHd {
         // PyTorch before 0.4 kept running statistics for instance norms too, and never read them.
         drop_where(&mut tensors, |name| name.contains(".running_"));
     }
@@ -274,14 +224,14 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
         }
     }
     let hints = Hints::new(options, &tensors)?;
-    let architecture = infer::architecture(&tensors, found, &hints)?;
+    let architecture = infer::architecture(&tensors, layout, &hints)?;
     let classes = hints.table(architecture.semantics())?;
     let manifest = Manifest {
         format: FORMAT,
         name: options.name.clone(),
         classes,
         // pix2pix is run as it is trained, with the statistics of the picture at hand.
-        statistics: if found == Family::Pix2Pix { Statistics::Batch } else { Statistics::Running },
+        statistics: if layout == infer::Layout::Pix2Pix { Statistics::Batch } else { Statistics::Running },
         native_size: hints.size(),
         value_range: [-1.0, 1.0],
         provenance: Provenance {
@@ -325,7 +275,7 @@ fn finish(mut tensors: Tensors, manifest: Manifest, precision: Precision) -> Res
         let Some(data) = tensors.remove(&name) else { continue };
         let half = precision == Precision::Half && !name.contains(".running_");
         let data = match (half, data.dtype()) {
-            (false, super::DType::F32) => data,
+            (false, DType::F32) => data,
             (false, _) => TensorData::from_f32(data.shape().to_vec(), &data.to_f32())?,
             (true, _) => TensorData::from_f32_as_f16(data.shape().to_vec(), &data.to_f32())
                 .map_err(|error| error.context(&name))?,

@@ -12,10 +12,10 @@ pub(in crate::nn) fn sum_rows(table: Tensor<2>, ids: Tensor<2, Int>, bias: Tenso
     if super::applies_to(&table) {
         return super::kernels::sum_rows(table, ids, bias, relu);
     }
-    sum_rows_by_definition(table, ids, bias, relu)
+    sum_rows_reference(table, ids, bias, relu)
 }
 
-pub(super) fn sum_rows_by_definition(table: Tensor<2>, ids: Tensor<2, Int>, bias: Tensor<1>, relu: bool) -> Tensor<2> {
+pub(super) fn sum_rows_reference(table: Tensor<2>, ids: Tensor<2, Int>, bias: Tensor<1>, relu: bool) -> Tensor<2> {
     let ([rows, channels], [_, taps]) = (table.dims(), ids.dims());
     let (dtype, device) = (bias.dtype(), table.device());
     let table = Tensor::cat(vec![table.cast(DType::F32), Tensor::zeros([1, channels], &device)], 0);
@@ -42,10 +42,10 @@ pub(in crate::nn) fn modulate(
     if super::applies_to(&x) {
         return super::kernels::modulate(x, [mean, scale], tables, ids, leaky);
     }
-    modulate_by_definition(x, [mean, scale], tables, ids, leaky)
+    modulate_reference(x, [mean, scale], tables, ids, leaky)
 }
 
-pub(super) fn modulate_by_definition(
+pub(super) fn modulate_reference(
     x: Tensor<4>,
     [mean, scale]: [Tensor<1>; 2],
     tables: [Tensor<2>; 2],

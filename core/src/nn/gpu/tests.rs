@@ -3,7 +3,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::prepare::laid_out;
-use super::rows::{modulate_by_definition, sum_rows_by_definition};
+use super::rows::{modulate_reference, sum_rows_reference};
 use super::{applies_to, convolve, modulate, sum_rows};
 use crate::rng::Rng;
 
@@ -64,7 +64,7 @@ fn rows_are_summed() {
             let (table, bias) = (random(&mut rng, [rows, channels]), random(&mut rng, [channels]) + 0.5);
             // Some ids are of no row.
             let ids = numbers(&mut rng, [n, taps], rows + 2);
-            let expected = sum_rows_by_definition(table.clone(), ids.clone(), bias.clone(), relu);
+            let expected = sum_rows_reference(table.clone(), ids.clone(), bias.clone(), relu);
             let to = |x: Tensor<2>| x.to_device(device).cast(dtype);
             let bias = bias.to_device(device).cast(dtype);
             let found = sum_rows(to(table), ids.to_device(device), bias, relu);
@@ -86,7 +86,7 @@ fn rows_modulate() {
             let tables = [random(&mut rng, [rows, channels]), random(&mut rng, [rows, channels])];
             let ids = numbers(&mut rng, [height * width], rows);
             let expected =
-                modulate_by_definition(x.clone(), [mean.clone(), scale.clone()], tables.clone(), ids.clone(), leaky);
+                modulate_reference(x.clone(), [mean.clone(), scale.clone()], tables.clone(), ids.clone(), leaky);
             // In memory the other way around too.
             for flipped in [false, true] {
                 let mut x = x.clone().to_device(device).cast(dtype);

@@ -1,22 +1,23 @@
-//! SPADE: spatially-adaptive modulation (Park et al. 2019, §3).
+//! The definition of SPADE in Burn's operations, and its tables.
 
 use burn::module::Module;
 use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor};
+use semsynth_kernels::HIDDEN;
 
-use super::Rows;
-use crate::nn::layout::Level;
-use crate::nn::{Conv, ConvConfig, Init, Layout, Lookup, Mode, as_type_of, gpu};
-
-/// Channels of the hidden map between label map and modulation; fixed in the paper.
-const HIDDEN: usize = 128;
+use super::super::norm::{Layer, ModulationTables};
+use super::super::ModulationConfig;
+use super::Facts;
+use crate::nn::input::BlockInput;
+use crate::nn::layout::LabelTensors;
+use crate::nn::{Conv, ConvConfig, Init, LabelEncoding, Mode, as_type_of, gpu};
 
 /// Values that the products of all patches may have: 64 MB, as graphics drivers bound what a kernel can see at a time.
 const MOST_PRODUCTS: usize = 16 << 20;
 
-/// `y = n (1 + gamma) + beta`, where gamma and beta are two convolutions of a rectified convolution of the label map.
+/// `y = n (1 + gamma) + beta`, where gamma and beta are two convolutions of a convolution of the label map with ReLU.
 #[derive(Module, Debug)]
 pub struct Spade {
     mlp_shared: Conv,
@@ -25,9 +26,27 @@ pub struct Spade {
     kernel: usize,
 }
 
+impl Layer for Spade {
+    type Facts = Facts;
+
+    fn new(init: &mut Init, facts: &Facts, channels: usize, config: &ModulationConfig) -> Self {
+        Self::with_kernel(init, facts.kernel, channels, config.semantics())
+    }
+
+    fn modulate(&self, normalized: Tensor<4>, input: BlockInput<'_>) -> Tensor<4> {
+        let [_, _, height, width] = normalized.dims();
+        let [gamma, beta] = self.gamma_beta(&input.layout.at(height, width), input.layout.encoding());
+        normalized * (gamma + 1.0) + beta
+    }
+
+    fn tables(&self, labels: &LabelTensors, _style: Option<&Tensor<3>>) -> Option<ModulationTables> {
+        self.patch_tables(labels)
+    }
+}
+
 impl Spade {
     /// For a semantic input of `semantics` channels.
-    pub(super) fn new(init: &mut Init, kernel: usize, channels: usize, semantics: usize) -> Self {
+    pub(in super::super) fn with_kernel(init: &mut Init, kernel: usize, channels: usize, semantics: usize) -> Self {
         Self {
             mlp_shared: ConvConfig::new(semantics, HIDDEN, kernel).init(init),
             mlp_gamma: ConvConfig::new(HIDDEN, channels, kernel).init(init),
@@ -36,18 +55,12 @@ impl Spade {
         }
     }
 
-    pub(super) fn modulate(&self, normalized: Tensor<4>, layout: &Layout) -> Tensor<4> {
-        let [_, _, height, width] = normalized.dims();
-        let [gamma, beta] = self.gamma_beta(&layout.at(height, width), layout.lookup());
-        normalized * (gamma + 1.0) + beta
-    }
-
     /// Gamma and beta, each `[batch, channels, height, width]`.
-    pub(super) fn gamma_beta(&self, level: &Level, lookup: Lookup) -> [Tensor<4>; 2] {
+    pub(in super::super) fn gamma_beta(&self, labels: &LabelTensors, encoding: LabelEncoding) -> [Tensor<4>; 2] {
         // None of these convolutions has spectral norm, so the mode does not matter to them.
-        let hidden = match lookup {
-            Lookup::Dense => self.mlp_shared.forward(level.semantics(), Mode::EVAL),
-            Lookup::Gather => self.gather_hidden(level),
+        let hidden = match encoding {
+            LabelEncoding::OneHot => self.mlp_shared.forward(labels.semantics(), Mode::EVAL),
+            LabelEncoding::Indexed => self.indexed_hidden(labels),
         };
         let hidden = relu(hidden);
         [self.mlp_gamma.forward(hidden.clone(), Mode::EVAL), self.mlp_beta.forward(hidden, Mode::EVAL)]
@@ -55,11 +68,11 @@ impl Spade {
 
     /// Gamma and beta of each distinct patch, where they are few: their products are taken once for each 3x3 patch and summed
     /// for each 5x5 patch.
-    pub(super) fn rows(&self, level: &Level) -> Option<Rows> {
+    pub(in super::super) fn patch_tables(&self, labels: &LabelTensors) -> Option<ModulationTables> {
         if self.kernel != 3 {
             return None;
         }
-        let patches = level.patches()?;
+        let patches = labels.patches()?;
         let [n3, _] = patches.distinct;
         let [channels, ..] = self.mlp_gamma.weight().dims();
         if 9 * n3 * channels > MOST_PRODUCTS {
@@ -67,10 +80,10 @@ impl Spade {
         }
         let [hidden, semantics, ..] = self.mlp_shared.weight().dims();
         let mut shared: Tensor<3> = rows_first(self.mlp_shared.weight());
-        if level.edges().is_some() {
+        if labels.edges().is_some() {
             // A label at an edge is a class of its own, whose weights have the edge's in them.
-            let (labels, edge) = (shared.clone().narrow(1, 0, semantics - 1), shared.narrow(1, semantics - 1, 1));
-            shared = Tensor::cat(vec![labels.clone(), labels + edge], 1);
+            let (label, edge) = (shared.clone().narrow(1, 0, semantics - 1), shared.narrow(1, semantics - 1, 1));
+            shared = Tensor::cat(vec![label.clone(), label + edge], 1);
         }
         let classes = shared.dims()[1];
         let bias = self.mlp_shared.bias()?;
@@ -81,25 +94,25 @@ impl Spade {
             let bias = conv.bias()?.cast(DType::F32) + one;
             Some(gpu::sum_rows(products, patches.nine.clone(), bias, false))
         };
-        let tables = [table(&self.mlp_gamma, 1.0)?, table(&self.mlp_beta, 0.0)?];
-        Some(Rows { tables, ids: patches.of_pixels.clone() })
+        let gamma_beta = [table(&self.mlp_gamma, 1.0)?, table(&self.mlp_beta, 0.0)?];
+        Some(ModulationTables { gamma_beta, rows: patches.of_pixels.clone() })
     }
 
     /// A convolution of a one-hot map only ever adds up one weight column per tap: look them up. Edges, if there are
     /// some, are one channel to convolve.
-    fn gather_hidden(&self, level: &Level) -> Tensor<4> {
+    fn indexed_hidden(&self, labels: &LabelTensors) -> Tensor<4> {
         let weight = self.mlp_shared.weight();
         let [hidden, channels, kernel, _] = weight.dims();
-        let (labels, edges) = match level.edges() {
+        let (of_labels, edges) = match labels.edges() {
             Some(edges) => {
-                let labels = weight.clone().slice([0..hidden, 0..channels - 1]);
+                let of_labels = weight.clone().slice([0..hidden, 0..channels - 1]);
                 let options = ConvOptions::new([1, 1], [kernel / 2; 2], [1, 1], 1);
                 let edges = as_type_of(&weight, edges);
-                (labels, Some(conv2d(edges, weight.slice([0..hidden, channels - 1..channels]), None, options)))
+                (of_labels, Some(conv2d(edges, weight.slice([0..hidden, channels - 1..channels]), None, options)))
             }
             None => (weight, None),
         };
-        let sum = level.convolve(labels, self.mlp_shared.bias());
+        let sum = labels.convolve(of_labels, self.mlp_shared.bias());
         match edges {
             Some(edges) => sum + edges,
             None => sum,
@@ -108,7 +121,7 @@ impl Spade {
 }
 
 /// A weight `[out, in, k, k]` as `[k * k, in, out]`: no copy where it is laid out for kernels.
-pub(super) fn rows_first(weight: Tensor<4>) -> Tensor<3> {
+pub(in super::super) fn rows_first(weight: Tensor<4>) -> Tensor<3> {
     let [out, input, rows, columns] = weight.dims();
     weight.permute([2, 3, 1, 0]).reshape([rows * columns, input, out])
 }

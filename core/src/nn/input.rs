@@ -1,12 +1,12 @@
-//! What steers a picture.
+//! What a generator is given.
 
 use burn::tensor::Tensor;
 
 use super::{Layout, Noise};
 
-/// Everything a generator is given: what is where, how it looks, and what is left to chance.
+/// Everything a generator is given: label maps, styles and noise.
 #[derive(Clone, Debug)]
-pub struct Guide {
+pub struct GeneratorInput {
     /// The label maps.
     pub layout: Layout,
     /// The latent vectors of networks with a variational encoder, `[batch, length]`.
@@ -38,7 +38,7 @@ impl BlockStyles {
     }
 }
 
-impl Guide {
+impl GeneratorInput {
     /// Nothing but label maps: no style, no noise.
     pub fn new(layout: Layout) -> Self {
         Self { layout, latent: None, styles: None, noise: Noise::Zero }
@@ -62,9 +62,9 @@ impl Guide {
         Self { noise, ..self }
     }
 
-    /// What a block sees of it.
-    pub(crate) fn at_block(&self, block: usize) -> Surroundings<'_> {
-        Surroundings {
+    /// What one block is given of it.
+    pub(crate) fn of_block(&self, block: usize) -> BlockInput<'_> {
+        BlockInput {
             layout: &self.layout,
             noise: &self.noise,
             style: self.styles.as_ref().and_then(|styles| styles.of(block)),
@@ -72,9 +72,9 @@ impl Guide {
     }
 }
 
-/// A [`Guide`] as the layers of one block see it.
+/// What one block is given of a [`GeneratorInput`] besides features.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct BlockInput<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) noise: &'a Noise,
     /// `[batch, classes, length]`

@@ -46,7 +46,7 @@ pub(super) fn styles<const N: usize>() -> impl Strategy<Value = [Style; N]> {
         prop::array::uniform(style.prop_map(move |rows| Style::regions(length, rows).unwrap()))
     });
     let whole = (1usize..5)
-        .prop_flat_map(|length| prop::array::uniform(vec(value(), length).prop_map(|row| Style::whole(row).unwrap())));
+        .prop_flat_map(|length| prop::array::uniform(vec(value(), length).prop_map(|row| Style::global(row).unwrap())));
     prop_oneof![3 => regions, 1 => whole]
 }
 

@@ -1,15 +1,17 @@
-//! SEAN: semantic region-adaptive modulation (Zhu et al. 2020, §3).
+//! The definition of SEAN in Burn's operations, and its tables.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{DType, Tensor};
 
-use super::spade::rows_first;
-use super::{ModulationConfig, Rows, Spade};
-use crate::nn::guide::Surroundings;
-use crate::nn::layout::Level;
-use crate::nn::patches::PatchRows;
-use crate::nn::{Conv, ConvConfig, Init, Linear, Lookup, Mode, as_type_of, gpu};
+use super::super::ModulationConfig;
+use super::super::norm::{Layer, ModulationTables};
+use super::super::spade::{Spade, rows_first};
+use super::Facts;
+use crate::nn::input::BlockInput;
+use crate::nn::layout::LabelTensors;
+use crate::nn::patches::PatchTables;
+use crate::nn::{Conv, ConvConfig, Init, LabelEncoding, Linear, Mode, as_type_of, gpu};
 
 /// `y = n (1 + gamma) + beta` over noisy features, where gamma and beta are mixed from those of [`Spade`] and those of a
 /// style per class.
@@ -25,7 +27,6 @@ pub struct Sean {
     noise_var: Param<Tensor<1>>,
     spade: Spade,
     style: Option<StyleBranch>,
-    draw: usize,
 }
 
 /// Gamma and beta out of a style per class: each class's vector goes through a layer of its own and is then spread over
@@ -37,57 +38,55 @@ pub struct StyleBranch {
     conv_beta: Conv,
 }
 
-impl Sean {
-    pub(super) fn new(init: &mut Init, channels: usize, config: &ModulationConfig, draw: usize) -> Self {
+impl Layer for Sean {
+    type Facts = Facts;
+
+    fn new(init: &mut Init, _facts: &Facts, channels: usize, config: &ModulationConfig) -> Self {
         let length = config.style;
         Self {
             blending_gamma: init.zeros([1]),
             blending_beta: init.zeros([1]),
             noise_var: init.zeros([channels]),
-            spade: Spade::new(init, 3, channels, config.semantics()),
+            spade: Spade::with_kernel(init, 3, channels, config.semantics()),
             style: (length > 0).then(|| StyleBranch {
                 fc_mu: (0..config.labels).map(|_| Linear::new(init, length, length)).collect(),
                 conv_gamma: ConvConfig::new(length, channels, 3).init(init),
                 conv_beta: ConvConfig::new(length, channels, 3).init(init),
             }),
-            draw,
         }
     }
 
-    /// Features with noise, one value per pixel, scaled per channel.
-    pub(super) fn disturb(&self, x: Tensor<4>, around: Surroundings<'_>) -> Tensor<4> {
-        let [_, channels, height, width] = x.dims();
-        match around.noise.map(self.draw, around.layout, [height, width]) {
-            Some(noise) => {
-                let strength = self.noise_var.val();
-                x + as_type_of(&strength, noise) * strength.reshape([1, channels, 1, 1])
-            }
-            None => x,
-        }
+    fn noise_strength(&self) -> Option<Tensor<1>> {
+        Some(self.noise_var.val())
     }
 
-    /// Gamma and beta of each distinct patch, where they are few.
-    pub(super) fn rows(&self, level: &Level, style: Option<&Tensor<3>>) -> Option<Rows> {
-        let Rows { tables: [mut gamma, mut beta], ids } = self.spade.rows(level)?;
-        if let (Some(branch), Some(style)) = (&self.style, style) {
-            let [style_gamma, style_beta] = branch.rows(style, &*level.patches()?)?;
-            gamma = mix(&self.blending_gamma, style_gamma, gamma);
-            beta = mix(&self.blending_beta, style_beta, beta);
-        }
-        Some(Rows { tables: [gamma, beta], ids })
-    }
-
-    pub(super) fn modulate(&self, normalized: Tensor<4>, around: Surroundings<'_>) -> Tensor<4> {
+    fn modulate(&self, normalized: Tensor<4>, input: BlockInput<'_>) -> Tensor<4> {
         let [_, _, height, width] = normalized.dims();
-        let level = around.layout.at(height, width);
-        let lookup = around.layout.lookup();
-        let [mut gamma, mut beta] = self.spade.gamma_beta(&level, lookup);
-        if let (Some(branch), Some(style)) = (&self.style, around.style) {
-            let [style_gamma, style_beta] = branch.gamma_beta(style, &level, lookup);
-            gamma = mix(&self.blending_gamma, style_gamma, gamma);
-            beta = mix(&self.blending_beta, style_beta, beta);
+        let labels = input.layout.at(height, width);
+        let encoding = input.layout.encoding();
+        let mut gamma_beta = self.spade.gamma_beta(&labels, encoding);
+        if let (Some(branch), Some(style)) = (&self.style, input.style) {
+            gamma_beta = self.mix(branch.gamma_beta(style, &labels, encoding), gamma_beta);
         }
+        let [gamma, beta] = gamma_beta;
         normalized * (gamma + 1.0) + beta
+    }
+
+    /// Gamma and beta of each distinct patch, where those are few.
+    fn tables(&self, labels: &LabelTensors, style: Option<&Tensor<3>>) -> Option<ModulationTables> {
+        let ModulationTables { mut gamma_beta, rows } = self.spade.patch_tables(labels)?;
+        if let (Some(branch), Some(style)) = (&self.style, style) {
+            gamma_beta = self.mix(branch.patch_tables(style, &*labels.patches()?)?, gamma_beta);
+        }
+        Some(ModulationTables { gamma_beta, rows })
+    }
+}
+
+impl Sean {
+    /// Gamma and beta of the style branch and those of SPADE, as the blending weights have them.
+    fn mix<const D: usize>(&self, style: [Tensor<D>; 2], spade: [Tensor<D>; 2]) -> [Tensor<D>; 2] {
+        let ([style_gamma, style_beta], [gamma, beta]) = (style, spade);
+        [mix(&self.blending_gamma, style_gamma, gamma), mix(&self.blending_beta, style_beta, beta)]
     }
 }
 
@@ -110,7 +109,7 @@ impl StyleBranch {
     }
 
     /// Gamma (with the 1 of `1 + gamma`) and beta of each distinct patch, `[rows, channels]`, of the styles of one picture.
-    fn rows(&self, style: &Tensor<3>, patches: &PatchRows) -> Option<[Tensor<2>; 2]> {
+    fn patch_tables(&self, style: &Tensor<3>, patches: &PatchTables) -> Option<[Tensor<2>; 2]> {
         let [_, classes, length] = style.dims();
         let vectors: Tensor<2> = self.vectors(style).reshape([length, classes]);
         let table = |conv: &Conv, one: f32| {
@@ -123,17 +122,17 @@ impl StyleBranch {
     }
 
     /// Gamma and beta, each `[batch, channels, height, width]`, of styles `[batch, classes, length]`.
-    fn gamma_beta(&self, style: &Tensor<3>, level: &Level, lookup: Lookup) -> [Tensor<4>; 2] {
+    fn gamma_beta(&self, style: &Tensor<3>, labels: &LabelTensors, encoding: LabelEncoding) -> [Tensor<4>; 2] {
         let [batch, classes, length] = style.dims();
         let vectors = self.vectors(style);
         let convs = [&self.conv_gamma, &self.conv_beta];
-        if lookup == Lookup::Gather && batch == 1 {
+        if encoding == LabelEncoding::Indexed && batch == 1 {
             let vectors: Tensor<2> = vectors.reshape([length, classes]);
-            return convs.map(|conv| level.convolve(collapsed(conv, vectors.clone()), conv.bias()));
+            return convs.map(|conv| labels.convolve(collapsed(conv, vectors.clone()), conv.bias()));
         }
         // A map of vectors: each pixel has that of its class.
-        let [_, _, height, width] = level.one_hot().dims();
-        let pixels = level.one_hot().reshape([batch, classes, height * width]);
+        let [_, _, height, width] = labels.one_hot().dims();
+        let pixels = labels.one_hot().reshape([batch, classes, height * width]);
         let map = vectors.clone().matmul(as_type_of(&vectors, pixels)).reshape([batch, length, height, width]);
         convs.map(|conv| conv.forward(map.clone(), Mode::EVAL))
     }

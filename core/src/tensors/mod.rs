@@ -106,7 +106,7 @@ fn shorten(text: &str) -> String {
 /// # fn main() -> semsynth::Result<()> {
 /// # let folder = tempfile::tempdir().map_err(semsynth::Error::io("temporary folder"))?;
 /// # let path = folder.path().join("weights.safetensors");
-/// use semsynth::model::Tensors;
+/// use semsynth::tensors::Tensors;
 ///
 /// let mut tensors = Tensors::new();
 /// tensors.insert_f32("conv.bias", vec![3], vec![0.0, 1.0, 2.0])?;

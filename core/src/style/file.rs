@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::form::{Form, MAX_VALUES, Names};
 use super::{Style, StyleKind};
 use crate::error::{Error, Result};
-use crate::model::{DType, Limits, TensorData, Tensors};
+use crate::tensors::{DType, Limits, TensorData, Tensors};
 
 /// Key of the header in the metadata.
 const HEADER_KEY: &str = "semsynth-style";
@@ -121,7 +121,7 @@ impl Style {
                 _ => Err(Error::Model(format!("{} is marked {mark}: 1 is present, 0 is absent", form.call(class)))),
             });
         let rows: Vec<super::Row> = rows.collect::<Result<_>>()?;
-        if form.kind() == StyleKind::Whole && rows.contains(&None) {
+        if form.kind() == StyleKind::Global && rows.contains(&None) {
             return Err(Error::Model("a style of the whole picture cannot be absent".into()));
         }
         Self::checked(form, rows).map_err(in_file)
@@ -243,7 +243,7 @@ mod tests {
         assert!(header("(format: 1, kind: Regions, colour: 3)").contains("colour"));
         assert!(header("(format: 1)").contains("kind"));
         assert!(header("").contains("malformed"));
-        assert!(header("(format: 1, kind: Whole)").contains("2 rows"));
+        assert!(header("(format: 1, kind: Global)").contains("2 rows"));
         assert!(header("(format: 1, kind: Regions, classes: {2: \"hat\"})").contains("class 2 (\"hat\")"));
         let named = "(format: 1, kind: Regions, classes: {1: \"hat\"})";
         let cases = [
@@ -259,7 +259,7 @@ mod tests {
             (file(named, (vec![2, 0], vec![]), (vec![2], vec![0; 2])), "no values"),
             (file(named, (vec![65_537, 1], vec![0.0; 65_537]), (vec![65_537], vec![0; 65_537])), "65537 rows"),
             (file("(format: 1, kind: Regions)", (vec![0, 2], vec![]), (vec![0], vec![])), "no rows"),
-            (file("(format: 1, kind: Whole)", (vec![1, 1], vec![0.0]), (vec![1], vec![0])), "cannot be absent"),
+            (file("(format: 1, kind: Global)", (vec![1, 1], vec![0.0]), (vec![1], vec![0])), "cannot be absent"),
         ];
         for (tensors, expected) in cases {
             let message = fault(&tensors);

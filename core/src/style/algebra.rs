@@ -201,8 +201,8 @@ mod tests {
         assert_same(&blend, &regions(&[&[1.5, -1.0], &[8.0, 8.0], &[]]));
         assert_same(&a.blend_class(0, &b, 0.25).unwrap(), &blend);
         // The largest numbers and the zero that equality does not tell from another.
-        let edge = Style::whole(vec![f32::MAX, f32::MAX, -0.0, f32::MIN_POSITIVE]).unwrap();
-        let other = Style::whole(vec![f32::MAX, -f32::MAX, 0.0, 0.0]).unwrap();
+        let edge = Style::global(vec![f32::MAX, f32::MAX, -0.0, f32::MIN_POSITIVE]).unwrap();
+        let other = Style::global(vec![f32::MAX, -f32::MAX, 0.0, 0.0]).unwrap();
         assert_eq!(edge.blend(&other, 0.5).unwrap().to_rows(), [f32::MAX, 0.0, 0.0, f32::MIN_POSITIVE / 2.0]);
         assert_same(&edge.blend(&other, 0.0).unwrap(), &edge);
         assert_same(&edge.blend(&other, 1.0).unwrap(), &other);
@@ -234,7 +234,7 @@ mod tests {
         for message in beyond {
             assert!(message.contains("no class 3") && message.contains("3 classes"), "{message}");
         }
-        let whole = Style::whole(vec![1.0]).unwrap();
+        let whole = Style::global(vec![1.0]).unwrap();
         for message in
             [fault(whole.with_class(0, &whole, 0)), fault(whole.blend_class(0, &whole, 0.5)), fault(whole.without(0))]
         {
@@ -248,7 +248,7 @@ mod tests {
         let others = [
             (regions(&[&[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]]), ["2 classes with 2 values", "2 classes with 3 values"]),
             (regions(&[&[1.0, 2.0]]), ["2 classes with 2 values", "1 classes with 2 values"]),
-            (Style::whole(vec![1.0, 2.0]).unwrap(), ["2 classes with 2 values", "whole picture with 2 values"]),
+            (Style::global(vec![1.0, 2.0]).unwrap(), ["2 classes with 2 values", "whole picture with 2 values"]),
         ];
         for (b, parts) in others {
             for message in [
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn one_class_is_not_the_whole_picture() {
-        let (one, whole) = (regions(&[&[1.0, 2.0]]), Style::whole(vec![1.0, 2.0]).unwrap());
+        let (one, whole) = (regions(&[&[1.0, 2.0]]), Style::global(vec![1.0, 2.0]).unwrap());
         let message = fault(one.blend(&whole, 0.5));
         assert!(message.contains("1 classes with 2") && message.contains("whole picture with 2"), "{message}");
     }
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn weights_and_counts_are_checked() {
-        let a = Style::whole(vec![1.0]).unwrap();
+        let a = Style::global(vec![1.0]).unwrap();
         for weight in [-0.1, 1.1, f32::NAN, f32::INFINITY] {
             assert!(fault(a.blend(&a, weight)).contains(&weight.to_string()));
         }
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn interpolation_takes_equal_steps() {
-        let (a, b) = (Style::whole(vec![0.0, 1.0]).unwrap(), Style::whole(vec![4.0, -1.0]).unwrap());
+        let (a, b) = (Style::global(vec![0.0, 1.0]).unwrap(), Style::global(vec![4.0, -1.0]).unwrap());
         let all = a.interpolate(&b, 5).unwrap();
         assert_eq!(all.len(), 5);
         let rows: Vec<Vec<f32>> = all.map(|style| style.to_rows()).collect();
@@ -316,8 +316,8 @@ mod tests {
         let styles = [regions(&[&[1.0], &[], &[5.0]]), regions(&[&[2.0], &[], &[]]), regions(&[&[6.0], &[], &[2.0]])];
         assert_same(&Style::mean(&styles).unwrap(), &regions(&[&[3.0], &[], &[3.5]]));
         // Sums of 32-bit floats would overflow, or lose the small values one by one.
-        let large = Style::whole(vec![f32::MAX, 16_777_216.0]).unwrap();
-        let small = Style::whole(vec![f32::MAX, 1.0]).unwrap();
+        let large = Style::global(vec![f32::MAX, 16_777_216.0]).unwrap();
+        let small = Style::global(vec![f32::MAX, 1.0]).unwrap();
         let mean = Style::mean([&large, &small, &small, &small, &small]).unwrap();
         assert_eq!(mean.to_rows(), [f32::MAX, 3_355_444.0]);
     }

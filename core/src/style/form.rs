@@ -33,7 +33,7 @@ impl Form {
             "has no rows".to_owned()
         } else if rows > MAX_ROWS {
             format!("has {rows} rows, more than the {MAX_ROWS} possible class ids")
-        } else if kind == StyleKind::Whole && rows != 1 {
+        } else if kind == StyleKind::Global && rows != 1 {
             format!("has {rows} rows but is of the whole picture, which takes one")
         } else if rows.checked_mul(length).is_none_or(|values| values > MAX_VALUES) {
             return Err(Error::Limit(format!(
@@ -47,7 +47,7 @@ impl Form {
 
     pub(super) fn named(self, names: Names) -> Result<Self> {
         match names.last_key_value() {
-            Some(_) if self.kind == StyleKind::Whole => Err(no_classes()),
+            Some(_) if self.kind == StyleKind::Global => Err(no_classes()),
             Some((&id, name)) if usize::from(id) >= self.rows => {
                 Err(Error::Argument(format!("the style has no row for class {id} ({name:?}): it is of {self}")))
             }
@@ -99,7 +99,7 @@ impl Form {
     pub(super) fn index(&self, class: u16) -> Result<usize> {
         let index = usize::from(class);
         match self.kind {
-            StyleKind::Whole => Err(no_classes()),
+            StyleKind::Global => Err(no_classes()),
             StyleKind::Regions if index >= self.rows => {
                 Err(Error::Argument(format!("there is no class {class}: the style is of {self}")))
             }
@@ -110,7 +110,7 @@ impl Form {
     /// A row in words.
     pub(super) fn call(&self, row: usize) -> String {
         match (self.kind, u16::try_from(row).ok().and_then(|id| self.names.get(&id))) {
-            (StyleKind::Whole, _) => "the style".into(),
+            (StyleKind::Global, _) => "the style".into(),
             (StyleKind::Regions, Some(name)) => format!("class {row} ({name:?})"),
             (StyleKind::Regions, None) => format!("class {row}"),
         }
@@ -125,7 +125,7 @@ impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             StyleKind::Regions => write!(f, "{} classes with {} values each", self.rows, self.length),
-            StyleKind::Whole => write!(f, "the whole picture with {} values", self.length),
+            StyleKind::Global => write!(f, "the whole picture with {} values", self.length),
         }
     }
 }

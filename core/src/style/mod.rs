@@ -29,7 +29,8 @@ pub enum StyleKind {
     /// One row per class, in the order of their ids (SEAN).
     Regions,
     /// One row for the whole picture (models with a variational encoder).
-    Whole,
+    #[serde(alias = "Whole")]
+    Global,
 }
 
 /// How a picture is to look, apart from what is where.
@@ -40,7 +41,7 @@ pub enum StyleKind {
 ///
 /// ```
 /// # fn main() -> semsynth::Result<()> {
-/// use semsynth::synth::Style;
+/// use semsynth::style::Style;
 ///
 /// let dusk = Style::regions(2, vec![Some(vec![0.0, 1.0]), Some(vec![2.0, 2.0]), None])?;
 /// let dawn = Style::regions(2, vec![Some(vec![1.0, 1.0]), None, Some(vec![5.0, 6.0])])?;
@@ -84,8 +85,8 @@ impl Style {
     /// # Errors
     ///
     /// [`Error::Argument`] unless there is at least one value and all are finite; [`Error::Limit`] beyond 2²⁴ values.
-    pub fn whole(values: Vec<f32>) -> Result<Self> {
-        Self::checked(Form::new(StyleKind::Whole, 1, values.len())?, vec![Some(values.into())])
+    pub fn global(values: Vec<f32>) -> Result<Self> {
+        Self::checked(Form::new(StyleKind::Global, 1, values.len())?, vec![Some(values.into())])
     }
 
     /// A style of the whole picture drawn from the standard normal distribution, which is what the decoder of a variational
@@ -95,7 +96,7 @@ impl Style {
     ///
     /// [`Error::Argument`] if `length` is 0; [`Error::Limit`] beyond 2²⁴ values.
     pub fn random(seed: u64, length: usize) -> Result<Self> {
-        let form = Form::new(StyleKind::Whole, 1, length)?;
+        let form = Form::new(StyleKind::Global, 1, length)?;
         let mut rng = Rng::new(seed);
         Self::checked(form, vec![Some((0..length).map(|_| rng.normal() as f32).collect())])
     }
@@ -227,8 +228,8 @@ mod tests {
         assert!(style.is_present(0) && !style.is_present(1) && !style.is_present(3) && !style.is_present(u16::MAX));
         assert_eq!(style.to_rows(), [1.0, -0.0, 0.0, 0.0, 3.0, 4.0]);
         assert_eq!(style, style.clone());
-        let whole = Style::whole(vec![1.0, 2.0, 3.0]).unwrap();
-        assert_eq!((whole.kind(), whole.rows(), whole.length()), (StyleKind::Whole, 1, 3));
+        let whole = Style::global(vec![1.0, 2.0, 3.0]).unwrap();
+        assert_eq!((whole.kind(), whole.rows(), whole.length()), (StyleKind::Global, 1, 3));
         assert_eq!(whole.row(0), Some([1.0, 2.0, 3.0].as_slice()));
         assert_ne!(whole, Style::regions(3, vec![Some(vec![1.0, 2.0, 3.0])]).unwrap());
         let shown = format!("{style:?}");
@@ -240,13 +241,13 @@ mod tests {
         assert!(fault(Style::regions(0, vec![None])).contains("no values"));
         assert!(fault(Style::regions(2, vec![])).contains("no rows"));
         assert!(fault(Style::regions(1, vec![None; 65_537])).contains("65537"));
-        assert!(fault(Style::whole(vec![])).contains("no values"));
+        assert!(fault(Style::global(vec![])).contains("no values"));
         assert!(fault(Style::random(1, 0)).contains("no values"));
         let uneven = fault(Style::regions(2, vec![None, Some(vec![1.0; 3])]));
         assert!(uneven.contains("class 1") && uneven.contains('3') && uneven.contains('2'), "{uneven}");
         let broken = fault(Style::regions(2, vec![None, Some(vec![1.0, f32::NAN])]));
         assert!(broken.contains("value 1 of class 1 is NaN"), "{broken}");
-        assert!(fault(Style::whole(vec![f32::INFINITY])).contains("inf"));
+        assert!(fault(Style::global(vec![f32::INFINITY])).contains("inf"));
         // Few values are given, but `to_rows` would take 16 GiB.
         assert!(matches!(Style::regions(1 << 16, vec![None; 1 << 16]), Err(Error::Limit(_))));
         assert!(matches!(Style::random(0, usize::MAX), Err(Error::Limit(_))));
@@ -258,7 +259,7 @@ mod tests {
         let style = Style::random(7, 20_000).unwrap();
         assert_eq!(style, Style::random(7, 20_000).unwrap());
         assert_ne!(style, Style::random(8, 20_000).unwrap());
-        assert_eq!(style.kind(), StyleKind::Whole);
+        assert_eq!(style.kind(), StyleKind::Global);
         let values = style.to_rows();
         let moment = |power: i32| values.iter().map(|v| f64::from(*v).powi(power)).sum::<f64>() / values.len() as f64;
         assert!(moment(1).abs() < 0.03 && (moment(2) - 1.0).abs() < 0.05, "{} {}", moment(1), moment(2));
@@ -283,7 +284,7 @@ mod tests {
         assert!(fewer.contains("class 2") && fewer.contains("cloth") && fewer.contains("nothing"), "{fewer}");
         let more = fault(style.with_names(&table(&["a", "b", "c", "d"])));
         assert!(more.contains("3 (\"d\")") && more.contains("3 classes"), "{more}");
-        assert!(Style::whole(vec![1.0]).unwrap().check_names(&table(&["a"])).is_ok());
-        assert!(fault(Style::whole(vec![1.0]).unwrap().with_names(&table(&["a"]))).contains("whole picture"));
+        assert!(Style::global(vec![1.0]).unwrap().check_names(&table(&["a"])).is_ok());
+        assert!(fault(Style::global(vec![1.0]).unwrap().with_names(&table(&["a"]))).contains("whole picture"));
     }
 }

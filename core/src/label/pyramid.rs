@@ -1,0 +1,282 @@
+//! What a network is told about one picture, at every scale it works at.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use semsynth_kernels::Patches;
+
+use super::resize::floor_indices;
+use super::{DistanceMap, LabelMap, instance_edges};
+use crate::error::{Error, Result};
+
+/// Class ids, instance edges and distances of one picture, sampled once for each scale a network works at. The CPU engine
+/// and the tensors of [`nn::Layout`](crate::nn::Layout) both read them here.
+#[derive(Debug)]
+pub(crate) struct LabelPyramid {
+    source: Arc<Source>,
+    scales: Mutex<BTreeMap<[usize; 2], Arc<LabelScale>>>,
+    /// Whether more than one picture is synthesized from it.
+    reused: AtomicBool,
+}
+
+/// What all scales are sampled from.
+#[derive(Debug)]
+struct Source {
+    labels: LabelMap,
+    /// Height and width of the picture. Beyond the label map its last row and column are repeated.
+    size: [usize; 2],
+    label_channels: usize,
+    /// `[height, width]` of the picture.
+    edges: Option<Vec<bool>>,
+    /// Of the label map's own size; made when first asked for, unless they were given.
+    distances: OnceLock<DistanceMap>,
+}
+
+impl Source {
+    /// Which row of the label map each row of a scale is sampled from.
+    fn rows(&self, height: usize) -> impl Iterator<Item = usize> + Clone {
+        let last = self.labels.height() - 1;
+        floor_indices(self.size[0], height).map(move |y| y.min(last))
+    }
+
+    /// Which column of the label map each column of a scale is sampled from.
+    fn columns(&self, width: usize) -> impl Iterator<Item = usize> + Clone {
+        let last = self.labels.width() - 1;
+        floor_indices(self.size[1], width).map(move |x| x.min(last))
+    }
+}
+
+impl LabelPyramid {
+    /// A picture of the label map's own size, for networks with `label_channels` label channels.
+    pub(crate) fn new(labels: &LabelMap, label_channels: usize) -> Self {
+        Self::padded(labels, [labels.height(), labels.width()], label_channels)
+    }
+
+    /// A picture of a larger height and width: the last row and column of the label map are repeated.
+    pub(crate) fn padded(labels: &LabelMap, size: [usize; 2], label_channels: usize) -> Self {
+        let distances = OnceLock::new();
+        Self::of_source(Source { labels: labels.clone(), size, label_channels, edges: None, distances })
+    }
+
+    fn of_source(source: Source) -> Self {
+        Self { source: Arc::new(source), scales: Mutex::default(), reused: AtomicBool::new(false) }
+    }
+
+    /// The same picture with the edges of an instance map, which has the size of the label map.
+    pub(crate) fn with_instances(&self, instances: &LabelMap) -> Result<Self> {
+        let [height, width] = self.source.size;
+        self.with_edges(instance_edges(&instances.extended(width, height)?))
+    }
+
+    /// The same picture with ready-made edges, one for each of its pixels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if there is another number of them.
+    pub(crate) fn with_edges(&self, edges: Vec<bool>) -> Result<Self> {
+        let Source { labels, size, label_channels, distances, .. } = &*self.source;
+        if edges.len() != size[0] * size[1] {
+            return Err(Error::Argument("instance edges must have one value for each pixel of each label map".into()));
+        }
+        let (labels, distances) = (labels.clone(), distances.clone());
+        let (size, label_channels) = (*size, *label_channels);
+        Ok(Self::of_source(Source { labels, size, label_channels, edges: Some(edges), distances }))
+    }
+
+    /// The same picture with ready-made distances, of the size of the label map.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if they have another size.
+    pub(crate) fn with_distances(&self, distances: DistanceMap) -> Result<Self> {
+        let Source { labels, size, label_channels, edges, .. } = &*self.source;
+        if (distances.width(), distances.height()) != (labels.width(), labels.height()) {
+            return Err(Error::Argument("distance maps must be as many and as large as the label maps".into()));
+        }
+        let (labels, edges, distances) = (labels.clone(), edges.clone(), distances.into());
+        let (size, label_channels) = (*size, *label_channels);
+        Ok(Self::of_source(Source { labels, size, label_channels, edges, distances }))
+    }
+
+    /// Height and width of the picture.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        self.source.size
+    }
+
+    /// The label map, without padding.
+    pub(crate) fn labels(&self) -> &LabelMap {
+        &self.source.labels
+    }
+
+    /// Whether there are instance edges.
+    pub(crate) fn has_edges(&self) -> bool {
+        self.source.edges.is_some()
+    }
+
+    /// Notes that another picture is synthesized from it: from now on it is worth keeping what is derived from its scales.
+    pub(crate) fn mark_reused(&self) {
+        self.reused.store(true, Ordering::Relaxed);
+        let scales = self.scales.lock().unwrap_or_else(PoisonError::into_inner);
+        scales.values().for_each(|scale| scale.reused.store(true, Ordering::Relaxed));
+    }
+
+    /// The picture sampled at a height and width: sample (x, y) is pixel (`floor(x * width / w)`, `floor(y * height / h)`).
+    pub(crate) fn at(&self, size: [usize; 2]) -> Arc<LabelScale> {
+        let mut scales = self.scales.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || Arc::new(LabelScale::new(Arc::clone(&self.source), size, self.reused.load(Ordering::Relaxed)));
+        Arc::clone(scales.entry(size).or_insert_with(make))
+    }
+}
+
+/// The number of the next scale.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A [`LabelPyramid`] at one size, with what layers derive from it.
+#[derive(Debug)]
+pub(crate) struct LabelScale {
+    source: Arc<Source>,
+    size: [usize; 2],
+    ids: Vec<u16>,
+    edges: Option<Vec<f32>>,
+    distances: OnceLock<Vec<f32>>,
+    patches: OnceLock<Patches>,
+    /// No other scale of the process has it.
+    number: u64,
+    reused: AtomicBool,
+}
+
+impl LabelScale {
+    fn new(source: Arc<Source>, size: [usize; 2], reused: bool) -> Self {
+        let [height, width] = size;
+        let columns: Vec<usize> = source.columns(width).collect();
+        let mut ids = Vec::with_capacity(height * width);
+        for y in source.rows(height) {
+            source.labels.sample_row(y, &columns, &mut ids);
+        }
+        let edges = source.edges.as_ref().map(|edges| {
+            let columns: Vec<usize> = floor_indices(source.size[1], width).collect();
+            let mut values = Vec::with_capacity(height * width);
+            for y in floor_indices(source.size[0], height) {
+                let row = edges.get(y * source.size[1]..).unwrap_or_default();
+                values.extend(columns.iter().map(|&x| f32::from(u8::from(row.get(x) == Some(&true)))));
+            }
+            values
+        });
+        Self {
+            size,
+            ids,
+            edges,
+            distances: OnceLock::new(),
+            patches: OnceLock::new(),
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            reused: AtomicBool::new(reused),
+            source,
+        }
+    }
+
+    /// Height and width.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// Number of samples.
+    pub(crate) fn area(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Height and width of the whole picture.
+    pub(crate) fn picture_size(&self) -> [usize; 2] {
+        self.source.size
+    }
+
+    /// Class ids, `[height, width]`.
+    pub(crate) fn ids(&self) -> &[u16] {
+        &self.ids
+    }
+
+    /// 1 at instance edges, 0 elsewhere, `[height, width]`.
+    pub(crate) fn edges(&self) -> Option<&[f32]> {
+        self.edges.as_deref()
+    }
+
+    /// Where each sample lies in its object (CLADE-ICPE): vertical, then horizontal, `[2, height, width]`.
+    pub(crate) fn distances(&self) -> &[f32] {
+        let sample = || {
+            let source = &self.source;
+            let whole = source.distances.get_or_init(|| DistanceMap::of(&source.labels));
+            let [height, width] = self.size;
+            whole.sample(source.rows(height), source.columns(width))
+        };
+        self.distances.get_or_init(sample)
+    }
+
+    /// Number of classes that [`patches`](Self::patches) tell apart: with instance edges, twice the label channels.
+    pub(crate) fn patch_classes(&self) -> usize {
+        self.source.label_channels * if self.edges.is_some() { 2 } else { 1 }
+    }
+
+    /// Distinct patches of labels. With instance edges, a label at an edge is a class of its own, `label channels` above the
+    /// label beside edges.
+    pub(crate) fn patches(&self) -> &Patches {
+        self.patches.get_or_init(|| Patches::new(&self.classes(), self.size))
+    }
+
+    fn classes(&self) -> Cow<'_, [u16]> {
+        let Some(edges) = &self.edges else { return Cow::Borrowed(&self.ids) };
+        let at_edges = self.source.label_channels as u16;
+        let class = |(&id, &edge): (&u16, &f32)| if edge > 0.0 { id + at_edges } else { id };
+        self.ids.iter().zip(edges).map(class).collect()
+    }
+
+    /// A number that no other scale has, once more than one picture is synthesized from it: the key of caches.
+    pub(crate) fn reuse_key(&self) -> Option<u64> {
+        self.reused.load(Ordering::Relaxed).then_some(self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map() -> LabelMap {
+        LabelMap::new(5, 3, (0..15).map(|i| i % 4).collect()).unwrap()
+    }
+
+    #[test]
+    fn padding_repeats_the_last_row_and_column() {
+        let pyramid = LabelPyramid::padded(&map(), [4, 8], 4);
+        let whole = pyramid.at([4, 8]);
+        for (i, &id) in whole.ids().iter().enumerate() {
+            assert_eq!(Some(id), map().get((i % 8).min(4), (i / 8).min(2)));
+        }
+        // A coarser scale samples the padded picture.
+        let half = pyramid.at([2, 4]);
+        let expected: Vec<u16> = (0..8).map(|i| whole.ids()[i / 4 * 2 * 8 + i % 4 * 2]).collect();
+        assert_eq!(half.ids(), expected);
+        assert_eq!(half.distances().len(), 2 * 8);
+    }
+
+    #[test]
+    fn edges_make_classes_of_their_own() {
+        let edges: Vec<bool> = (0..15).map(|i| i == 7).collect();
+        let pyramid = LabelPyramid::new(&map(), 4).with_edges(edges).unwrap();
+        let scale = pyramid.at([3, 5]);
+        assert_eq!(scale.edges().unwrap().iter().sum::<f32>(), 1.0);
+        assert_eq!(scale.classes()[7], scale.ids()[7] + 4);
+        assert_eq!(scale.classes()[8], scale.ids()[8]);
+        assert_eq!(scale.patch_classes(), 8);
+        assert!(LabelPyramid::new(&map(), 4).with_edges(vec![false; 3]).is_err());
+    }
+
+    #[test]
+    fn a_key_is_given_from_the_second_picture_on() {
+        let pyramid = LabelPyramid::new(&map(), 4);
+        let scale = pyramid.at([3, 5]);
+        assert_eq!(scale.reuse_key(), None);
+        pyramid.mark_reused();
+        assert!(scale.reuse_key().is_some());
+        assert_ne!(pyramid.at([1, 1]).reuse_key(), scale.reuse_key());
+    }
+}

@@ -1,0 +1,114 @@
+//! The networks by the names their papers give them.
+
+use std::fmt;
+
+use super::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig};
+use crate::error::{Error, Result};
+use crate::nn::modulation::ModulationKind;
+
+/// A network as its paper defines it: what `--arch` of the command names. An [`Architecture`] says it in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum System {
+    /// One modulation in every block: SPADE, CLADE, SEAN and their like.
+    Modulation(ModulationKind),
+    /// SPADE in the three smallest blocks, CLADE in the others (Tan et al. 2021).
+    Hybrid,
+    /// pix2pixHD (Wang et al. 2018).
+    Pix2PixHd,
+    /// The U-Net of pix2pix (Isola et al. 2017).
+    Pix2Pix,
+}
+
+/// Blocks of the hybrid that have SPADE.
+const HYBRID_SPADE_BLOCKS: usize = 3;
+
+impl System {
+    /// Every system.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let modulations = ModulationKind::ALL.iter().copied().map(Self::Modulation);
+        modulations.chain([Self::Hybrid, Self::Pix2PixHd, Self::Pix2Pix])
+    }
+
+    /// Its name: `spade`, `clade-icpe`, `pix2pixhd`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Modulation(kind) => kind.facts().name(),
+            Self::Hybrid => "hybrid",
+            Self::Pix2PixHd => "pix2pixhd",
+            Self::Pix2Pix => "pix2pix",
+        }
+    }
+
+    /// What it is, in one line.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Modulation(kind) => kind.facts().summary(),
+            Self::Hybrid => "SPADE in the three smallest blocks, CLADE in the others",
+            Self::Pix2PixHd => "The baseline pix2pixHD, with spectral norm (the SPADE paper's pix2pixHD++)",
+            Self::Pix2Pix => "The U-Net of pix2pix, a baseline",
+        }
+    }
+
+    /// The system of a name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if there is none; it lists those there are.
+    pub fn by_name(name: &str) -> Result<Self> {
+        Self::all().find(|system| system.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            Error::Argument(format!("there is no network {name:?}; there is: {}", names.join(", ")))
+        })
+    }
+
+    /// The modulation of most blocks, and those of the first ones where they differ; nothing for baselines.
+    pub fn modulations(self) -> Option<(ModulationKind, Vec<ModulationKind>)> {
+        match self {
+            Self::Modulation(kind) => Some((kind, Vec::new())),
+            Self::Hybrid => {
+                Some((ModulationKind::Clade, vec![ModulationKind::Spade { kernel: 3 }; HYBRID_SPADE_BLOCKS]))
+            }
+            Self::Pix2PixHd | Self::Pix2Pix => None,
+        }
+    }
+
+    /// The system at a width (`ngf`; 64 in the papers) for so many label channels.
+    pub fn architecture(self, ngf: usize, label_channels: usize) -> Architecture {
+        match self.modulations() {
+            Some((modulation, leading_blocks)) => {
+                let config =
+                    GeneratorConfig { leading_blocks, ..GeneratorConfig::new(modulation, ngf, label_channels) };
+                let style = if config.needs().styles { StyleConfig::SEAN } else { StyleConfig::None };
+                Architecture::SpadeFamily(GeneratorConfig { style, ..config })
+            }
+            None if self == Self::Pix2PixHd => {
+                let config = Pix2PixHdConfig::new(ngf, label_channels);
+                Architecture::Pix2PixHd(Pix2PixHdConfig { spectral: true, ..config })
+            }
+            None => Architecture::Pix2Pix(UNetConfig::new(ngf, label_channels)),
+        }
+    }
+}
+
+impl fmt::Display for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for system in System::all() {
+            assert_eq!(System::by_name(system.name()).unwrap(), system);
+            let architecture = system.architecture(4, 5);
+            architecture.validate().unwrap();
+        }
+        let message = System::by_name("spode").unwrap_err().to_string();
+        assert!(message.contains("spode") && message.contains("clade-icpe"), "{message}");
+    }
+}

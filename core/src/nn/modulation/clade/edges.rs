@@ -1,0 +1,46 @@
+//! The channel that CLADE makes of instance edges.
+
+use burn::tensor::Tensor;
+use semsynth_kernels::{Affine, Isa, affine};
+
+use super::super::cpu::NormWeights;
+use crate::error::Result;
+use crate::label::LabelScale;
+use crate::nn::layout::LabelTensors;
+use crate::nn::{Conv, ConvConfig, Init, Mode};
+
+/// A 1x1 convolution of the instance edges: an extra channel after the modulated ones.
+pub(in super::super) fn edge_conv(init: &mut Init) -> Conv {
+    ConvConfig::new(1, 1, 1).init(init)
+}
+
+/// What [`edge_conv`] makes of the edges, `[batch, 1, height, width]`.
+pub(in super::super) fn edge_channel(conv: Option<&Conv>, labels: &LabelTensors) -> Option<Tensor<4>> {
+    Some(conv?.forward(labels.edges()?, Mode::EVAL))
+}
+
+/// The same on the CPU engine: `edge * weight + bias`.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct CpuEdges {
+    isa: Isa,
+    weight: f32,
+    bias: f32,
+}
+
+impl CpuEdges {
+    /// Nothing where the norm has no such channel.
+    pub(in super::super) fn pack(weights: &NormWeights<'_>, isa: Isa) -> Result<Option<Self>> {
+        if !weights.has("inst_conv.weight") {
+            return Ok(None);
+        }
+        let first = |name: &str| -> Result<f32> { Ok(weights.get(name)?.first().copied().unwrap_or_default()) };
+        Ok(Some(Self { isa, weight: first("inst_conv.weight")?, bias: first("inst_conv.bias")? }))
+    }
+
+    /// Fills the extra channel, `[h, w]`.
+    pub(in super::super) fn run(self, scale: &LabelScale, leaky: bool, out: &mut [f32]) {
+        if let Some(edges) = scale.edges() {
+            affine(self.isa, edges, Affine { scale: &[self.weight], shift: &[self.bias], leaky }, out);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Styles out of photos.
+
+use burn::tensor::{Tensor, TensorData};
+use image::imageops::{FilterType, resize};
+
+use super::PreparedModel;
+use crate::error::{Error, Result};
+use crate::label::LabelMap;
+use crate::model::read_back;
+use crate::network::{ConvEncoder, Encoder, RegionEncoder};
+use crate::nn::{LabelEncoding, Layout, Mode};
+use crate::picture::Image;
+use crate::pixels::push_planes;
+use crate::rng::Rng;
+use crate::style::Style;
+
+/// Pixels of a photo that SEAN's encoder takes: its first features are 32 channels of them.
+const MAX_ENCODED: usize = 1 << 22;
+
+impl PreparedModel {
+    /// Finds the style of a photo.
+    ///
+    /// A model with a style per class (SEAN) needs `labels`, the label map of the photo: both are brought to the size the
+    /// model was trained at, and a class with no pixel at half that size is absent in the style. A model with a latent
+    /// vector takes none; it gives the mean of what its encoder finds, or, with a `seed`, a vector drawn from it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the model has no encoder, or labels or a seed are missing or superfluous;
+    /// [`Error::UnknownLabels`] if an id has no class; [`Error::Device`] if the device fails.
+    pub fn encode(&self, photo: &Image, labels: Option<&LabelMap>, seed: Option<u64>) -> Result<Style> {
+        let encode = || match (self.encoder()?, labels, seed) {
+            (None, ..) => {
+                let network = self.architecture().describe();
+                Err(Error::Argument(format!("this model ({network}) has no encoder that finds styles in photos")))
+            }
+            (Some(Encoder::Region(_)), _, Some(_)) => {
+                Err(Error::Argument("seed: this model has a style per class, which is not drawn".into()))
+            }
+            (Some(Encoder::Region(_)), None, _) => {
+                Err(Error::Argument("this model has a style per class: give the photo's label map too".into()))
+            }
+            (Some(Encoder::Region(encoder)), Some(labels), None) => self.region_style(&encoder, photo, labels),
+            (Some(Encoder::Conv(_)), Some(_), _) => Err(Error::Argument(
+                "this model has one style for the whole picture: leave the photo's label map out".into(),
+            )),
+            (Some(Encoder::Conv(encoder)), None, seed) => self.latent_style(&encoder, photo, seed),
+        };
+        match self.pool() {
+            Some(pool) => pool.install(encode),
+            None => encode(),
+        }
+    }
+
+    fn region_style(&self, encoder: &RegionEncoder, photo: &Image, labels: &LabelMap) -> Result<Style> {
+        let classes = &self.manifest().classes;
+        labels.check(classes)?;
+        let [height, width] = self.manifest().native_size.map(|side| side.next_multiple_of(4));
+        if height * width > MAX_ENCODED {
+            return Err(Error::Limit(format!(
+                "the model was trained at {width}x{height}: photos of more than {MAX_ENCODED} pixels cannot be encoded"
+            )));
+        }
+        let labels = labels.resize_centered(width, height)?;
+        let present = labels.resize_floor(width / 2, height / 2)?;
+        let channels = self.architecture().label_channels();
+        let layout = Layout::new(vec![labels], channels, LabelEncoding::Indexed, self.device().burn())?;
+        let styles = encoder.forward(self.upload(photo, [height, width]), &layout, Mode::EVAL)?;
+        let [_, _, length] = styles.dims();
+        let values = read_back(styles)?;
+        let mut rows: Vec<Option<Vec<f32>>> = vec![None; channels];
+        for id in present.ids().map(usize::from) {
+            if let (Some(row), Some(values)) = (rows.get_mut(id), values.get(id * length..(id + 1) * length)) {
+                row.get_or_insert_with(|| values.to_vec());
+            }
+        }
+        Style::regions(length, rows)?.with_names(classes)
+    }
+
+    fn latent_style(&self, encoder: &ConvEncoder, photo: &Image, seed: Option<u64>) -> Result<Style> {
+        let posterior = encoder.forward(self.upload(photo, [ConvEncoder::SIDE; 2]), Mode::EVAL)?;
+        let latent = match seed {
+            None => posterior.mean,
+            Some(seed) => {
+                let [_, length] = posterior.mean.dims();
+                let mut rng = Rng::new(seed);
+                let noise: Vec<f32> = (0..length).map(|_| rng.normal() as f32).collect();
+                posterior.sample(Tensor::from_data(TensorData::new(noise, [1, length]), self.device().burn()))
+            }
+        };
+        Style::global(read_back(latent)?)
+    }
+
+    /// A photo at a height and width, `[1, 3, height, width]` in -1 to 1.
+    fn upload(&self, photo: &Image, [height, width]: [usize; 2]) -> Tensor<4> {
+        let resized;
+        let mut pixels = photo.as_rgb();
+        if pixels.dimensions() != (width as u32, height as u32) {
+            // Catmull-Rom is the bicubic kernel that training data is resized with.
+            resized = resize(pixels, width as u32, height as u32, FilterType::CatmullRom);
+            pixels = &resized;
+        }
+        let mut planes = Vec::with_capacity(3 * height * width);
+        push_planes(pixels, &mut planes);
+        Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), self.device().burn())
+    }
+}

@@ -1,0 +1,309 @@
+//! Label map in, picture out.
+
+use std::sync::Arc;
+
+use burn::tensor::{DType, Tensor, TensorData};
+
+use super::prepared::Weights;
+use super::{Control, PreparedModel, Request, SynthesizerOptions};
+use crate::engine::{self, ClassStyles};
+use crate::error::{Error, Result};
+use crate::label::{LabelMap, LabelPyramid};
+use crate::model::{Manifest, Model, read_back};
+use crate::network::StyleConfig;
+use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise, ops};
+use crate::picture::{Image, PixelFormat, PixelsMut};
+use crate::pixels::write_planes;
+use crate::rng::Rng;
+use crate::style::{Style, StyleKind};
+
+/// A [`PreparedModel`] in use by one thread: label map in, picture out. It keeps memory, and what it can use again, from
+/// picture to picture.
+#[derive(Debug)]
+pub struct Synthesizer {
+    prepared: PreparedModel,
+    /// Where the CPU engine runs.
+    session: Option<engine::Session>,
+    last: Option<Described>,
+}
+
+/// What was given for the last picture, and what networks are told of it.
+#[derive(Debug)]
+struct Described {
+    labels: LabelMap,
+    instances: Option<LabelMap>,
+    pyramid: Arc<LabelPyramid>,
+}
+
+/// How a picture is to look, as the network is given it.
+enum Look {
+    Plain,
+    Latent(Vec<f32>),
+    Classes(ClassStyles),
+}
+
+impl Synthesizer {
+    /// Prepares a model: [`PreparedModel::new`], for a single thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`PreparedModel::new`].
+    pub fn new(model: impl Into<Model>, options: impl Into<SynthesizerOptions>) -> Result<Self> {
+        PreparedModel::new(model, options).map(Self::of)
+    }
+
+    pub(super) fn of(prepared: PreparedModel) -> Self {
+        let session = match prepared.weights() {
+            Weights::Engine(engine) => Some(engine.session()),
+            Weights::Network { .. } => None,
+        };
+        Self { prepared, session, last: None }
+    }
+
+    /// The weights, to share with other threads.
+    pub fn prepared(&self) -> &PreparedModel {
+        &self.prepared
+    }
+
+    /// What the model says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        self.prepared.manifest()
+    }
+
+    /// Finds the style of a photo; see [`PreparedModel::encode`].
+    ///
+    /// # Errors
+    ///
+    /// As [`PreparedModel::encode`].
+    pub fn encode(&self, photo: &Image, labels: Option<&LabelMap>, seed: Option<u64>) -> Result<Style> {
+        self.prepared.encode(photo, labels, seed)
+    }
+
+    /// Gets ready for pictures of a size as a request asks for them, so that the first is as fast as the others: on a GPU,
+    /// kernels are compiled, and with the feature `gpu-tuned` measured, for calm and for busy label maps; on the CPU, memory
+    /// is taken and a style is packed. The request's instances are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn warm_up(&mut self, width: usize, height: usize, request: &Request) -> Result<()> {
+        let ids: Vec<u16> = self.manifest().classes.iter().map(|class| class.id).collect();
+        let request = Request { instances: None, ..request.clone() };
+        let flat = LabelMap::filled(width, height, ids.first().copied().unwrap_or_default())?;
+        let mut rng = Rng::new(0);
+        let busy = (0..width * height).map(|_| ids.get(rng.below(ids.len())).copied().unwrap_or_default()).collect();
+        for labels in [LabelMap::new(width, height, busy)?, flat] {
+            self.run(&labels, &request)?;
+        }
+        Ok(())
+    }
+
+    /// Synthesizes the picture of a label map; the picture has its size.
+    ///
+    /// Sizes that are no multiple of the network's stride are padded at the right and lower edge with the labels of the
+    /// nearest pixel, and cut off again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownLabels`] if an id has no class; [`Error::StyleNeeded`], or [`Error::Argument`] if a style does not fit
+    /// the model or instances have another size; [`Error::Device`] if the device fails.
+    pub fn run(&mut self, labels: &LabelMap, request: &Request) -> Result<Image> {
+        self.run_with(labels, request, &mut Control::new())
+    }
+
+    /// The same under [`Control`]: with progress, and until it is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run); [`Error::Cancelled`], after which the synthesizer can be used as before.
+    pub fn run_with(&mut self, labels: &LabelMap, request: &Request, control: &mut Control<'_>) -> Result<Image> {
+        let (width, height) = (labels.width(), labels.height());
+        let mut bytes = vec![0; 3 * width * height];
+        let mut out = PixelsMut::new(PixelFormat::Rgb8, width, height, 3 * width, &mut bytes)?;
+        self.run_into(labels, request, &mut out, control)?;
+        Image::new(width, height, bytes)
+    }
+
+    /// The same into memory of the caller, of the size of the label map. Nothing is written unless all goes well.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_with`](Self::run_with); [`Error::Argument`] if `out` has another size.
+    pub fn run_into(
+        &mut self,
+        labels: &LabelMap,
+        request: &Request,
+        out: &mut PixelsMut<'_>,
+        control: &mut Control<'_>,
+    ) -> Result<()> {
+        labels.check(&self.manifest().classes)?;
+        same_size("the picture's memory", [out.width(), out.height()], labels)?;
+        let pyramid = self.describe(labels, request)?;
+        let look = self.look(request)?;
+        let [low, high] = self.manifest().value_range;
+        let noise = if self.prepared.architecture().needs().noise && !request.quiet {
+            Noise::Anchored { seed: request.seed, origin: request.origin }
+        } else {
+            Noise::Zero
+        };
+        let statistics = request.statistics.unwrap_or(self.manifest().statistics);
+        let (prepared, session) = (&self.prepared, &mut self.session);
+        let planes = match (prepared.weights(), session) {
+            (Weights::Engine(_), Some(session)) => {
+                let scene = engine::Scene {
+                    labels: &pyramid,
+                    latent: if let Look::Latent(latent) = &look { Some(latent) } else { None },
+                    styles: if let Look::Classes(styles) = &look { Some(styles) } else { None },
+                    noise,
+                    statistics,
+                };
+                control.run(prepared.pool(), |step| session.run(&scene, step))?
+            }
+            (Weights::Network { network, reference }, _) => {
+                let input = generator_input(prepared, &pyramid, look, noise);
+                let (device, watched) = (prepared.device().burn(), control.is_used());
+                control.run(prepared.pool(), |step| {
+                    let mut step = |done: f32| {
+                        // A GPU is told faster than it computes.
+                        if watched {
+                            device.sync().map_err(|error| Error::Device(error.to_string()))?;
+                        }
+                        step(done)
+                    };
+                    let mut forward = || network.forward_by_steps(&input, Mode::Eval(statistics), &mut step);
+                    let output = if *reference { ops::without(forward)? } else { forward()? };
+                    read_back(output.cast(DType::F32))
+                })?
+            }
+            (Weights::Engine(_), None) => return Err(Error::Device("the engine has no session".into())),
+        };
+        write_planes(&planes, pyramid.size()[1], [low, high], out);
+        Ok(())
+    }
+
+    /// What the network is told about a picture: what it was told for the last one, if that had the same labels.
+    fn describe(&mut self, labels: &LabelMap, request: &Request) -> Result<Arc<LabelPyramid>> {
+        let architecture = self.prepared.architecture();
+        if request.instances.is_some() && !architecture.instance_edges() {
+            let network = architecture.describe();
+            return Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")));
+        }
+        if let Some(last) = &self.last
+            && last.labels == *labels
+            && last.instances == request.instances
+        {
+            last.pyramid.mark_reused();
+            return Ok(Arc::clone(&last.pyramid));
+        }
+        let (stride, least) = (architecture.stride(), architecture.least_side());
+        let size = [labels.height(), labels.width()].map(|side| side.max(least).next_multiple_of(stride));
+        let mut pyramid = LabelPyramid::padded(labels, size, architecture.label_channels());
+        if architecture.instance_edges() {
+            let instances = request.instances.as_ref().unwrap_or(labels);
+            same_size("the instance map", [instances.width(), instances.height()], labels)?;
+            pyramid = pyramid.with_instances(instances)?;
+        }
+        let pyramid = Arc::new(pyramid);
+        let (labels, instances) = (labels.clone(), request.instances.clone());
+        self.last = Some(Described { labels, instances, pyramid: Arc::clone(&pyramid) });
+        Ok(pyramid)
+    }
+
+    fn look(&self, request: &Request) -> Result<Look> {
+        let architecture = self.prepared.architecture();
+        match architecture.style() {
+            StyleConfig::None => {
+                if request.style.is_some() || !request.block_styles.is_empty() {
+                    let network = architecture.describe();
+                    return Err(Error::Argument(format!("a style was given, but this model ({network}) takes none")));
+                }
+                Ok(Look::Plain)
+            }
+            StyleConfig::Latent { length, .. } => {
+                if !request.block_styles.is_empty() {
+                    return Err(Error::Argument("this model has one style for all blocks".into()));
+                }
+                match &request.style {
+                    Some(style) => self.rows_of(style).map(Look::Latent),
+                    None => Ok(Look::Latent(Style::random(request.seed, length)?.to_rows())),
+                }
+            }
+            StyleConfig::Regions { .. } => {
+                let style = request.style.as_ref().ok_or(Error::StyleNeeded)?;
+                let blocks = architecture.styled_blocks();
+                let of_block = |(block, style): &(usize, Style)| {
+                    if *block >= blocks {
+                        let last = blocks - 1;
+                        return Err(Error::Argument(format!(
+                            "a style for block {block}: the network has blocks 0 to {last}"
+                        )));
+                    }
+                    Ok((*block, self.rows_of(style)?))
+                };
+                let some = request.block_styles.iter().map(of_block).collect::<Result<_>>()?;
+                Ok(Look::Classes(ClassStyles { all: self.rows_of(style)?, some }))
+            }
+        }
+    }
+
+    /// The values of a style that has the form this model takes.
+    fn rows_of(&self, style: &Style) -> Result<Vec<f32>> {
+        let architecture = self.prepared.architecture();
+        let (kind, rows, length) = match architecture.style() {
+            StyleConfig::Latent { length, .. } => (StyleKind::Global, 1, length),
+            StyleConfig::Regions { length, .. } => (StyleKind::Regions, architecture.label_channels(), length),
+            StyleConfig::None => return Ok(style.to_rows()),
+        };
+        let form = |kind: StyleKind, rows: usize, length: usize| match kind {
+            StyleKind::Global => format!("one vector of {length} values for the whole picture"),
+            StyleKind::Regions => format!("{rows} classes of {length} values"),
+        };
+        if (style.kind(), style.rows(), style.length()) != (kind, rows, length) {
+            return Err(Error::Argument(format!(
+                "the style has {}, this model takes {}: it was made for another model",
+                form(style.kind(), style.rows(), style.length()),
+                form(kind, rows, length)
+            )));
+        }
+        if kind == StyleKind::Regions {
+            style.check_names(&self.manifest().classes)?;
+        }
+        Ok(style.to_rows())
+    }
+}
+
+/// What a network is given on its device.
+fn generator_input(prepared: &PreparedModel, pyramid: &Arc<LabelPyramid>, look: Look, noise: Noise) -> GeneratorInput {
+    let (architecture, device) = (prepared.architecture(), prepared.device().burn());
+    let classes = architecture.label_channels();
+    let layout = Layout::of(vec![Arc::clone(pyramid)], classes, LabelEncoding::Indexed, device);
+    let input = GeneratorInput::new(layout).noise(noise);
+    match look {
+        Look::Plain => input,
+        Look::Latent(latent) => {
+            let length = latent.len();
+            input.latent(Tensor::from_data(TensorData::new(latent, [1, length]), device))
+        }
+        Look::Classes(styles) => {
+            let upload = |rows: &[f32]| -> Tensor<3> {
+                Tensor::from_data(TensorData::new(rows.to_vec(), [1, classes, rows.len() / classes]), device)
+            };
+            if styles.some.is_empty() {
+                return input.styles(BlockStyles::All(upload(&styles.all)));
+            }
+            let each = (0..architecture.styled_blocks()).map(|block| upload(styles.of(block)));
+            input.styles(BlockStyles::Each(each.collect()))
+        }
+    }
+}
+
+fn same_size(what: &str, [width, height]: [usize; 2], labels: &LabelMap) -> Result<()> {
+    let expected = [labels.width(), labels.height()];
+    if [width, height] == expected {
+        return Ok(());
+    }
+    let [wide, high] = expected;
+    Err(Error::Argument(format!(
+        "{what} has {width}x{height} pixels, the label map {wide}x{high}: they must be the same"
+    )))
+}
