@@ -55,7 +55,7 @@ pub(super) fn layout(tensors: &Tensors) -> Result<Layout> {
         None => "the file holds no tensors".to_owned(),
         Some(name) if name.starts_with("discriminator_") => "this is a discriminator (…_net_D.pth)".to_owned(),
         Some(_) if any("fc_mu.") => {
-            "this is an encoder (…_net_E.pth): it goes with its generator, as the option encoder".to_owned()
+            "this is an encoder (…_net_E.pth): it goes with its generator, as the `encoder`".to_owned()
         }
         Some(name) => format!("its tensors have names such as {name:?}"),
     };
@@ -118,10 +118,10 @@ fn kind_inputs(block: BlockTensors<'_>) -> Result<Option<Inputs>> {
 pub(super) fn architecture(tensors: &Tensors, layout: Layout, hints: &Hints) -> Result<Architecture> {
     let shapes = Shapes(tensors);
     if layout != Layout::SpadeFamily && hints.upsampling.is_some() {
-        return Err(Error::Argument("the option upsampling: pix2pixHD and pix2pix have no such choice".into()));
+        return Err(Error::Argument("the option `upsampling` is given, but pix2pixHD and pix2pix have no such choice".into()));
     }
     if layout == Layout::Pix2Pix && hints.instance_edges == Some(true) {
-        return Err(Error::Argument("the option instance_edges is true, but pix2pix takes none".into()));
+        return Err(Error::Argument("the option `instance_edges` is true, but pix2pix takes none".into()));
     }
     match layout {
         Layout::SpadeFamily => spade_family(&shapes, hints).map(Architecture::SpadeFamily),
@@ -171,10 +171,11 @@ fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
     let most = shapes.has("up_4.conv_0.weight");
     match hints.upsampling {
         Some(Upsampling::Most) if !most => {
-            Err(Error::Argument("--upsampling most: the checkpoint has no up_4 block, so it is normal or more".into()))
+            let fault = "the option `upsampling` is most, but the checkpoint has no up_4 block: it is normal or more";
+            Err(Error::Argument(fault.into()))
         }
         Some(other @ (Upsampling::Normal | Upsampling::More)) if most => Err(Error::Argument(format!(
-            "--upsampling {}: the checkpoint has an up_4 block, so it is most",
+            "the option `upsampling` is {}, but the checkpoint has an up_4 block: it is most",
             if other == Upsampling::Normal { "normal" } else { "more" }
         ))),
         Some(given) => Ok(given),
@@ -229,7 +230,8 @@ fn latent(
         let [height, width] = size;
         return Err(Error::Argument(format!(
             "the checkpoint's latent grid (fc.weight, [{rows}, {length}]) has {cells} cells; pictures of {width}x{height} \
-             with {} doublings have {}x{}: give the size it was trained at with --size WIDTHxHEIGHT, or another --upsampling",
+             with {} doublings have {}x{}: give the size it was trained at in the option `size`, or change the option \
+             `upsampling`",
             upsampling.doublings(),
             grid[1],
             grid[0]
@@ -284,7 +286,7 @@ fn pix2pix(shapes: &Shapes<'_>, hints: &Hints) -> Result<UNetConfig> {
     if !painted && channels != input {
         return Err(Error::Argument(format!(
             "the network has {input} input channels, the class table {channels} label channels: give the table it was \
-             trained with as --classes"
+             trained with in the option `classes`"
         )));
     }
     let palette = painted.then(|| {
