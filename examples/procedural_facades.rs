@@ -43,7 +43,7 @@ fn write(arguments: &Arguments) -> Result<Ending> {
         let (photo, map) = set.render(index, arguments.size, arguments.size)?;
         let name = format!("facade-{index:05}.png");
         let path = photos.join(&name);
-        photo.save(&path).map_err(|error| Error::Io { path, source: std::io::Error::other(error) })?;
+        photo.save(&path).map_err(|error| Error::io(&path)(std::io::Error::other(error)))?;
         map.save(labels.join(&name), &classes)?;
     }
     println!("{} pairs of {1}x{1} in {2}", arguments.count, arguments.size, arguments.out.display());

@@ -1,8 +1,12 @@
 //! One error type, sorted by whose fault it is.
 //!
-//! Every message names what is wrong and, where there is one, the way out.
+//! Every message names what is wrong and, where there is one, the way out. [`Error::code`] says the same in a number, for
+//! hosts that react to it or pass it on.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use crate::label::Report;
 
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -15,15 +19,51 @@ pub enum Error {
     #[error("{0}")]
     Argument(String),
 
-    /// A label map or class table does not fit: unknown colours, ids without a class, malformed palette.
+    /// Nothing has the name that the caller gave.
+    #[error("{context}there is no {what} {name:?}; there is: {}", known.join(", "))]
+    UnknownName {
+        /// What was looked for: "device", say.
+        what: &'static str,
+        /// The name that was given.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+        /// What [`context`](Self::context) has put before the message, with its colon.
+        context: String,
+    },
+
+    /// The model is fed a style, and the request has none.
+    #[error("this model needs a style: encode one from a photo and its label map, or open one")]
+    StyleNeeded,
+
+    /// A label map or class table does not fit: of another size, a malformed palette, a damaged picture.
     #[error("{0}")]
     Labels(String),
+
+    /// Pixels of a label map or of a picture of labels have no class, or it is not clear which; the report says what was
+    /// found, where, and how often.
+    #[error("{}", .0.message())]
+    UnknownLabels(Box<Report>),
 
     /// A model, checkpoint or weights file is malformed, or does not fit the network it is loaded into.
     #[error("{0}")]
     Model(String),
 
-    /// A training set is incomplete or malformed.
+    /// A model or style file has another version of the format than this library reads.
+    #[error(
+        "{context}the file has format version {found}, this program reads version {supported}: it needs another version \
+         of semsynth"
+    )]
+    UnsupportedFormat {
+        /// The version of the file.
+        found: u32,
+        /// The version that is read.
+        supported: u32,
+        /// What [`context`](Self::context) has put before the message, with its colon.
+        context: String,
+    },
+
+    /// A training set or a picture is incomplete or malformed.
     #[error("{0}")]
     Data(String),
 
@@ -40,34 +80,325 @@ pub enum Error {
     Diverged(String),
 
     /// The operating system refused to read or write a file.
-    #[error("{}: {source}", path.display())]
+    #[error("{context}{}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+        /// What [`context`](Self::context) has put before the message, with its colon.
+        context: String,
     },
+
+    /// The caller stopped it.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl Error {
     /// Attaches the path to an I/O error: `fs::read(p).map_err(Error::io(p))?`.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
-        move |source| Self::Io { path, source }
+        move |source| Self::Io { path, source, context: String::new() }
     }
 
-    /// Puts `prefix: ` before the message (a file name, say), keeping whose fault it is.
+    /// There is no `what` called `name`, only those `known`.
+    pub(crate) fn unknown_name(
+        what: &'static str,
+        name: &str,
+        known: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let known = known.into_iter().map(Into::into).collect();
+        Self::UnknownName { what, name: name.into(), known, context: String::new() }
+    }
+
+    /// A file of format version `found`, where `supported` is read.
+    pub(crate) fn unsupported_format(found: u32, supported: u32) -> Self {
+        Self::UnsupportedFormat { found, supported, context: String::new() }
+    }
+
+    /// Puts `prefix: ` before the message (a file name, say), keeping what kind of error it is.
+    ///
+    /// [`StyleNeeded`](Self::StyleNeeded) and [`Cancelled`](Self::Cancelled) are about the call as a whole and stay as they
+    /// are; so does [`Io`](Self::Io) where its path begins with the prefix already.
     #[must_use]
-    pub fn context(self, prefix: impl std::fmt::Display) -> Self {
-        match self {
-            Self::Argument(m) => Self::Argument(format!("{prefix}: {m}")),
-            Self::Labels(m) => Self::Labels(format!("{prefix}: {m}")),
-            Self::Model(m) => Self::Model(format!("{prefix}: {m}")),
-            Self::Data(m) => Self::Data(format!("{prefix}: {m}")),
-            Self::Limit(m) => Self::Limit(format!("{prefix}: {m}")),
-            Self::Device(m) => Self::Device(format!("{prefix}: {m}")),
-            Self::Diverged(m) => Self::Diverged(format!("{prefix}: {m}")),
-            io @ Self::Io { .. } => io,
+    pub fn context(mut self, prefix: impl std::fmt::Display) -> Self {
+        match &mut self {
+            Self::Argument(text)
+            | Self::Labels(text)
+            | Self::Model(text)
+            | Self::Data(text)
+            | Self::Limit(text)
+            | Self::Device(text)
+            | Self::Diverged(text) => *text = format!("{prefix}: {text}"),
+            Self::UnknownName { context, .. } | Self::UnsupportedFormat { context, .. } => {
+                *context = format!("{prefix}: {context}");
+            }
+            Self::UnknownLabels(report) => report.context = format!("{prefix}: {}", report.context),
+            Self::Io { path, context, .. } => {
+                let prefix = prefix.to_string();
+                if !path.display().to_string().starts_with(&prefix) {
+                    *context = format!("{prefix}: {context}");
+                }
+            }
+            Self::StyleNeeded | Self::Cancelled => {}
         }
+        self
+    }
+
+    /// What went wrong, as a number that stays the same from version to version.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Argument(_) => ErrorCode::Argument,
+            Self::UnknownName { .. } => ErrorCode::UnknownName,
+            Self::StyleNeeded => ErrorCode::StyleNeeded,
+            Self::Labels(_) => ErrorCode::Labels,
+            Self::UnknownLabels(report) => report.code(),
+            Self::Model(_) => ErrorCode::Model,
+            Self::UnsupportedFormat { .. } => ErrorCode::UnsupportedFormat,
+            Self::Data(_) => ErrorCode::Data,
+            Self::Limit(_) => ErrorCode::Limit,
+            Self::Device(_) => ErrorCode::Device,
+            Self::Diverged(_) => ErrorCode::Diverged,
+            Self::Io { source, .. } => match source.kind() {
+                ErrorKind::NotFound => ErrorCode::NotFound,
+                ErrorKind::PermissionDenied => ErrorCode::PermissionDenied,
+                ErrorKind::StorageFull => ErrorCode::StorageFull,
+                _ => ErrorCode::Io,
+            },
+            Self::Cancelled => ErrorCode::Cancelled,
+        }
+    }
+}
+
+/// Whose fault an error is. The numbers never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum ErrorCategory {
+    /// The caller's: something that does not exist or cannot be combined was asked for.
+    Argument = 100,
+    /// That of a label map or class table.
+    Labels = 200,
+    /// That of a model, style or weights file.
+    Model = 300,
+    /// That of a training set or a picture.
+    Data = 400,
+    /// Nobody's: the input is too large.
+    Limit = 500,
+    /// The device's.
+    Device = 600,
+    /// That of a training run that diverged.
+    Diverged = 700,
+    /// The operating system's.
+    Io = 800,
+    /// Nobody's: the caller stopped it.
+    Cancelled = 900,
+}
+
+/// A stable number for what went wrong.
+///
+/// The hundreds are the [`ErrorCategory`]; a code that ends with 00 says no more than that. There is a code of its own for
+/// what a host can react to, by asking for a style or offering a tolerance, say. New versions may add codes, so that a host
+/// should treat one that it does not know by its category. No number ever gets another meaning.
+///
+/// | number | code | what a host can do |
+/// |---|---|---|
+/// | 100 | `Argument` | show the message |
+/// | 101 | `UnknownName` | offer the names there are ([`Error::UnknownName`]) |
+/// | 102 | `StyleNeeded` | ask for a style, or encode one |
+/// | 200 | `Labels` | show the message |
+/// | 201 | `UnknownColors` | offer another [`ColorPolicy`](crate::label::ColorPolicy), or show where the pixels are ([`Error::UnknownLabels`]) |
+/// | 202 | `UnknownIds` | offer another class table, or show where the pixels are ([`Error::UnknownLabels`]) |
+/// | 203 | `UnclearPalette` | ask whether the values or the colours are meant ([`Error::UnknownLabels`]) |
+/// | 300 | `Model` | show the message |
+/// | 301 | `UnsupportedFormat` | offer an update ([`Error::UnsupportedFormat`]) |
+/// | 400 | `Data` | show the message |
+/// | 500 | `Limit` | scale or crop the input |
+/// | 600 | `Device` | go on with the CPU |
+/// | 700 | `Diverged` | train with other settings |
+/// | 800 | `Io` | show the message ([`Error::Io`]) |
+/// | 801 | `NotFound` | ask for another path |
+/// | 802 | `PermissionDenied` | ask for another path, or for permission |
+/// | 803 | `StorageFull` | have room made, and try again |
+/// | 900 | `Cancelled` | nothing: it was asked for |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(i32)]
+pub enum ErrorCode {
+    /// Something that does not exist or cannot be combined was asked for.
+    Argument = 100,
+    /// Nothing has the name given.
+    UnknownName = 101,
+    /// The model needs a style.
+    StyleNeeded = 102,
+    /// A label map or class table does not fit.
+    Labels = 200,
+    /// Pixels have a colour that is no class's, or are transparent.
+    UnknownColors = 201,
+    /// Pixels have an id that no class has.
+    UnknownIds = 202,
+    /// Values and colours of an indexed picture speak of different classes.
+    UnclearPalette = 203,
+    /// A model, style or weights file is malformed, or does not fit.
+    Model = 300,
+    /// A file has a version of its format that is not read.
+    UnsupportedFormat = 301,
+    /// A training set or a picture is incomplete or malformed.
+    Data = 400,
+    /// The input is too large.
+    Limit = 500,
+    /// The device is missing or failed.
+    Device = 600,
+    /// Training diverged.
+    Diverged = 700,
+    /// The operating system refused.
+    Io = 800,
+    /// There is no such file or folder.
+    NotFound = 801,
+    /// The user may not read or write it.
+    PermissionDenied = 802,
+    /// There is no room left to write to.
+    StorageFull = 803,
+    /// The caller stopped it.
+    Cancelled = 900,
+}
+
+impl ErrorCode {
+    /// Whose fault it is.
+    pub const fn category(self) -> ErrorCategory {
+        match self {
+            Self::Argument | Self::UnknownName | Self::StyleNeeded => ErrorCategory::Argument,
+            Self::Labels | Self::UnknownColors | Self::UnknownIds | Self::UnclearPalette => ErrorCategory::Labels,
+            Self::Model | Self::UnsupportedFormat => ErrorCategory::Model,
+            Self::Data => ErrorCategory::Data,
+            Self::Limit => ErrorCategory::Limit,
+            Self::Device => ErrorCategory::Device,
+            Self::Diverged => ErrorCategory::Diverged,
+            Self::Io | Self::NotFound | Self::PermissionDenied | Self::StorageFull => ErrorCategory::Io,
+            Self::Cancelled => ErrorCategory::Cancelled,
+        }
+    }
+
+    /// The number: 100 and more.
+    pub const fn number(self) -> i32 {
+        self as i32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [ErrorCode; 18] = [
+        ErrorCode::Argument,
+        ErrorCode::UnknownName,
+        ErrorCode::StyleNeeded,
+        ErrorCode::Labels,
+        ErrorCode::UnknownColors,
+        ErrorCode::UnknownIds,
+        ErrorCode::UnclearPalette,
+        ErrorCode::Model,
+        ErrorCode::UnsupportedFormat,
+        ErrorCode::Data,
+        ErrorCode::Limit,
+        ErrorCode::Device,
+        ErrorCode::Diverged,
+        ErrorCode::Io,
+        ErrorCode::NotFound,
+        ErrorCode::PermissionDenied,
+        ErrorCode::StorageFull,
+        ErrorCode::Cancelled,
+    ];
+
+    /// The numbers that hosts know. A new code does not compile before it is here; no number here may be changed.
+    fn pinned(code: ErrorCode) -> i32 {
+        match code {
+            ErrorCode::Argument => 100,
+            ErrorCode::UnknownName => 101,
+            ErrorCode::StyleNeeded => 102,
+            ErrorCode::Labels => 200,
+            ErrorCode::UnknownColors => 201,
+            ErrorCode::UnknownIds => 202,
+            ErrorCode::UnclearPalette => 203,
+            ErrorCode::Model => 300,
+            ErrorCode::UnsupportedFormat => 301,
+            ErrorCode::Data => 400,
+            ErrorCode::Limit => 500,
+            ErrorCode::Device => 600,
+            ErrorCode::Diverged => 700,
+            ErrorCode::Io => 800,
+            ErrorCode::NotFound => 801,
+            ErrorCode::PermissionDenied => 802,
+            ErrorCode::StorageFull => 803,
+            ErrorCode::Cancelled => 900,
+        }
+    }
+
+    #[test]
+    fn numbers_are_pinned_and_documented() {
+        for code in ALL {
+            assert_eq!(code.number(), pinned(code), "{code:?}");
+            assert_eq!(code.category() as i32, code.number() / 100 * 100, "{code:?}");
+            let row = format!("/// | {} | `{code:?}` |", code.number());
+            assert_eq!(include_str!("error.rs").matches(&row).count(), 1, "the table of `ErrorCode` lacks {row}");
+        }
+        assert_eq!(include_str!("error.rs").lines().filter(|line| line.starts_with("/// | ")).count(), ALL.len() + 1);
+    }
+
+    #[test]
+    fn errors_have_the_code_of_their_kind() {
+        let text = || "why".to_owned();
+        let io = |kind: ErrorKind| Error::io("file")(kind.into());
+        let cases = [
+            (Error::Argument(text()), 100),
+            (Error::unknown_name("device", "x", ["cpu"]), 101),
+            (Error::StyleNeeded, 102),
+            (Error::Labels(text()), 200),
+            (Error::Model(text()), 300),
+            (Error::unsupported_format(2, 1), 301),
+            (Error::Data(text()), 400),
+            (Error::Limit(text()), 500),
+            (Error::Device(text()), 600),
+            (Error::Diverged(text()), 700),
+            (io(ErrorKind::Interrupted), 800),
+            (io(ErrorKind::NotFound), 801),
+            (io(ErrorKind::PermissionDenied), 802),
+            (io(ErrorKind::StorageFull), 803),
+            (Error::Cancelled, 900),
+        ];
+        for (error, number) in cases {
+            assert_eq!(error.code().number(), number, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn context_goes_before_every_message_and_leaves_the_kind() {
+        let cases = [
+            (Error::Model("broken".into()), "a: b: broken"),
+            (
+                Error::unknown_name("device", "x", ["auto", "cpu"]),
+                "a: b: there is no device \"x\"; there is: auto, cpu",
+            ),
+            (
+                Error::unsupported_format(7, 1),
+                "a: b: the file has format version 7, this program reads version 1: it needs another version of semsynth",
+            ),
+            (Error::io("c/d")(ErrorKind::NotFound.into()), "a: b: c/d: entity not found"),
+            (Error::Cancelled, "cancelled"),
+        ];
+        for (error, expected) in cases {
+            let code = error.code();
+            let error = error.context("b").context(format_args!("a"));
+            assert_eq!((error.to_string().as_str(), error.code()), (expected, code));
+        }
+    }
+
+    #[test]
+    fn a_path_is_not_said_twice() {
+        let error = || Error::io("folder/file")(ErrorKind::NotFound.into());
+        assert_eq!(error().context("folder/file").to_string(), error().to_string());
+        assert_eq!(error().context("folder").to_string(), error().to_string());
+        assert_eq!(error().context("file").to_string(), format!("file: {}", error()));
     }
 }

@@ -1,7 +1,7 @@
 //! Writing files so that a crash never leaves half of one.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read as _, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -36,13 +36,27 @@ pub(crate) fn write_whole(
     Ok(())
 }
 
+/// The largest picture file that is looked at: an uncompressed 16-bit RGBA picture of the largest area, and some.
+const MAX_PICTURE: u64 = (1 << 31) + (1 << 26);
+
+/// The content of a picture file.
+pub(crate) fn read_picture(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_PICTURE + 1).read_to_end(&mut bytes)).map_err(Error::io(path))?;
+    if bytes.len() as u64 > MAX_PICTURE {
+        let path = path.display();
+        return Err(Error::Limit(format!(
+            "{path}: the file is larger than {MAX_PICTURE} bytes, more than any picture needs"
+        )));
+    }
+    Ok(bytes)
+}
+
 /// Writes a picture in the format of its extension, which must be `.png`, `.jpg` or `.jpeg`.
 pub(crate) fn save_picture(picture: &image::RgbImage, path: &Path) -> Result<()> {
     let format = picture_format(path)?;
     let mut bytes = std::io::Cursor::new(Vec::new());
-    picture
-        .write_to(&mut bytes, format)
-        .map_err(|error| Error::Io { path: path.into(), source: std::io::Error::other(error) })?;
+    picture.write_to(&mut bytes, format).map_err(|error| Error::io(path)(std::io::Error::other(error)))?;
     write_whole(path, |out| out.write_all(bytes.get_ref()))
 }
 

@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! From the inside out: [`label`] (what is where), [`nn`] (blocks), [`network`] (networks), [`model`] (files),
+//! From the inside out: [`picture`] (pictures in memory), [`label`] (what is where), [`nn`] (blocks), [`network`] (networks), [`model`] (files),
 //! [`synth`] (pictures), [`data`] (pairs of photo and labels), [`metrics`] (closeness), [`train`] (making models). A module
 //! uses only those before it, and [`error`] and [`device`].
 
@@ -30,16 +30,18 @@ pub mod metrics;
 pub mod model;
 pub mod network;
 pub mod nn;
+pub mod picture;
 mod pixels;
 mod rng;
 pub mod synth;
 pub mod train;
 
 pub use device::Device;
-pub use error::{Error, Result};
+pub use error::{Error, ErrorCategory, ErrorCode, Result};
 pub use label::{ClassTable, LabelMap};
 pub use model::Model;
-pub use synth::{Image, Request, Style, Synthesizer};
+pub use picture::{Image, PixelFormat, Pixels, PixelsMut};
+pub use synth::{Request, Style, Synthesizer};
 
 /// The README's example compiles.
 #[cfg(doctest)]

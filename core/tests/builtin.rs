@@ -1,6 +1,9 @@
 //! The models that are part of the library.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
+use common::rgb;
 use semsynth::data::ProceduralFacades;
 use semsynth::metrics::{psnr, ssim};
 use semsynth::{Device, Error, Model, Request, Synthesizer};
@@ -18,7 +21,7 @@ fn built_in_models_paint() {
         let (mut decibels, mut similarity) = (0.0, 0.0);
         for index in 0..8 {
             let (photo, labels) = set.render(index, width, height).unwrap();
-            let picture = synth.run(&labels, &Request::new()).unwrap().into_rgb();
+            let picture = rgb(synth.run(&labels, &Request::new()).unwrap());
             decibels += psnr(&picture, &photo).unwrap() / 8.0;
             similarity += ssim(&picture, &photo).unwrap() / 8.0;
         }
@@ -26,7 +29,10 @@ fn built_in_models_paint() {
         assert!(decibels > 14.0 && similarity > 0.4, "{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
     }
     assert!(Model::builtins().any(|name| name == "facades"));
-    assert!(Model::builtin("nothing").unwrap_err().to_string().contains("facades"));
+    let error = Model::builtin("nothing").unwrap_err();
+    assert!(error.to_string().contains("facades"), "{error}");
+    let Error::UnknownName { name, known, .. } = error else { panic!("{error}") };
+    assert!(name == "nothing" && known.iter().map(String::as_str).eq(Model::builtins()));
 }
 
 /// Less memory, the same picture, whether or not the model has other handles.
@@ -34,7 +40,7 @@ fn built_in_models_paint() {
 fn compact_synthesizers_paint_the_same() {
     let model = Model::builtin("facades").unwrap();
     let (_, labels) = ProceduralFacades::new(7).render(0, 96, 64).unwrap();
-    let paint = |mut synth: Synthesizer| synth.run(&labels, &Request::new()).unwrap().into_rgb();
+    let paint = |mut synth: Synthesizer| rgb(synth.run(&labels, &Request::new()).unwrap());
     let expected = paint(Synthesizer::new(&model, &Device::cpu()).unwrap());
     assert!(paint(Synthesizer::compact(model.clone(), &Device::cpu()).unwrap()) == expected);
     let mut compact = Synthesizer::compact(model, &Device::cpu()).unwrap();

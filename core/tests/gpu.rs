@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::random_model;
+use common::{random_model, rgb};
 use image::RgbImage;
 use semsynth::data::ProceduralFacades;
 use semsynth::label::LabelMap;
@@ -25,7 +25,7 @@ fn check(what: &str, model: &Model, labels: &LabelMap, [full, half]: [u8; 2]) {
             return;
         }
     };
-    let paint = |mut synth: Synthesizer| synth.run(labels, &Request::new()).unwrap().into_rgb();
+    let paint = |mut synth: Synthesizer| rgb(synth.run(labels, &Request::new()).unwrap());
     let expected = paint(Synthesizer::new(model, &Device::cpu()).unwrap());
     let (least, most) = expected.iter().fold((255, 0), |(least, most), &value| (value.min(least), value.max(most)));
     assert!(most - least > 50, "{what}: a flat picture, {least} to {most}");

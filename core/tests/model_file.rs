@@ -49,7 +49,7 @@ fn valid() -> &'static [u8] {
 fn message(bytes: &[u8]) -> String {
     match Model::from_bytes(bytes) {
         Ok(_) => panic!("a malformed file was accepted"),
-        Err(error @ (Error::Model(_) | Error::Limit(_))) => error.to_string(),
+        Err(error @ (Error::Model(_) | Error::Limit(_) | Error::UnsupportedFormat { .. })) => error.to_string(),
         Err(other) => panic!("wrong kind of error: {other:?}"),
     }
 }
@@ -103,6 +103,8 @@ fn manifests_are_checked() {
         message(&file_of(&weights, &ron.replacen(from, to, 1)))
     };
     assert!(with("format: 1", "format: 2").contains("another version"));
+    let error = Model::from_bytes(&file_of(&weights, &ron.replace("format: 1", "format: 2"))).unwrap_err();
+    assert!(matches!(error, Error::UnsupportedFormat { found: 2, supported: 1, .. }), "{error:?}");
     assert!(with("ngf: 2", "ngf: 4").contains("shape"));
     assert!(with("ngf: 2", "ngf: 1000000").contains("ngf"));
     assert!(with("label_channels: 12", "label_channels: 3").contains("label channels"));

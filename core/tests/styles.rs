@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::random_model;
+use common::{random_model, rgb};
 use image::RgbImage;
 use semsynth::label::LabelMap;
 use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
@@ -44,7 +44,7 @@ fn photo(seed: u32) -> RgbImage {
 }
 
 fn paint(synth: &mut Synthesizer, request: &Request) -> RgbImage {
-    synth.run(&labels(), request).unwrap().into_rgb()
+    rgb(synth.run(&labels(), request).unwrap())
 }
 
 fn error(synth: &mut Synthesizer, request: &Request) -> String {
@@ -149,7 +149,7 @@ fn latent_styles_come_from_a_photo_or_a_seed() {
     assert_eq!(paint(&mut synth, &Request::new().style(&steps[2])), paint(&mut synth, &Request::new().style(&b)));
     // A label map of another size than the latent grid was made for.
     let larger = LabelMap::filled(128, 64, 1).unwrap();
-    assert_eq!(synth.run(&larger, &Request::new()).unwrap().as_rgb().dimensions(), (128, 64));
+    assert_eq!(rgb(synth.run(&larger, &Request::new()).unwrap()).dimensions(), (128, 64));
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn positions_are_those_of_the_map_as_given() {
     let narrow = LabelMap::filled(40, 64, 1).unwrap();
     let wide = LabelMap::filled(64, 64, 1).unwrap();
     let paint = |synth: &mut Synthesizer, map: &LabelMap| {
-        synth.run(map, &Request::new().statistics(Statistics::Running)).unwrap().into_rgb()
+        rgb(synth.run(map, &Request::new().statistics(Statistics::Running)).unwrap())
     };
     let (narrow, wide) = (paint(&mut synth, &narrow), paint(&mut synth, &wide));
     assert_eq!(narrow.dimensions(), (40, 64));

@@ -146,8 +146,8 @@ fn a_run_leaves_what_it_says() {
     let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
     let labels = LabelMap::filled(50, 37, 1).unwrap();
     let picture = synth.run(&labels, &Request::new()).unwrap();
-    assert_eq!(picture.as_rgb().dimensions(), (50, 37));
-    assert_eq!(picture.as_rgb(), synth.run(&labels, &Request::new().seed(9)).unwrap().as_rgb());
+    assert_eq!((picture.width(), picture.height()), (50, 37));
+    assert_eq!(picture, synth.run(&labels, &Request::new().seed(9)).unwrap());
     let error = synth.run(&LabelMap::filled(32, 32, 12).unwrap(), &Request::new()).unwrap_err();
     assert!(error.to_string().contains("12"), "{error}");
 }
@@ -160,7 +160,7 @@ fn a_run_is_never_overwritten() {
     assert!(error.to_string().contains("no checkpoint"), "{error}");
     finished(&run(folder.path(), short.clone(), false));
     let error = train(&run(folder.path(), short, false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
-    assert!(error.to_string().contains("--resume"), "{error}");
+    assert!(error.to_string().contains("the option resume"), "{error}");
 }
 
 /// What a run left is not written over either where its checkpoint is gone, and a refused run leaves no folder.

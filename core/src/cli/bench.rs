@@ -202,7 +202,7 @@ impl BenchArgs {
             return Err(Error::Data(format!("{}: no .png or .jpg in this folder", path.display())));
         }
         let read = |file: &PathBuf| {
-            let (map, _) = LabelMap::read(file, table, self.colors.policy()?)?;
+            let map = LabelMap::read(file, table, self.colors.policy()?)?.map()?;
             map.resize_centered(width, height)
         };
         files.iter().map(read).collect()

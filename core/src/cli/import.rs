@@ -97,7 +97,7 @@ impl ImportArgs {
         let generator = Tensors::open(&self.checkpoint)?;
         let encoder = self.encoder.as_ref().map(Tensors::open).transpose()?;
         let model = import_checkpoint(generator, encoder, &options)
-            .map_err(|error| error.context(self.checkpoint.display()))?;
+            .map_err(|error| with_flags(error).context(self.checkpoint.display()))?;
         model.save(&self.output)?;
         print!("{}", inspect::summary(&model));
         println!("written to  {}", self.output.display());
@@ -126,5 +126,31 @@ impl ImportArgs {
             licence: self.licence.clone(),
             precision: if self.half { Precision::Half } else { Precision::Full },
         })
+    }
+}
+
+/// The flags of [`ImportOptions`], as far as errors speak of them.
+const FLAGS: [(&str, &str); 6] = [
+    ("family", "--arch"),
+    ("classes", "--classes"),
+    ("instance_edges", "--instance-edges"),
+    ("upsampling", "--upsampling"),
+    ("size", "--size WIDTHxHEIGHT"),
+    ("encoder", "--encoder"),
+];
+
+/// Says which flags the options are that an error speaks of.
+fn with_flags(error: Error) -> Error {
+    let text = error.to_string();
+    let named = FLAGS.iter().filter(|(option, _)| text.contains(&format!("`{option}`")));
+    let named: Vec<String> = named.map(|(option, flag)| format!("{option} is {flag}")).collect();
+    let add = |text: String| match named.as_slice() {
+        [] => text,
+        named => format!("{text}\n(options are flags: {})", named.join(", ")),
+    };
+    match error {
+        Error::Argument(text) => Error::Argument(add(text)),
+        Error::Model(text) => Error::Model(add(text)),
+        other => other,
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{ColorArgs, Ending, class_table};
 use crate::error::Result;
-use crate::label::{self, ClassTable};
+use crate::label::{ClassTable, LabelMap};
 use crate::model::{Manifest, Model, Provenance};
 use crate::nn::{NormKind, Statistics};
 
@@ -47,9 +47,9 @@ impl InspectArgs {
             (None, Some(table)) => class_table(table)?,
             (None, None) => ClassTable::cmp_facades(),
         };
-        let report = label::inspect(path, &classes, self.colors.policy()?)?;
-        println!("{report}");
-        report.check().map_err(|error| error.context(path.display()))?;
+        let reading = LabelMap::read(path, &classes, self.colors.policy()?)?;
+        println!("{}", reading.report());
+        reading.report().check()?;
         Ok(Ending::Done)
     }
 }

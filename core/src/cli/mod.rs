@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorCategory};
 use crate::label::{ClassTable, ColorPolicy};
 
 pub use bench::BenchArgs;
@@ -82,7 +82,7 @@ pub fn finish(result: Result<Ending, Error>) -> ExitCode {
         Ok(Ending::Interrupted) => ExitCode::from(130),
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::from(if matches!(error, Error::Argument(_)) { 2 } else { 1 })
+            ExitCode::from(if error.code().category() == ErrorCategory::Argument { 2 } else { 1 })
         }
     }
 }

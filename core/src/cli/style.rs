@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::label::LabelMap;
 use crate::model::Model;
 use crate::network::StyleConfig;
+use crate::picture::Image;
 use crate::synth::{Style, StyleKind, Synthesizer};
 
 /// Arguments of `semsynth style`.
@@ -171,10 +172,6 @@ pub(super) fn encode(
     labels: Option<(&Path, ColorArgs)>,
     seed: Option<u64>,
 ) -> Result<Style> {
-    let open = |path: &Path| {
-        let picture = image::open(path).map_err(|error| Error::Data(format!("{}: {error}", path.display())))?;
-        Ok::<_, Error>(picture.to_rgb8())
-    };
     match (synth.manifest().architecture.style(), labels) {
         (StyleConfig::Regions { .. }, _) if seed.is_some() => {
             Err(Error::Argument("--seed: this model has a style per class, which is not drawn".into()))
@@ -187,10 +184,10 @@ pub(super) fn encode(
                 .into(),
         )),
         (StyleConfig::Regions { .. }, Some((path, colors))) => {
-            let (labels, _) = LabelMap::read(path, &synth.manifest().classes, colors.policy()?)?;
-            synth.region_style(&open(photo)?, &labels)
+            let labels = LabelMap::read(path, &synth.manifest().classes, colors.policy()?)?.map()?;
+            synth.region_style(Image::open(photo)?.as_rgb(), &labels)
         }
-        _ => synth.latent_style(&open(photo)?, seed),
+        _ => synth.latent_style(Image::open(photo)?.as_rgb(), seed),
     }
 }
 

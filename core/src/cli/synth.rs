@@ -89,7 +89,7 @@ impl SynthArgs {
             Norms::Batch => Statistics::Batch,
         });
         let mut paint = |(labels, output): &(PathBuf, PathBuf)| {
-            let (map, _) = LabelMap::read(labels, &classes, policy)?;
+            let map = LabelMap::read(labels, &classes, policy)?.map()?;
             synth.run(&map, &request)?.save(output)
         };
         if !self.labels.is_dir() {

@@ -346,7 +346,7 @@ mod tests {
         let labels = stripes(48, 48, salt).to_rgb(classes);
         let picture = RgbImage::from_fn(96, 48, |x, y| match x {
             0..48 => Rgb([200, 100, 50]),
-            _ => *labels.get_pixel(x - 48, y),
+            _ => *labels.as_rgb().get_pixel(x - 48, y),
         });
         picture.save(path).unwrap();
     }

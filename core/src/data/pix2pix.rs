@@ -5,6 +5,7 @@ use image::imageops;
 
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, ColorPolicy, LabelMap};
+use crate::picture::{PixelFormat, Pixels};
 
 /// How the class of a noisy pixel is found.
 ///
@@ -36,9 +37,11 @@ pub(super) fn photo(picture: &RgbImage) -> RgbImage {
 
 /// The labels: the right half.
 pub(super) fn labels(picture: &RgbImage, classes: &ClassTable) -> Result<LabelMap> {
-    let half = picture.width() / 2;
-    let right = imageops::crop_imm(picture, half, 0, half, picture.height()).to_image();
-    let (labels, report) = LabelMap::from_rgb(&right, classes, POLICY)?;
+    let (half, height) = (picture.width() as usize / 2, picture.height() as usize);
+    let (left, stride) = (3 * half, 3 * picture.width() as usize);
+    let right = Pixels::new(PixelFormat::Rgb8, half, height, stride, picture.get(left..).unwrap_or_default())?;
+    let reading = LabelMap::from_pixels(&right, classes, POLICY)?;
+    let (labels, report) = (reading.map()?, reading.report());
     let pixels = labels.width() * labels.height();
     let certain = 1.0 - report.filled as f64 / pixels as f64;
     if certain < LEAST_CERTAIN {
@@ -95,7 +98,7 @@ mod tests {
         let right = map.to_rgb(&classes);
         let picture = RgbImage::from_fn(24, 12, |x, y| match x {
             0..12 => Rgb([9, 9, y as u8]),
-            _ => *right.get_pixel(x - 12, y),
+            _ => *right.as_rgb().get_pixel(x - 12, y),
         });
         assert_eq!(labels(&picture, &classes).unwrap(), map);
         assert!(photo(&picture).enumerate_pixels().all(|(_, y, p)| *p == Rgb([9, 9, y as u8])));

@@ -78,7 +78,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is no such device; it lists the names there are. [`Error::Device`] if the driver
+    /// [`Error::UnknownName`] if there is no such device; it lists the names there are. [`Error::Device`] if the driver
     /// refuses.
     pub fn by_name(name: &str) -> Result<Self> {
         match name {
@@ -91,12 +91,10 @@ impl Device {
         match list.iter().find(|info| info.name == wanted) {
             Some(info) => Self::open(info.clone(), "asked for".into()),
             None => {
-                let names: Vec<&str> = list.iter().map(|info| info.name.as_str()).collect();
-                let hint = if cfg!(feature = "gpu") { "" } else { " (this build has no GPU support: feature `gpu`)" };
-                Err(Error::Argument(format!(
-                    "there is no device {name:?} here; known are: auto, {}{hint}",
-                    names.join(", ")
-                )))
+                let known = std::iter::once("auto").chain(list.iter().map(|info| info.name.as_str()));
+                let error = Error::unknown_name("device", name, known);
+                let built = cfg!(feature = "gpu");
+                Err(if built { error } else { error.context("this build has no GPU support (feature `gpu`)") })
             }
         }
     }

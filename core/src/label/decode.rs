@@ -1,7 +1,6 @@
 //! Picture files to stored values or colours, within the size limits and without panics on damaged files.
 
-use std::fs::File;
-use std::io::{Cursor, Read as _};
+use std::io::Cursor;
 use std::path::Path;
 
 use image::ImageDecoder as _;
@@ -11,9 +10,7 @@ use png::{BitDepth, ColorType, DecodeOptions};
 use super::map::check_size;
 use super::report::Source;
 use crate::error::{Error, Result};
-
-/// The largest file that is looked at: an uncompressed 16-bit RGBA picture of the largest area, and some.
-const MAX_FILE: u64 = (1 << 31) + (1 << 26);
+use crate::files::read_picture;
 
 /// Deflate cannot shrink data further than this.
 const DEFLATE_RATIO: usize = 1032;
@@ -29,10 +26,10 @@ pub(super) struct Picture {
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) source: Source,
-    pub(super) pixels: Pixels,
+    pub(super) pixels: Stored,
 }
 
-pub(super) enum Pixels {
+pub(super) enum Stored {
     /// One value per pixel.
     Values {
         values: Vec<u16>,
@@ -47,16 +44,10 @@ pub(super) enum Pixels {
 
 /// Reads a PNG or JPEG file, told by its content.
 pub(super) fn open(path: &Path) -> Result<Picture> {
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(Error::io(path))?;
-    if bytes.len() as u64 > MAX_FILE {
-        let message =
-            format!("{}: the file is larger than {MAX_FILE} bytes, more than any label map needs", path.display());
-        return Err(Error::Limit(message));
-    }
-    decode(&bytes).map_err(|e| e.context(path.display()))
+    decode(&read_picture(path)?).map_err(|e| e.context(path.display()))
 }
 
+/// The same for the content of a file.
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
     const OTHERS: [(&[u8], &str); 7] = [
         (b"GIF8", "a GIF"),
@@ -137,12 +128,12 @@ fn decode_png(bytes: &[u8]) -> Result<Picture> {
         ColorType::Rgb | ColorType::Rgba => Source::RgbPng { bits, alpha },
     };
     let pixels = match color {
-        ColorType::Rgb | ColorType::Rgba => Pixels::Colors(sink.colors),
-        _ => Pixels::Values { values: sink.values, alpha: sink.alpha, colors },
+        ColorType::Rgb | ColorType::Rgba => Stored::Colors(sink.colors),
+        _ => Stored::Values { values: sink.values, alpha: sink.alpha, colors },
     };
     let len = match &pixels {
-        Pixels::Colors(colors) => colors.len(),
-        Pixels::Values { values, .. } => values.len(),
+        Stored::Colors(colors) => colors.len(),
+        Stored::Values { values, .. } => values.len(),
     };
     if len != width * height {
         return Err(Error::Labels("damaged or truncated PNG (pixels are missing); export it again".into()));
@@ -282,7 +273,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
     check_plausible(width * height, bytes.len().saturating_mul(JPEG_PIXELS_PER_BYTE))?;
     let image = image::DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8();
     let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
-    Ok(Picture { width, height, source: Source::Jpeg, pixels: Pixels::Colors(colors) })
+    Ok(Picture { width, height, source: Source::Jpeg, pixels: Stored::Colors(colors) })
 }
 
 /// Whether the markers of a JPEG lead to its end. The decoder paints missing data grey, which must not become labels.
@@ -316,15 +307,15 @@ mod tests {
 
     fn values(png: &RawPng) -> Vec<u16> {
         match decode(&png.bytes()).unwrap().pixels {
-            Pixels::Values { values, .. } => values,
-            Pixels::Colors(_) => panic!("expected values"),
+            Stored::Values { values, .. } => values,
+            Stored::Colors(_) => panic!("expected values"),
         }
     }
 
     fn colors(png: &RawPng) -> Vec<[u8; 4]> {
         match decode(&png.bytes()).unwrap().pixels {
-            Pixels::Colors(colors) => colors,
-            Pixels::Values { .. } => panic!("expected colours"),
+            Stored::Colors(colors) => colors,
+            Stored::Values { .. } => panic!("expected colours"),
         }
     }
 
@@ -507,11 +498,11 @@ mod tests {
             png.trns = trns;
             if let Ok(picture) = decode(&png.bytes()) {
                 let pixels = match &picture.pixels {
-                    Pixels::Values { values, alpha, .. } => {
+                    Stored::Values { values, alpha, .. } => {
                         prop_assert!(alpha.is_empty() || alpha.len() == values.len());
                         values.len()
                     }
-                    Pixels::Colors(colors) => colors.len(),
+                    Stored::Colors(colors) => colors.len(),
                 };
                 prop_assert_eq!(pixels, picture.width * picture.height);
             }

@@ -1,27 +1,24 @@
 //! The label map itself.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use image::RgbImage;
 
 use super::classes::ClassTable;
 use super::policy::ColorPolicy;
-use super::report::{self, Report};
-use super::{read, resize, write};
+use super::read::LabelReading;
+use super::{read, report, resize, write};
 use crate::error::{Error, Result};
-
-/// The longest side of a label map, in pixels.
-pub const MAX_SIDE: usize = 32768;
-
-/// The largest area of a label map, in pixels.
-pub const MAX_AREA: usize = 1 << 28;
+use crate::picture::{self, Image, Pixels, check_rows};
+pub use crate::picture::{MAX_AREA, MAX_SIDE};
 
 /// What pixels without a class look like in [`LabelMap::to_rgb`].
 pub(super) const NO_CLASS_COLOR: [u8; 3] = [255, 0, 255];
 
 /// Class ids of a picture, row by row from the top left, one per pixel.
 ///
-/// Sides are 1 to [`MAX_SIDE`] pixels, the area at most [`MAX_AREA`].
+/// Sides are 1 to [`MAX_SIDE`] pixels, the area at most [`MAX_AREA`]. Clones share the ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelMap {
     width: usize,
@@ -29,11 +26,12 @@ pub struct LabelMap {
     ids: Ids,
 }
 
-/// Ids are kept in 8 bits unless one of them needs 16, so that equal maps are equal in memory.
+/// Ids are kept in 8 bits unless one of them needs 16, so that equal maps are equal in memory. (Comparing two handles of
+/// the same ids looks at none of them: `Arc` compares addresses first.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ids {
-    U8(Vec<u8>),
-    U16(Vec<u16>),
+    U8(Arc<[u8]>),
+    U16(Arc<[u16]>),
 }
 
 impl Ids {
@@ -41,7 +39,7 @@ impl Ids {
         if ids.iter().all(|&id| id <= 255) {
             Self::U8(ids.into_iter().map(|id| id as u8).collect())
         } else {
-            Self::U16(ids)
+            Self::U16(ids.into())
         }
     }
 
@@ -55,16 +53,18 @@ impl Ids {
 
 /// Checks the sides of a picture before anything of its size is allocated.
 pub(super) fn check_size(width: usize, height: usize) -> Result<()> {
-    if width == 0 || height == 0 {
-        return Err(Error::Argument(format!("a label map of {width}x{height} pixels is empty")));
+    picture::check_size("a label map", width, height)
+}
+
+/// The ids of rows that are each `stride` ids after the one before, without what is between them.
+fn packed<T: Copy>(ids: &[T], width: usize, height: usize, stride: usize) -> Result<Vec<T>> {
+    check_size(width, height)?;
+    check_rows("ids", height, width, stride, ids.len())?;
+    let mut out = Vec::with_capacity(width * height);
+    for row in ids.chunks(stride.max(1)).take(height) {
+        out.extend(row.iter().take(width));
     }
-    if width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_AREA {
-        return Err(Error::Limit(format!(
-            "{width}x{height} pixels are too many: sides may be up to {MAX_SIDE} and the area up to {MAX_AREA} pixels; \
-             crop or scale the picture"
-        )));
-    }
-    Ok(())
+    Ok(out)
 }
 
 impl LabelMap {
@@ -85,6 +85,24 @@ impl LabelMap {
         Ok(Self { width, height, ids: Ids::narrowed(ids) })
     }
 
+    /// A map of 8-bit ids in somebody's memory, which are copied: `height` rows from the top, each `stride` ids after the one
+    /// before. The last row needs no padding.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a side is 0, `stride` is less than `width`, or there are too few ids; [`Error::Limit`] where
+    /// a side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
+    pub fn from_u8(ids: &[u8], width: usize, height: usize, stride: usize) -> Result<Self> {
+        packed(ids, width, height, stride).map(|ids| Self { width, height, ids: Ids::U8(ids.into()) })
+    }
+
+    /// The same for 16-bit ids; `stride` counts ids, not bytes.
+    ///
+    /// # Errors
+    /// As for [`LabelMap::from_u8`].
+    pub fn from_u16(ids: &[u16], width: usize, height: usize, stride: usize) -> Result<Self> {
+        packed(ids, width, height, stride).map(|ids| Self { width, height, ids: Ids::narrowed(ids) })
+    }
+
     /// A map that is `id` everywhere.
     ///
     /// # Errors
@@ -92,7 +110,8 @@ impl LabelMap {
     pub fn filled(width: usize, height: usize, id: u16) -> Result<Self> {
         check_size(width, height)?;
         let len = width * height;
-        let ids = u8::try_from(id).map_or_else(|_| Ids::U16(vec![id; len]), |id| Ids::U8(vec![id; len]));
+        let wide = |_| Ids::U16(vec![id; len].into());
+        let ids = u8::try_from(id).map_or_else(wide, |id| Ids::U8(vec![id; len].into()));
         Ok(Self { width, height, ids })
     }
 
@@ -123,7 +142,7 @@ impl LabelMap {
     /// Checks that each pixel's id has a class.
     ///
     /// # Errors
-    /// [`Error::Labels`] with the ids that have none, how many pixels they cover and where the first is.
+    /// [`Error::UnknownLabels`] with the ids that have none, how many pixels they cover and where the first is.
     pub fn check(&self, classes: &ClassTable) -> Result<()> {
         report::check_ids(self, classes)
     }
@@ -174,6 +193,20 @@ impl LabelMap {
         self.gather(&(0..self.width).rev().collect::<Vec<_>>(), &(0..self.height).collect::<Vec<_>>())
     }
 
+    /// Appends what row `y` has at these columns, all of which must be inside.
+    #[cfg_attr(not(test), expect(dead_code, reason = "resampling without maps in between is to use it"))]
+    pub(crate) fn sample_row(&self, y: usize, columns: &[usize], out: &mut Vec<u16>) {
+        fn pick<T: Copy + Into<u16>>(row: Option<&[T]>, columns: &[usize], out: &mut Vec<u16>) {
+            let row = row.unwrap_or_default();
+            out.extend(columns.iter().filter_map(|&x| row.get(x)).map(|&id| id.into()));
+        }
+        let row = y * self.width..(y + 1) * self.width;
+        match &self.ids {
+            Ids::U8(ids) => pick(ids.get(row), columns, out),
+            Ids::U16(ids) => pick(ids.get(row), columns, out),
+        }
+    }
+
     /// The map that has at (i, j) what this one has at (`columns[i]`, `rows[j]`); indices must be inside.
     fn gather(&self, columns: &[usize], rows: &[usize]) -> Self {
         fn pick<T: Copy>(ids: &[T], width: usize, columns: &[usize], rows: &[usize]) -> Vec<T> {
@@ -185,7 +218,7 @@ impl LabelMap {
             out
         }
         let ids = match &self.ids {
-            Ids::U8(ids) => Ids::U8(pick(ids, self.width, columns, rows)),
+            Ids::U8(ids) => Ids::U8(pick(ids, self.width, columns, rows).into()),
             // The wide ids may all have been left out.
             Ids::U16(ids) => Ids::narrowed(pick(ids, self.width, columns, rows)),
         };
@@ -193,7 +226,7 @@ impl LabelMap {
     }
 
     /// The map painted in the class colours; ids without a class are magenta (255, 0, 255).
-    pub fn to_rgb(&self, classes: &ClassTable) -> RgbImage {
+    pub fn to_rgb(&self, classes: &ClassTable) -> Image {
         let mut colors = vec![NO_CLASS_COLOR; 1 << 16];
         for class in classes {
             if let Some(color) = colors.get_mut(usize::from(class.id)) {
@@ -204,15 +237,16 @@ impl LabelMap {
         for (pixel, id) in image.pixels_mut().zip(self.ids()) {
             pixel.0 = colors.get(usize::from(id)).copied().unwrap_or(NO_CLASS_COLOR);
         }
-        image
+        Image::from_rgb(image)
     }
 
     /// Reads a picture of labels and refuses anything unclear: [`LabelMap::read`] with [`ColorPolicy::Refuse`].
     ///
     /// # Errors
-    /// As for [`LabelMap::read`].
+    /// As for [`LabelMap::read`]; [`Error::UnknownLabels`] where pixels are left without a class, or it is not clear which
+    /// they have, with the values, their number and first place.
     pub fn open(path: impl AsRef<Path>, classes: &ClassTable) -> Result<Self> {
-        Self::read(path, classes, ColorPolicy::Refuse).map(|(map, _)| map)
+        Self::read(path, classes, ColorPolicy::Refuse)?.map()
     }
 
     /// Reads a picture of labels: a PNG or JPEG file, told by its content.
@@ -221,8 +255,8 @@ impl LabelMap {
     ///   where the table has one and no class has id 255. Where some values have no class but all the colours they
     ///   stand for (palette entries, or greys) are class colours, the picture is read through the colours instead.
     /// * Indexed PNG whose palette holds class colours only, but not each at the place of its id (as after an
-    ///   automatic palette in an image editor): refused under [`ColorPolicy::Refuse`], read through the colours under
-    ///   the others.
+    ///   automatic palette in an image editor): without a map under [`ColorPolicy::Refuse`], read through the colours
+    ///   under the others.
     /// * RGB and RGBA PNG, JPEG: through the class colours, with `policy` for the others. Channels of 16 bits are
     ///   rounded to 8.
     /// * Alpha below 128 makes a pixel transparent: whatever its colour, it has no class, and only
@@ -231,19 +265,27 @@ impl LabelMap {
     ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be read; [`Error::Limit`] where it is over [`MAX_SIDE`] or [`MAX_AREA`],
-    /// before anything of that size is allocated; [`Error::Labels`] where it is damaged, of another format, or leaves
-    /// pixels without a class, with the values, their number and first place.
-    pub fn read(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<(Self, Report)> {
+    /// before anything of that size is allocated; [`Error::Labels`] where it is damaged or of another format. Pixels
+    /// without a class are no error here but in [`LabelReading::map`].
+    pub fn read(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
         read::read(path.as_ref(), classes, policy)
     }
 
-    /// Takes a picture painted in class colours, with `policy` for other colours.
+    /// The same for the content of a PNG or JPEG file.
     ///
     /// # Errors
-    /// [`Error::Argument`] or [`Error::Limit`] for a size out of range; [`Error::Labels`] where pixels are left
-    /// without a class.
-    pub fn from_rgb(image: &RgbImage, classes: &ClassTable, policy: ColorPolicy) -> Result<(Self, Report)> {
-        read::from_rgb(image, classes, policy)
+    /// As for [`LabelMap::read`].
+    pub fn from_image_bytes(bytes: &[u8], classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
+        read::from_image_bytes(bytes, classes, policy)
+    }
+
+    /// Takes a picture painted in class colours, with `policy` for other colours. Alpha counts as in [`LabelMap::read`].
+    ///
+    /// # Errors
+    /// As for [`LabelMap::new`], whose checks [`Pixels::new`] has made. Pixels without a class are no error here but in
+    /// [`LabelReading::map`].
+    pub fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
+        read::from_pixels(pixels, classes, policy)
     }
 
     /// Writes the map as a PNG that [`LabelMap::open`] reads back: 8-bit indexed (value = id, palette = class
@@ -313,7 +355,7 @@ mod tests {
     #[test]
     fn paints_unknown_ids_magenta() {
         let image = LabelMap::new(3, 1, vec![1, 9, 60000]).unwrap().to_rgb(&table(None));
-        assert_eq!(image.into_raw(), [255, 0, 0, 255, 0, 255, 255, 0, 255]);
+        assert_eq!(image.into_bytes(), [255, 0, 0, 255, 0, 255, 255, 0, 255]);
     }
 
     #[test]
@@ -325,7 +367,66 @@ mod tests {
         assert!(LabelMap::filled(2, 2, 2).unwrap().check(&table(None)).is_ok());
     }
 
+    #[test]
+    fn borrowed_ids_that_are_too_few_are_named() {
+        let text = |result: Result<LabelMap>| result.unwrap_err().to_string();
+        assert!(
+            text(LabelMap::from_u8(&[0; 5], 2, 3, 2)).contains("5 ids are too few: 3 rows with a stride of 2 take 6")
+        );
+        assert!(text(LabelMap::from_u16(&[0; 99], 4, 3, 3)).contains("a stride of 3 ids is too short: a row takes 4"));
+        assert!(text(LabelMap::from_u8(&[], 0, 3, 9)).contains("a label map of 0x3 pixels is empty"));
+        assert!(matches!(LabelMap::from_u16(&[], MAX_SIDE, MAX_SIDE, MAX_SIDE), Err(Error::Limit(_))));
+        assert!(LabelMap::from_u8(&[0; 9], 2, 2, usize::MAX).is_err());
+    }
+
+    #[test]
+    fn clones_share_their_ids() {
+        for id in [7, 700] {
+            let map = LabelMap::filled(3, 2, id).unwrap();
+            let shared = match (&map.ids, &map.clone().ids) {
+                (Ids::U8(a), Ids::U8(b)) => Arc::ptr_eq(a, b),
+                (Ids::U16(a), Ids::U16(b)) => Arc::ptr_eq(a, b),
+                _ => false,
+            };
+            assert!(shared, "id {id}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn borrowed_ids_are_those_of_an_owned_map(
+            map in any_map(),
+            padding in 0_usize..5,
+            junk in any::<u8>(),
+            cut in any::<bool>(),
+        ) {
+            let (width, height) = (map.width(), map.height());
+            let ids: Vec<u16> = map.ids().collect();
+            let mut rows = Vec::new();
+            for row in ids.chunks(width) {
+                rows.extend_from_slice(row);
+                rows.extend(std::iter::repeat_n(u16::from(junk) << 4, padding));
+            }
+            if cut {
+                rows.truncate(rows.len() - padding);
+            }
+            prop_assert_eq!(&LabelMap::from_u16(&rows, width, height, width + padding).unwrap(), &map);
+            let bytes: Vec<u8> = rows.iter().map(|&id| id as u8).collect();
+            let low = LabelMap::new(width, height, ids.iter().map(|id| id % 256).collect()).unwrap();
+            prop_assert_eq!(&LabelMap::from_u8(&bytes, width, height, width + padding).unwrap(), &low);
+        }
+
+        #[test]
+        fn sampled_rows_are_those_of_the_resized_map(map in any_map(), width in 1_usize..30, height in 1_usize..30) {
+            let columns: Vec<usize> = resize::centered_indices(map.width(), width).collect();
+            let mut ids = vec![9];
+            for y in resize::centered_indices(map.height(), height) {
+                map.sample_row(y, &columns, &mut ids);
+            }
+            prop_assert_eq!(ids.remove(0), 9);
+            prop_assert_eq!(LabelMap::new(width, height, ids).unwrap(), map.resize_centered(width, height).unwrap());
+        }
+
         #[test]
         fn flipping_twice_changes_nothing(map in any_map()) {
             let flipped = map.flip_horizontal();

@@ -3,8 +3,8 @@
 //! A [`LabelMap`] holds integer class ids, a [`ClassTable`] says what they mean. Maps stay integer all the way to
 //! the network: nothing here ever builds a one-hot tensor.
 //!
-//! [`LabelMap::read`] takes a picture of labels and says in a [`Report`] what it found; [`inspect`] gives the report
-//! alone, even for a picture that cannot be used. A [`ColorPolicy`] says what to do with colours that are no class's.
+//! [`LabelMap::read`] takes a picture of labels and says in a [`Report`] what it found, even in one that cannot be used. A
+//! [`ColorPolicy`] says what to do with colours that are no class's.
 
 mod classes;
 mod decode;
@@ -27,6 +27,6 @@ pub use distance::DistanceMap;
 pub use edges::instance_edges;
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
 pub use policy::ColorPolicy;
-pub use read::inspect;
+pub use read::LabelReading;
 pub(crate) use read::stored_ids;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};

@@ -3,15 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use image::RgbImage;
-
 use super::classes::ClassTable;
-use super::decode::{self, Picture, Pixels};
-use super::map::{LabelMap, check_size};
+use super::decode::{self, Picture, Stored};
+use super::map::LabelMap;
 use super::nearest::{self, NONE};
 use super::policy::ColorPolicy;
 use super::report::{ClassCount, ColorCount, Found, IdCount, IdTally, KEPT_COLORS, ReadAs, Report, Source, place};
 use crate::error::{Error, Result};
+use crate::picture::{PixelFormat, Pixels};
 
 /// Alpha from here on counts as opaque.
 const OPAQUE: u8 = 128;
@@ -19,13 +18,31 @@ const OPAQUE: u8 = 128;
 /// The value that means "no label" in many data sets.
 const NO_LABEL: u16 = 255;
 
-/// What a picture of labels holds, also where it cannot be used: the [`Report`] that [`LabelMap::read`] would give or
-/// refuse.
-///
-/// # Errors
-/// As for [`LabelMap::read`], but pixels without a class are no error; [`Report::check`] tells.
-pub fn inspect(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<Report> {
-    decode::open(path.as_ref()).map(|picture| classify(picture, classes, policy).1)
+/// What a picture of labels holds: a report, and, where every pixel has a class, the label map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelReading {
+    map: Option<LabelMap>,
+    report: Report,
+}
+
+impl LabelReading {
+    /// What was found, also where the picture cannot be used.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The label map.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLabels`] with the report where pixels are left without a class, or it is not clear which they have.
+    pub fn map(&self) -> Result<LabelMap> {
+        self.map.clone().ok_or_else(|| Error::UnknownLabels(Box::new(self.report.clone())))
+    }
+
+    /// The label map, where every pixel has a class, and the report.
+    pub fn into_parts(self) -> (Option<LabelMap>, Report) {
+        (self.map, self.report)
+    }
 }
 
 /// The values of an indexed or grey picture as they are stored, whatever they mean.
@@ -35,33 +52,46 @@ pub fn inspect(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy
 pub(crate) fn stored_ids(path: &Path) -> Result<LabelMap> {
     let picture = decode::open(path)?;
     match picture.pixels {
-        Pixels::Values { values, .. } => LabelMap::new(picture.width, picture.height, values),
-        Pixels::Colors(_) => Err(Error::Labels("this is a picture of colours, without ids".into())),
+        Stored::Values { values, .. } => LabelMap::new(picture.width, picture.height, values),
+        Stored::Colors(_) => Err(Error::Labels("this is a picture of colours, without ids".into())),
     }
     .map_err(|error| error.context(path.display()))
 }
 
-pub(super) fn read(path: &Path, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
+pub(super) fn read(path: &Path, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
     let picture = decode::open(path)?;
-    finish(picture, classes, policy).map_err(|e| e.context(path.display()))
+    let mut reading = finish(picture, classes, policy).map_err(|e| e.context(path.display()))?;
+    reading.report.context = format!("{}: ", path.display());
+    Ok(reading)
 }
 
-pub(super) fn from_rgb(image: &RgbImage, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    check_size(width, height)?;
-    let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
-    finish(Picture { width, height, source: Source::Memory, pixels: Pixels::Colors(colors) }, classes, policy)
+pub(super) fn from_image_bytes(bytes: &[u8], classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
+    finish(decode::decode(bytes)?, classes, policy)
 }
 
-fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
+pub(super) fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
+    let (width, height) = (pixels.width(), pixels.height());
+    let mut colors = Vec::with_capacity(width * height);
+    for row in pixels.rows() {
+        match pixels.format() {
+            PixelFormat::Rgb8 => colors.extend(row.as_chunks::<3>().0.iter().map(|&[r, g, b]| [r, g, b, 255])),
+            PixelFormat::Rgba8 => colors.extend_from_slice(row.as_chunks::<4>().0),
+        }
+    }
+    finish(Picture { width, height, source: Source::Memory, pixels: Stored::Colors(colors) }, classes, policy)
+}
+
+fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
     let (width, height) = (picture.width, picture.height);
     let (mut positions, report) = classify(picture, classes, policy);
-    report.check()?;
+    if !report.is_usable() {
+        return Ok(LabelReading { map: None, report });
+    }
     let ids: Vec<u16> = classes.iter().map(|c| c.id).collect();
     for position in &mut positions {
         *position = ids.get(usize::from(*position)).copied().unwrap_or_default();
     }
-    Ok((LabelMap::new(width, height, positions)?, report))
+    Ok(LabelReading { map: Some(LabelMap::new(width, height, positions)?), report })
 }
 
 /// The place in the table of each pixel's class, or [`NONE`].
@@ -69,29 +99,10 @@ type Positions = Vec<u16>;
 
 fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Positions, Report) {
     let Picture { width, height, source, pixels } = picture;
-    let mut report = Report {
-        source,
-        read_as: ReadAs::Colors,
-        policy,
-        width,
-        height,
-        classes: Vec::new(),
-        unknown_ids: Vec::new(),
-        unknown_colors: Vec::new(),
-        unknown_color_count: 0,
-        unknown_color_pixels: 0,
-        needed_tolerance: 0,
-        transparent: None,
-        semi_transparent: None,
-        near: 0,
-        filled: 0,
-        dont_care_255: 0,
-        unclassified: 0,
-        palette_conflict: None,
-    };
+    let mut report = Report::new(source, ReadAs::Colors, policy, [width, height]);
     let mut positions = match pixels {
-        Pixels::Colors(colors) => classify_colors(&colors, classes, &mut report),
-        Pixels::Values { values, alpha, colors } => classify_values(values, &alpha, &colors, classes, &mut report),
+        Stored::Colors(colors) => classify_colors(&colors, classes, &mut report),
+        Stored::Values { values, alpha, colors } => classify_values(values, &alpha, &colors, classes, &mut report),
     };
     // Ids without a class are a mistake in the picture or the table, nothing to paint over.
     if matches!(policy, ColorPolicy::NearestPixel { .. }) && report.unknown_ids.is_empty() {
@@ -273,7 +284,9 @@ mod tests {
     use super::super::classes::Class;
     use super::super::testing::{RawPng, class, files, shared_data, table};
     use super::*;
-    use image::Rgb;
+    use crate::error::ErrorCode;
+    use crate::picture::Image;
+    use image::{Rgb, RgbImage};
     use proptest::prelude::*;
 
     const PIXEL: ColorPolicy = ColorPolicy::NearestPixel { tolerance: 0 };
@@ -282,11 +295,17 @@ mod tests {
     const GREEN: [u8; 3] = [0, 255, 0];
 
     fn read_bytes(bytes: &[u8], classes: &ClassTable, policy: ColorPolicy) -> Result<(Vec<u16>, Report)> {
-        finish(decode::decode(bytes)?, classes, policy).map(|(map, report)| (map.ids().collect(), report))
+        let reading = from_image_bytes(bytes, classes, policy)?;
+        Ok((reading.map()?.ids().collect(), reading.report))
     }
 
     fn read_png(png: &RawPng, classes: &ClassTable, policy: ColorPolicy) -> Result<(Vec<u16>, Report)> {
         read_bytes(&png.bytes(), classes, policy)
+    }
+
+    fn from_rgb(image: &RgbImage, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
+        let reading = from_pixels(&Image::from_rgb(image.clone()).pixels(), classes, policy)?;
+        Ok((reading.map()?, reading.report))
     }
 
     fn image(width: u32, pixels: &[[u8; 3]]) -> RgbImage {
@@ -484,17 +503,36 @@ mod tests {
     }
 
     #[test]
-    fn inspect_reports_what_read_refuses() {
+    fn a_reading_reports_what_it_refuses() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("l.png");
         fs::write(&path, RawPng::new(2, 1, 8, 0, &[&[0, 9]]).bytes()).unwrap();
-        let report = inspect(&path, &table(None), PIXEL).unwrap();
+        let reading = LabelMap::read(&path, &table(None), PIXEL).unwrap();
+        let report = reading.report();
         assert_eq!(report.unknown_ids, [IdCount { id: 9, found: Found { pixels: 1, first: (1, 0) } }]);
         assert_eq!(report.unclassified, 1);
         assert!(report.to_string().contains("cannot be used: 1 pixel holds 1 id without"), "{report}");
-        let message = LabelMap::open(&path, &table(None)).unwrap_err().to_string();
-        assert!(message.contains("l.png: 1 pixel holds"), "{message}");
-        assert!(inspect(folder.path().join("absent.png"), &table(None), PIXEL).is_err());
+        let Err(Error::UnknownLabels(same)) = reading.map() else { panic!("{report}") };
+        assert_eq!(*same, *report);
+        assert_eq!(reading.clone().into_parts(), (None, *same));
+        let error = LabelMap::open(&path, &table(None)).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("l.png: 1 pixel holds") && !message.contains("cannot be used"), "{message}");
+        assert!(error.context("mine").to_string().starts_with("mine: "));
+        assert!(LabelMap::read(folder.path().join("absent.png"), &table(None), PIXEL).is_err());
+    }
+
+    #[test]
+    fn codes_tell_what_stands_in_the_way() {
+        let code = |png: &RawPng, policy| read_png(png, &table(None), policy).unwrap_err().code();
+        assert_eq!(code(&RawPng::new(2, 1, 8, 0, &[&[0, 9]]), PIXEL), ErrorCode::UnknownIds);
+        assert_eq!(code(&RawPng::new(1, 1, 8, 2, &[&[9, 9, 9]]), ColorPolicy::Refuse), ErrorCode::UnknownColors);
+        assert_eq!(code(&RawPng::new(1, 1, 8, 6, &[&[255, 0, 0, 0]]), ColorPolicy::Refuse), ErrorCode::UnknownColors);
+        let swapped = RawPng::new(2, 1, 8, 3, &[&[0, 1]]).palette(&[RED, BLACK, GREEN]);
+        assert_eq!(code(&swapped, ColorPolicy::Refuse), ErrorCode::UnclearPalette);
+        let in_memory = LabelMap::filled(1, 1, 7).unwrap().check(&table(None)).unwrap_err();
+        assert_eq!(in_memory.code(), ErrorCode::UnknownIds);
+        assert_eq!(read_bytes(b"", &table(None), PIXEL).unwrap_err().code(), ErrorCode::Labels);
     }
 
     #[test]
@@ -504,7 +542,7 @@ mod tests {
             width: 20,
             height: 10,
             source: Source::Memory,
-            pixels: Pixels::Colors(pixels.iter().map(|&[r, g, b]| [r, g, b, 255]).collect()),
+            pixels: Stored::Colors(pixels.iter().map(|&[r, g, b]| [r, g, b, 255]).collect()),
         };
         let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse);
         assert_eq!((report.unknown_colors.len(), report.unknown_color_count), (KEPT_COLORS, 200));
@@ -520,12 +558,18 @@ mod tests {
             let Some(folder) = shared_data(set) else { continue };
             let classes = ClassTable::open(folder.join("classes.json")).unwrap();
             for path in files(&folder.join(labels), "png", 3) {
-                let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap();
+                let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap().into_parts();
+                let map = map.unwrap();
                 assert_eq!(report.read_as, ReadAs::Ids);
                 assert_eq!(report.classes.iter().map(|c| c.pixels).sum::<u64>() as usize, map.width() * map.height());
                 // Painting the map and reading the painting changes nothing.
                 let painted = map.to_rgb(&classes);
-                assert_eq!(from_rgb(&painted, &classes, ColorPolicy::Refuse).unwrap().0, map, "{}", path.display());
+                assert_eq!(
+                    from_rgb(painted.as_rgb(), &classes, ColorPolicy::Refuse).unwrap().0,
+                    map,
+                    "{}",
+                    path.display()
+                );
                 let wrong = ClassTable::new(vec![class(60000, "far away", [1, 2, 3])]).unwrap();
                 assert!(LabelMap::open(&path, &wrong).is_err(), "{}", path.display());
             }
@@ -540,7 +584,8 @@ mod tests {
             let void = Class { dont_care: true, ..class(highest + 1, "void", [1, 2, 3]) };
             let classes = ClassTable::new((0..=highest).map(grid).chain([void]).collect()).unwrap();
             for path in files(&folder.join(labels), "png", 4) {
-                let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap();
+                let (map, report) = LabelMap::read(&path, &classes, ColorPolicy::Refuse).unwrap().into_parts();
+                let map = map.unwrap();
                 assert!(matches!(report.source, Source::GreyPng { bits: 8, alpha: false }));
                 assert!(map.ids().all(|id| id <= highest + 1));
                 assert_eq!(report.classes.last().unwrap().pixels, report.dont_care_255);
@@ -565,6 +610,41 @@ mod tests {
     }
 
     proptest! {
+        /// With alpha, and with rows that are padded.
+        #[test]
+        fn pixels_in_memory_read_as_a_file_does(
+            width in 1_usize..9,
+            pixels in proptest::collection::vec((0_u8..4, any::<u8>()), 1..60),
+            padding in 0_usize..6,
+            policy in prop_oneof![Just(ColorPolicy::Refuse), Just(PIXEL)],
+        ) {
+            let height = pixels.len() / width;
+            prop_assume!(height > 0);
+            let classes = table(None);
+            let rgba: Vec<u8> = pixels
+                .iter()
+                .flat_map(|&(pick, alpha)| {
+                    let [r, g, b] = classes.get(u16::from(pick)).map_or([9, 9, 90], |c| c.color);
+                    [r, g, b, alpha]
+                })
+                .take(4 * width * height)
+                .collect();
+            for format in [PixelFormat::Rgb8, PixelFormat::Rgba8] {
+                let keep = format.bytes_per_pixel();
+                let packed: Vec<u8> = rgba.chunks(4).flat_map(|pixel| &pixel[..keep]).copied().collect();
+                let rows: Vec<&[u8]> = packed.chunks(keep * width).collect();
+                let color = if keep == 3 { 2 } else { 6 };
+                let png = RawPng::new(width as u32, height as u32, 8, color, &rows).bytes();
+                let file = from_image_bytes(&png, &classes, policy).unwrap();
+                let padded: Vec<u8> =
+                    rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(7, padding))).collect();
+                let view = Pixels::new(format, width, height, keep * width + padding, &padded).unwrap();
+                let memory = LabelMap::from_pixels(&view, &classes, policy).unwrap();
+                prop_assert_eq!(&file.map, &memory.map);
+                prop_assert_eq!(Report { source: Source::Memory, ..file.report }, memory.report);
+            }
+        }
+
         #[test]
         fn reports_account_for_every_pixel(
             width in 1_u32..12,
@@ -585,13 +665,14 @@ mod tests {
                 [r, g, b, alpha | if pick % 2 == 0 { 0xff } else { 0 }]
             };
             let colors: Vec<[u8; 4]> = pixels.iter().take(height * width as usize).map(color).collect();
-            let picture = Picture { width: width as usize, height, source: Source::Memory, pixels: Pixels::Colors(colors.clone()) };
+            let picture = Picture { width: width as usize, height, source: Source::Memory, pixels: Stored::Colors(colors.clone()) };
             let (positions, report) = classify(picture, &classes, policy);
             let counted: u64 = report.classes.iter().map(|c| c.pixels).sum();
             prop_assert_eq!(counted + report.unclassified, colors.len() as u64);
             let transparent = report.transparent.map_or(0, |f| f.pixels);
             prop_assert_eq!(report.unclassified + report.filled, report.unknown_color_pixels + transparent);
             prop_assert_eq!(report.check().is_ok(), !positions.contains(&NONE));
+            prop_assert_eq!(report.is_usable(), report.message().is_empty());
             // Certain pixels keep their class under every policy.
             for (color, position) in colors.iter().zip(&positions) {
                 if let (Some(at), 255) = (classes.iter().position(|c| c.color == color[..3]), color[3]) {

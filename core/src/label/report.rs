@@ -5,7 +5,7 @@ use std::fmt;
 use super::classes::ClassTable;
 use super::map::LabelMap;
 use super::policy::ColorPolicy;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// How many values or colours a message lists before it says "and N more".
 const LISTED: usize = 8;
@@ -41,7 +41,7 @@ pub enum Source {
     },
     /// JPEG.
     Jpeg,
-    /// Pixels in memory.
+    /// Pixels in memory, of colours or of ids.
     Memory,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for Source {
             Self::RgbPng { bits, alpha: false } => write!(f, "{bits}-bit RGB PNG"),
             Self::RgbPng { bits, alpha: true } => write!(f, "{bits}-bit RGBA PNG"),
             Self::Jpeg => write!(f, "JPEG"),
-            Self::Memory => write!(f, "RGB pixels"),
+            Self::Memory => write!(f, "pixels in memory"),
         }
     }
 }
@@ -157,14 +157,72 @@ pub struct Report {
     /// Where all palette entries are class colours but not each at the place of its id: a value in use whose palette
     /// colour is another class's, and the id of that class.
     pub palette_conflict: Option<(u16, u16)>,
+    /// What messages say first, with its colon: the file.
+    pub(crate) context: String,
 }
 
 impl Report {
+    /// The report on a picture of which nothing is known yet.
+    pub(super) fn new(source: Source, read_as: ReadAs, policy: ColorPolicy, [width, height]: [usize; 2]) -> Self {
+        Self {
+            source,
+            read_as,
+            policy,
+            width,
+            height,
+            classes: Vec::new(),
+            unknown_ids: Vec::new(),
+            unknown_colors: Vec::new(),
+            unknown_color_count: 0,
+            unknown_color_pixels: 0,
+            needed_tolerance: 0,
+            transparent: None,
+            semi_transparent: None,
+            near: 0,
+            filled: 0,
+            dont_care_255: 0,
+            unclassified: 0,
+            palette_conflict: None,
+            context: String::new(),
+        }
+    }
+
+    /// Whether the picture can be used as a label map.
+    pub fn is_usable(&self) -> bool {
+        self.unknown_ids.is_empty() && !self.is_unclear() && self.unclassified == 0
+    }
+
+    /// Whether it was read as ids that the palette contradicts.
+    fn is_unclear(&self) -> bool {
+        self.read_as == ReadAs::Ids && self.palette_conflict.is_some()
+    }
+
     /// Checks that the picture can be used as a label map.
     ///
     /// # Errors
-    /// [`Error::Labels`] with what stands in the way, how often, where first, and the ways out.
+    /// [`Error::UnknownLabels`] with what stands in the way, how often, where first, and the ways out.
     pub fn check(&self) -> Result<()> {
+        if self.is_usable() { Ok(()) } else { Err(Error::UnknownLabels(Box::new(self.clone()))) }
+    }
+
+    /// The code of what stands in the way.
+    pub(crate) fn code(&self) -> ErrorCode {
+        if !self.unknown_ids.is_empty() {
+            ErrorCode::UnknownIds
+        } else if self.is_unclear() {
+            ErrorCode::UnclearPalette
+        } else {
+            ErrorCode::UnknownColors
+        }
+    }
+
+    /// What stands in the way, and of which file.
+    pub(crate) fn message(&self) -> String {
+        self.context.clone() + &self.problem()
+    }
+
+    /// What stands in the way.
+    fn problem(&self) -> String {
         let mut problems = Vec::new();
         if !self.unknown_ids.is_empty() {
             problems.push(self.unknown_ids_message());
@@ -181,7 +239,7 @@ impl Report {
         if self.unclassified > 0 && self.unknown_ids.is_empty() {
             problems.push(self.unknown_pixels_message());
         }
-        if problems.is_empty() { Ok(()) } else { Err(Error::Labels(problems.join("; "))) }
+        problems.join("; ")
     }
 
     fn name_of(&self, id: u16) -> String {
@@ -193,7 +251,20 @@ impl Report {
     }
 
     fn unknown_ids_message(&self) -> String {
-        let mut message = unknown_ids_message(&self.unknown_ids, self.classes.len(), self.highest_id());
+        let unknown = &self.unknown_ids;
+        let pixels: u64 = unknown.iter().map(|u| u.found.pixels).sum();
+        let classes = self.classes.len();
+        let mut message = format!(
+            "{} {} without a class (the table has {}, the highest id is {}): {}",
+            if pixels == 1 { "1 pixel holds".into() } else { format!("{pixels} pixels hold") },
+            plural(unknown.len(), "id"),
+            if classes == 1 { "1 class".into() } else { format!("{classes} classes") },
+            self.highest_id(),
+            listed(unknown.iter().map(|u| format!("{} ({})", u.id, u.found)), LISTED, unknown.len())
+        );
+        if self.source == Source::Memory {
+            return message + "; add these ids to the class table, or change them in the label map";
+        }
         let only_255 = self.unknown_ids.iter().all(|u| u.id == 255);
         let has_255 = self.unknown_ids.iter().any(|u| u.id == 255);
         if has_255 {
@@ -320,9 +391,10 @@ impl fmt::Display for Report {
         if self.filled > 0 {
             writeln!(f, "  took the class of the nearest pixel: {} px", self.filled)?;
         }
-        match self.check() {
-            Ok(()) => write!(f, "  every pixel has a class"),
-            Err(problem) => write!(f, "  cannot be used: {problem}"),
+        if self.is_usable() {
+            write!(f, "  every pixel has a class")
+        } else {
+            write!(f, "  cannot be used: {}", self.problem())
         }
     }
 }
@@ -337,22 +409,13 @@ pub(super) fn check_ids(map: &LabelMap, classes: &ClassTable) -> Result<()> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let highest = classes.iter().last().map_or(0, |c| c.id);
-    Err(Error::Labels(format!(
-        "{}; add these ids to the class table, or change them in the label map",
-        unknown_ids_message(&unknown, classes.len(), highest)
-    )))
-}
-
-fn unknown_ids_message(unknown: &[IdCount], classes: usize, highest: u16) -> String {
-    let pixels: u64 = unknown.iter().map(|u| u.found.pixels).sum();
-    format!(
-        "{} {} without a class (the table has {}, the highest id is {highest}): {}",
-        if pixels == 1 { "1 pixel holds".into() } else { format!("{pixels} pixels hold") },
-        plural(unknown.len(), "id"),
-        if classes == 1 { "1 class".into() } else { format!("{classes} classes") },
-        listed(unknown.iter().map(|u| format!("{} ({})", u.id, u.found)), LISTED, unknown.len())
-    )
+    let size = [map.width(), map.height()];
+    let mut report = Report::new(Source::Memory, ReadAs::Ids, ColorPolicy::Refuse, size);
+    report.classes =
+        classes.iter().map(|c| ClassCount { id: c.id, name: c.name.clone(), pixels: tally.pixels(c.id) }).collect();
+    report.unclassified = unknown.iter().map(|u| u.found.pixels).sum();
+    report.unknown_ids = unknown;
+    report.check()
 }
 
 /// How often each id occurs, and where first.
@@ -383,6 +446,11 @@ impl IdTally {
     /// Leaves out the next pixel.
     pub(super) fn skip(&mut self) {
         self.seen += 1;
+    }
+
+    /// How many pixels have this id.
+    fn pixels(&self, id: u16) -> u64 {
+        self.counts.get(usize::from(id)).copied().unwrap_or_default()
     }
 
     /// The ids that occur, in rising order.

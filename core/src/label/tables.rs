@@ -43,16 +43,12 @@ impl ClassTable {
     /// and in Cityscapes ids 1 to 4 (unlabeled), polegroup (pole) and license plate (car).
     ///
     /// # Errors
-    /// [`Error::Argument`] for a name that no table has; the message lists the names there are.
+    /// [`Error::UnknownName`] for a name that no table has; it lists the names there are.
     pub fn shipped(name: &str) -> Result<Self> {
-        let Some((_, table)) = TABLES.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<_> = Self::shipped_names().collect();
-            return Err(Error::Argument(format!(
-                "no class table called {name:?} comes with the library, only {}",
-                known.join(", ")
-            )));
-        };
-        table()
+        match TABLES.iter().find(|(known, _)| *known == name) {
+            Some((_, table)) => table(),
+            None => Err(Error::unknown_name("built-in class table", name, Self::shipped_names())),
+        }
     }
 
     /// The names of the tables that come with the library, in alphabetical order.
@@ -95,9 +91,12 @@ mod tests {
     #[test]
     fn unknown_names_get_the_list() {
         for name in ["", "ADE20K", "ade20k.ron", "../classes/ade20k"] {
-            let Err(Error::Argument(message)) = ClassTable::shipped(name) else { panic!("{name}") };
+            let error = ClassTable::shipped(name).unwrap_err();
+            let message = error.to_string();
             assert!(ClassTable::shipped_names().all(|known| message.contains(known)), "{message}");
             assert!(message.contains(&format!("{name:?}")), "{message}");
+            let Error::UnknownName { name: given, known, .. } = error else { panic!("{message}") };
+            assert!(given == name && known.iter().map(String::as_str).eq(ClassTable::shipped_names()));
         }
     }
 

@@ -8,7 +8,7 @@ use super::map::{Ids, LabelMap, NO_CLASS_COLOR};
 use crate::error::{Error, Result};
 
 pub(super) fn save(map: &LabelMap, path: &Path, classes: &ClassTable) -> Result<()> {
-    let png = encode(map, classes).map_err(|e| Error::Io { path: path.into(), source: std::io::Error::other(e) })?;
+    let png = encode(map, classes).map_err(|e| Error::io(path)(std::io::Error::other(e)))?;
     fs::write(path, png).map_err(Error::io(path))
 }
 
@@ -103,14 +103,19 @@ mod tests {
             let path = folder.path().join("l.png");
             map.save(&path, &classes).unwrap();
             for policy in [ColorPolicy::Refuse, ColorPolicy::NearestPixel { tolerance: 30 }] {
-                let (back, report) = LabelMap::read(&path, &classes, policy).unwrap();
-                prop_assert_eq!(&back, &map);
+                let (back, report) = LabelMap::read(&path, &classes, policy).unwrap().into_parts();
+                prop_assert_eq!(back.as_ref(), Some(&map));
                 prop_assert_eq!(report.read_as, ReadAs::Ids);
                 prop_assert_eq!(report.source == Source::IndexedPng { bits: 8 }, map.ids().all(|id| id < 256));
             }
             // Through colours, too.
-            let (back, _) = LabelMap::from_rgb(&map.to_rgb(&classes), &classes, ColorPolicy::Refuse).unwrap();
-            prop_assert_eq!(&back, &map);
+            let painted = map.to_rgb(&classes);
+            let back = LabelMap::from_pixels(&painted.pixels(), &classes, ColorPolicy::Refuse).unwrap();
+            prop_assert_eq!(&back.map().unwrap(), &map);
+            // As the content of a file.
+            let bytes = std::fs::read(&path).unwrap();
+            let back = LabelMap::from_image_bytes(&bytes, &classes, ColorPolicy::Refuse).unwrap();
+            prop_assert_eq!(&back.map().unwrap(), &map);
         }
     }
 }

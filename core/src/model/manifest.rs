@@ -55,17 +55,14 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] naming the line or the value at fault.
+    /// [`Error::Model`] naming the line or the value at fault; [`Error::UnsupportedFormat`] for another version.
     pub fn from_ron_str(text: &str) -> Result<Self> {
         let broken = |error: &dyn std::fmt::Display| Error::Model(format!("the manifest is malformed: {error}"));
         // The version is read by itself first, so that a newer file is called newer rather than malformed.
         if let Ok(Version { format }) = ron::from_str::<Version>(text)
             && format != FORMAT
         {
-            return Err(Error::Model(format!(
-                "the file has format version {format}, this program reads version {FORMAT}: it needs another version of \
-                 semsynth"
-            )));
+            return Err(Error::unsupported_format(format, FORMAT));
         }
         let manifest: Self = ron::from_str(text).map_err(|error| broken(&error))?;
         manifest.validate()?;

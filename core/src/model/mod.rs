@@ -88,7 +88,7 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is malformed, naming the fault;
-    /// [`Error::Argument`] for an unknown built-in.
+    /// [`Error::UnknownName`] for an unknown built-in; [`Error::UnsupportedFormat`] for a file of another format version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if let Some(name) = path.to_str().and_then(|text| text.strip_prefix("builtin:")) {
@@ -102,12 +102,10 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is none of that name; it lists those there are.
+    /// [`Error::UnknownName`] if there is none of that name; it lists those there are.
     pub fn builtin(name: &str) -> Result<Self> {
-        let bytes = builtin::bytes(name).ok_or_else(|| {
-            let names: Vec<&str> = Self::builtins().collect();
-            Error::Argument(format!("there is no built-in model {name:?}; there is: {}", names.join(", ")))
-        })?;
+        let bytes =
+            builtin::bytes(name).ok_or_else(|| Error::unknown_name("built-in model", name, Self::builtins()))?;
         Self::from_bytes(bytes)
     }
 
@@ -120,7 +118,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] or [`Error::Limit`], naming the fault.
+    /// [`Error::Model`] or [`Error::Limit`], naming the fault; [`Error::UnsupportedFormat`] for another format version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Self::from_tensors(Tensors::from_safetensors(bytes, &Limits::default())?)
     }

@@ -2,8 +2,6 @@
 
 mod style;
 
-use std::path::Path;
-
 use burn::tensor::{DType, Tensor, TensorData};
 use image::RgbImage;
 use image::imageops::{FilterType, resize};
@@ -13,11 +11,11 @@ pub use style::{Style, StyleKind};
 use crate::device::{Device, DeviceClass};
 use crate::engine::{self, Engine, Styles};
 use crate::error::{Error, Result};
-use crate::files::save_picture;
 use crate::label::{DistanceMap, LabelMap, instance_edges};
 use crate::model::{Manifest, Model, read_back};
 use crate::network::{Architecture, ConvEncoder, Encoder, Network, StyleConfig};
 use crate::nn::{BlockStyles, Guide, Layout, Lookup, Mode, Noise, Statistics, gpu, ops};
+use crate::picture::Image;
 use crate::pixels::{push_planes, to_image, to_images};
 use crate::rng::Rng;
 
@@ -96,31 +94,6 @@ impl Request {
     #[must_use]
     pub fn instances(self, instances: LabelMap) -> Self {
         Self { instances: Some(instances), ..self }
-    }
-}
-
-/// A synthesized picture.
-#[derive(Clone, Debug)]
-pub struct Image(RgbImage);
-
-impl Image {
-    /// The pixels.
-    pub fn as_rgb(&self) -> &RgbImage {
-        &self.0
-    }
-
-    /// The pixels, owned.
-    pub fn into_rgb(self) -> RgbImage {
-        self.0
-    }
-
-    /// Writes a PNG or JPEG, by the extension.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`] for another extension, [`Error::Io`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        save_picture(&self.0, path.as_ref())
     }
 }
 
@@ -304,9 +277,9 @@ impl Synthesizer {
             pictures.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))?
         };
         if picture.dimensions() == (width as u32, height as u32) {
-            return Ok(Image(picture));
+            return Ok(Image::from_rgb(picture));
         }
-        Ok(Image(image::imageops::crop_imm(&picture, 0, 0, width as u32, height as u32).to_image()))
+        Ok(Image::from_rgb(image::imageops::crop_imm(&picture, 0, 0, width as u32, height as u32).to_image()))
     }
 
     fn scene(&self, labels: &LabelMap, request: &Request) -> Result<Scene> {

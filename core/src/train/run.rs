@@ -230,8 +230,11 @@ impl<'a> Session<'a> {
         } else {
             let results = [files.checkpoint(), files.model(), files.recipe(), files.log(), files.sheet()];
             if let Some(file) = results.iter().find(|file| file.exists()) {
-                let way =
-                    if exists { "--resume goes on with it, or choose another folder" } else { "choose another folder" };
+                let way = if exists {
+                    "the option resume goes on with it, or choose another folder"
+                } else {
+                    "choose another folder"
+                };
                 return Err(Error::Argument(format!("{folder} already holds a run ({}): {way}", file.display())));
             }
             let trainer = Trainer::new(run.recipe.clone(), classes.channels(), &run.device)?;

@@ -46,7 +46,7 @@ pub fn contact_sheet(rows: &[SheetRow], classes: &ClassTable) -> RgbImage {
             let y = top + (cell_height - image.height()) / 2;
             imageops::replace(&mut sheet, image, x.into(), y.into());
         };
-        place(0, &row.labels.to_rgb(classes));
+        place(0, row.labels.to_rgb(classes).as_rgb());
         place(1, row.synthesized);
         if let Some(real) = row.real {
             place(2, real);

@@ -10,11 +10,12 @@
 use std::path::PathBuf;
 
 use burn::tensor::{Tensor, TensorData};
+use image::RgbImage;
 use semsynth::label::{Class, ClassTable, LabelMap};
 use semsynth::model::{FORMAT, Manifest, Provenance, Tensors};
 use semsynth::network::Architecture;
 use semsynth::nn::{Init, Statistics};
-use semsynth::{Device, Model};
+use semsynth::{Device, Image, Model};
 
 /// A file of the fixtures that are handed around beside the project, or a message that the test is skipped.
 pub fn shared(path: &str) -> Option<PathBuf> {
@@ -69,6 +70,12 @@ pub fn labels_of(tensors: &Tensors, classes: usize) -> (LabelMap, Option<Vec<boo
     let id = |pixel: usize| (0..classes).find(|class| values[class * pixels + pixel] > 0.5).unwrap() as u16;
     let edges = (channels > classes).then(|| values[classes * pixels..].iter().map(|&edge| edge > 0.5).collect());
     (LabelMap::new(width, height, (0..pixels).map(id).collect()).unwrap(), edges)
+}
+
+/// A picture as the crate `image` has it.
+pub fn rgb(picture: Image) -> RgbImage {
+    let (width, height) = (picture.width() as u32, picture.height() as u32);
+    RgbImage::from_raw(width, height, picture.into_bytes()).unwrap()
 }
 
 /// A model with random weights, large enough that every part counts.

@@ -31,7 +31,7 @@ pub(super) fn family(tensors: &Tensors) -> Result<(Family, String)> {
         None => "the file holds no tensors".to_owned(),
         Some(name) if name.starts_with("discriminator_") => "this is a discriminator (…_net_D.pth)".to_owned(),
         Some(_) if find(&|name| name == "fc_mu.weight").is_some() => {
-            "this is an encoder (…_net_E.pth): it goes with its generator, as --encoder".to_owned()
+            "this is an encoder (…_net_E.pth): it goes with its generator, as the `encoder`".to_owned()
         }
         Some(name) => format!("its tensors have names such as {name:?}"),
     };
@@ -61,10 +61,13 @@ pub(super) fn architecture(tensors: &Tensors, family: Family, hints: &Hints) -> 
     let shapes = Shapes(tensors);
     let baseline = matches!(family, Family::Pix2PixHd | Family::Pix2Pix);
     if baseline && hints.upsampling.is_some() {
-        return Err(Error::Argument(format!("--upsampling: {} has no such choice", family.name())));
+        return Err(Error::Argument(format!(
+            "the option `upsampling` is given, but {} has no such choice",
+            family.name()
+        )));
     }
     if family == Family::Pix2Pix && hints.instance_edges == Some(true) {
-        return Err(Error::Argument("--instance-edges true: pix2pix takes none".into()));
+        return Err(Error::Argument("the option `instance_edges` is true, but pix2pix takes none".into()));
     }
     match family {
         Family::Spade | Family::Clade | Family::Sean => spade_family(&shapes, hints).map(Architecture::SpadeFamily),
@@ -115,10 +118,11 @@ fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
     let most = shapes.has("up_4.conv_0.weight");
     match hints.upsampling {
         Some(Upsampling::Most) if !most => {
-            Err(Error::Argument("--upsampling most: the checkpoint has no up_4 block, so it is normal or more".into()))
+            let fault = "the option `upsampling` is most, but the checkpoint has no up_4 block: it is normal or more";
+            Err(Error::Argument(fault.into()))
         }
         Some(other @ (Upsampling::Normal | Upsampling::More)) if most => Err(Error::Argument(format!(
-            "--upsampling {}: the checkpoint has an up_4 block, so it is most",
+            "the option `upsampling` is {}, but the checkpoint has an up_4 block: it is most",
             if other == Upsampling::Normal { "normal" } else { "more" }
         ))),
         Some(given) => Ok(given),
@@ -178,7 +182,8 @@ fn latent(
         let [height, width] = size;
         return Err(Error::Argument(format!(
             "the checkpoint's latent grid (fc.weight, [{rows}, {length}]) has {cells} cells; pictures of {width}x{height} \
-             with {} doublings have {}x{}: give the size it was trained at with --size WIDTHxHEIGHT, or another --upsampling",
+             with {} doublings have {}x{}: give the size it was trained at in the option `size`, or change the option \
+             `upsampling`",
             upsampling.doublings(),
             grid[1],
             grid[0]
@@ -233,7 +238,7 @@ fn pix2pix(shapes: &Shapes<'_>, hints: &Hints) -> Result<UNetConfig> {
     if !painted && channels != input {
         return Err(Error::Argument(format!(
             "the network has {input} input channels, the class table {channels} label channels: give the table it was \
-             trained with as --classes"
+             trained with in the option `classes`"
         )));
     }
     let palette = painted.then(|| {

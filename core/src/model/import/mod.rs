@@ -166,8 +166,8 @@ impl Hints {
         self.classes.clone().ok_or_else(|| {
             let names: Vec<&str> = ClassTable::shipped_names().collect();
             Error::Argument(format!(
-                "the network has {inputs} input channels, as no data set known here: give its class table with --classes \
-                 (a .ron, .gpl or .json file, or one of {})",
+                "the network has {inputs} input channels, as no data set known here: give its class table in the option \
+                 `classes` (your own, or a built-in one: {})",
                 names.join(", ")
             ))
         })
@@ -176,8 +176,10 @@ impl Hints {
     /// Checks what the tensors tell about input channels.
     fn agree(&self, labels: usize, edges: bool) -> Result<(usize, bool)> {
         if let Some(given) = self.instance_edges.filter(|&given| given != edges) {
-            let found = if edges { "has" } else { "has no" };
-            return Err(Error::Argument(format!("--instance-edges {given}: the network {found} channel for them")));
+            let found = if edges { "has a" } else { "has no" };
+            return Err(Error::Argument(format!(
+                "the option `instance_edges` is {given}, but the network {found} channel for them"
+            )));
         }
         self.check_table(labels, edges)
     }
@@ -192,7 +194,7 @@ impl Hints {
             None if channels + 1 == semantics => {
                 return Err(Error::Argument(format!(
                     "the network has {semantics} input channels, the class table {channels} label channels: say what the \
-                     last one is for, --instance-edges true or --instance-edges false (a label without a name)"
+                     last one is for, with true (edges) or false (a label without a name) in the option `instance_edges`"
                 )));
             }
             None => false,
@@ -210,7 +212,7 @@ impl Hints {
         let more = if edges { " and one for instance edges" } else { ", none for instance edges" };
         Err(Error::Argument(format!(
             "the network has {labels} label channels{more}; the class table has {channels} (ids 0 to {}): give the table it \
-             was trained with as --classes, or another --instance-edges",
+             was trained with in the option `classes`, or change the option `instance_edges`",
             channels - 1
         )))
     }
@@ -247,7 +249,7 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
     let (found, sign) = infer::family(&tensors)?;
     if let Some(asked) = options.family.filter(|&asked| asked != found) {
         return Err(Error::Argument(format!(
-            "--arch {}: the checkpoint holds {sign:?}, so it is --arch {}",
+            "the option `family` is {}, but the checkpoint holds {sign:?}: it is {}",
             asked.name(),
             found.name()
         )));
@@ -345,10 +347,12 @@ fn finish(mut tensors: Tensors, manifest: Manifest, precision: Precision) -> Res
 /// What to look at where a tensor does not fit what the others tell.
 fn advice(architecture: &Architecture) -> String {
     let network = architecture.describe();
-    let flags = match (architecture, architecture.style()) {
-        (_, StyleConfig::Latent { .. }) => "--size, --upsampling, --encoder, --instance-edges and --classes",
-        (Architecture::SpadeFamily(_), _) => "--upsampling, --instance-edges and --classes",
-        _ => "--instance-edges and --classes",
+    let options = match (architecture, architecture.style()) {
+        (_, StyleConfig::Latent { .. }) => {
+            "the `encoder` and the options `size`, `upsampling`, `instance_edges` and `classes`"
+        }
+        (Architecture::SpadeFamily(_), _) => "the options `upsampling`, `instance_edges` and `classes`",
+        _ => "the options `instance_edges` and `classes`",
     };
-    format!("the other tensors are those of {network}; if it is another network, see {flags}")
+    format!("the other tensors are those of {network}; if it is another network, see {options}")
 }

@@ -44,7 +44,7 @@ impl Style {
     /// # Errors
     ///
     /// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is malformed or no style, naming the fault;
-    /// [`Error::Limit`] if it is larger than any style.
+    /// [`Error::UnsupportedFormat`] if it is of another format version; [`Error::Limit`] if it is larger than any style.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -61,7 +61,7 @@ impl Style {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] or [`Error::Limit`], naming the fault.
+    /// [`Error::Model`] or [`Error::Limit`], naming the fault; [`Error::UnsupportedFormat`] for another format version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Self::from_tensors(&Tensors::from_safetensors(bytes, &limits())?)
     }
@@ -134,10 +134,7 @@ impl Header {
         if let Ok(Version { format }) = ron::from_str(text)
             && format != FORMAT
         {
-            return Err(Error::Model(format!(
-                "the style has format version {format}, this program reads version {FORMAT}: it needs another version of \
-                 semsynth"
-            )));
+            return Err(Error::unsupported_format(format, FORMAT));
         }
         ron::from_str(text).map_err(|error| Error::Model(format!("the header of the style is malformed: {error}")))
     }
@@ -185,8 +182,8 @@ mod tests {
 
     fn fault(tensors: &Tensors) -> String {
         match Style::from_bytes(&tensors.to_safetensors().unwrap()).unwrap_err() {
-            Error::Model(message) => message,
-            other => panic!("{other:?}"),
+            error @ (Error::Model(_) | Error::UnsupportedFormat { .. }) => error.to_string(),
+            error => panic!("{error:?}"),
         }
     }
 
@@ -240,6 +237,10 @@ mod tests {
             fault(&tensors)
         };
         assert!(header("(format: 2, future: true)").contains("version 2"));
+        let mut newer = fine();
+        newer.set_metadata(HEADER_KEY, "(format: 2, future: true)");
+        let error = Style::from_tensors(&newer).unwrap_err();
+        assert!(matches!(error, Error::UnsupportedFormat { found: 2, supported: FORMAT, .. }), "{error:?}");
         assert!(header("(format: 1, kind: Regions, colour: 3)").contains("colour"));
         assert!(header("(format: 1)").contains("kind"));
         assert!(header("").contains("malformed"));
@@ -284,8 +285,8 @@ mod tests {
                 assert_same(&Style::from_bytes(&style.to_bytes().unwrap()).unwrap(), &style);
                 true
             }
-            Err(Error::Model(message) | Error::Limit(message)) => {
-                assert!(!message.is_empty());
+            Err(error @ (Error::Model(_) | Error::Limit(_) | Error::UnsupportedFormat { .. })) => {
+                assert!(!error.to_string().is_empty());
                 false
             }
             Err(other) => panic!("{other:?}"),
