@@ -86,8 +86,13 @@ impl Affine<'_> {
         self.scale.len() == channels && self.shift.len() == channels
     }
 
-    /// Scale, shift and slope for negative values of a channel: a slope of 1 leaves values as they are.
+    /// Scale, shift and slope for negative values of a channel.
     fn of_channel(&self, channel: usize) -> [f32; 3] {
-        [self.scale[channel], self.shift[channel], if self.leaky { LEAKY_SLOPE } else { 1.0 }]
+        [self.scale[channel], self.shift[channel], slope(self.leaky)]
     }
+}
+
+/// The slope for negative values: 1 leaves them as they are.
+fn slope(leaky: bool) -> f32 {
+    if leaky { LEAKY_SLOPE } else { 1.0 }
 }
