@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use burn::tensor::DType;
+
 use crate::error::{Error, Result};
 
 /// What kind of machine a [`Device`] is.
@@ -119,6 +121,12 @@ impl Device {
         format!("{} ({}, {}; {})", self.info.name, self.info.class, self.info.description, self.reason)
     }
 
+    /// Whether the device has 16-bit floats. Graphics drivers without them are common: those of OpenGL have none. The CPU
+    /// has them, but gains nothing from them: [`Synthesizer::half`](crate::Synthesizer::half) is for GPUs.
+    pub fn supports_half(&self) -> bool {
+        self.burn.supports_dtype(DType::F16)
+    }
+
     /// The device as Burn knows it.
     pub fn burn(&self) -> &burn::tensor::Device {
         &self.burn
@@ -172,6 +180,11 @@ use gpu::{gpus, open_gpu};
 #[cfg(feature = "gpu")]
 mod gpu;
 
+/// What tests of every module ask for; the topics in `tests` share the file.
+#[cfg(test)]
+#[path = "../../tests/common/software.rs"]
+pub(crate) mod software;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,6 +217,11 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = Device::by_name("gpu:99").unwrap_err().to_string();
         assert!(message.contains("gpu:99") && message.contains("cpu"), "{message}");
+    }
+
+    #[test]
+    fn the_cpu_has_floats_of_16_bits() {
+        assert!(Device::cpu().supports_half());
     }
 
     #[test]
