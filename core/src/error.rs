@@ -6,8 +6,6 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::label::Report;
-
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,8 +40,15 @@ pub enum Error {
 
     /// Pixels of a label map or of a picture of labels have no class, or it is not clear which; the report says what was
     /// found, where, and how often.
-    #[error("{}", .0.message())]
-    UnknownLabels(Box<Report>),
+    #[error("{message}")]
+    UnknownLabels {
+        /// Why: ids, colours, or an unclear palette.
+        code: ErrorCode,
+        /// How many pixels have no class.
+        pixels: u64,
+        /// What they hold, how often, where first, and the ways out.
+        message: String,
+    },
 
     /// A model, checkpoint or weights file is malformed, or does not fit the network it is loaded into.
     #[error("{0}")]
@@ -130,11 +135,11 @@ impl Error {
             | Self::Data(text)
             | Self::Limit(text)
             | Self::Device(text)
-            | Self::Diverged(text) => *text = format!("{prefix}: {text}"),
+            | Self::Diverged(text)
+            | Self::UnknownLabels { message: text, .. } => *text = format!("{prefix}: {text}"),
             Self::UnknownName { context, .. } | Self::UnsupportedFormat { context, .. } => {
                 *context = format!("{prefix}: {context}");
             }
-            Self::UnknownLabels(report) => report.context = format!("{prefix}: {}", report.context),
             Self::Io { path, context, .. } => {
                 let prefix = prefix.to_string();
                 if !path.display().to_string().starts_with(&prefix) {
@@ -153,7 +158,7 @@ impl Error {
             Self::UnknownName { .. } => ErrorCode::UnknownName,
             Self::StyleNeeded => ErrorCode::StyleNeeded,
             Self::Labels(_) => ErrorCode::Labels,
-            Self::UnknownLabels(report) => report.code(),
+            Self::UnknownLabels { code, .. } => *code,
             Self::Model(_) => ErrorCode::Model,
             Self::UnsupportedFormat { .. } => ErrorCode::UnsupportedFormat,
             Self::Data(_) => ErrorCode::Data,

@@ -2,10 +2,14 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use common::{has_half, software};
+use semsynth::Device;
 use semsynth::label::{ClassTable, LabelMap};
 use semsynth::model::{self, Precision};
 use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
@@ -55,10 +59,8 @@ fn synth_paints_one_file() {
 /// Programs run in folders of their users: nothing there is read or left behind.
 #[test]
 fn a_gpu_is_not_set_up_by_the_current_folder() {
-    if semsynth::Device::by_name("software").is_err() {
-        println!("skipped: no software GPU here");
-        return;
-    }
+    let Some(device) = software() else { return };
+    let half: &[&str] = if has_half(&device) { &["--half"] } else { &[] };
     let folder = tempfile::tempdir().unwrap();
     let (labels, picture) = (folder.path().join("labels.png"), folder.path().join("picture.png"));
     LabelMap::filled(32, 32, 1).unwrap().save(&labels, &ClassTable::cmp_facades()).unwrap();
@@ -68,7 +70,8 @@ fn a_gpu_is_not_set_up_by_the_current_folder() {
     let cache = tempfile::tempdir().unwrap();
     let (model, labels, out) = (model(), labels.to_str().unwrap(), picture.to_str().unwrap());
     let output = Command::new(env!("CARGO_BIN_EXE_semsynth"))
-        .args(["synth", "--device", "software", "--half", "--model", &model, "--labels", labels, "-o", out])
+        .args(["synth", "--device", "software", "--model", &model, "--labels", labels, "-o", out])
+        .args(half)
         .current_dir(folder.path())
         .env("SEMSYNTH_CACHE", cache.path())
         .output()
@@ -88,10 +91,14 @@ fn half_is_for_gpus() {
     let (labels, picture) = (folder.path().join("labels.png"), folder.path().join("picture.png"));
     LabelMap::filled(32, 32, 1).unwrap().save(&labels, &ClassTable::cmp_facades()).unwrap();
     let (labels, picture_text) = (labels.to_str().unwrap(), picture.to_str().unwrap());
-    let output =
-        semsynth(&["synth", "--half", "--device", "cpu", "--model", &model(), "--labels", labels, "-o", picture_text]);
-    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
-    assert!(text(&output).contains("cpu") && !picture.exists(), "{}", text(&output));
+    let without_half = software().filter(|device| !device.supports_half());
+    for device in std::iter::once(Device::cpu()).chain(without_half) {
+        let (model, name) = (model(), device.info().name.as_str());
+        let output =
+            semsynth(&["synth", "--half", "--device", name, "--model", &model, "--labels", labels, "-o", picture_text]);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        assert!(text(&output).contains(name) && !picture.exists(), "{}", text(&output));
+    }
 }
 
 #[test]

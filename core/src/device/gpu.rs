@@ -42,8 +42,8 @@ fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
     let mut per_class = std::collections::BTreeMap::new();
     let mut list = Vec::new();
     for adapter in pollster::block_on(instance.enumerate_adapters(api)) {
-        let adapter = adapter.get_info();
-        let class = match adapter.device_type {
+        let info = adapter.get_info();
+        let class = match info.device_type {
             wgpu::DeviceType::DiscreteGpu => DeviceClass::DiscreteGpu,
             wgpu::DeviceType::IntegratedGpu => DeviceClass::IntegratedGpu,
             wgpu::DeviceType::VirtualGpu => DeviceClass::VirtualGpu,
@@ -52,8 +52,12 @@ fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
             wgpu::DeviceType::Other => continue,
         };
         let index = per_class.entry(class).or_insert(0usize);
-        let description = format!("{} through {}", adapter.name, adapter.backend);
-        list.push(DeviceInfo { name: String::new(), class, description, index: *index });
+        let mut description = format!("{} through {}", info.name, info.backend);
+        let lacking = lacking(&adapter.limits());
+        if let Some(lacking) = &lacking {
+            description += &format!(", which has {lacking}");
+        }
+        list.push(DeviceInfo { name: String::new(), class, description, index: *index, usable: lacking.is_none() });
         *index += 1;
     }
     // Burn addresses one software adapter only.
@@ -63,6 +67,22 @@ fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
         info.name = if info.class == DeviceClass::SoftwareGpu { "software".into() } else { format!("gpu:{number}") };
     }
     list
+}
+
+/// What an adapter has too little of for kernels, as old drivers of OpenGL do: less than WebGPU asks of every device. Our
+/// kernels need eight buffers and workgroups of 256.
+fn lacking(limits: &wgpu::Limits) -> Option<String> {
+    if limits.max_compute_invocations_per_workgroup == 0 {
+        return Some("no compute shaders".into());
+    }
+    let needs: [(&str, fn(&wgpu::Limits) -> u32); 3] = [
+        ("storage buffers a kernel", |limits| limits.max_storage_buffers_per_shader_stage),
+        ("units a workgroup", |limits| limits.max_compute_invocations_per_workgroup),
+        ("bytes of memory a workgroup", |limits| limits.max_compute_workgroup_storage_size),
+    ];
+    let least = wgpu::Limits::default();
+    let mut needs = needs.into_iter().map(|(what, of)| (what, of(limits), of(&least)));
+    needs.find(|(_, has, least)| has < least).map(|(what, has, least)| format!("{has} {what}, fewer than {least}"))
 }
 
 /// Burn initialises a device once a process and answers a second attempt with an error. Held whenever graphics
@@ -120,4 +140,19 @@ fn cache_folder() -> PathBuf {
     let chosen = std::env::var_os("SEMSYNTH_CACHE").filter(|path| !path.is_empty()).map(PathBuf::from);
     let users = || etcetera::choose_base_strategy().map(|strategy| strategy.cache_dir().join("semsynth"));
     chosen.or_else(|| users().ok()).unwrap_or_else(|| std::env::temp_dir().join("semsynth"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_adapter_lacks_is_named() {
+        let enough = wgpu::Limits::default();
+        assert_eq!(lacking(&enough), None);
+        let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..enough.clone() };
+        assert_eq!(lacking(&few).unwrap(), "4 storage buffers a kernel, fewer than 8");
+        let none = wgpu::Limits { max_compute_invocations_per_workgroup: 0, ..few };
+        assert_eq!(lacking(&none).unwrap(), "no compute shaders");
+    }
 }

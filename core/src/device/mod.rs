@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use burn::tensor::DType;
+
 use crate::error::{Error, Result};
 
 /// What kind of machine a [`Device`] is.
@@ -43,6 +45,8 @@ pub struct DeviceInfo {
     pub description: String,
     /// Its place among devices of its class.
     index: usize,
+    /// Whether its driver has what kernels need. What it lacks is in the description.
+    usable: bool,
 }
 
 /// An opened device.
@@ -59,7 +63,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// A GPU if this machine has a real one (discrete before integrated before virtual), else the CPU.
+    /// A GPU if this machine has a real one (discrete before integrated before virtual) that kernels run on, else the CPU.
     ///
     /// # Errors
     ///
@@ -79,7 +83,7 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::UnknownName`] if there is no such device; it lists the names there are. [`Error::Device`] if the driver
-    /// refuses.
+    /// refuses, or lacks what kernels need.
     pub fn by_name(name: &str) -> Result<Self> {
         match name {
             "auto" => return Self::best(),
@@ -117,12 +121,24 @@ impl Device {
         format!("{} ({}, {}; {})", self.info.name, self.info.class, self.info.description, self.reason)
     }
 
+    /// Whether the device has 16-bit floats. Graphics drivers without them are common: those of OpenGL have none. The CPU
+    /// has them, but gains nothing from them: [`Synthesizer::half`](crate::Synthesizer::half) is for GPUs.
+    pub fn supports_half(&self) -> bool {
+        self.burn.supports_dtype(DType::F16)
+    }
+
     /// The device as Burn knows it.
     pub fn burn(&self) -> &burn::tensor::Device {
         &self.burn
     }
 
     fn open(info: DeviceInfo, reason: String) -> Result<Self> {
+        if !info.usable {
+            let DeviceInfo { name, description, .. } = info;
+            return Err(Error::Device(format!(
+                "{name} cannot be used ({description}): use the CPU, or another driver"
+            )));
+        }
         let burn = match info.class {
             DeviceClass::Cpu => burn::tensor::Device::flex(),
             _ => open_gpu(&info)?,
@@ -135,16 +151,18 @@ fn cpu_info() -> DeviceInfo {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let plural = if threads == 1 { "" } else { "s" };
     let description = format!("{} processor, {threads} thread{plural}", std::env::consts::ARCH);
-    DeviceInfo { name: "cpu".into(), class: DeviceClass::Cpu, description, index: 0 }
+    DeviceInfo { name: "cpu".into(), class: DeviceClass::Cpu, description, index: 0, usable: true }
 }
 
 /// The device [`Device::best`] takes out of a list, and why.
 fn choose(list: &[DeviceInfo]) -> (DeviceInfo, String) {
     let real = |info: &&DeviceInfo| info.class < DeviceClass::Cpu;
-    if let Some(gpu) = list.iter().filter(real).min_by_key(|info| info.class) {
+    if let Some(gpu) = list.iter().filter(real).filter(|info| info.usable).min_by_key(|info| info.class) {
         return (gpu.clone(), "the best GPU here".into());
     }
-    let reason = if list.iter().any(|info| info.class == DeviceClass::SoftwareGpu) {
+    let reason = if list.iter().any(|info| real(&info)) {
+        "the driver of the GPU here lacks what kernels need"
+    } else if list.iter().any(|info| info.class == DeviceClass::SoftwareGpu) {
         "there is no real GPU; the software one is slower and only taken when asked for"
     } else if cfg!(feature = "gpu") {
         "no GPU was found"
@@ -170,12 +188,17 @@ use gpu::{gpus, open_gpu};
 #[cfg(feature = "gpu")]
 mod gpu;
 
+/// What tests of every module ask for; the topics in `tests` share the file.
+#[cfg(test)]
+#[path = "../../tests/common/software.rs"]
+pub(crate) mod software;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn info(name: &str, class: DeviceClass) -> DeviceInfo {
-        DeviceInfo { name: name.into(), class, description: String::new(), index: 0 }
+        DeviceInfo { name: name.into(), class, description: String::new(), index: 0, usable: true }
     }
 
     #[test]
@@ -199,9 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn a_gpu_that_lacks_something_is_passed_over_and_refused() {
+        let lacking = DeviceInfo { usable: false, ..info("gpu:0", DeviceClass::DiscreteGpu) };
+        let list = [lacking.clone(), info("gpu:1", DeviceClass::IntegratedGpu), info("cpu", DeviceClass::Cpu)];
+        assert_eq!(choose(&list).0.name, "gpu:1");
+        let (chosen, reason) = choose(&[lacking.clone(), info("cpu", DeviceClass::Cpu)]);
+        assert!(chosen.name == "cpu" && reason.contains("lacks"), "{chosen:?} {reason}");
+        assert!(matches!(Device::open(lacking, String::new()), Err(Error::Device(_))));
+    }
+
+    #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
         let message = Device::by_name("gpu:99").unwrap_err().to_string();
         assert!(message.contains("gpu:99") && message.contains("cpu"), "{message}");
+    }
+
+    #[test]
+    fn the_cpu_has_floats_of_16_bits() {
+        assert!(Device::cpu().supports_half());
     }
 
     #[test]

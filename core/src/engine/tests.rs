@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
+use crate::device::software::{has_half, software};
 use crate::error::Error;
 use crate::label::{DistanceMap, LabelMap, instance_edges};
 use crate::model::{self, Precision};
@@ -205,16 +206,13 @@ fn modulation() -> impl Strategy<Value = ModulationKind> {
     prop::sample::select(ModulationKind::ALL.to_vec())
 }
 
-/// On software Vulkan: every kind of modulation, by distinct patches and by pixels, with 32 and with 16 bits.
+/// On a software GPU: every kind of modulation, by distinct patches and by pixels, with 32 and with 16 bits.
 #[test]
 fn a_gpu_gives_what_the_reference_gives() {
-    let device = match crate::Device::by_name("software") {
-        Ok(device) => device.burn().clone(),
-        Err(error) => {
-            println!("skipped: {error}");
-            return;
-        }
-    };
+    let Some(device) = software() else { return };
+    let mut precisions = vec![(false, 2e-4)];
+    precisions.extend(has_half(&device).then_some((true, 0.1)));
+    let device = device.burn();
     let edged = |config: GeneratorConfig| GeneratorConfig { instance_edges: true, ..config };
     let instance = |config: GeneratorConfig| GeneratorConfig { norm: NormKind::Instance, ..config };
     let regions = StyleConfig::Regions { length: 4, encoder: None };
@@ -243,11 +241,11 @@ fn a_gpu_gives_what_the_reference_gives() {
             let styles = styles.map(|all| ClassStyles { all, some: Vec::new() });
             let owned = Owned { labels, edges, distances, latent, styles, noise, statistics };
             // Blocks have few patches at full size, noise has none twice.
-            let labels = owned.input(&config, &device).layout.at(64, 96);
+            let labels = owned.input(&config, device).layout.at(64, 96);
             assert_eq!(labels.patches().is_some(), block > 1);
             let expected = owned.expected(&config, &tensors);
-            for (half, most) in [(false, 2e-4), (true, 0.1)] {
-                let found = owned.on_gpu(&config, &tensors, &device, half);
+            for &(half, most) in &precisions {
+                let found = owned.on_gpu(&config, &tensors, device, half);
                 let off = |(a, b): (&f32, &f32)| (a - b).abs();
                 let worst = found.iter().zip(&expected).map(off).fold(0.0, f32::max);
                 let mean = found.iter().zip(&expected).map(off).sum::<f32>() / found.len() as f32;

@@ -204,7 +204,6 @@ impl LabelMap {
     }
 
     /// Appends what row `y` has at these columns, all of which must be inside.
-    #[cfg_attr(not(test), expect(dead_code, reason = "resampling without maps in between is to use it"))]
     pub(crate) fn sample_row(&self, y: usize, columns: &[usize], out: &mut Vec<u16>) {
         fn pick<T: Copy + Into<u16>>(row: Option<&[T]>, columns: &[usize], out: &mut Vec<u16>) {
             let row = row.unwrap_or_default();

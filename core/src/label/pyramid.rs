@@ -105,11 +105,6 @@ impl LabelPyramid {
         self.source.size
     }
 
-    /// The label map, without padding.
-    pub(crate) fn labels(&self) -> &LabelMap {
-        &self.source.labels
-    }
-
     /// Whether there are instance edges.
     pub(crate) fn has_edges(&self) -> bool {
         self.source.edges.is_some()

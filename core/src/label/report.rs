@@ -202,11 +202,20 @@ impl Report {
     /// # Errors
     /// [`Error::UnknownLabels`] with what stands in the way, how often, where first, and the ways out.
     pub fn check(&self) -> Result<()> {
-        if self.is_usable() { Ok(()) } else { Err(Error::UnknownLabels(Box::new(self.clone()))) }
+        if self.is_usable() { Ok(()) } else { Err(self.error()) }
+    }
+
+    /// What stands in the way, as an error.
+    pub(super) fn error(&self) -> Error {
+        Error::UnknownLabels {
+            code: self.code(),
+            pixels: self.unclassified,
+            message: self.context.clone() + &self.problem(),
+        }
     }
 
     /// The code of what stands in the way.
-    pub(crate) fn code(&self) -> ErrorCode {
+    fn code(&self) -> ErrorCode {
         if !self.unknown_ids.is_empty() {
             ErrorCode::UnknownIds
         } else if self.is_unclear() {
@@ -214,11 +223,6 @@ impl Report {
         } else {
             ErrorCode::UnknownColors
         }
-    }
-
-    /// What stands in the way, and of which file.
-    pub(crate) fn message(&self) -> String {
-        self.context.clone() + &self.problem()
     }
 
     /// What stands in the way.

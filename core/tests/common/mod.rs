@@ -1,11 +1,14 @@
 //! What several test topics need.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::unwrap_used,
     missing_docs,
     reason = "test support; not every topic uses all of it"
 )]
+
+mod software;
 
 use std::path::PathBuf;
 
@@ -18,6 +21,8 @@ use semsynth::network::Architecture;
 use semsynth::nn::{Init, Statistics};
 use semsynth::{Device, Image, Model};
 
+pub(crate) use software::{devices, has_half, software};
+
 /// A file of the fixtures that are handed around beside the project, or a message that the test is skipped.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SEMSYNTH_SHARED")
@@ -28,20 +33,6 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     }
     eprintln!("skipped: {} is not here", path.display());
     None
-}
-
-/// The CPU, and a software GPU where there is one.
-pub fn devices() -> Vec<Device> {
-    let mut devices = vec![Device::cpu()];
-    // The SPIR-V kernels of `gpu-vulkan` crash software drivers.
-    if cfg!(feature = "gpu-vulkan") {
-        eprintln!("skipped on software GPU: this build compiles kernels to SPIR-V");
-    } else if Device::list().iter().any(|info| info.name == "software") {
-        devices.push(Device::by_name("software").unwrap());
-    } else {
-        eprintln!("skipped on software GPU: there is none (Debian: mesa-vulkan-drivers)");
-    }
-    devices
 }
 
 /// A tensor of a fixture.
