@@ -8,8 +8,13 @@ use common::{has_half, random_model, rgb, software};
 use image::RgbImage;
 use semsynth::data::ProceduralFacades;
 use semsynth::label::LabelMap;
+use semsynth::model::Precision;
 use semsynth::network::{Architecture, Pix2PixHdConfig, UNetConfig};
-use semsynth::{Device, Error, Model, Request, Synthesizer};
+use semsynth::{Device, Error, Model, Request, Synthesizer, SynthesizerOptions};
+
+fn at_16_bits(device: &Device) -> SynthesizerOptions {
+    SynthesizerOptions::new(device).precision(Precision::Half)
+}
 
 /// Levels of 255 that two pictures differ by, at most and on average.
 fn difference(a: &RgbImage, b: &RgbImage) -> (u8, f64) {
@@ -25,9 +30,9 @@ fn check(what: &str, model: &Model, labels: &LabelMap, [full, half]: [u8; 2]) {
     assert!(most - least > 50, "{what}: a flat picture, {least} to {most}");
     let mut synths = vec![(32, Synthesizer::new(model, &device).unwrap(), full)];
     if has_half(&device) {
-        synths.push((16, Synthesizer::half(model, &device).unwrap(), half));
+        synths.push((16, Synthesizer::new(model, at_16_bits(&device)).unwrap(), half));
     } else {
-        assert!(matches!(Synthesizer::half(model, &device), Err(Error::Argument(_))));
+        assert!(matches!(Synthesizer::new(model, at_16_bits(&device)), Err(Error::Argument(_))));
     }
     for (bits, synth, allowed) in synths {
         let (worst, mean) = difference(&paint(synth), &expected);
@@ -58,6 +63,6 @@ fn the_baselines() {
 
 #[test]
 fn sixteen_bits_are_not_for_the_cpu() {
-    let half = Synthesizer::half(&Model::builtin("facades").unwrap(), &Device::cpu());
+    let half = Synthesizer::new(&Model::builtin("facades").unwrap(), at_16_bits(&Device::cpu()));
     assert!(matches!(half, Err(Error::Argument(_))));
 }

@@ -6,11 +6,11 @@ mod common;
 use burn::tensor::Device as BurnDevice;
 use common::{difference, labels_of, shared, tensor, values};
 use semsynth::label::{Class, ClassTable, DistanceMap, LabelMap};
-use semsynth::model::{self, Family, ImportOptions, Precision, import_checkpoint};
-use semsynth::tensors::{self, Tensors};
-use semsynth::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling};
+use semsynth::model::{self, ImportOptions, Precision, import_checkpoint};
+use semsynth::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling};
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{BlockStyles, GeneratorInput, Init, Layout, LabelEncoding, Mode, Statistics};
+use semsynth::nn::{BlockStyles, GeneratorInput, Init, LabelEncoding, Layout, Mode, Statistics};
+use semsynth::tensors::{self, Tensors};
 use semsynth::{Device, Error, Model, Request, Synthesizer};
 
 fn flex() -> BurnDevice {
@@ -120,11 +120,9 @@ fn known_data_sets_are_recognised_by_their_classes() {
 fn what_contradicts_the_tensors_is_named_with_the_option_that_fits() {
     let clade = || checkpoint(&Architecture::SpadeFamily(GeneratorConfig::clade(2, 5)));
     let spade = |config: GeneratorConfig| checkpoint(&Architecture::SpadeFamily(config));
-    let text = message(clade(), &ImportOptions { family: Some(Family::Sean), ..options(5) });
-    assert!(
-        text.contains("`family` is sean") && text.contains("it is clade") && text.contains("class_specified"),
-        "{text}"
-    );
+    let text =
+        message(clade(), &ImportOptions { system: Some(System::Modulation(ModulationKind::Sean)), ..options(5) });
+    assert!(text.contains("`system` is sean") && text.contains("holds clade"), "{text}");
     let text = message(clade(), &ImportOptions { upsampling: Some(Upsampling::Most), ..options(5) });
     assert!(text.contains("`upsampling` is most") && text.contains("up_4"), "{text}");
     let text = message(clade(), &ImportOptions { instance_edges: Some(true), ..options(5) });

@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 use semsynth::label::ClassTable;
 use semsynth::model::{self, FORMAT, Manifest, Precision, Provenance};
-use semsynth::tensors::Tensors;
 use semsynth::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig};
 use semsynth::nn::{Init, Statistics};
+use semsynth::tensors::Tensors;
 use semsynth::{Error, Model};
 
 fn config() -> GeneratorConfig {

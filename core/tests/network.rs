@@ -11,13 +11,15 @@ use common::{difference, shared, values};
 use proptest::prelude::*;
 use semsynth::label::LabelMap;
 use semsynth::model::{self, Precision};
-use semsynth::tensors::Tensors;
 use semsynth::network::{
     Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, StyleConfig,
     UNetConfig, Upsampling, Vgg19, is_unused,
 };
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{BlockStyles, GeneratorInput, Init, Layout, LabelEncoding, Mode, Noise, NormKind, ParamFreeNorm, Statistics};
+use semsynth::nn::{
+    BlockStyles, GeneratorInput, Init, LabelEncoding, Layout, Mode, Noise, NormKind, ParamFreeNorm, Statistics,
+};
+use semsynth::tensors::Tensors;
 use semsynth::train::{Batch, LossWeights, Recipe, Trainer, feature_matching, perceptual};
 use semsynth::{Device, Error};
 
@@ -100,12 +102,12 @@ fn full_size_networks_have_the_official_names_and_shapes() {
         let found = if file.ends_with("_D.txt") {
             let config =
                 if file.contains("SEAN") { DiscriminatorConfig::sean() } else { DiscriminatorConfig::default() };
-            model::shapes(&config.init(&mut init, architecture.semantics() + 3))
+            model::shapes(&config.init(&mut init, architecture.semantics() + 3)).unwrap()
         } else if file.ends_with("_E.txt") {
             let encoder = ConvEncoderConfig { ndf: 64, latent_length: 256 }.init(&mut init);
-            model::shapes(&OneEncoder { encoder: Encoder::Conv(encoder) })
+            model::shapes(&OneEncoder { encoder: Encoder::Conv(encoder) }).unwrap()
         } else {
-            model::shapes(&architecture.init(&mut init).unwrap())
+            model::shapes(&architecture.init(&mut init).unwrap()).unwrap()
         };
         let count = found.len();
         let found: BTreeMap<String, Vec<usize>> = found.into_iter().collect();
@@ -134,7 +136,7 @@ fn full_size_baselines_have_the_official_names_and_shapes() {
         let path = format!("{}/tests/fixtures/keys/keys_{file}_G.txt", env!("CARGO_MANIFEST_DIR"));
         let mut expected = keys_of(&std::fs::read_to_string(path).unwrap());
         expected.sort();
-        let mut found = model::shapes(&architecture.init(&mut Init::to_load_unfolded(&flex())).unwrap());
+        let mut found = model::shapes(&architecture.init(&mut Init::to_load_unfolded(&flex())).unwrap()).unwrap();
         found.sort();
         assert_eq!(found, expected, "{file}");
         let trained = found.iter().filter(|(name, _)| !name.contains(".running_"));
@@ -151,8 +153,9 @@ struct OneEncoder {
 #[test]
 fn sizes_that_do_not_fit_are_refused() {
     let network = GeneratorConfig::clade(2, 2).init_random(1, &flex()).unwrap();
-    let layout =
-        |width, height, id| Layout::new(vec![LabelMap::filled(width, height, id).unwrap()], 2, LabelEncoding::Indexed, &flex());
+    let layout = |width, height, id| {
+        Layout::new(vec![LabelMap::filled(width, height, id).unwrap()], 2, LabelEncoding::Indexed, &flex())
+    };
     let guide = |width, height| GeneratorInput::new(layout(width, height, 1).unwrap());
     let message = network.forward(&guide(48, 64), Mode::EVAL).unwrap_err().to_string();
     assert!(message.contains("48x64") && message.contains("32"), "{message}");
@@ -184,7 +187,7 @@ proptest! {
     ) {
         let config =
             GeneratorConfig { norm, leading_blocks, instance_edges, ..GeneratorConfig::new(modulation, 2, 7) };
-        let sean = config.uses(ModulationKind::Sean);
+        let sean = config.needs().styles;
         let style = if sean { StyleConfig::Regions { length: 5, encoder: None } } else { StyleConfig::None };
         let config = GeneratorConfig { style, instance_edges: instance_edges && !sean, ..config };
         let network = busy(config.init_random(5, &flex()).unwrap());

@@ -9,13 +9,15 @@ use burn::tensor::{Tensor, TensorData};
 use common::{devices, difference, labels_of, shared, tensor, values};
 use semsynth::label::DistanceMap;
 use semsynth::model::{self, Precision};
-use semsynth::tensors::{TensorData as TensorFile, Tensors};
 use semsynth::network::{
     Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, Posterior,
     StyleConfig, UNetConfig, Upsampling,
 };
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{BlockStyles, Conv, ConvConfig, GeneratorInput, Init, Layout, LabelEncoding, Mode, Noise, Statistics};
+use semsynth::nn::{
+    BlockStyles, Conv, ConvConfig, GeneratorInput, Init, LabelEncoding, Layout, Mode, Noise, Statistics,
+};
+use semsynth::tensors::{TensorData as TensorFile, Tensors};
 use semsynth::train::{hinge_fake, hinge_generator, hinge_real, kl_divergence};
 
 const TOLERANCE: f32 = 1e-4;

@@ -10,7 +10,7 @@ use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
 use semsynth::nn::Statistics;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::style::StyleKind;
-use semsynth::{Device, Error, Model, Request, Style, Synthesizer};
+use semsynth::{Device, Error, Image, Model, Request, Style, Synthesizer};
 
 const CLASSES: u16 = 4;
 
@@ -38,9 +38,10 @@ fn labels() -> LabelMap {
     LabelMap::new(64, 64, (0..64 * 64).map(id).collect()).unwrap()
 }
 
-fn photo(seed: u32) -> RgbImage {
+fn photo(seed: u32) -> Image {
     let byte = |x: u32, y: u32, c: u32| ((x * (3 + seed) + y * (5 + c) + seed * 41 + x * y * c) % 251) as u8;
-    RgbImage::from_fn(64, 64, |x, y| image::Rgb([byte(x, y, 0), byte(x, y, 1), byte(x, y, 2)]))
+    let pixel = |i: u32| [0, 1, 2].map(|channel| byte(i % 64, i / 64, channel));
+    Image::new(64, 64, (0..64 * 64).flat_map(pixel).collect()).unwrap()
 }
 
 fn paint(synth: &mut Synthesizer, request: &Request) -> RgbImage {
@@ -50,6 +51,7 @@ fn paint(synth: &mut Synthesizer, request: &Request) -> RgbImage {
 fn error(synth: &mut Synthesizer, request: &Request) -> String {
     match synth.run(&labels(), request) {
         Err(Error::Argument(message)) => message,
+        Err(Error::StyleNeeded) => Error::StyleNeeded.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -57,8 +59,8 @@ fn error(synth: &mut Synthesizer, request: &Request) -> String {
 #[test]
 fn region_styles_show_in_the_picture() {
     let mut synth = sean();
-    let a = synth.region_style(&photo(1), &labels()).unwrap();
-    let b = synth.region_style(&photo(2), &labels()).unwrap();
+    let a = synth.encode(&photo(1), Some(&labels()), None).unwrap();
+    let b = synth.encode(&photo(2), Some(&labels()), None).unwrap();
     assert_eq!((a.kind(), a.rows(), a.length()), (StyleKind::Regions, 4, 6));
     assert!((0..CLASSES).all(|class| a.is_present(class)));
     let of = |style: &Style| Request::new().style(style);
@@ -76,8 +78,8 @@ fn region_styles_show_in_the_picture() {
 #[test]
 fn crossover_with_equal_styles_changes_nothing() {
     let mut synth = sean();
-    let a = synth.region_style(&photo(1), &labels()).unwrap();
-    let b = synth.region_style(&photo(2), &labels()).unwrap();
+    let a = synth.encode(&photo(1), Some(&labels()), None).unwrap();
+    let b = synth.encode(&photo(2), Some(&labels()), None).unwrap();
     let plain = paint(&mut synth, &Request::new().style(&a));
     let mut all_a = Request::new().style(&a);
     let mut all_b = Request::new().style(&a);
@@ -98,7 +100,7 @@ fn crossover_with_equal_styles_changes_nothing() {
 fn absent_classes_count_as_zeros() {
     let mut synth = sean();
     let half = LabelMap::new(64, 64, (0..64 * 64).map(|pixel| (pixel % 64 / 32) as u16).collect()).unwrap();
-    let style = synth.region_style(&photo(1), &half).unwrap();
+    let style = synth.encode(&photo(1), Some(&half), None).unwrap();
     let present: Vec<bool> = (0..CLASSES).map(|class| style.is_present(class)).collect();
     assert_eq!(present, [true, true, false, false]);
     let row = |class: u16| style.row(class).map(<[f32]>::to_vec);
@@ -106,7 +108,7 @@ fn absent_classes_count_as_zeros() {
     let absent = paint(&mut synth, &Request::new().style(&style));
     assert_eq!(absent, paint(&mut synth, &Request::new().style(&zeros)));
     // What it lacks can come from a mean.
-    let whole = synth.region_style(&photo(2), &labels()).unwrap();
+    let whole = synth.encode(&photo(2), Some(&labels()), None).unwrap();
     let mean = Style::mean([&style, &whole]).unwrap();
     let filled = style.or(&mean).unwrap();
     assert_eq!(filled.row(3), whole.row(3));
@@ -114,14 +116,14 @@ fn absent_classes_count_as_zeros() {
     // A class with a pixel that is lost at half the size is absent too.
     let mut ids: Vec<u16> = vec![0; 64 * 64];
     ids[65] = 3;
-    let style = synth.region_style(&photo(1), &LabelMap::new(64, 64, ids).unwrap()).unwrap();
+    let style = synth.encode(&photo(1), Some(&LabelMap::new(64, 64, ids), None).unwrap()).unwrap();
     assert!(style.is_present(0) && !style.is_present(3));
 }
 
 #[test]
 fn noise_follows_the_seed_and_can_be_left_out() {
     let mut synth = sean();
-    let style = synth.region_style(&photo(1), &labels()).unwrap();
+    let style = synth.encode(&photo(1), Some(&labels()), None).unwrap();
     let request = Request::new().style(&style);
     let noisy = paint(&mut synth, &request.clone().seed(1));
     assert_eq!(noisy, paint(&mut synth, &request.clone().seed(1)));
@@ -138,10 +140,10 @@ fn latent_styles_come_from_a_photo_or_a_seed() {
     let drawn = paint(&mut synth, &Request::new().seed(1));
     assert_eq!(drawn, paint(&mut synth, &Request::new().style(&Style::random(1, 8).unwrap())));
     assert_ne!(drawn, paint(&mut synth, &Request::new().seed(2)));
-    let mean = synth.latent_style(&photo(1), None).unwrap();
-    assert_eq!(mean, synth.latent_style(&photo(1), None).unwrap());
-    let sampled = synth.latent_style(&photo(1), Some(5)).unwrap();
-    assert_eq!(sampled, synth.latent_style(&photo(1), Some(5)).unwrap());
+    let mean = synth.encode(&photo(1), None, None).unwrap();
+    assert_eq!(mean, synth.encode(&photo(1), None, None).unwrap());
+    let sampled = synth.encode(&photo(1), None, Some(5)).unwrap();
+    assert_eq!(sampled, synth.encode(&photo(1), None, Some(5)).unwrap());
     assert_ne!(sampled, mean);
     let (a, b) = (Style::random(1, 8).unwrap(), Style::random(2, 8).unwrap());
     let steps: Vec<Style> = a.interpolate(&b, 3).unwrap().collect();
@@ -159,13 +161,13 @@ fn styles_that_do_not_fit_are_refused() {
     assert!(message.contains("needs a style"), "{message}");
     let message = error(&mut sean, &Request::new().style(&Style::random(1, 8).unwrap()));
     assert!(message.contains("one vector of 8 values") && message.contains("4 classes of 6 values"), "{message}");
-    let style = sean.region_style(&photo(1), &labels()).unwrap();
+    let style = sean.encode(&photo(1), Some(&labels()), None).unwrap();
     let message = error(&mut vae, &Request::new().style(&style));
     assert!(message.contains("another model"), "{message}");
     let message = error(&mut vae, &Request::new().block_style(0, &Style::random(1, 8).unwrap()));
     assert!(message.contains("one style for all blocks"), "{message}");
-    assert!(matches!(vae.region_style(&photo(1), &labels()), Err(Error::Argument(_))));
-    assert!(matches!(sean.latent_style(&photo(1), None), Err(Error::Argument(_))));
+    assert!(matches!(vae.encode(&photo(1), Some(&labels()), None), Err(Error::Argument(_))));
+    assert!(matches!(sean.encode(&photo(1), None, None), Err(Error::Argument(_))));
     let mut clade = Synthesizer::new(&model(GeneratorConfig::clade(2, usize::from(CLASSES))), &Device::cpu()).unwrap();
     let message = error(&mut clade, &Request::new().style(&style));
     assert!(message.contains("takes none"), "{message}");

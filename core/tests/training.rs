@@ -12,9 +12,9 @@ use common::{devices, difference};
 use semsynth::data::{Dataset, Procedural, Split};
 use semsynth::label::LabelMap;
 use semsynth::model::{self, Precision};
-use semsynth::tensors::Tensors;
 use semsynth::network::DiscriminatorConfig;
 use semsynth::nn::modulation::ModulationKind;
+use semsynth::tensors::Tensors;
 use semsynth::train::{
     Batch, Files, LossWeights, NetworkKind, Observer, Recipe, Record, Run, Silent, Stopped, TrainLog, Trainer, train,
 };

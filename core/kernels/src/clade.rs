@@ -1,10 +1,10 @@
 //! CLADE: modulation by the class of each pixel.
 
+use crate::Affine;
 use crate::isa::{Isa, dispatch};
 use crate::patches::PAD;
 use crate::scratch::{Shared, volume};
 use crate::simd::Simd;
-use crate::Affine;
 use rayon::prelude::*;
 
 /// Class-adaptive modulation: a scale and a shift for each class and channel.

@@ -1,9 +1,9 @@
 //! Steps that read and write every value once.
 
+use crate::Affine;
 use crate::isa::{Isa, dispatch};
 use crate::scratch::{Shared, volume};
 use crate::simd::Simd;
-use crate::Affine;
 use rayon::prelude::*;
 
 /// Values in a task, and in a partial sum of [`moments`].

@@ -17,12 +17,12 @@
 //!
 //! Source: T. Park et al., *Semantic Image Synthesis with Spatially-Adaptive Normalization*, CVPR 2019, section 3.
 
+use crate::Affine;
 use crate::clade::lookup;
 use crate::isa::{Isa, dispatch};
 use crate::patches::Patches;
 use crate::scratch::{KEEP_LOCAL, Loan, Shared, local, volume};
 use crate::simd::Simd;
-use crate::Affine;
 use crate::winograd::Conv3x3;
 use rayon::prelude::*;
 
@@ -126,13 +126,7 @@ impl Spade {
     /// # Panics
     ///
     /// If a slice does not fit.
-    pub fn run_patches(
-        &self,
-        patches: &Patches,
-        x: &[f32],
-        affine: Affine<'_>,
-        out: &mut [f32],
-    ) {
+    pub fn run_patches(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         self.check(patches, x, affine, out);
         let hidden = self.hidden(patches);
         let call = self.call(patches, &hidden);
@@ -172,14 +166,7 @@ impl Spade {
     /// # Panics
     ///
     /// If a slice does not fit.
-    pub fn run_tables(
-        &self,
-        tables: &Tables,
-        patches: &Patches,
-        x: &[f32],
-        affine: Affine<'_>,
-        out: &mut [f32],
-    ) {
+    pub fn run_tables(&self, tables: &Tables, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         self.check(patches, x, affine, out);
         let (hw, row) = (patches.h * patches.w, patches.row5());
         assert_eq!(tables.0.len(), self.channels.div_ceil(16) * 32 * row, "tables are of these patches");
@@ -195,15 +182,7 @@ impl Spade {
     }
 
     /// Modulates the channels of a block by its table, `[gamma, beta][16][id5]`; `x`, scale and shift are of all channels.
-    fn look_up(
-        &self,
-        patches: &Patches,
-        table: &[f32],
-        block: usize,
-        x: &[f32],
-        affine: Affine<'_>,
-        out: &mut [f32],
-    ) {
+    fn look_up(&self, patches: &Patches, table: &[f32], block: usize, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         let (hw, row) = (patches.h * patches.w, patches.row5());
         for (i, out) in out.chunks_exact_mut(hw).enumerate() {
             let c = block * 16 + i;

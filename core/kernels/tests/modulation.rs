@@ -141,7 +141,12 @@ fn labels_without_a_class_are_void() {
     let run = |void: [u16; 2]| {
         let labels: Vec<u16> = (0..42).map(|i| if i % 5 < 2 { void[i % 2] } else { i as u16 % 3 }).collect();
         let mut out = vec![f32::NAN; x.len()];
-        spade.run_patches(&Patches::new(&labels, size), &x, Affine { scale: &block.scale, shift: &block.shift, leaky: true }, &mut out);
+        spade.run_patches(
+            &Patches::new(&labels, size),
+            &x,
+            Affine { scale: &block.scale, shift: &block.shift, leaky: true },
+            &mut out,
+        );
         out
     };
     assert_eq!(run([4, 65_535]), run([4, 4]));
@@ -161,8 +166,19 @@ fn tables_are_kept() {
             for seed in [1, 2] {
                 let x = values(channels * labels.len(), seed, 1.0);
                 let [mut kept, mut fresh] = [(); 2].map(|()| vec![f32::NAN; x.len()]);
-                spade.run_tables(&tables, &patches, &x, Affine { scale: &block.scale, shift: &block.shift, leaky: true }, &mut kept);
-                spade.run_patches(&patches, &x, Affine { scale: &block.scale, shift: &block.shift, leaky: true }, &mut fresh);
+                spade.run_tables(
+                    &tables,
+                    &patches,
+                    &x,
+                    Affine { scale: &block.scale, shift: &block.shift, leaky: true },
+                    &mut kept,
+                );
+                spade.run_patches(
+                    &patches,
+                    &x,
+                    Affine { scale: &block.scale, shift: &block.shift, leaky: true },
+                    &mut fresh,
+                );
                 assert_eq!(kept, fresh, "{isa}");
             }
         });

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use super::{Ending, class_table, inspect, parse_size, system_parser};
 use crate::error::{Error, Result};
 use crate::model::{ImportOptions, Precision, import_checkpoint};
-use crate::tensors::Tensors;
 use crate::network::{System, Upsampling};
+use crate::tensors::Tensors;
 
 /// Arguments of `semsynth import`.
 #[derive(Args, Debug)]

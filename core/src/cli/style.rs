@@ -173,9 +173,8 @@ pub(super) fn encode(
     labels: Option<(&Path, ColorArgs)>,
     seed: Option<u64>,
 ) -> Result<Style> {
-    let read = |(path, colors): (&Path, ColorArgs)| {
-        LabelMap::read(path, &model.manifest().classes, colors.policy()?)?.map()
-    };
+    let read =
+        |(path, colors): (&Path, ColorArgs)| LabelMap::read(path, &model.manifest().classes, colors.policy()?)?.map();
     model.encode(&Image::open(photo)?, labels.map(read).transpose()?.as_ref(), seed)
 }
 

@@ -32,13 +32,7 @@ pub(super) struct BlockSession {
 
 impl Block {
     /// `pixels` is the area that it mostly works on.
-    pub(super) fn new(
-        isa: Isa,
-        tensors: &Tensors,
-        plan: &BlockPlan,
-        pixels: usize,
-        low_memory: bool,
-    ) -> Result<Self> {
+    pub(super) fn new(isa: Isa, tensors: &Tensors, plan: &BlockPlan, pixels: usize, low_memory: bool) -> Result<Self> {
         let (name, extra) = (plan.name, plan.extra_channels);
         let norm = |norm| Norm::new(isa, tensors, plan, norm, low_memory);
         let conv = |part: &str, from: usize, to: usize| -> Result<Conv3x3> {
@@ -73,12 +67,7 @@ impl Block {
     }
 
     /// Takes on styles, `[labels, length]`, or none.
-    pub(super) fn set_style(
-        &self,
-        session: &mut BlockSession,
-        tensors: &Tensors,
-        style: Option<&[f32]>,
-    ) -> Result<()> {
+    pub(super) fn set_style(&self, session: &mut BlockSession, tensors: &Tensors, style: Option<&[f32]>) -> Result<()> {
         self.norm_0.set_style(&mut *session.norm_0, tensors, style)?;
         self.norm_1.set_style(&mut *session.norm_1, tensors, style)?;
         match (&self.shortcut, &mut session.norm_s) {

@@ -106,9 +106,8 @@ impl Engine {
             // Norms with styles are packed anew for every style.
             let keep_norms = block.modulation.facts().needs().styles;
             let packed = |name: &str| {
-                name.strip_prefix(block.name).is_some_and(|rest| {
-                    rest.starts_with(".conv_") || !keep_norms && rest.starts_with('.')
-                })
+                name.strip_prefix(block.name)
+                    .is_some_and(|rest| rest.starts_with(".conv_") || !keep_norms && rest.starts_with('.'))
             };
             tensors.retain(|name| !packed(name));
         }

@@ -90,7 +90,8 @@ impl Owned {
     }
 
     fn input(&self, config: &GeneratorConfig, device: &Device) -> GeneratorInput {
-        let mut layout = Layout::new(vec![self.labels.clone()], config.label_channels, LabelEncoding::Indexed, device).unwrap();
+        let mut layout =
+            Layout::new(vec![self.labels.clone()], config.label_channels, LabelEncoding::Indexed, device).unwrap();
         if let Some(edges) = &self.edges {
             layout = layout.with_edges(vec![edges.clone()]).unwrap();
         }

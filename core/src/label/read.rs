@@ -672,7 +672,7 @@ mod tests {
             let transparent = report.transparent.map_or(0, |f| f.pixels);
             prop_assert_eq!(report.unclassified + report.filled, report.unknown_color_pixels + transparent);
             prop_assert_eq!(report.check().is_ok(), !positions.contains(&NONE));
-            prop_assert_eq!(report.is_usable(), report.message().is_empty());
+            prop_assert_eq!(report.is_usable(), report.error().to_string().is_empty());
             // Certain pixels keep their class under every policy.
             for (color, position) in colors.iter().zip(&positions) {
                 if let (Some(at), 255) = (classes.iter().position(|c| c.color == color[..3]), color[3]) {

@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use burn::module::Module;
 
-pub use import::{ImportOptions, import_checkpoint};
-pub use manifest::{FORMAT, Manifest, Provenance};
-pub(crate) use params::{Slot, export, import, names, read_back, slots};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 use crate::network::{Architecture, Encoder, Network, official_names};
 use crate::nn::Init;
 use crate::tensors::{Limits, Tensors};
+pub use import::{ImportOptions, import_checkpoint};
+pub use manifest::{FORMAT, Manifest, Provenance};
+pub(crate) use params::{Slot, export, import, names, read_back, slots};
 
 /// Fills a network from tensors that have the names of the papers' code; others are passed over.
 ///

@@ -3,8 +3,8 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use crate::tensors::Tensors;
 use crate::error::{Error, Result};
+use crate::tensors::Tensors;
 
 /// The path and shape of a parameter, in the order networks are walked in.
 #[derive(Clone, Debug, PartialEq, Eq)]

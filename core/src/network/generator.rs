@@ -9,8 +9,8 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::plan::{BLOCKS, Plan};
 use super::check;
+use super::plan::{BLOCKS, Plan};
 use crate::error::{Error, Result};
 use crate::nn::modulation::{self, ModulationKind, Needs};
 use crate::nn::{
@@ -234,9 +234,11 @@ impl GeneratorConfig {
                 Start::Labels(ConvConfig::new(self.semantics(), plan.first_channels, 3).init(init))
             }
         };
-        let noise = plan.blocks.iter().enumerate().flat_map(|(index, block)| {
-            block.norms().filter(|norm| norm.noise.is_some()).map(move |_| index)
-        });
+        let noise = plan
+            .blocks
+            .iter()
+            .enumerate()
+            .flat_map(|(index, block)| block.norms().filter(|norm| norm.noise.is_some()).map(move |_| index));
         Ok(Generator {
             fc,
             blocks: plan.blocks.iter().map(|block| ResBlock::new(init, block)).collect(),

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use crate::error::Result;
 use crate::nn::{
-    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, NormKind, ParamFreeNorm, leaky_relu,
+    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, NormKind, ParamFreeNorm,
+    leaky_relu,
 };
 
 /// What distinguishes one U-Net from another.

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::check;
 use crate::error::Result;
-use crate::nn::{Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, instance_norm, reflect};
+use crate::nn::{
+    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, instance_norm, reflect,
+};
 
 /// What distinguishes one pix2pixHD generator from another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

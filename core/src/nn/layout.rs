@@ -87,7 +87,11 @@ impl Layout {
     ///
     /// [`Error::Argument`] unless there is one value for each pixel of each map.
     pub fn with_edges(&self, edges: Vec<Vec<bool>>) -> Result<Self> {
-        self.with(edges, "instance edges must have one value for each pixel of each label map", LabelPyramid::with_edges)
+        self.with(
+            edges,
+            "instance edges must have one value for each pixel of each label map",
+            LabelPyramid::with_edges,
+        )
     }
 
     /// The same maps with ready-made distance maps, for CLADE-ICPE; without, they are those of the maps.
@@ -284,7 +288,8 @@ impl LabelTensors {
     /// Where each pixel lies in its object, `[batch, 2, height, width]`: vertical, then horizontal.
     pub(crate) fn distances(&self) -> Tensor<4> {
         let make = || {
-            let values: Vec<f32> = self.pictures.iter().flat_map(|picture| picture.distances().iter().copied()).collect();
+            let values: Vec<f32> =
+                self.pictures.iter().flat_map(|picture| picture.distances().iter().copied()).collect();
             let shape = [self.batch(), 2, self.height, self.width];
             Tensor::from_data(TensorData::new(values, shape), &self.device)
         };

@@ -11,8 +11,8 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 use crate::model::Slot;
-use crate::tensors::Tensors;
 use crate::nn::ops;
+use crate::tensors::Tensors;
 
 /// Added to the denominator, as in `PyTorch`.
 const EPSILON: f64 = 1e-8;

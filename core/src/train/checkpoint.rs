@@ -9,8 +9,8 @@ use super::{Recipe, Trainer};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 use crate::model::{export, import, names, slots};
-use crate::tensors::{Limits, Tensors};
 use crate::nn::Init;
+use crate::tensors::{Limits, Tensors};
 
 /// Checkpoints hold both networks, their average and the optimizers' moments: several times a model.
 const LIMITS: Limits =

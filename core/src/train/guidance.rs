@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::error::Result;
 use crate::label::{LabelMap, instance_edges};
 use crate::network::{Architecture, Encoder, Network, Posterior};
-use crate::nn::{BlockStyles, GeneratorInput, Layout, LabelEncoding, Mode, Noise};
+use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise};
 use crate::rng::Rng;
 
 /// Label maps as the network sees them. The edges of instances are those of the label maps.

@@ -354,7 +354,8 @@ impl<'a> Session<'a> {
 
     fn paint(&self, network: &Network, sample: &Sample) -> Result<RgbImage> {
         let device = self.run.device.burn();
-        let layout = layout_of(self.trainer.architecture(), vec![sample.labels.clone()], LabelEncoding::Indexed, device)?;
+        let layout =
+            layout_of(self.trainer.architecture(), vec![sample.labels.clone()], LabelEncoding::Indexed, device)?;
         let [height, width] = layout.size();
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(&sample.image, &mut planes);

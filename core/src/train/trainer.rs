@@ -11,10 +11,10 @@ use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, k
 use super::{Adam, Batch, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{import, names, read_back, slots};
-use crate::tensors::Tensors;
 use crate::network::{Architecture, Discriminator, Network, Vgg19};
-use crate::nn::{Init, Layout, LabelEncoding, Mode};
+use crate::nn::{Init, LabelEncoding, Layout, Mode};
 use crate::rng::Rng;
+use crate::tensors::Tensors;
 
 /// Both networks, their optimizers and the step they are at.
 #[derive(Debug)]

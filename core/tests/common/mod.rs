@@ -16,9 +16,9 @@ use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 use semsynth::label::{Class, ClassTable, LabelMap};
 use semsynth::model::{FORMAT, Manifest, Provenance};
-use semsynth::tensors::Tensors;
 use semsynth::network::Architecture;
 use semsynth::nn::{Init, Statistics};
+use semsynth::tensors::Tensors;
 use semsynth::{Device, Image, Model};
 
 pub(crate) use software::{devices, has_half, software};

@@ -1,7 +1,7 @@
 //! Spectral norm out of a checkpoint: weights divided by their largest singular value, once and for all.
 
-use crate::tensors::{TensorData, Tensors};
 use crate::error::{Error, Result};
+use crate::tensors::{TensorData, Tensors};
 
 /// Replaces each `weight_orig` and its vectors by the plain `weight` a network infers with.
 ///

@@ -118,7 +118,9 @@ fn kind_inputs(block: BlockTensors<'_>) -> Result<Option<Inputs>> {
 pub(super) fn architecture(tensors: &Tensors, layout: Layout, hints: &Hints) -> Result<Architecture> {
     let shapes = Shapes(tensors);
     if layout != Layout::SpadeFamily && hints.upsampling.is_some() {
-        return Err(Error::Argument("the option `upsampling` is given, but pix2pixHD and pix2pix have no such choice".into()));
+        return Err(Error::Argument(
+            "the option `upsampling` is given, but pix2pixHD and pix2pix have no such choice".into(),
+        ));
     }
     if layout == Layout::Pix2Pix && hints.instance_edges == Some(true) {
         return Err(Error::Argument("the option `instance_edges` is true, but pix2pix takes none".into()));
@@ -188,7 +190,9 @@ fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
 fn modulation(block: BlockTensors<'_>) -> Result<ModulationKind> {
     ModulationKind::detect(block)?.ok_or_else(|| {
         let name = block.block;
-        Error::Model(format!("block {name} of the generator has no modulation that is known here, or misses its tensors"))
+        Error::Model(format!(
+            "block {name} of the generator has no modulation that is known here, or misses its tensors"
+        ))
     })
 }
 

@@ -11,8 +11,7 @@ use crate::label::LabelScale;
 
 /// Packs CLADE.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
-    let [scale, shift] =
-        [weights.get("class_specified_affine.weight")?, weights.get("class_specified_affine.bias")?];
+    let [scale, shift] = [weights.get("class_specified_affine.weight")?, weights.get("class_specified_affine.bias")?];
     let clade = Clade::new(config.isa, &scale, &shift, [config.modulation.labels, config.channels]);
     Ok(Arc::new(Packed { clade, edges: CpuEdges::pack(weights, config.isa)? }))
 }

@@ -25,11 +25,7 @@ impl Layer for Clade {
 
     fn new(init: &mut Init, _facts: &Facts, channels: usize, config: &ModulationConfig) -> Self {
         let shape = [config.labels, channels];
-        Self {
-            weight: init.uniform(shape),
-            bias: init.zeros(shape),
-            inst_conv: config.edges.then(|| edge_conv(init)),
-        }
+        Self { weight: init.uniform(shape), bias: init.zeros(shape), inst_conv: config.edges.then(|| edge_conv(init)) }
     }
 
     fn modulate(&self, normalized: Tensor<4>, input: BlockInput<'_>) -> Tensor<4> {

@@ -41,8 +41,7 @@ impl Layer for CladeIcpe {
     fn modulate(&self, normalized: Tensor<4>, input: BlockInput<'_>) -> Tensor<4> {
         let [_, _, height, width] = normalized.dims();
         let labels = input.layout.at(height, width);
-        let [scale, shift] =
-            [&self.weight, &self.bias].map(|bank| labels.look_up(bank.val(), input.layout.encoding()));
+        let [scale, shift] = [&self.weight, &self.bias].map(|bank| labels.look_up(bank.val(), input.layout.encoding()));
         let factor = |conv: &Conv| conv.forward(labels.distances(), Mode::EVAL) + 1.0;
         normalized * (scale * factor(&self.dist_conv_w)) + shift * factor(&self.dist_conv_b)
     }

@@ -7,8 +7,8 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{DType, Tensor};
 use semsynth_kernels::HIDDEN;
 
-use super::super::norm::{Layer, ModulationTables};
 use super::super::ModulationConfig;
+use super::super::norm::{Layer, ModulationTables};
 use super::Facts;
 use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;

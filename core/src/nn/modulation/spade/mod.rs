@@ -9,9 +9,9 @@ pub use definition::Spade;
 pub(super) use cached::CachedSpade;
 pub(super) use definition::rows_first;
 
+use super::ModulationConfig;
 use super::cpu::PackFn;
 use super::facts::{self, BlockTensors, Inputs};
-use super::ModulationConfig;
 use crate::error::{Error, Result};
 
 /// The side of its square kernels (odd, the papers use 3 and 5).
