@@ -92,7 +92,7 @@ pub(super) fn dense(table: Tensor<2>, one_hot: Tensor<4>) -> Tensor<4> {
     values.reshape([batch, channels, height, width])
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use burn::tensor::{Device, TensorData};
 
