@@ -17,15 +17,30 @@
 //! From the inside out: [`picture`] (pictures in memory), [`label`] (what is where), [`nn`] (blocks), [`network`] (networks), [`model`] (files),
 //! [`synth`] (pictures), [`data`] (pairs of photo and labels), [`metrics`] (closeness), [`train`] (making models). A module
 //! uses only those before it, and [`error`] and [`device`].
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `gpu` (default) | GPUs through wgpu; without it there is only the CPU |
+//! | `gpu-tuned`, `gpu-vulkan` | for real GPUs: measured and fused kernels, kernels in SPIR-V |
+//! | `train` | the modules [`data`], [`metrics`] and [`train`], and gradients of the networks |
+//! | `cli` (default) | what the command `semsynth` consists of; implies `train` |
+//!
+//! A program that only paints builds with `default-features = false`, or that and `features = ["gpu"]`: it then contains no
+//! autodiff, optimizers, plots or readers of data sets. [`nn::Mode::Train`] exists all the same; it updates statistics and
+//! needs no gradients.
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "train")]
 pub mod data;
 pub mod device;
 mod engine;
 pub mod error;
 mod files;
 pub mod label;
+#[cfg(feature = "train")]
 pub mod metrics;
 pub mod model;
 pub mod network;
@@ -36,6 +51,7 @@ mod rng;
 pub mod style;
 pub mod synth;
 pub mod tensors;
+#[cfg(feature = "train")]
 pub mod train;
 
 pub use device::Device;

@@ -11,12 +11,15 @@ use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use common::{devices, difference, values};
 use semsynth::label::{Class, ClassTable, DistanceMap, LabelMap, instance_edges};
-use semsynth::model::{self, FORMAT, Manifest, Precision, Provenance, Tensors};
+use semsynth::model::{self, FORMAT, Manifest, Precision, Provenance};
 use semsynth::network::{
     Architecture, DiscriminatorConfig, Encoder, GeneratorConfig, Network, StyleConfig, Upsampling,
 };
 use semsynth::nn::modulation::ModulationKind;
-use semsynth::nn::{BlockStyles, Conv, ConvConfig, Guide, Init, Layout, Lookup, Mode, Noise, NormKind, Statistics};
+use semsynth::nn::{
+    BlockStyles, Conv, ConvConfig, GeneratorInput, Init, LabelEncoding, Layout, Mode, Noise, NormKind, Statistics,
+};
+use semsynth::tensors::Tensors;
 use semsynth::train::{feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence};
 use semsynth::{Device, Model, Request, Style, Synthesizer};
 
@@ -42,7 +45,7 @@ fn given<const D: usize>(name: &str, shape: [usize; D], device: &Device) -> Tens
 /// Fills a network with hashed values, of which the golden file knows the sum.
 fn fill<M: Module>(network: M, golden: &Tensors) -> M {
     let (mut weights, mut sum) = (Tensors::new(), 0u64);
-    for (name, shape) in model::shapes(&network) {
+    for (name, shape) in model::shapes(&network).unwrap() {
         let values = hashed::values(&name, &shape);
         sum = sum.wrapping_add(hashed::checksum(&name, &values));
         weights.insert_f32(name, shape, values).unwrap();
@@ -125,7 +128,7 @@ impl Scene {
         fill(architecture.init(&mut Init::random(1, device.burn())).unwrap(), &self.golden)
     }
 
-    fn layout(&self, lookup: Lookup, device: &Device) -> Layout {
+    fn layout(&self, lookup: LabelEncoding, device: &Device) -> Layout {
         let mut layout = Layout::new(self.labels.clone(), self.config.label_channels, lookup, device.burn()).unwrap();
         if self.config.instance_edges {
             layout = layout.with_edges(self.edges()).unwrap();
@@ -136,8 +139,8 @@ impl Scene {
         layout
     }
 
-    fn guide(&self, lookup: Lookup, device: &Device) -> Guide {
-        let (batch, guide) = (self.labels.len(), Guide::new(self.layout(lookup, device)));
+    fn guide(&self, lookup: LabelEncoding, device: &Device) -> GeneratorInput {
+        let (batch, guide) = (self.labels.len(), GeneratorInput::new(self.layout(lookup, device)));
         match self.config.style {
             StyleConfig::None => guide,
             StyleConfig::Latent { length, .. } => guide.latent(given("io.z", [batch, length], device)),
@@ -204,7 +207,7 @@ fn forward(scene: &Scene, device: &Device) {
     let network = scene.network(device);
     let folded = network.clone().folded();
     let mut worst = 0.0f32;
-    for lookup in [Lookup::Gather, Lookup::Dense] {
+    for lookup in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
         let guide = scene.guide(lookup, device);
         for (name, statistics, noisy) in scene.pictures() {
             let expected = stored(&scene.golden, name);
@@ -337,7 +340,7 @@ fn region_encoder() {
     assert!(expected.iter().any(|value| value.abs() > 0.1) && expected[3 * LENGTH..] == [0.0; LENGTH]);
     for device in devices() {
         let Some(Encoder::Region(encoder)) = scene.network(&device).encoder else { panic!("it has a region encoder") };
-        let layout = scene.layout(Lookup::Gather, &device);
+        let layout = scene.layout(LabelEncoding::Indexed, &device);
         let found = values(encoder.forward(photo(&scene, &device), &layout, Mode::EVAL).unwrap());
         let difference = difference(&found, &expected);
         println!("region encoder on {}: max abs difference {difference:e}", device.info().name);

@@ -16,7 +16,8 @@ use semsynth::network::DiscriminatorConfig;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::tensors::Tensors;
 use semsynth::train::{
-    Batch, Files, LossWeights, NetworkKind, Observer, Recipe, Record, Run, Silent, Stopped, TrainLog, Trainer, train,
+    Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, Recipe, Record, Run, Silent, Stopped,
+    TrainLog, Trainer, resume, train,
 };
 use semsynth::{Device, Error, Model, Request, Synthesizer};
 
@@ -40,7 +41,7 @@ fn recipe() -> Recipe {
     }
 }
 
-fn run(out: &Path, recipe: Recipe, resume: bool) -> Run {
+fn run(out: &Path, recipe: Recipe) -> Run {
     let set = |split, len| Arc::new(Procedural::new(split, 1, len, 64, 32)) as Arc<dyn Dataset>;
     Run {
         recipe,
@@ -49,7 +50,6 @@ fn run(out: &Path, recipe: Recipe, resume: bool) -> Run {
         val: set(Split::Val, 3),
         device: Device::cpu(),
         time_limit: None,
-        resume,
     }
 }
 
@@ -65,8 +65,13 @@ fn batch(set: &Procedural) -> Batch {
     Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images }
 }
 
-fn finished(run: &Run) -> semsynth::train::Outcome {
+fn finished(run: &Run) -> Outcome {
     train(run, &mut Silent, &AtomicBool::new(false)).unwrap()
+}
+
+/// Goes on with the run in its folder.
+fn resumed(run: &Run) -> semsynth::Result<Outcome> {
+    resume(run, Checkpoint::open(Files::new(&run.out).checkpoint())?, &mut Silent, &AtomicBool::new(false))
 }
 
 /// Asks to stop after a step, as Ctrl-C does.
@@ -108,16 +113,16 @@ fn resume_is_exact() {
         println!("{}", recipe.architecture(12).describe());
         let folder = tempfile::tempdir().unwrap();
         let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
-        let whole = finished(&run(&whole, recipe.clone(), false));
+        let whole = finished(&run(&whole, recipe.clone()));
 
         let stop = AtomicBool::new(false);
-        let first = train(&run(&parts, recipe.clone(), false), &mut StopAfter(4, &stop), &stop).unwrap();
+        let first = train(&run(&parts, recipe.clone()), &mut StopAfter(4, &stop), &stop).unwrap();
         assert_eq!((first.stopped, first.steps), (Stopped::Interrupted, 4));
         // What makes the network is the checkpoint's, whatever the recipe given now says of it.
         let Recipe { steps, decay_from, losses: weights, learning_rate, ttur, fresh_fakes, .. } = recipe.clone();
         let now = Recipe { steps, decay_from, losses: weights, learning_rate, ttur, fresh_fakes, ..Recipe::quick() };
         let now = Recipe { name: recipe.name.clone(), licence: recipe.licence.clone(), log_every: 1, ..now };
-        let second = finished(&run(&parts, now, true));
+        let second = resumed(&run(&parts, now)).unwrap();
         assert_eq!((second.stopped, second.steps), (Stopped::Finished, 6));
 
         assert_eq!(losses(&second.files), losses(&whole.files));
@@ -131,7 +136,7 @@ fn resume_is_exact() {
 #[test]
 fn a_run_leaves_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = finished(&run(folder.path(), recipe(), false));
+    let outcome = finished(&run(folder.path(), recipe()));
     assert_eq!(outcome.stopped, Stopped::Finished);
     let files = &outcome.files;
     for path in [files.model(), files.sheet(), files.recipe(), files.log(), files.plot(), files.sample(4)] {
@@ -157,11 +162,36 @@ fn a_run_leaves_what_it_says() {
 fn a_run_is_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let short = Recipe { steps: 1, ..recipe() };
-    let error = train(&run(folder.path(), short.clone(), true), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let error = resumed(&run(folder.path(), short.clone())).unwrap_err();
     assert!(error.to_string().contains("no checkpoint"), "{error}");
-    finished(&run(folder.path(), short.clone(), false));
-    let error = train(&run(folder.path(), short, false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
-    assert!(error.to_string().contains("the option resume"), "{error}");
+    finished(&run(folder.path(), short.clone()));
+    let error = train(&run(folder.path(), short), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains("can be resumed"), "{error}");
+}
+
+/// A checkpoint is read once: what becomes of its file afterwards does not matter.
+#[test]
+fn a_checkpoint_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let outcome = finished(&run(folder.path(), Recipe { steps: 3, ..recipe() }));
+    let checkpoint = Checkpoint::open(outcome.files.checkpoint()).unwrap();
+    assert_eq!((checkpoint.steps_done(), checkpoint.recipe().steps), (3, 3));
+    std::fs::write(outcome.files.checkpoint(), "another file").unwrap();
+    let outcome = resume(&run(folder.path(), recipe()), checkpoint, &mut Silent, &AtomicBool::new(false)).unwrap();
+    assert_eq!((outcome.stopped, outcome.steps), (Stopped::Finished, 6));
+}
+
+/// A run goes on in its own folder only: the checkpoint of another run there would be lost.
+#[test]
+fn a_checkpoint_of_another_folder_is_refused() {
+    let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let short = Recipe { steps: 1, ..recipe() };
+    let files = [&ours, &other].map(|folder| finished(&run(folder.path(), short.clone())).files);
+    let before = std::fs::read(files[0].checkpoint()).unwrap();
+    let checkpoint = Checkpoint::open(files[1].checkpoint()).unwrap();
+    let error = resume(&run(ours.path(), recipe()), checkpoint, &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains("is not the checkpoint of the run"), "{error}");
+    assert_eq!(std::fs::read(files[0].checkpoint()).unwrap(), before);
 }
 
 /// What a run left is not written over either where its checkpoint is gone, and a refused run leaves no folder.
@@ -169,15 +199,15 @@ fn a_run_is_never_overwritten() {
 fn results_without_a_checkpoint_are_kept_too() {
     let folder = tempfile::tempdir().unwrap();
     let short = Recipe { steps: 1, ..recipe() };
-    let outcome = finished(&run(folder.path(), short.clone(), false));
+    let outcome = finished(&run(folder.path(), short.clone()));
     std::fs::remove_file(outcome.files.checkpoint()).unwrap();
     let log = std::fs::read(outcome.files.log()).unwrap();
-    let error = train(&run(folder.path(), short.clone(), false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let error = train(&run(folder.path(), short.clone()), &mut Silent, &AtomicBool::new(false)).unwrap_err();
     assert!(error.to_string().contains("already holds a run"), "{error}");
     assert_eq!(std::fs::read(outcome.files.log()).unwrap(), log);
     let never = folder.path().join("never");
     let missing = Recipe { vgg: Some("no-such-file.pth".into()), ..short };
-    train(&run(&never, missing, false), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    train(&run(&never, missing), &mut Silent, &AtomicBool::new(false)).unwrap_err();
     assert!(!never.exists());
 }
 
@@ -215,7 +245,7 @@ fn faulty_data_is_no_success() {
     for panics in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let faulty = Faulty { set: Procedural::new(Split::Train, 1, 5, 64, 32), panics };
-        let run = Run { train: Arc::new(faulty), ..run(folder.path(), recipe(), false) };
+        let run = Run { train: Arc::new(faulty), ..run(folder.path(), recipe()) };
         let error = train(&run, &mut Silent, &AtomicBool::new(false)).unwrap_err().to_string();
         assert!(error.contains(if panics { "unexpectedly" } else { "facade 3 is torn" }), "{error}");
         let files = Files::new(folder.path());
@@ -230,14 +260,15 @@ fn faulty_data_is_no_success() {
 #[test]
 fn incomplete_checkpoints_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let outcome = finished(&run(folder.path(), Recipe { steps: 2, ..recipe() }, false));
+    let outcome = finished(&run(folder.path(), Recipe { steps: 2, ..recipe() }));
     let whole = Tensors::open(outcome.files.checkpoint()).unwrap();
+    let restore = |path: &Path| Trainer::resume(Checkpoint::open(path)?, &Device::cpu(), |_| ());
     let broken = folder.path().join("broken.safetensors");
     let message = |tensors: &Tensors| {
         tensors.save(&broken).unwrap();
-        Trainer::resume(&broken, &Device::cpu(), |_| ()).unwrap_err().to_string()
+        restore(&broken).unwrap_err().to_string()
     };
-    Trainer::resume(outcome.files.checkpoint(), &Device::cpu(), |_| ()).unwrap();
+    restore(&outcome.files.checkpoint()).unwrap();
     let moment = whole
         .names()
         .find(|name| name.starts_with("adam_g.") && name.rsplit('.').next() == Some("v"))
@@ -270,7 +301,7 @@ fn incomplete_checkpoints_are_refused() {
 fn divergence_stops_and_keeps_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let good = Recipe { steps: 3, ..recipe() };
-    let outcome = finished(&run(folder.path(), good, false));
+    let outcome = finished(&run(folder.path(), good));
     let before = std::fs::read(outcome.files.checkpoint()).unwrap();
     // From here on a weight is broken, as overflow would do it.
     let mut tensors = Tensors::open(outcome.files.checkpoint()).unwrap();
@@ -284,7 +315,7 @@ fn divergence_stops_and_keeps_the_last_checkpoint() {
     tensors.save(outcome.files.checkpoint()).unwrap();
     let damaged = std::fs::read(outcome.files.checkpoint()).unwrap();
     assert_ne!(before, damaged);
-    let error = train(&run(folder.path(), recipe(), true), &mut Silent, &AtomicBool::new(false)).unwrap_err();
+    let error = resumed(&run(folder.path(), recipe())).unwrap_err();
     assert!(matches!(error, Error::Diverged(_)), "{error}");
     assert!(error.to_string().contains("step 4"), "{error}");
     assert_eq!(std::fs::read(outcome.files.checkpoint()).unwrap(), damaged, "the checkpoint was overwritten");

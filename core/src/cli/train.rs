@@ -13,7 +13,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 use crate::network::System;
-use crate::train::{Files, Outcome, Recipe, Run, Stopped, stored_recipe, train};
+use crate::train::{Checkpoint, Files, Outcome, Recipe, Run, Stopped, resume, train};
 
 /// Facades of the procedural set: as many as an epoch has, and to measure on.
 const PROCEDURAL: (usize, usize) = (4096, 16);
@@ -104,7 +104,7 @@ impl TrainArgs {
     ///
     /// [`Error::Argument`] if flags do not fit together; otherwise as training goes.
     pub fn run(&self) -> Result<Ending> {
-        let run = self.prepare()?;
+        let (run, checkpoint) = self.prepare()?;
         eprintln!("device      {}", run.device.describe());
         eprintln!("train       {}", run.train.describe());
         eprintln!("validate    {}", run.val.describe());
@@ -112,14 +112,23 @@ impl TrainArgs {
             run.time_limit.map_or(String::new(), |limit| format!(" or {:.1} minutes", limit.as_secs_f64() / 60.0));
         eprintln!("run         {} steps{limit}, into {}", run.recipe.steps, run.out.display());
         let stop = interrupt::flag("stopping after this step; the run can be resumed")?;
-        let outcome = train(&run, &mut Progress::new(run.time_limit), &stop)?;
+        let mut progress = Progress::new(run.time_limit);
+        let outcome = match checkpoint {
+            Some(checkpoint) => resume(&run, checkpoint, &mut progress, &stop)?,
+            None => train(&run, &mut progress, &stop)?,
+        };
         report(&outcome, &run.out);
         Ok(if outcome.stopped == Stopped::Interrupted { Ending::Interrupted } else { Ending::Done })
     }
 
-    fn prepare(&self) -> Result<Run> {
+    /// The run, and the checkpoint it goes on from.
+    fn prepare(&self) -> Result<(Run, Option<Checkpoint>)> {
         let out = self.resume.as_ref().or(self.out.as_ref()).cloned().unwrap_or_else(|| free_folder("facades-run"));
-        let recipe = self.recipe(&out)?;
+        let checkpoint = match &self.resume {
+            Some(folder) => Some(Checkpoint::open(Files::new(folder).checkpoint())?),
+            None => None,
+        };
+        let recipe = self.recipe(checkpoint.as_ref().map(Checkpoint::recipe))?;
         recipe.validate()?;
         let time_limit = self.time_limit()?;
         let [height, width] = recipe.size;
@@ -135,15 +144,8 @@ impl TrainArgs {
                 (set(Split::Train, train), set(Split::Val, val))
             }
         };
-        Ok(Run {
-            recipe,
-            out,
-            train,
-            val,
-            device: Device::by_name(&self.device)?,
-            time_limit,
-            resume: self.resume.is_some(),
-        })
+        let device = Device::by_name(&self.device)?;
+        Ok((Run { recipe, out, train, val, device, time_limit }, checkpoint))
     }
 
     fn time_limit(&self) -> Result<Option<Duration>> {
@@ -161,10 +163,10 @@ impl TrainArgs {
         }
     }
 
-    /// The recipe: preset, file or checkpoint, then flags.
-    fn recipe(&self, out: &Path) -> Result<Recipe> {
-        let mut recipe = match (&self.resume, &self.recipe, self.preset) {
-            (Some(_), ..) => checkpoint_recipe(&Files::new(out).checkpoint())?,
+    /// The recipe: preset, file or that of the checkpoint, then flags.
+    fn recipe(&self, stored: Option<&Recipe>) -> Result<Recipe> {
+        let mut recipe = match (stored, &self.recipe, self.preset) {
+            (Some(stored), ..) => stored.clone(),
             (None, Some(path), _) => Recipe::open(path)?,
             (None, None, Preset::Quick) => Recipe::quick(),
             (None, None, Preset::Paper) => Recipe::default(),
@@ -195,13 +197,6 @@ impl TrainArgs {
         recipe.vgg = self.vgg.as_ref().map(absolute).or(recipe.vgg);
         Ok(recipe)
     }
-}
-
-fn checkpoint_recipe(path: &Path) -> Result<Recipe> {
-    if !path.exists() {
-        return Err(Error::Argument(format!("{}: there is no checkpoint to resume from", path.display())));
-    }
-    stored_recipe(path)
 }
 
 /// `name`, or `name-2`, `name-3`, … if that exists.
@@ -246,8 +241,8 @@ mod tests {
     #[test]
     fn flags_override_the_preset() {
         let args = parse(&["--arch", "spade", "--size", "256x128", "--steps", "300", "--ndf", "8"]);
-        let recipe = args.recipe(Path::new("nowhere")).unwrap();
-        assert_eq!(recipe.modulation, ModulationKind::Spade { kernel: 3 });
+        let recipe = args.recipe(None).unwrap();
+        assert_eq!(recipe.modulation, crate::nn::modulation::ModulationKind::Spade { kernel: 3 });
         assert_eq!(recipe.size, [128, 256]);
         assert_eq!((recipe.steps, recipe.decay_from), (300, Some(200)));
         assert_eq!(recipe.discriminator.ndf, 8);
@@ -258,8 +253,7 @@ mod tests {
     fn resuming_excludes_flags_that_change_the_network() {
         let all = ["train", "--resume", "x", "--ngf", "3"];
         assert!(Arguments::try_parse_from(all).is_err());
-        let message =
-            parse(&["--resume", "no-such-folder"]).recipe(Path::new("no-such-folder")).unwrap_err().to_string();
+        let message = parse(&["--resume", "no-such-folder"]).prepare().err().unwrap().to_string();
         assert!(message.contains("no checkpoint"), "{message}");
     }
 

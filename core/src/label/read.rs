@@ -285,7 +285,6 @@ mod tests {
     use super::super::testing::{RawPng, class, files, shared_data, table};
     use super::*;
     use crate::error::ErrorCode;
-    use crate::error::ErrorCode;
     use crate::picture::Image;
     use image::{Rgb, RgbImage};
     use proptest::prelude::*;

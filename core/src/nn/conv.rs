@@ -112,7 +112,7 @@ impl Conv {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use burn::tensor::Device;
     use burn::tensor::module::conv2d;

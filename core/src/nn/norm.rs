@@ -122,7 +122,7 @@ fn per_channel(x: Tensor<1>) -> Tensor<4> {
     x.reshape([1, channels, 1, 1])
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use burn::tensor::{Device, TensorData};
 

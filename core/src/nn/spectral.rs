@@ -56,7 +56,7 @@ fn unit(x: Tensor<2>) -> Tensor<2> {
     x / length.reshape([1, 1])
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use burn::tensor::{Device, TensorData};
 

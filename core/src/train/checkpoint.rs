@@ -1,6 +1,6 @@
 //! A training run on disk: everything that the next step depends on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use burn::tensor::Device;
@@ -47,57 +47,95 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read, [`Error::Model`] if it is no checkpoint or does not fit.
+    /// [`Error::Model`] if the checkpoint does not fit its recipe; otherwise as [`new`](Self::new).
     pub fn resume(
-        path: impl AsRef<Path>,
+        checkpoint: Checkpoint,
         device: &crate::device::Device,
         change: impl FnOnce(&mut Recipe),
-    ) -> Result<(Self, ClassTable)> {
-        let path = path.as_ref();
-        let tensors = Tensors::open_within(path, &LIMITS)?;
-        Self::from_tensors(&tensors, device, change).map_err(|error| error.context(path.display()))
+    ) -> Result<Self> {
+        let Checkpoint { path, tensors, mut recipe, classes, steps } = checkpoint;
+        change(&mut recipe);
+        let restored = justified(&recipe, classes.channels(), &tensors)
+            .and_then(|()| Self::new(recipe, classes.channels(), device)?.restored(&tensors, steps));
+        restored.map_err(|error| error.context(path.display()))
     }
 
-    fn from_tensors(
-        tensors: &Tensors,
-        device: &crate::device::Device,
-        change: impl FnOnce(&mut Recipe),
-    ) -> Result<(Self, ClassTable)> {
-        let format = field(tensors, "semsynth-checkpoint")?;
-        if format != FORMAT {
-            return Err(Error::Model(format!("the checkpoint has format {format}, this program reads {FORMAT}")));
-        }
-        let mut recipe = Recipe::from_ron_str(field(tensors, "recipe")?)?;
-        change(&mut recipe);
-        let classes = ClassTable::from_ron_str(field(tensors, "classes")?)?;
-        let step = field(tensors, "step")?;
-        let step = step.parse().ok().filter(|&step: &u64| step < 1 << 48);
-        let step = step.ok_or_else(|| Error::Model("the checkpoint's step is not a number of steps".into()))?;
-        justified(&recipe, classes.channels(), tensors)?;
-        let mut trainer = Self::new(recipe, classes.channels(), device)?;
-        trainer.step = step;
-        trainer.network = restore(trainer.network, "network.", tensors)?;
-        trainer.discriminator = restore(trainer.discriminator, "discriminator.", tensors)?;
-        trainer.average = match trainer.average {
+    /// With the state of a checkpoint.
+    fn restored(mut self, tensors: &Tensors, steps: u64) -> Result<Self> {
+        self.step = steps;
+        self.network = restore(self.network, "network.", tensors)?;
+        self.discriminator = restore(self.discriminator, "discriminator.", tensors)?;
+        self.average = match self.average {
             Some(average) => Some(restore(average, "average.", tensors)?),
             None => None,
         };
-        let plain = trainer.plain_device();
-        trainer.adam_g.load(tensors, "adam_g.", &slots(&trainer.network), &plain)?;
-        trainer.adam_d.load(tensors, "adam_d.", &slots(&trainer.discriminator), &plain)?;
-        Ok((trainer, classes))
+        let device = self.plain_device();
+        self.adam_g.load(tensors, "adam_g.", &slots(&self.network), &device)?;
+        self.adam_d.load(tensors, "adam_d.", &slots(&self.discriminator), &device)?;
+        Ok(self)
     }
 }
 
-/// The recipe of the run whose checkpoint this is.
-///
-/// # Errors
-///
-/// [`Error::Io`] if the file cannot be read, [`Error::Model`] if it is no checkpoint.
-pub fn stored_recipe(path: impl AsRef<Path>) -> Result<Recipe> {
-    let tensors = Tensors::open_within(&path, &LIMITS)?;
-    let recipe = field(&tensors, "recipe").and_then(Recipe::from_ron_str);
-    recipe.map_err(|error| error.context(path.as_ref().display()))
+/// A checkpoint that was read from its file: its recipe says what the run needs, then [`Trainer::resume`] or
+/// [`resume`](super::resume) take it. It holds both networks, their average and the optimizers' moments.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    tensors: Tensors,
+    recipe: Recipe,
+    classes: ClassTable,
+    steps: u64,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint that [`Trainer::save`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if there is no such file, [`Error::Io`] if it cannot be read, [`Error::Model`] if it is no
+    /// checkpoint, or one of another format.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        if !path.exists() {
+            return Err(Error::Argument(format!("{}: there is no checkpoint to resume from", path.display())));
+        }
+        let tensors = Tensors::open_within(&path, &LIMITS)?;
+        let (recipe, classes, steps) = header(&tensors).map_err(|error| error.context(path.display()))?;
+        Ok(Self { path, tensors, recipe, classes, steps })
+    }
+
+    /// The file it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The recipe of the run.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The classes of the run's data.
+    pub fn classes(&self) -> &ClassTable {
+        &self.classes
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.steps
+    }
+}
+
+/// What a checkpoint says besides its tensors: recipe, classes, steps done.
+fn header(tensors: &Tensors) -> Result<(Recipe, ClassTable, u64)> {
+    let format = field(tensors, "semsynth-checkpoint")?;
+    if format != FORMAT {
+        return Err(Error::Model(format!("the checkpoint has format {format}, this program reads {FORMAT}")));
+    }
+    let recipe = Recipe::from_ron_str(field(tensors, "recipe")?)?;
+    let classes = ClassTable::from_ron_str(field(tensors, "classes")?)?;
+    let steps = field(tensors, "step")?.parse().ok().filter(|&steps: &u64| steps < 1 << 48);
+    let steps = steps.ok_or_else(|| Error::Model("the checkpoint's step is not a number of steps".into()))?;
+    Ok((recipe, classes, steps))
 }
 
 /// Refuses a checkpoint whose recipe claims networks larger than the file holds, before they are made.

@@ -13,30 +13,30 @@ pub fn kl_divergence(posterior: &Posterior) -> Tensor<1> {
     terms.sum() * -0.5
 }
 
-/// Verdicts of a discriminator: for each scale its feature maps, the verdict last.
-pub type Verdicts = [Vec<Tensor<4>>];
+/// What a discriminator gives: for each scale the output of every layer, the scores of the patches last.
+pub type DiscriminatorOutput = [Vec<Tensor<4>>];
 
 /// Weights of VGG's five feature maps, shallow to deep (Park et al. 2019, appendix A).
 const VGG_WEIGHTS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
 
 /// Hinge loss of the discriminator on real pictures: mean over scales of `mean(max(0, 1 - p))`.
-pub fn hinge_real(verdicts: &Verdicts) -> Tensor<1> {
-    mean_over_scales(verdicts, |p| relu(p.neg() + 1.0).mean())
+pub fn hinge_real(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| relu(p.neg() + 1.0).mean())
 }
 
 /// Hinge loss of the discriminator on synthesized pictures: mean over scales of `mean(max(0, 1 + p))`.
-pub fn hinge_fake(verdicts: &Verdicts) -> Tensor<1> {
-    mean_over_scales(verdicts, |p| relu(p + 1.0).mean())
+pub fn hinge_fake(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| relu(p + 1.0).mean())
 }
 
 /// Adversarial loss of the generator: mean over scales of `-mean(p)`.
-pub fn hinge_generator(verdicts: &Verdicts) -> Tensor<1> {
-    mean_over_scales(verdicts, |p| p.mean().neg())
+pub fn hinge_generator(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| p.mean().neg())
 }
 
-/// Mean absolute difference of the discriminator's features, all layers but the verdict, summed over layers and
+/// Mean absolute difference of the discriminator's features, all layers but the scores, summed over layers and
 /// averaged over scales. No gradient flows into the features of the real picture.
-pub fn feature_matching(fake: &Verdicts, real: &Verdicts) -> Tensor<1> {
+pub fn feature_matching(fake: &DiscriminatorOutput, real: &DiscriminatorOutput) -> Tensor<1> {
     let scales = fake.len() as f64;
     let pairs = fake.iter().zip(real).flat_map(|(fake, real)| {
         let features = fake.len().saturating_sub(1);
@@ -59,9 +59,9 @@ pub fn l1(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     (a - b).abs().mean()
 }
 
-fn mean_over_scales(verdicts: &Verdicts, loss: impl Fn(Tensor<4>) -> Tensor<1>) -> Tensor<1> {
-    let terms = verdicts.iter().filter_map(|features| features.last()).map(|p| loss(p.clone()));
-    sum(terms) / verdicts.len() as f64
+fn mean_over_scales(output: &DiscriminatorOutput, loss: impl Fn(Tensor<4>) -> Tensor<1>) -> Tensor<1> {
+    let terms = output.iter().filter_map(|features| features.last()).map(|p| loss(p.clone()));
+    sum(terms) / output.len() as f64
 }
 
 /// Adds up terms; the networks make sure that there is one.

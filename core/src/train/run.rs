@@ -10,8 +10,8 @@ use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 
 use super::batch::Sampler;
-use super::guidance::{Chance, guide_for, layout_of};
-use super::{Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
+use super::inputs::{Sampling, generator_input, layout_of};
+use super::{Checkpoint, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
 use crate::data::{Augment, Dataset, Sample, fit};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ const VALUE_RANGE: [f32; 2] = [-1.0, 1.0];
 /// What to train, on what, and where to put it.
 #[allow(missing_debug_implementations, reason = "a data set has no Debug")]
 pub struct Run {
-    /// How; ignored on resume but for what [`train`] names.
+    /// How; of a run that goes on, only what [`resume`] names counts.
     pub recipe: Recipe,
     /// The folder for everything the run writes.
     pub out: PathBuf,
@@ -46,8 +46,6 @@ pub struct Run {
     pub device: Device,
     /// Stop after this time; the clock starts anew on resume.
     pub time_limit: Option<Duration>,
-    /// Go on where the checkpoint in `out` ends.
-    pub resume: bool,
 }
 
 /// The files of a run, in its folder.
@@ -85,7 +83,7 @@ impl Files {
         self.0.join("losses.svg")
     }
 
-    /// What a resumed run starts from.
+    /// What a resumed run starts from; see [`Checkpoint::open`].
     pub fn checkpoint(&self) -> PathBuf {
         self.0.join("checkpoint.safetensors")
     }
@@ -162,15 +160,25 @@ pub struct Score {
 /// Trains until the steps or the time are up, or until `stop` is set, and leaves a model, a contact sheet, a checkpoint
 /// and a log in `run.out`.
 ///
-/// On resume what makes the networks and the order of the data (kind, widths, size, batch, average, augmentation, seed) is
-/// the checkpoint's; the rest of `run.recipe` counts: names, paths, steps, rates, losses and intervals.
+/// # Errors
+///
+/// [`Error::Argument`] if `run.out` holds a run; [`Error::Diverged`] if a loss is no longer finite; otherwise as reading
+/// data and writing files goes.
+pub fn train(run: &Run, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+    Session::start(run)?.train(observer, stop)
+}
+
+/// Goes on with the run in `run.out` where its checkpoint ends; otherwise as [`train`].
+///
+/// What makes the networks and the order of the data (kind, widths, size, batch, average, augmentation, seed) is the
+/// checkpoint's; the rest of `run.recipe` counts: names, paths, steps, rates, losses and intervals.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] if `run.out` holds a run and `run.resume` is not set, or the other way round;
-/// [`Error::Diverged`] if a loss is no longer finite; otherwise as reading data and writing files goes.
-pub fn train(run: &Run, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
-    Session::open(run)?.train(observer, stop)
+/// [`Error::Argument`] if the checkpoint is not that of the run in `run.out`; [`Error::Data`] if its classes are not those
+/// of the data; [`Error::Model`] if it does not fit its recipe; otherwise as [`train`].
+pub fn resume(run: &Run, checkpoint: Checkpoint, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
+    Session::resume(run, checkpoint)?.train(observer, stop)
 }
 
 struct Session<'a> {
@@ -188,59 +196,67 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn open(run: &'a Run) -> Result<Self> {
+    fn start(run: &'a Run) -> Result<Self> {
         let files = Files::new(&run.out);
-        let exists = files.checkpoint().exists();
-        let folder = run.out.display();
-        let classes = run.train.classes();
-        let (trainer, log) = if run.resume {
-            if !exists {
-                return Err(Error::Argument(format!("{folder} holds no checkpoint to resume from")));
-            }
-            let (trainer, known) = Trainer::resume(files.checkpoint(), &run.device, |stored| {
-                // What may change is listed, so that a new field of the networks stays the checkpoint's.
-                let Recipe {
-                    name,
-                    licence,
-                    half,
-                    data,
-                    classes,
-                    steps,
-                    decay_from,
-                    learning_rate,
-                    ttur,
-                    losses,
-                    vgg,
-                    fresh_fakes,
-                    sample_every,
-                    checkpoint_every,
-                    log_every,
-                    ..
-                } = run.recipe.clone();
-                let kept = stored.clone();
-                let named = Recipe { name, licence, half, data, classes, steps, decay_from, ..kept };
-                let learned = Recipe { learning_rate, ttur, losses, vgg, fresh_fakes, ..named };
-                *stored = Recipe { sample_every, checkpoint_every, log_every, ..learned };
-            })?;
-            if known != *classes {
-                return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
-            }
-            let log = TrainLog::resume(files.log(), trainer.steps_done())?;
-            (trainer, log)
-        } else {
-            let results = [files.checkpoint(), files.model(), files.recipe(), files.log(), files.sheet()];
-            if let Some(file) = results.iter().find(|file| file.exists()) {
-                let way = if exists {
-                    "the option resume goes on with it, or choose another folder"
-                } else {
-                    "choose another folder"
-                };
-                return Err(Error::Argument(format!("{folder} already holds a run ({}): {way}", file.display())));
-            }
-            let trainer = Trainer::new(run.recipe.clone(), classes.channels(), &run.device)?;
-            std::fs::create_dir_all(&run.out).map_err(Error::io(&run.out))?;
-            (trainer, TrainLog::create(files.log())?)
-        };
+        let results = [files.checkpoint(), files.model(), files.recipe(), files.log(), files.sheet()];
+        if let Some(file) = results.iter().find(|file| file.exists()) {
+            let way = if files.checkpoint().exists() {
+                "it can be resumed, or choose another folder"
+            } else {
+                "choose another folder"
+            };
+            let (folder, file) = (run.out.display(), file.display());
+            return Err(Error::Argument(format!("{folder} already holds a run ({file}): {way}")));
+        }
+        let trainer = Trainer::new(run.recipe.clone(), run.train.classes().channels(), &run.device)?;
+        std::fs::create_dir_all(&run.out).map_err(Error::io(&run.out))?;
+        let log = TrainLog::create(files.log())?;
+        Self::new(run, trainer, log)
+    }
+
+    fn resume(run: &'a Run, checkpoint: Checkpoint) -> Result<Self> {
+        let (files, folder) = (Files::new(&run.out), run.out.display());
+        // The folder's own checkpoint will be written over.
+        if !same_file(checkpoint.path(), &files.checkpoint()) {
+            let path = checkpoint.path().display();
+            return Err(Error::Argument(format!(
+                "{path} is not the checkpoint of the run in {folder}: go on in the folder it lies in"
+            )));
+        }
+        if checkpoint.classes() != run.train.classes() {
+            return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
+        }
+        let trainer = Trainer::resume(checkpoint, &run.device, |stored| {
+            // What may change is listed, so that a new field of the networks stays the checkpoint's.
+            let Recipe {
+                name,
+                licence,
+                half,
+                data,
+                classes,
+                steps,
+                decay_from,
+                learning_rate,
+                ttur,
+                losses,
+                vgg,
+                fresh_fakes,
+                sample_every,
+                checkpoint_every,
+                log_every,
+                ..
+            } = run.recipe.clone();
+            let kept = stored.clone();
+            let named = Recipe { name, licence, half, data, classes, steps, decay_from, ..kept };
+            let learned = Recipe { learning_rate, ttur, losses, vgg, fresh_fakes, ..named };
+            *stored = Recipe { sample_every, checkpoint_every, log_every, ..learned };
+        })?;
+        let log = TrainLog::resume(files.log(), trainer.steps_done())?;
+        Self::new(run, trainer, log)
+    }
+
+    fn new(run: &'a Run, trainer: Trainer, log: TrainLog) -> Result<Self> {
+        let files = Files::new(&run.out);
         std::fs::create_dir_all(run.out.join("samples")).map_err(Error::io(run.out.join("samples")))?;
         let recipe = trainer.recipe();
         let text = recipe.to_ron_string()?;
@@ -360,9 +376,9 @@ impl<'a> Session<'a> {
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(&sample.image, &mut planes);
         let photo = Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), device);
-        let chance = Chance { seed: 0, sampled: false };
-        let (guide, _) = guide_for(network, &layout, &photo, chance, Mode::EVAL)?;
-        let output = network.forward(&guide, Mode::EVAL)?;
+        let sampling = Sampling { seed: 0, draw_latent: false };
+        let (input, _) = generator_input(network, &layout, &photo, sampling, Mode::EVAL)?;
+        let output = network.forward(&input, Mode::EVAL)?;
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
     }
 
@@ -420,4 +436,9 @@ impl<'a> Session<'a> {
 
 fn folder_name(folder: &Path) -> String {
     folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Whether both paths lead to one file that exists.
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

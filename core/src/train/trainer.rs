@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::ema::{follow, warm_decay};
-use super::guidance::{Chance, guide_for, layout_of};
+use super::inputs::{Sampling, generator_input, layout_of};
 use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual};
 use super::{Adam, Batch, Recipe};
 use crate::error::{Error, Result};
@@ -132,8 +132,8 @@ impl Trainer {
         let (mut terms, mut fake) = self.step_generator(&layout, &real, &conditioned, rate_g)?;
         if self.recipe.fresh_fakes {
             let network = self.network.clone().no_grad();
-            let (guide, _) = guide_for(&network, &layout, &real, self.chance(1), Mode::TRAIN)?;
-            fake = network.forward(&guide, Mode::TRAIN)?.detach();
+            let (input, _) = generator_input(&network, &layout, &real, self.sampling(1), Mode::TRAIN)?;
+            fake = network.forward(&input, Mode::TRAIN)?.detach();
         }
         terms.extend(self.step_discriminator(fake, real, &conditioned, rate_d));
         if let Some(average) = self.average.take() {
@@ -156,8 +156,8 @@ impl Trainer {
     }
 
     /// The random numbers of one of a step's passes, a function of seed, step and pass alone.
-    fn chance(&self, pass: u64) -> Chance {
-        Chance { seed: Rng::at(self.recipe.seed, self.step).fork(pass).next_u64(), sampled: true }
+    fn sampling(&self, pass: u64) -> Sampling {
+        Sampling { seed: Rng::at(self.recipe.seed, self.step).fork(pass).next_u64(), draw_latent: true }
     }
 
     fn step_generator(
@@ -170,12 +170,12 @@ impl Trainer {
         // Gradients flow through this copy of the discriminator but none are computed for it. It shares the state of the
         // power iteration. The second pass uses the vectors of the first: one iteration per step, as when both halves go
         // through in one batch.
-        let judge = self.discriminator.clone().no_grad();
-        let (guide, posterior) = guide_for(&self.network, layout, real, self.chance(0), Mode::TRAIN)?;
-        let fake = self.network.forward(&guide, Mode::TRAIN)?;
-        let verdicts = judge.forward(conditioned(fake.clone()), Mode::TRAIN);
+        let discriminator = self.discriminator.clone().no_grad();
+        let (input, posterior) = generator_input(&self.network, layout, real, self.sampling(0), Mode::TRAIN)?;
+        let fake = self.network.forward(&input, Mode::TRAIN)?;
+        let of_fake = discriminator.forward(conditioned(fake.clone()), Mode::TRAIN);
         let weights = &self.recipe.losses;
-        let gan = hinge_generator(&verdicts);
+        let gan = hinge_generator(&of_fake);
         let mut terms = vec![("gan", gan.clone())];
         let mut total = gan;
         let mut add = |name, loss: Tensor<1>, weight: f64| {
@@ -183,8 +183,8 @@ impl Trainer {
             total = total.clone() + loss * weight;
         };
         if weights.feature_matching > 0.0 {
-            let real_verdicts = judge.forward(conditioned(real.clone()), Mode::EVAL);
-            add("feature", feature_matching(&verdicts, &real_verdicts), weights.feature_matching);
+            let of_real = discriminator.forward(conditioned(real.clone()), Mode::EVAL);
+            add("feature", feature_matching(&of_fake, &of_real), weights.feature_matching);
         }
         if let Some(vgg) = self.vgg.as_ref().filter(|_| weights.perceptual > 0.0) {
             add("vgg", perceptual(vgg, fake.clone(), real.clone()), weights.perceptual);
@@ -227,8 +227,8 @@ impl Trainer {
         for (index, batch) in (0u64..).zip(batches) {
             let (layout, photos) = self.upload(batch?, &device)?;
             let mode = Mode::Train { momentum: 1.0 / (index as f64 + 1.0) };
-            let (guide, _) = guide_for(&network, &layout, &photos, self.chance(2 + index), mode)?;
-            network.forward(&guide, mode)?;
+            let (input, _) = generator_input(&network, &layout, &photos, self.sampling(2 + index), mode)?;
+            network.forward(&input, mode)?;
         }
         Ok(network)
     }

@@ -1,15 +1,13 @@
 //! The leaky rectifier.
 
-use burn::backend::autodiff::NodeId;
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+#[cfg(feature = "train")]
+mod gradients;
+
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use semsynth_kernels::{leaky, leaky_gradient};
+use semsynth_kernels::leaky;
 
 use super::{computed, values};
 
@@ -18,54 +16,14 @@ pub(in crate::nn) fn leaky_relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::rectify(x.into_dispatch()))
 }
 
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
 trait Rectifiers: Backend {
     fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
-trait RectifierGradients: Backend {
-    fn rectify_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl Rectifiers for Flex {
     fn rectify(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
         computed(x.shape(), |y| leaky(values(&x), y))
-    }
-}
-
-impl RectifierGradients for Flex {
-    fn rectify_backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
-        let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
-        computed(x.shape(), |dx| leaky_gradient(values(&x), values(&gradient), dx))
-    }
-}
-
-impl<B: Rectifiers + RectifierGradients, C: CheckpointStrategy> Rectifiers for Autodiff<B, C> {
-    fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        match Rectify.prepare::<C>([x.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(mut prepared) => {
-                let state = prepared.checkpoint(&x);
-                prepared.finish(state, B::rectify(x.into_primitive()))
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::rectify(x.into_primitive())),
-        }
-    }
-}
-
-/// The graph's node.
-#[derive(Debug)]
-struct Rectify;
-
-impl<B: RectifierGradients> Backward<B, 1> for Rectify {
-    type State = NodeId;
-
-    fn backward(self, ops: Ops<NodeId, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
-        let gradient = grads.consume::<B>(&ops.node);
-        let x = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(ops.state);
-        let [parent] = ops.parents;
-        if let Some(parent) = parent {
-            grads.register::<B>(parent.id, B::rectify_backward(x, gradient));
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! What a network is given beside the label maps while it learns: the style of the very photo it is to paint.
+//! What a network is given to paint a photo again: the label map, and the style that its encoder finds in that photo.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -8,58 +8,58 @@ use crate::network::{Architecture, Encoder, Network, Posterior};
 use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise};
 use crate::rng::Rng;
 
-/// Label maps as the network sees them. The edges of instances are those of the label maps.
+/// Label maps as the network is given them. The edges of instances are those of the label maps.
 pub(super) fn layout_of(
     architecture: &Architecture,
     labels: Vec<LabelMap>,
-    lookup: LabelEncoding,
+    encoding: LabelEncoding,
     device: &burn::tensor::Device,
 ) -> Result<Layout> {
     let edges = architecture.instance_edges().then(|| labels.iter().map(instance_edges).collect());
-    let layout = Layout::new(labels, architecture.label_channels(), lookup, device)?;
+    let layout = Layout::new(labels, architecture.label_channels(), encoding, device)?;
     match edges {
         Some(edges) => layout.with_edges(edges),
         None => Ok(layout),
     }
 }
 
-/// How random parts are drawn.
+/// How the random inputs of a forward pass are drawn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Chance {
+pub(super) struct Sampling {
     /// Seed of noise and of latent vectors.
     pub(super) seed: u64,
-    /// Whether a latent vector is drawn from its distribution, as in training, or is its mean.
-    pub(super) sampled: bool,
+    /// Whether a latent vector is drawn from its distribution, as in training, or is the mean of it.
+    pub(super) draw_latent: bool,
 }
 
-/// The guide for painting photos again, `[batch, 3, height, width]`, and what is known of their latent vectors where the
+/// The input for synthesizing photos again, `[batch, 3, height, width]`, and what is known of their latent vectors where the
 /// network has some.
-pub(super) fn guide_for(
+pub(super) fn generator_input(
     network: &Network,
     layout: &Layout,
     photos: &Tensor<4>,
-    chance: Chance,
+    sampling: Sampling,
     mode: Mode,
 ) -> Result<(GeneratorInput, Option<Posterior>)> {
-    let guide = GeneratorInput::new(layout.clone());
+    let input = GeneratorInput::new(layout.clone());
     match &network.encoder {
-        None => Ok((guide, None)),
+        None => Ok((input, None)),
         Some(Encoder::Region(encoder)) => {
             let styles = encoder.forward(photos.clone(), layout, mode)?;
-            let noise = Noise::Anchored { seed: chance.seed, origin: [0, 0] };
-            Ok((guide.styles(BlockStyles::All(styles)).noise(noise), None))
+            let noise = Noise::Anchored { seed: sampling.seed, origin: [0, 0] };
+            Ok((input.styles(BlockStyles::All(styles)).noise(noise), None))
         }
         Some(Encoder::Conv(encoder)) => {
             let posterior = encoder.forward(photos.clone(), mode)?;
-            let latent = if chance.sampled {
+            let latent = if sampling.draw_latent {
                 let shape = posterior.mean.dims();
-                let mut rng = Rng::new(chance.seed);
+                let mut rng = Rng::new(sampling.seed);
                 let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
                 posterior.sample(Tensor::from_data(TensorData::new(values, shape), layout.device()))
             } else {
                 posterior.mean.clone()
             };
-            Ok((guide.latent(latent), Some(posterior)))
+            Ok((input.latent(latent), Some(posterior)))
         }
     }
 }
