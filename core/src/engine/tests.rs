@@ -219,16 +219,18 @@ fn a_gpu_gives_what_the_reference_gives() {
     let regions = StyleConfig::Regions { length: 4, encoder: None };
     let latent = StyleConfig::Latent { length: 5, grid: [2, 1], encoder: None };
     let (classes, ngf) = (9, 6);
-    for (what, config) in [
-        ("SPADE", GeneratorConfig::spade(ngf, classes)),
+    let mut cases = vec![
         ("SPADE with edges", edged(instance(GeneratorConfig::spade(ngf, classes)))),
         ("SPADE 5x5", GeneratorConfig::new(ModulationKind::Spade { kernel: 5 }, ngf, classes)),
         ("SPADE of a latent vector", GeneratorConfig { style: latent, ..GeneratorConfig::spade(ngf, classes) }),
-        ("CLADE", GeneratorConfig::clade(ngf, classes)),
         ("CLADE with edges", edged(GeneratorConfig::clade(ngf, classes))),
-        ("CLADE-ICPE", GeneratorConfig::new(ModulationKind::CladeIcpe, ngf, classes)),
-        ("SEAN", GeneratorConfig { style: regions, ..GeneratorConfig::sean(ngf, classes) }),
-    ] {
+    ];
+    cases.extend(ModulationKind::ALL.iter().map(|kind| {
+        let config = GeneratorConfig::new(*kind, ngf, classes);
+        let style = if config.needs().styles { regions } else { StyleConfig::None };
+        (kind.facts().name(), GeneratorConfig { style, ..config })
+    }));
+    for (what, config) in cases {
         let tensors = weights(&config, 5);
         for (block, statistics) in [(24, Statistics::Batch), (1, Statistics::Running)] {
             let mut rng = Rng::new(7);
@@ -238,7 +240,7 @@ fn a_gpu_gives_what_the_reference_gives() {
             let labels = busy_map(96, 64, classes as u16, block, 9);
             let distances = config.needs().distances.then(|| DistanceMap::of(&labels));
             let edges = config.instance_edges.then(|| instance_edges(&labels));
-            let noise = if sean { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
+            let noise = if config.needs().noise { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
             let styles = styles.map(|all| ClassStyles { all, some: Vec::new() });
             let owned = Owned { labels, edges, distances, latent, styles, noise, statistics };
             // Blocks have few patches at full size, noise has none twice.

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{BlockTensors, Facts, ModulationConfig};
 use super::norm::{Layer, ModulationTables};
-use super::{clade, clade_icpe, sean, spade};
 use crate::error::Result;
 use crate::nn::Init;
 use crate::nn::input::BlockInput;
@@ -33,7 +32,7 @@ macro_rules! modulations {
             /// What is known of it.
             pub(crate) fn facts(self) -> Box<dyn Facts> {
                 match self {
-                    $(Self::$kind $({ $($field),* })? => Box::new($folder::Facts $({ $($field),* })?),)*
+                    $(Self::$kind $({ $($field),* })? => Box::new(super::$folder::Facts $({ $($field),* })?),)*
                 }
             }
 
@@ -45,7 +44,7 @@ macro_rules! modulations {
             /// have.
             pub(crate) fn detect(block: BlockTensors<'_>) -> Result<Option<Self>> {
                 $(
-                    if let Some($folder::Facts $({ $($field),* })?) = <$folder::Facts as Facts>::detect(block)? {
+                    if let Some(super::$folder::Facts $({ $($field),* })?) = <super::$folder::Facts as Facts>::detect(block)? {
                         return Ok(Some(Self::$kind $({ $($field),* })?));
                     }
                 )*
@@ -56,8 +55,8 @@ macro_rules! modulations {
             pub(super) fn layer(self, init: &mut Init, config: &ModulationConfig, channels: usize) -> Modulation {
                 match self {
                     $(Self::$kind $({ $($field),* })? => {
-                        let facts = $folder::Facts $({ $($field),* })?;
-                        Modulation::$kind($folder::$layer::new(init, &facts, channels, config))
+                        let facts = super::$folder::Facts $({ $($field),* })?;
+                        Modulation::$kind(super::$folder::$layer::new(init, &facts, channels, config))
                     })*
                 }
             }
@@ -67,7 +66,7 @@ macro_rules! modulations {
         #[derive(Module, Debug)]
         #[allow(clippy::large_enum_variant, reason = "a network has a few dozen of them")]
         pub enum Modulation {
-            $($(#[$doc])* $kind($folder::$layer),)*
+            $($(#[$doc])* $kind(super::$folder::$layer),)*
         }
 
         impl Modulation {
@@ -92,7 +91,7 @@ macro_rules! modulations {
         /// variant of [`Modulation`] and the path within it.
         pub(crate) fn official_name(variant: &str, path: &[&str]) -> Option<String> {
             $(if variant == stringify!($kind) {
-                return <$folder::Facts as Facts>::official_name(path);
+                return <super::$folder::Facts as Facts>::official_name(path);
             })*
             None
         }
@@ -100,7 +99,7 @@ macro_rules! modulations {
         /// What the papers' code calls norms with the modulation of this variant, before `_0`, `_1` and `_s`.
         pub(crate) fn norm_prefix(variant: &str) -> Option<&'static str> {
             $(if variant == stringify!($kind) {
-                let facts = $folder::Facts $({ $($field: $usual),* })?;
+                let facts = super::$folder::Facts $({ $($field: $usual),* })?;
                 return Some(facts.norm_prefix());
             })*
             None
