@@ -4,6 +4,7 @@
 //! tables for GPUs where it has some, its form on the CPU engine, and its facts: names, limits, and how it shows in a
 //! checkpoint. Networks, engine, model files and importers know modulations by those only.
 
+mod adain;
 mod clade;
 mod clade_icpe;
 mod cpu;
@@ -13,6 +14,7 @@ mod registry;
 mod sean;
 mod spade;
 
+pub use adain::Adain;
 pub use clade::Clade;
 pub use clade_icpe::CladeIcpe;
 pub use facts::{ModulationConfig, Needs};

@@ -119,4 +119,6 @@ modulations! {
     CladeIcpe => clade_icpe::CladeIcpe,
     /// SEAN: SPADE mixed with scales and shifts from a style per class, over noisy features.
     Sean => sean::Sean,
+    /// AdaIN with a style per class.
+    Adain => adain::Adain,
 }
