@@ -10,7 +10,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, RgbImage};
 
 use crate::error::{Error, Result};
-use crate::files::{read_picture, save_picture};
+use crate::files::{picture_format, read_picture, save_picture};
 
 /// The longest side of a picture or label map, in pixels.
 pub const MAX_SIDE: usize = 32768;
@@ -337,6 +337,15 @@ impl Image {
             .write_to(&mut bytes, ImageFormat::Png)
             .map_err(|error| Error::Limit(format!("the picture cannot be written as PNG: {error}")))?;
         Ok(bytes.into_inner())
+    }
+
+    /// Whether [`save`](Self::save) knows the extension of a path, before there is anything to save.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] for another extension.
+    pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
+        picture_format(path.as_ref()).map(drop)
     }
 
     /// Writes a PNG or JPEG, by the extension.

@@ -374,6 +374,7 @@ fn every_weight_learns() {
             ..recipe()
         },
         Recipe { modulation: ModulationKind::Sean, ..recipe() },
+        Recipe { modulation: ModulationKind::Adain, ..recipe() },
         Recipe { modulation: ModulationKind::Spade { kernel: 3 }, latent: true, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },

@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use super::{ColorArgs, Ending, style};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::files::picture_format;
-use crate::label::{LabelMap, stored_ids};
+use crate::label::LabelMap;
 use crate::model::{Model, Precision};
 use crate::network::StyleConfig;
 use crate::nn::Statistics;
+use crate::picture::Image;
 use crate::style::Style;
 use crate::synth::{Request, Synthesizer, SynthesizerOptions};
 
@@ -140,7 +140,7 @@ impl SynthArgs {
             if self.labels.is_dir() {
                 return Err(Error::Argument("--instances goes with a single label map, not with a folder".into()));
             }
-            request = request.instances(stored_ids(path)?);
+            request = request.instances(LabelMap::open_ids(path)?);
         }
         Ok(request)
     }
@@ -158,7 +158,7 @@ impl SynthArgs {
                 Some(name) if folder || self.output.is_dir() => self.output.join(name),
                 _ => self.output.clone(),
             };
-            picture_format(&output)?;
+            Image::check_path(&output)?;
             if let (Ok(input), Ok(output)) = (map.canonicalize(), output.canonicalize())
                 && input == output
             {

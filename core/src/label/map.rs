@@ -297,6 +297,14 @@ impl LabelMap {
         read::from_pixels(pixels, classes, policy)
     }
 
+    /// Reads the values of an indexed or grey picture as they are stored, whatever they mean: an instance map.
+    ///
+    /// # Errors
+    /// As for [`LabelMap::read`]; [`Error::Labels`] for a picture of colours.
+    pub fn open_ids(path: impl AsRef<Path>) -> Result<Self> {
+        read::stored_ids(path.as_ref())
+    }
+
     /// Writes the map as a PNG that [`LabelMap::open`] reads back: 8-bit indexed (value = id, palette = class
     /// colours) where all ids are below 256, else 16-bit grey.
     ///

@@ -30,5 +30,4 @@ pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
 pub use policy::ColorPolicy;
 pub(crate) use pyramid::{LabelPyramid, LabelScale};
 pub use read::LabelReading;
-pub(crate) use read::stored_ids;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};

@@ -45,11 +45,7 @@ impl LabelReading {
     }
 }
 
-/// The values of an indexed or grey picture as they are stored, whatever they mean.
-///
-/// # Errors
-/// As for [`LabelMap::read`]; [`Error::Labels`] for a picture of colours.
-pub(crate) fn stored_ids(path: &Path) -> Result<LabelMap> {
+pub(super) fn stored_ids(path: &Path) -> Result<LabelMap> {
     let picture = decode::open(path)?;
     match picture.pixels {
         Stored::Values { values, .. } => LabelMap::new(picture.width, picture.height, values),

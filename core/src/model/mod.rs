@@ -149,8 +149,13 @@ impl Model {
         Ok(model)
     }
 
-    /// Makes a model out of a trained network, as it infers with `manifest.statistics`.
-    pub(crate) fn from_network(network: Network, manifest: Manifest, precision: Precision) -> Result<Self> {
+    /// Makes a model out of a trained network, with spectral norms folded into the weights.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] if the network is not the manifest's, or holds a value that is not finite; [`Error::Device`] if its
+    /// values cannot be read back.
+    pub fn from_network(network: Network, manifest: Manifest, precision: Precision) -> Result<Self> {
         let mut tensors = store(&network.folded(), precision)?;
         tensors.set_metadata(MANIFEST_KEY, manifest.to_ron_string()?);
         Self::from_tensors(tensors)
