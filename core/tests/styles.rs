@@ -116,7 +116,7 @@ fn absent_classes_count_as_zeros() {
     // A class with a pixel that is lost at half the size is absent too.
     let mut ids: Vec<u16> = vec![0; 64 * 64];
     ids[65] = 3;
-    let style = synth.encode(&photo(1), Some(&LabelMap::new(64, 64, ids), None).unwrap()).unwrap();
+    let style = synth.encode(&photo(1), Some(&LabelMap::new(64, 64, ids).unwrap()), None).unwrap();
     assert!(style.is_present(0) && !style.is_present(3));
 }
 

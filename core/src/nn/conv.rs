@@ -59,6 +59,14 @@ impl ConvConfig {
     }
 }
 
+/// How a square kernel moves over a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub(crate) stride: usize,
+    /// Zeros on all four sides.
+    pub(crate) padding: usize,
+}
+
 /// A 2-d convolution over `[batch, in, height, width]`.
 #[derive(Module, Debug)]
 pub struct Conv {
@@ -74,12 +82,13 @@ pub struct Conv {
 impl Conv {
     /// Convolves. In training mode spectral norm does one power iteration first.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        let geometry = Geometry { stride: self.stride, padding: self.padding };
         let weight = self.effective_weight(mode);
         let bias = self.bias.as_ref().map(Param::val);
         if ops::apply_to(&weight) {
-            return ops::convolve(x, weight, bias, self.stride, self.padding);
+            return ops::convolve(x, weight, bias, geometry);
         }
-        gpu::convolve(as_type_of(&weight, x), weight, bias, self.stride, self.padding)
+        gpu::convolve(as_type_of(&weight, x), weight, bias, geometry)
     }
 
     /// The stored weight, `[out, in, kernel, kernel]`; with spectral norm, before the division.
@@ -143,7 +152,7 @@ mod tests {
             let bias = random([5, 1, 1, 1], 3, &device).reshape([5]).require_grad();
             let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
             let plain = conv2d(x.clone(), weight.clone(), Some(bias.clone()), options);
-            let found = ops::convolve(x.clone(), weight.clone(), Some(bias.clone()), stride, padding);
+            let found = ops::convolve(x.clone(), weight.clone(), Some(bias.clone()), Geometry { stride, padding });
             let case = format!("kernel {kernel}, stride {stride}, padding {padding}");
             assert!(relative(found.clone().inner(), plain.clone().inner()) < 1e-5, "{case}");
             // Not all outputs weigh the same, so that no gradient is the same everywhere.
@@ -167,7 +176,7 @@ mod tests {
         let view = || whole.clone().slice([0..2, 2..5]).swap_dims(2, 3);
         let turned = || weight.clone().swap_dims(0, 1);
         let plain = conv2d(view(), turned(), None, options());
-        let found = ops::convolve(view(), turned(), None, 1, 1);
+        let found = ops::convolve(view(), turned(), None, Geometry { stride: 1, padding: 1 });
         assert!(relative(found.clone().inner(), plain.clone().inner()) < 1e-5);
         let slope = random(plain.dims(), 4, &device);
         let (expected, found) = ((plain * slope.clone()).sum().backward(), (found * slope).sum().backward());

@@ -4,19 +4,21 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 
+use crate::nn::conv::Geometry;
+
 /// Convolves `[batch, in, h, w]` with `[out, in, k, k]` and adds `[out]`. Fastest with the weights of a
 /// [`prepared`](super::prepared) network.
 pub(in crate::nn) fn convolve(
     x: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
+    geometry: Geometry,
 ) -> Tensor<4> {
     #[cfg(feature = "gpu")]
     if super::applies_to(&x) && kernel_pays(&x, &weight) {
-        return super::kernels::convolve(x, weight, bias, stride, padding);
+        return super::kernels::convolve(x, weight, bias, geometry);
     }
+    let Geometry { stride, padding } = geometry;
     conv2d(x, weight, bias, ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1))
 }
 

@@ -16,6 +16,7 @@ use cubecl::prelude::{CubeCount, CubeDim};
 
 use super::cube::{OUTS, PIXELS, SIDE, convolution_kernel, modulate_kernel, sum_rows_kernel};
 use crate::nn::LEAKY_SLOPE;
+use crate::nn::conv::Geometry;
 
 /// Most workgroups of pixels in one direction. GPUs take 65535.
 const LAYER: usize = 1 << 10;
@@ -37,17 +38,11 @@ pub(super) fn modulate(
     Tensor::from_dispatch(Dispatch::modulate_rows(x.into_dispatch(), mean, scale, gamma, beta, ids, leaky))
 }
 
-pub(super) fn convolve(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
-) -> Tensor<4> {
+pub(super) fn convolve(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, geometry: Geometry) -> Tensor<4> {
     // An operation takes no optional tensors.
     let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], (&weight.device(), weight.dtype())));
     let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    Tensor::from_dispatch(Dispatch::tiled_convolution(x, weight, bias, stride, padding))
+    Tensor::from_dispatch(Dispatch::tiled_convolution(x, weight, bias, geometry))
 }
 
 #[backend_extension(Cube, Fusion: cfg(feature = "gpu-tuned"))]
@@ -71,20 +66,19 @@ trait Kernels: Backend {
         leaky: bool,
     ) -> FloatTensor<Self>;
 
-    #[fusion(dtype = x, shape = convolved(x, weight, *stride, *padding))]
+    #[fusion(dtype = x, shape = convolved(x, weight, *geometry))]
     fn tiled_convolution(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        stride: usize,
-        padding: usize,
+        geometry: Geometry,
     ) -> FloatTensor<Self>;
 }
 
 /// Shape of a convolution's result.
-fn convolved(x: &Shape, weight: &Shape, stride: usize, padding: usize) -> Shape {
+fn convolved(x: &Shape, weight: &Shape, geometry: Geometry) -> Shape {
     let ([batch, _, height, width], [outs, _, rows, columns]) = (x.dims(), weight.dims());
-    let side = |side: usize, kernel: usize| (side + 2 * padding - kernel) / stride + 1;
+    let side = |side: usize, kernel: usize| (side + 2 * geometry.padding - kernel) / geometry.stride + 1;
     Shape::new([batch, outs, side(height, rows), side(width, columns)])
 }
 
@@ -151,20 +145,14 @@ impl Kernels for CubeBackend {
         out
     }
 
-    fn tiled_convolution(
-        x: CubeTensor,
-        weight: CubeTensor,
-        bias: CubeTensor,
-        stride: usize,
-        padding: usize,
-    ) -> CubeTensor {
+    fn tiled_convolution(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, geometry: Geometry) -> CubeTensor {
         // Units side by side have output channels side by side.
         let weight = if weight.meta.strides()[0] == 1 {
             weight
         } else {
             permute(into_contiguous(permute(weight, &[2, 3, 1, 0])), &[3, 2, 0, 1])
         };
-        let out = channels_last(&x, &convolved(&x.shape(), &weight.shape(), stride, padding));
+        let out = channels_last(&x, &convolved(&x.shape(), &weight.shape(), geometry));
         let ([_, _, _, kernel], [batch, outs, height, width]) = (weight.shape().dims::<4>(), out.shape().dims());
         let client = out.client.clone();
         // Workgroups beyond the last pixel find nothing to do.
@@ -179,8 +167,8 @@ impl Kernels for CubeBackend {
             weight.into_tensor_arg(),
             into_contiguous(bias).into_tensor_arg(),
             out.clone().into_tensor_arg(),
-            stride,
-            padding,
+            geometry.stride,
+            geometry.padding,
             kernel,
             dtype,
         );

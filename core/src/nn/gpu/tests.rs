@@ -6,6 +6,7 @@ use super::prepare::laid_out;
 use super::rows::{modulate_reference, sum_rows_reference};
 use super::{applies_to, convolve, modulate, sum_rows};
 use crate::device::software::{devices, has_half};
+use crate::nn::conv::Geometry;
 use crate::rng::Rng;
 
 fn random<const D: usize>(rng: &mut Rng, shape: [usize; D]) -> Tensor<D> {
@@ -99,12 +100,12 @@ fn rows_modulate() {
 }
 
 /// The kernel, where there is one: [`convolve`] prefers Burn's on some devices.
-fn by_kernel(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, padding: usize) -> Tensor<4> {
+fn by_kernel(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, geometry: Geometry) -> Tensor<4> {
     #[cfg(feature = "gpu")]
     if applies_to(&x) {
-        return super::kernels::convolve(x, weight, bias, stride, padding);
+        return super::kernels::convolve(x, weight, bias, geometry);
     }
-    convolve(x, weight, bias, stride, padding)
+    convolve(x, weight, bias, geometry)
 }
 
 #[test]
@@ -132,7 +133,8 @@ fn it_convolves() {
                 let (x, weight) =
                     (x.clone().to_device(device).cast(dtype), weight.clone().to_device(device).cast(dtype));
                 for weight in [weight.clone(), laid_out(weight)] {
-                    let found = by_kernel(x.clone(), weight, bias.clone(), stride, padding);
+                    let geometry = Geometry { stride, padding };
+                    let found = by_kernel(x.clone(), weight, bias.clone(), geometry);
                     assert_eq!(found.dtype(), dtype);
                     let off = difference(found, expected.clone().to_device(device));
                     assert!(off < tolerance, "{device:?} {dtype:?} {ins} {outs} {kernel}: {off}");

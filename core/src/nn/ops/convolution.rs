@@ -10,24 +10,18 @@ use burn::tensor::Tensor;
 use semsynth_kernels::{Convolution, Isa};
 
 use super::{computed, dims, values};
+use crate::nn::conv::Geometry;
 
 /// Convolves `[batch, in, h, w]` with `[out, in, k, k]` and adds `[out]`. For tensors on the CPU.
 pub(in crate::nn) fn convolve(
     x: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
-    stride: usize,
-    padding: usize,
+    geometry: Geometry,
 ) -> Tensor<4> {
     // An operation takes no optional tensors.
     let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &weight.device()));
-    Tensor::from_dispatch(Dispatch::convolve(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        stride,
-        padding,
-    ))
+    Tensor::from_dispatch(Dispatch::convolve(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch(), geometry))
 }
 
 #[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
@@ -36,14 +30,13 @@ trait Convolutions: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        stride: usize,
-        padding: usize,
+        geometry: Geometry,
     ) -> FloatTensor<Self>;
 }
 
 impl Convolutions for Flex {
-    fn convolve(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, stride: usize, padding: usize) -> FlexTensor {
-        let shape = convolution(&x, &weight, stride, padding);
+    fn convolve(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, geometry: Geometry) -> FlexTensor {
+        let shape = convolution(&x, &weight, geometry);
         let (x, weight, bias) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
         let ([batch, ..], [outs, ..], [rows, columns]) = (dims(&x), dims(&weight), shape.output_size());
         computed([batch, outs, rows, columns], |y| {
@@ -52,7 +45,7 @@ impl Convolutions for Flex {
     }
 }
 
-fn convolution(x: &FlexTensor, weight: &FlexTensor, stride: usize, padding: usize) -> Convolution {
+fn convolution(x: &FlexTensor, weight: &FlexTensor, geometry: Geometry) -> Convolution {
     let ([batch, ins, height, width], [outs, _, kernel, _]) = (dims(x), dims(weight));
-    Convolution::new(batch, [outs, ins], kernel, stride, padding, [height, width])
+    Convolution::new(batch, [outs, ins], kernel, geometry.stride, geometry.padding, [height, width])
 }

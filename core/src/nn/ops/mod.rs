@@ -1,5 +1,5 @@
 //! Operations on kernels of our own (`semsynth-kernels`), for tensors on the CPU, with gradients. Results are those of Burn's
-//! operations but for rounding (and the slope of the leaky rectifier at exactly 0, which is that of the negative side, as in
+//! operations but for rounding (and the slope of the leaky ReLU at exactly 0, which is that of the negative side, as in
 //! `PyTorch`).
 //!
 //! Each file has one, by Burn's extension mechanism: a trait, implemented for the backend that computes and, in `gradients`,
@@ -7,7 +7,7 @@
 
 mod class_affine;
 mod convolution;
-mod rectifier;
+mod leaky_relu;
 mod spectral;
 mod standardize;
 #[cfg(feature = "train")]
@@ -15,7 +15,7 @@ mod update;
 
 pub(super) use class_affine::class_affine;
 pub(super) use convolution::convolve;
-pub(super) use rectifier::leaky_relu;
+pub(super) use leaky_relu::leaky_relu;
 pub(super) use spectral::{power_iteration, singular, spectral_divide};
 pub(super) use standardize::{moments, standardize};
 #[cfg(feature = "train")]

@@ -1,4 +1,4 @@
-//! The leaky rectifier.
+//! The leaky ReLU.
 
 #[cfg(feature = "train")]
 mod gradients;
@@ -13,16 +13,16 @@ use super::{computed, values};
 
 /// `x` where it is positive, a fifth of it elsewhere. For tensors on the CPU.
 pub(in crate::nn) fn leaky_relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(Dispatch::rectify(x.into_dispatch()))
+    Tensor::from_dispatch(Dispatch::leaky_relu_on_cpu(x.into_dispatch()))
 }
 
 #[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
 trait Rectifiers: Backend {
-    fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn leaky_relu_on_cpu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl Rectifiers for Flex {
-    fn rectify(x: FlexTensor) -> FlexTensor {
+    fn leaky_relu_on_cpu(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
         computed(x.shape(), |y| leaky(values(&x), y))
     }

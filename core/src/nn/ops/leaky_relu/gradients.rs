@@ -1,4 +1,4 @@
-//! The gradient of the leaky rectifier.
+//! The gradient of the leaky ReLU.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -14,24 +14,24 @@ use super::super::{computed, values};
 use super::Rectifiers;
 
 trait RectifierGradients: Backend {
-    fn rectify_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn leaky_relu_on_cpu_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl RectifierGradients for Flex {
-    fn rectify_backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+    fn leaky_relu_on_cpu_backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
         let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
         computed(x.shape(), |dx| leaky_gradient(values(&x), values(&gradient), dx))
     }
 }
 
 impl<B: Rectifiers + RectifierGradients, C: CheckpointStrategy> Rectifiers for Autodiff<B, C> {
-    fn rectify(x: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn leaky_relu_on_cpu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         match Rectify.prepare::<C>([x.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prepared) => {
                 let state = prepared.checkpoint(&x);
-                prepared.finish(state, B::rectify(x.into_primitive()))
+                prepared.finish(state, B::leaky_relu_on_cpu(x.into_primitive()))
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::rectify(x.into_primitive())),
+            OpsKind::UnTracked(prepared) => prepared.finish(B::leaky_relu_on_cpu(x.into_primitive())),
         }
     }
 }
@@ -48,7 +48,7 @@ impl<B: RectifierGradients> Backward<B, 1> for Rectify {
         let x = checkpointer.retrieve_node_output::<B::FloatTensorPrimitive>(ops.state);
         let [parent] = ops.parents;
         if let Some(parent) = parent {
-            grads.register::<B>(parent.id, B::rectify_backward(x, gradient));
+            grads.register::<B>(parent.id, B::leaky_relu_on_cpu_backward(x, gradient));
         }
     }
 }
