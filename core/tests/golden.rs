@@ -9,7 +9,7 @@ mod hashed;
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use common::{devices, difference, values};
+use common::{devices, difference, rgb, values};
 use semsynth::label::{Class, ClassTable, DistanceMap, LabelMap, instance_edges};
 use semsynth::model::{self, FORMAT, Manifest, Precision, Provenance};
 use semsynth::network::{
@@ -78,7 +78,7 @@ impl Scene {
         let (labels, instances) = (maps("io.labels"), maps("io.instances"));
         assert_eq!((labels.len(), !instances.is_empty()), (batch, config.instance_edges));
         let mut distances = Vec::new();
-        if config.uses(ModulationKind::CladeIcpe) {
+        if config.needs().distances {
             for (planes, labels) in stored(&golden, "io.distances").chunks_exact(2 * area).zip(&labels) {
                 let (vertical, horizontal) = planes.split_at(area);
                 let own = DistanceMap::of(labels);
@@ -128,8 +128,8 @@ impl Scene {
         fill(architecture.init(&mut Init::random(1, device.burn())).unwrap(), &self.golden)
     }
 
-    fn layout(&self, lookup: LabelEncoding, device: &Device) -> Layout {
-        let mut layout = Layout::new(self.labels.clone(), self.config.label_channels, lookup, device.burn()).unwrap();
+    fn layout(&self, encoding: LabelEncoding, device: &Device) -> Layout {
+        let mut layout = Layout::new(self.labels.clone(), self.config.label_channels, encoding, device.burn()).unwrap();
         if self.config.instance_edges {
             layout = layout.with_edges(self.edges()).unwrap();
         }
@@ -139,14 +139,14 @@ impl Scene {
         layout
     }
 
-    fn guide(&self, lookup: LabelEncoding, device: &Device) -> GeneratorInput {
-        let (batch, guide) = (self.labels.len(), GeneratorInput::new(self.layout(lookup, device)));
+    fn input(&self, encoding: LabelEncoding, device: &Device) -> GeneratorInput {
+        let (batch, input) = (self.labels.len(), GeneratorInput::new(self.layout(encoding, device)));
         match self.config.style {
-            StyleConfig::None => guide,
-            StyleConfig::Latent { length, .. } => guide.latent(given("io.z", [batch, length], device)),
+            StyleConfig::None => input,
+            StyleConfig::Latent { length, .. } => input.latent(given("io.z", [batch, length], device)),
             StyleConfig::Regions { length, .. } => {
                 let shape = [batch, self.config.label_channels, length];
-                guide.styles(BlockStyles::All(given("io.styles", shape, device)))
+                input.styles(BlockStyles::All(given("io.styles", shape, device)))
             }
         }
     }
@@ -165,7 +165,7 @@ impl Scene {
     fn style(&self) -> Option<Style> {
         match self.config.style {
             StyleConfig::None => None,
-            StyleConfig::Latent { length, .. } => Some(Style::whole(hashed::values("io.z", &[1, length])).unwrap()),
+            StyleConfig::Latent { length, .. } => Some(Style::global(hashed::values("io.z", &[1, length])).unwrap()),
             StyleConfig::Regions { length, .. } => {
                 let all = hashed::values("io.styles", &[1, self.config.label_channels, length]);
                 Some(Style::regions(length, all.chunks_exact(length).map(|row| Some(row.to_vec())).collect()).unwrap())
@@ -207,17 +207,17 @@ fn forward(scene: &Scene, device: &Device) {
     let network = scene.network(device);
     let folded = network.clone().folded();
     let mut worst = 0.0f32;
-    for lookup in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
-        let guide = scene.guide(lookup, device);
+    for encoding in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
+        let input = scene.input(encoding, device);
         for (name, statistics, noisy) in scene.pictures() {
             let expected = stored(&scene.golden, name);
             check_range(&format!("{} {name}", scene.file), &expected);
-            let guide = guide.clone().noise(if noisy { scene.noise(device) } else { Noise::Zero });
+            let input = input.clone().noise(if noisy { scene.noise(device) } else { Noise::Zero });
             for (kind, network) in [("spectral norm", &network), ("folded", &folded)] {
-                let picture = values(network.forward(&guide, Mode::Eval(statistics)).unwrap());
+                let picture = values(network.forward(&input, Mode::Eval(statistics)).unwrap());
                 let found: Vec<f32> = picture.into_iter().step_by(scene.step()).collect();
                 let difference = difference(&found, &expected);
-                let case = format!("{} {name}, {lookup:?}, {kind}, {}", scene.file, device.info().name);
+                let case = format!("{} {name}, {encoding:?}, {kind}, {}", scene.file, device.info().name);
                 assert!(difference <= TOLERANCE, "{case}: max abs difference {difference:e}");
                 worst = worst.max(difference);
             }
@@ -240,7 +240,7 @@ fn paint(scene: &Scene, device: &Device) {
             let mut request = Request::new().statistics(statistics).quiet();
             request.style = scene.style();
             request.instances = scene.instances.get(picture).cloned();
-            let picture = synth.run(labels, &request).unwrap().into_rgb();
+            let picture = rgb(synth.run(labels, &request).unwrap());
             (0..3).for_each(|channel| found.extend(picture.pixels().map(|pixel| pixel.0[channel])));
         }
         for (found, expected) in found.iter().step_by(scene.step()).zip(stored(&scene.golden, name)) {

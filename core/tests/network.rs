@@ -205,8 +205,8 @@ proptest! {
             ids.chunks(64 * 32).map(|ids| LabelMap::new(64, 32, ids.to_vec()).unwrap()).take(batch).collect();
         let styles: Vec<Tensor<3>> =
             (0..7).map(|block| tensor([1, batch, 7, 5], 100 + block).reshape([batch, 7, 5])).collect();
-        let paint = |lookup| {
-            let mut layout = Layout::new(maps.clone(), 7, lookup, &flex()).unwrap();
+        let paint = |encoding| {
+            let mut layout = Layout::new(maps.clone(), 7, encoding, &flex()).unwrap();
             if config.instance_edges {
                 let edges = edges.chunks(64 * 32).map(<[bool]>::to_vec).take(batch).collect();
                 layout = layout.with_edges(edges).unwrap();

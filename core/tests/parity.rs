@@ -33,8 +33,8 @@ fn generator(file: &str, classes: usize, change: impl Fn(GeneratorConfig) -> Gen
         let network = config.init(&mut Init::random(1, device.burn())).unwrap();
         let network = model::load(network, &fixture).unwrap();
         let folded = network.clone().folded();
-        for lookup in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
-            let mut layout = Layout::new(vec![labels.clone()], classes, lookup, device.burn()).unwrap();
+        for encoding in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
+            let mut layout = Layout::new(vec![labels.clone()], classes, encoding, device.burn()).unwrap();
             if let Some(edges) = &edges {
                 layout = layout.with_edges(vec![edges.clone()]).unwrap();
             }
@@ -45,12 +45,12 @@ fn generator(file: &str, classes: usize, change: impl Fn(GeneratorConfig) -> Gen
                 let map = DistanceMap::new(width, height, vertical.to_vec(), horizontal.to_vec()).unwrap();
                 layout = layout.with_distances(vec![map]).unwrap();
             }
-            let mut guide = GeneratorInput::new(layout);
+            let mut input = GeneratorInput::new(layout);
             if fixture.get("io.z").is_some() {
-                guide = guide.latent(tensor(&fixture, "io.z", &device));
+                input = input.latent(tensor(&fixture, "io.z", &device));
             }
             if fixture.get("io.style").is_some() {
-                guide = guide.styles(BlockStyles::All(tensor(&fixture, "io.style", &device)));
+                input = input.styles(BlockStyles::All(tensor(&fixture, "io.style", &device)));
             }
             let noises = (0..).map(|draw| format!("io.noise{draw}")).take_while(|name| fixture.get(name).is_some());
             let noise = Noise::Fed(noises.map(|name| tensor(&fixture, &name, &device)).collect());
@@ -60,11 +60,11 @@ fn generator(file: &str, classes: usize, change: impl Fn(GeneratorConfig) -> Gen
                 ("io.out_batchstats", Statistics::Batch, Noise::Zero),
             ] {
                 let Some(expected) = fixture.get(name).map(TensorFile::to_f32) else { continue };
-                let guide = guide.clone().noise(noise);
+                let input = input.clone().noise(noise);
                 for (kind, network) in [("spectral norm", &network), ("folded", &folded)] {
-                    let found = values(network.forward(&guide, Mode::Eval(statistics)).unwrap());
+                    let found = values(network.forward(&input, Mode::Eval(statistics)).unwrap());
                     let difference = difference(&found, &expected);
-                    let case = format!("{file} {name} {lookup:?} {kind} {}", device.info().name);
+                    let case = format!("{file} {name} {encoding:?} {kind} {}", device.info().name);
                     println!("{case}: max abs difference {difference:e}");
                     assert!(difference <= TOLERANCE, "{case}: {difference}");
                     cases += 1;
@@ -192,10 +192,10 @@ fn baseline(file: &str, architecture: &dyn Fn(&Tensors) -> Architecture) {
             if let Some(edges) = &edges {
                 layout = layout.with_edges(vec![edges.clone()]).unwrap();
             }
-            let guide = GeneratorInput::new(layout);
+            let input = GeneratorInput::new(layout);
             for (name, statistics) in [("io.out_eval", Statistics::Running), ("io.out_batchstats", Statistics::Batch)] {
                 let Some(expected) = fixture.get(name).map(TensorFile::to_f32) else { continue };
-                let found = values(network.forward(&guide, Mode::Eval(statistics)).unwrap());
+                let found = values(network.forward(&input, Mode::Eval(statistics)).unwrap());
                 let difference = difference(&found, &expected);
                 cases += 1;
                 println!("{file} {name} {kind} {}: max abs difference {difference:e}", device.info().name);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::label::{self, LabelMap};
+use crate::label::LabelMap;
 
 /// The largest value in the published files: `shop`.
 const LAST: u16 = 12;
@@ -11,7 +11,7 @@ const LAST: u16 = 12;
 /// Reads an indexed PNG whose values are 1 (`background`) to 12 (`shop`), or 0 where nothing was annotated, as ids
 /// 0 to 11 of [`ClassTable::cmp_facades`](crate::label::ClassTable::cmp_facades). The palette is not looked at.
 pub(super) fn read_labels(path: &Path) -> Result<LabelMap> {
-    let stored = label::stored_ids(path).map_err(|error| {
+    let stored = LabelMap::open_ids(path).map_err(|error| {
         let wanted = format!("CMP labels are indexed PNGs with values 0 to {LAST}");
         error.context(wanted)
     })?;
