@@ -28,5 +28,6 @@ pub use edges::instance_edges;
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
 pub use policy::ColorPolicy;
 pub use read::inspect;
+#[cfg(feature = "train")]
 pub(crate) use read::stored_ids;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};

@@ -11,7 +11,9 @@ use super::map::{LabelMap, check_size};
 use super::nearest::{self, NONE};
 use super::policy::ColorPolicy;
 use super::report::{ClassCount, ColorCount, Found, IdCount, IdTally, KEPT_COLORS, ReadAs, Report, Source, place};
-use crate::error::{Error, Result};
+#[cfg(feature = "train")]
+use crate::error::Error;
+use crate::error::Result;
 
 /// Alpha from here on counts as opaque.
 const OPAQUE: u8 = 128;
@@ -32,6 +34,7 @@ pub fn inspect(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy
 ///
 /// # Errors
 /// As for [`LabelMap::read`]; [`Error::Labels`] for a picture of colours.
+#[cfg(feature = "train")]
 pub(crate) fn stored_ids(path: &Path) -> Result<LabelMap> {
     let picture = decode::open(path)?;
     match picture.pixels {

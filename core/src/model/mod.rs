@@ -16,7 +16,9 @@ use burn::module::Module;
 
 pub use import::{Family, ImportOptions, import_checkpoint};
 pub use manifest::{FORMAT, Manifest, Provenance};
-pub(crate) use params::{Slot, export, import, names, read_back, slots};
+#[cfg(feature = "train")]
+pub(crate) use params::Slot;
+pub(crate) use params::{export, import, names, read_back, slots};
 pub use tensors::{DType, Limits, TensorData, Tensors};
 
 use crate::error::{Error, Result};
@@ -138,6 +140,7 @@ impl Model {
     }
 
     /// Makes a model out of a trained network, as it infers with `manifest.statistics`.
+    #[cfg(feature = "train")]
     pub(crate) fn from_network(network: Network, manifest: Manifest, precision: Precision) -> Result<Self> {
         let mut tensors = store(&network.folded(), precision)?;
         tensors.set_metadata(MANIFEST_KEY, manifest.to_ron_string()?);
