@@ -25,6 +25,7 @@ impl Rng {
     }
 
     /// An independent stream, so that one part drawing more numbers does not change the others.
+    #[cfg(feature = "train")]
     pub(crate) fn fork(&self, tag: u64) -> Self {
         Self(mix64(self.0 ^ mix64(tag.wrapping_add(0x3c6e_f372_fe94_f82b))))
     }
@@ -52,6 +53,7 @@ impl Rng {
     }
 
     /// A permutation of `0..n` (Fisher & Yates).
+    #[cfg(feature = "train")]
     pub(crate) fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {
@@ -83,6 +85,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "train")]
     fn permutation_keeps_every_index() {
         let mut order = Rng::at(1, 2).permutation(100);
         assert_ne!(order, (0..100).collect::<Vec<_>>());

@@ -20,7 +20,9 @@ use crate::nn::Init;
 use crate::tensors::{Limits, Tensors};
 pub use import::{ImportOptions, import_checkpoint};
 pub use manifest::{FORMAT, Manifest, Provenance};
-pub(crate) use params::{Slot, export, import, names, read_back, slots};
+#[cfg(feature = "train")]
+pub(crate) use params::Slot;
+pub(crate) use params::{export, import, names, read_back, slots};
 
 /// Fills a network from tensors that have the names of the papers' code; others are passed over.
 ///

@@ -26,6 +26,7 @@ const PLAN: [(usize, bool); 13] = [
 ];
 
 /// Index of each convolution in torchvision's `features`.
+#[cfg(feature = "train")]
 const TORCHVISION: [usize; 13] = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28];
 
 /// Convolutions whose rectified output is compared: `relu1_1`, `relu2_1`, `relu3_1`, `relu4_1`, `relu5_1`.
@@ -50,6 +51,7 @@ impl Vgg19 {
     }
 
     /// torchvision's name of a parameter of this module.
+    #[cfg(feature = "train")]
     pub(crate) fn torchvision_name(path: &str) -> String {
         let parts: Vec<&str> = path.split('.').collect();
         if let ["features", index, leaf] = parts.as_slice()
