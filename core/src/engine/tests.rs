@@ -211,8 +211,9 @@ fn modulation() -> impl Strategy<Value = ModulationKind> {
 #[test]
 fn a_gpu_gives_what_the_reference_gives() {
     let Some(device) = software() else { return };
-    let mut precisions = vec![(false, 2e-4)];
-    precisions.extend(has_half(&device).then_some((true, 0.1)));
+    // The worst value and the mean: rounding grows from block to block where gains of random styles multiply (AdaIN).
+    let mut precisions = vec![(false, 5e-4, 2e-5)];
+    precisions.extend(has_half(&device).then_some((true, 0.1, 0.01)));
     let device = device.burn();
     let edged = |config: GeneratorConfig| GeneratorConfig { instance_edges: true, ..config };
     let instance = |config: GeneratorConfig| GeneratorConfig { norm: NormKind::Instance, ..config };
@@ -247,13 +248,13 @@ fn a_gpu_gives_what_the_reference_gives() {
             let labels = owned.input(&config, device).layout.at(64, 96);
             assert_eq!(labels.patches().is_some(), block > 1);
             let expected = owned.expected(&config, &tensors);
-            for &(half, most) in &precisions {
+            for &(half, most, most_mean) in &precisions {
                 let found = owned.on_gpu(&config, &tensors, device, half);
                 let off = |(a, b): (&f32, &f32)| (a - b).abs();
                 let worst = found.iter().zip(&expected).map(off).fold(0.0, f32::max);
                 let mean = found.iter().zip(&expected).map(off).sum::<f32>() / found.len() as f32;
                 println!("{what}, blocks of {block}, {statistics:?}, half {half}: {worst:e}, mean {mean:e}");
-                assert!(worst <= most && mean <= most / 10.0, "{what} {block} {statistics:?} {half}: {worst} {mean}");
+                assert!(worst <= most && mean <= most_mean, "{what} {block} {statistics:?} {half}: {worst} {mean}");
             }
         }
     }
