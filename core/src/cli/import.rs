@@ -112,7 +112,7 @@ impl ImportArgs {
 
 /// The flags of [`ImportOptions`], as far as errors speak of them.
 const FLAGS: [(&str, &str); 6] = [
-    ("family", "--arch"),
+    ("system", "--arch"),
     ("classes", "--classes"),
     ("instance_edges", "--instance-edges"),
     ("upsampling", "--upsampling"),

@@ -41,11 +41,29 @@ fn official_name(path: &str, known: &BTreeSet<&str>) -> Option<String> {
         ["generator", "Pix2Pix", rest @ ..] => pix2pix::official_name(rest, known),
         ["encoder", "Region", rest @ ..] => region_encoder::official_name(rest),
         ["encoder", "Conv", rest @ ..] => conv_encoder::official_name(rest),
-        // A part of a network by itself.
+        // A part of a network by itself, or a single layer.
         parts => discriminator::official_name(parts, spectral)
             .or_else(|| generator::official_name(parts, known))
             .or_else(|| region_encoder::official_name(parts))
-            .or_else(|| conv_encoder::official_name(parts)),
+            .or_else(|| conv_encoder::official_name(parts))
+            .or_else(|| if let [layer] = parts { Some((*layer).to_owned()) } else { None }),
     }?;
     Some(format!("{name}.{leaf}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_nobody_names_is_an_error() {
+        let named = |path: &str| official_names(&[path.to_owned()]);
+        assert_eq!(named("generator.SpadeFamily.conv_img.weight").unwrap(), ["conv_img.weight"]);
+        for path in
+            ["generator.SpadeFamily.blocks.0.norm_0.gate.weight", "generator.New.fc.weight", "encoder.Conv.x.bias"]
+        {
+            let message = named(path).unwrap_err().to_string();
+            assert!(message.contains(path), "{message}");
+        }
+    }
 }
