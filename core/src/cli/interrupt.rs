@@ -1,11 +1,11 @@
-//! Ctrl-C: the first asks to stop after the current piece of work, the second stops at once.
+//! Ctrl-C: the first press stops after the current step, the second stops at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
 
-/// A flag that is set by the first Ctrl-C.
+/// Returns a flag that the first Ctrl-C sets.
 pub(super) fn flag(message: &'static str) -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let shared = Arc::clone(&flag);
