@@ -85,7 +85,7 @@ impl BenchArgs {
     /// Errors from reading files, from the device, and from synthesis or training.
     pub fn run(&self) -> Result<Ending> {
         if self.runs == 0 {
-            return Err(Error::Argument("--runs 0: there must be one at least".into()));
+            return Err(Error::Argument("--runs 0: it must be at least 1".into()));
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build();
         let pool = pool.map_err(|error| Error::Device(format!("threads: {error}")))?;
@@ -190,7 +190,7 @@ impl BenchArgs {
         let [height, width] = self.size;
         println!("network  {network}");
         println!("device   {}, {} threads", device.describe(), rayon::current_num_threads());
-        let kept = if maps.len() > 1 { "" } else { "; what is kept of it helps from the third picture on" };
+        let kept = if maps.len() > 1 { "" } else { "; results cached for it speed up pictures from the third on" };
         println!("maps     {} of {width}x{height}{kept}", maps.len());
     }
 
@@ -241,7 +241,7 @@ fn print_times(what: &str, mut seconds: Vec<f64>) {
     println!("first    {first:.3} s");
     println!("{what:<8} {median:.3} s (median of {}; {:.3} to {:.3})", seconds.len(), seconds[0], seconds[last]);
     if let Some(peak) = peak_memory() {
-        println!("memory   {peak:.2} GB at most");
+        println!("memory   {peak:.2} GB peak");
     }
 }
 

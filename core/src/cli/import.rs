@@ -129,7 +129,7 @@ fn with_flags(error: Error) -> Error {
     let named: Vec<String> = named.map(|(option, flag)| format!("{option} is {flag}")).collect();
     let add = |text: String| match named.as_slice() {
         [] => text,
-        named => format!("{text}\n(options are flags: {})", named.join(", ")),
+        named => format!("{text}\n(on the command line, {})", named.join(", ")),
     };
     match error {
         Error::Argument(text) => Error::Argument(add(text)),

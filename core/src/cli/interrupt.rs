@@ -13,7 +13,7 @@ pub(super) fn flag(message: &'static str) -> Result<Arc<AtomicBool>> {
         if shared.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\n{message}; once more to stop at once");
+        eprintln!("\n{message}; press Ctrl-C again to stop at once");
     })
     .map_err(|error| Error::Argument(format!("Ctrl-C cannot be caught: {error}")))?;
     Ok(flag)

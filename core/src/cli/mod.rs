@@ -32,7 +32,7 @@ pub use train::TrainArgs;
 /// The subcommands of `semsynth`.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
-#[allow(clippy::large_enum_variant, reason = "there is one, once")]
+#[allow(clippy::large_enum_variant, reason = "created once per process")]
 pub enum Command {
     /// Synthesize pictures from label maps
     Synth(SynthArgs),

@@ -107,7 +107,7 @@ impl SynthArgs {
                 failed += 1;
             }
         }
-        println!("{} of {} painted into {}", jobs.len() - failed, jobs.len(), self.output.display());
+        println!("{} of {} pictures written to {}", jobs.len() - failed, jobs.len(), self.output.display());
         Ok(if failed == 0 { Ending::Done } else { Ending::Incomplete })
     }
 
@@ -170,7 +170,7 @@ impl SynthArgs {
             }
             if let Some((other, _)) = jobs.iter().find(|(_, known)| *known == output) {
                 let (a, b) = (other.display(), map.display());
-                return Err(Error::Argument(format!("{a} and {b} would both be painted into {}", output.display())));
+                return Err(Error::Argument(format!("the pictures of {a} and {b} would both be written to {}", output.display())));
             }
             jobs.push((map, output));
         }

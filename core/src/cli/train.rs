@@ -222,7 +222,7 @@ fn report(outcome: &Outcome, out: &Path) {
     println!("pictures    {} (labels | synthesized | real)", outcome.files.sheet().display());
     println!("losses      {}", outcome.files.plot().display());
     if outcome.stopped != Stopped::Finished {
-        println!("go on with  --resume {}", out.display());
+        println!("resume with --resume {}", out.display());
     }
 }
 

@@ -77,13 +77,13 @@ fn lacking(limits: &wgpu::Limits) -> Option<String> {
         return Some("no compute shaders".into());
     }
     let needs: [(&str, fn(&wgpu::Limits) -> u32); 3] = [
-        ("storage buffers a kernel", |limits| limits.max_storage_buffers_per_shader_stage),
-        ("units a workgroup", |limits| limits.max_compute_invocations_per_workgroup),
-        ("bytes of memory a workgroup", |limits| limits.max_compute_workgroup_storage_size),
+        ("storage buffers per kernel", |limits| limits.max_storage_buffers_per_shader_stage),
+        ("threads per workgroup", |limits| limits.max_compute_invocations_per_workgroup),
+        ("bytes of memory per workgroup", |limits| limits.max_compute_workgroup_storage_size),
     ];
     let least = wgpu::Limits::default();
     let mut needs = needs.into_iter().map(|(what, of)| (what, of(limits), of(&least)));
-    needs.find(|(_, has, least)| has < least).map(|(what, has, least)| format!("{has} {what}, fewer than {least}"))
+    needs.find(|(_, has, least)| has < least).map(|(what, has, least)| format!("{has} {what}, fewer than the {least} needed"))
 }
 
 /// Devices that are already open: Burn initialises a device once per process and fails on a second attempt. The
@@ -154,7 +154,7 @@ mod tests {
         let enough = wgpu::Limits::default();
         assert_eq!(lacking(&enough), None);
         let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..enough.clone() };
-        assert_eq!(lacking(&few).unwrap(), "4 storage buffers a kernel, fewer than 8");
+        assert_eq!(lacking(&few).unwrap(), "4 storage buffers per kernel, fewer than the 8 needed");
         let none = wgpu::Limits { max_compute_invocations_per_workgroup: 0, ..few };
         assert_eq!(lacking(&none).unwrap(), "no compute shaders");
     }

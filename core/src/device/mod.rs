@@ -77,7 +77,7 @@ impl Device {
 
     /// The CPU.
     pub fn cpu() -> Self {
-        Self { burn: burn::tensor::Device::flex(), info: cpu_info(), reason: "asked for".into() }
+        Self { burn: burn::tensor::Device::flex(), info: cpu_info(), reason: "requested".into() }
     }
 
     /// Opens the device with this name, one of [`list`](Self::list), or [`best`](Self::best) for `auto`.
@@ -95,7 +95,7 @@ impl Device {
         let list = Self::list();
         let wanted = if name == "gpu" { "gpu:0" } else { name };
         match list.iter().find(|info| info.name == wanted) {
-            Some(info) => Self::open(info.clone(), "asked for".into()),
+            Some(info) => Self::open(info.clone(), "requested".into()),
             None => {
                 let known = std::iter::once("auto").chain(list.iter().map(|info| info.name.as_str()));
                 let error = Error::unknown_name("device", name, known);
@@ -161,12 +161,12 @@ fn cpu_info() -> DeviceInfo {
 fn choose(list: &[DeviceInfo]) -> (DeviceInfo, String) {
     let real = |info: &&DeviceInfo| info.class < DeviceClass::Cpu;
     if let Some(gpu) = list.iter().filter(real).filter(|info| info.usable).min_by_key(|info| info.class) {
-        return (gpu.clone(), "the best GPU here".into());
+        return (gpu.clone(), "the best GPU of this machine".into());
     }
     let reason = if list.iter().any(|info| real(&info)) {
-        "the driver of the GPU here lacks what kernels need"
+        "the driver of the GPU lacks features that the kernels need"
     } else if list.iter().any(|info| info.class == DeviceClass::SoftwareGpu) {
-        "there is no real GPU; the software one is slower and only taken when asked for"
+        "there is no real GPU; the software GPU is slower and only used when requested by name"
     } else if cfg!(feature = "gpu") {
         "no GPU was found"
     } else {
@@ -182,7 +182,7 @@ fn gpus() -> Vec<DeviceInfo> {
 
 #[cfg(not(feature = "gpu"))]
 fn open_gpu(info: &DeviceInfo) -> Result<burn::tensor::Device> {
-    Err(Error::Device(format!("{}: this build has no GPU support: feature `gpu`", info.name)))
+    Err(Error::Device(format!("{}: this build has no GPU support (feature `gpu`)", info.name)))
 }
 
 #[cfg(feature = "gpu")]

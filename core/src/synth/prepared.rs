@@ -49,7 +49,7 @@ struct Inner {
 
 /// The weights, in one of two forms.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one, once")]
+#[allow(clippy::large_enum_variant, reason = "one per prepared model, behind an `Arc`")]
 pub(super) enum Weights {
     /// The CPU engine.
     Engine(Arc<Engine>),
@@ -161,7 +161,7 @@ impl PreparedModel {
 
 fn thread_pool(threads: usize) -> Result<ThreadPool> {
     if threads == 0 {
-        return Err(Error::Argument("threads: 0 threads cannot work, it must be 1 or more".into()));
+        return Err(Error::Argument("threads: 0 is not possible, it must be at least 1".into()));
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("semsynth {i}")).build();
     pool.map_err(|error| Error::Device(format!("{threads} threads: {error}")))
