@@ -170,7 +170,10 @@ impl SynthArgs {
             }
             if let Some((other, _)) = jobs.iter().find(|(_, known)| *known == output) {
                 let (a, b) = (other.display(), map.display());
-                return Err(Error::Argument(format!("the pictures of {a} and {b} would both be written to {}", output.display())));
+                return Err(Error::Argument(format!(
+                    "the pictures of {a} and {b} would both be written to {}",
+                    output.display()
+                )));
             }
             jobs.push((map, output));
         }

@@ -83,7 +83,9 @@ fn lacking(limits: &wgpu::Limits) -> Option<String> {
     ];
     let least = wgpu::Limits::default();
     let mut needs = needs.into_iter().map(|(what, of)| (what, of(limits), of(&least)));
-    needs.find(|(_, has, least)| has < least).map(|(what, has, least)| format!("{has} {what}, fewer than the {least} needed"))
+    needs
+        .find(|(_, has, least)| has < least)
+        .map(|(what, has, least)| format!("{has} {what}, fewer than the {least} needed"))
 }
 
 /// Devices that are already open: Burn initialises a device once per process and fails on a second attempt. The
