@@ -34,10 +34,10 @@ impl PreparedModel {
         let encode = || match (self.encoder()?, labels, seed) {
             (None, ..) => {
                 let network = self.architecture().describe();
-                Err(Error::Argument(format!("this model ({network}) has no encoder that finds styles in photos")))
+                Err(Error::Argument(format!("this model ({network}) has no style encoder")))
             }
             (Some(Encoder::Region(_)), _, Some(_)) => {
-                Err(Error::Argument("seed: this model has a style per class, which is not drawn".into()))
+                Err(Error::Argument("seed: this model has a style per class, which is never sampled".into()))
             }
             (Some(Encoder::Region(_)), None, _) => {
                 Err(Error::Argument("this model has a style per class: give the photo's label map too".into()))

@@ -120,7 +120,7 @@ pub(super) fn architecture(tensors: &Tensors, layout: Layout, hints: &Hints) -> 
     let shapes = Shapes(tensors);
     if layout != Layout::SpadeFamily && hints.upsampling.is_some() {
         return Err(Error::Argument(
-            "the option `upsampling` is given, but pix2pixHD and pix2pix have no such choice".into(),
+            "the option `upsampling` is given, but pix2pixHD and pix2pix do not have it".into(),
         ));
     }
     if layout == Layout::Pix2Pix && hints.instance_edges == Some(true) {
@@ -192,7 +192,7 @@ fn modulation(block: BlockTensors<'_>) -> Result<ModulationKind> {
     ModulationKind::detect(block)?.ok_or_else(|| {
         let name = block.block;
         Error::Model(format!(
-            "block {name} of the generator has no modulation that is known here, or misses its tensors"
+            "block {name} of the generator has an unknown modulation, or tensors of its modulation are missing"
         ))
     })
 }

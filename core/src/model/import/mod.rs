@@ -117,7 +117,7 @@ impl Hints {
                 let Conventions { table, upsampling, size: [height, width], .. } = known;
                 let doublings = upsampling.doublings();
                 format!(
-                    "taken for {table} by its number of classes, with what is usual for it ({width}x{height}, {doublings} \
+                    "assumed to be {table}, by the number of classes, with its usual settings ({width}x{height}, {doublings} \
                      doublings)"
                 )
             }
@@ -140,7 +140,7 @@ impl Hints {
         self.classes.clone().ok_or_else(|| {
             let names: Vec<&str> = ClassTable::shipped_names().collect();
             Error::Argument(format!(
-                "the network has {inputs} input channels, as no data set known here: give its class table in the option \
+                "the network has {inputs} input channels, which matches no known data set: give its class table in the option \
                  `classes` (your own, or a built-in one: {})",
                 names.join(", ")
             ))
@@ -167,8 +167,9 @@ impl Hints {
             None if channels == semantics => false,
             None if channels + 1 == semantics => {
                 return Err(Error::Argument(format!(
-                    "the network has {semantics} input channels, the class table {channels} label channels: say what the \
-                     last one is for, with true (edges) or false (a label without a name) in the option `instance_edges`"
+                    "the network has {semantics} input channels, the class table {channels} label channels: set the \
+                     option `instance_edges` to true if the last channel holds edges, or to false if it is a label \
+                     without a name"
                 )));
             }
             None => false,
@@ -221,7 +222,9 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
         for name in names {
             if let Some(data) = encoder.remove(&name) {
                 tensors.insert(&name, data).map_err(|_| {
-                    Error::Model(format!("the encoder holds {name:?}, as the generator does: is it an encoder?"))
+                    Error::Model(format!(
+                        "the encoder and the generator both have a tensor {name:?}: is this an encoder?"
+                    ))
                 })?;
             }
         }
@@ -305,5 +308,5 @@ fn advice(architecture: &Architecture) -> String {
         (Architecture::SpadeFamily(_), _) => "the options `upsampling`, `instance_edges` and `classes`",
         _ => "the options `instance_edges` and `classes`",
     };
-    format!("the other tensors are those of {network}; if it is another network, see {options}")
+    format!("the other tensors match {network}; for another network, change {options}")
 }
