@@ -139,7 +139,7 @@ impl Synthesizer {
         control: &mut Control<'_>,
     ) -> Result<()> {
         labels.check(&self.manifest().classes)?;
-        same_size("the picture's memory", [out.width(), out.height()], labels)?;
+        same_size("the output picture", [out.width(), out.height()], labels)?;
         let pyramid = self.describe(labels, request)?;
         let look = self.look(request)?;
         let [low, high] = self.manifest().value_range;
