@@ -1,5 +1,6 @@
-//! Writes pairs of the procedural facades set as files: photos in `img/`, label maps in `label/`, `classes.ron` beside
-//! them. `train_facades -- --data DIR` reads such a folder, and `semsynth synth` paints its label maps.
+//! Writes pairs of the procedural facades set as files: photos in `img/`, label maps in `label/`, and
+//! `classes.ron`. `train_facades -- --data DIR` trains on such a folder, and `semsynth synth` turns its label maps
+//! into pictures.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,16 +14,16 @@ use semsynth::{Error, Result};
 #[derive(Parser)]
 #[command(version, name = "procedural_facades")]
 struct Arguments {
-    /// Folder to write img/, label/ and classes.ron into
+    /// Output folder for img/, label/ and classes.ron
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// How many
+    /// Number of pairs
     #[arg(short, long, default_value_t = 100, value_name = "N")]
     count: u64,
-    /// Side in pixels, 16 to 4096
+    /// Width and height in pixels, 16 to 4096
     #[arg(long, default_value_t = 256, value_name = "PIXELS")]
     size: usize,
-    /// Which set
+    /// Seed of the set
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
 }

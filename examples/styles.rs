@@ -4,7 +4,7 @@
 //! cargo run --release --example styles -- sean.safetensors photo.jpg photo-labels.png labels.png picture.png
 //! ```
 //!
-//! The model is made by `semsynth import` or `semsynth train --arch sean`.
+//! `semsynth import` and `semsynth train --arch sean` make such a model.
 
 use semsynth::{Device, Image, LabelMap, Model, PreparedModel, Request};
 
@@ -17,7 +17,7 @@ fn main() -> semsynth::Result<()> {
     let model = Model::open(model)?;
     let prepared = PreparedModel::new(&model, &Device::best()?)?;
     let open = |path: &String| LabelMap::open(path, model.classes());
-    // A style is a value: it can be saved, blended class by class, and used for any label map.
+    // Styles can also be saved, blended class by class, and used with any label map.
     let style = prepared.encode(&Image::open(photo)?, Some(&open(photo_labels)?), None)?;
     let request = Request::new().style(&style).seed(7);
     prepared.synthesizer().run(&open(labels)?, &request)?.save(output)

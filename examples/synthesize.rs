@@ -1,4 +1,5 @@
-//! Paints a label map with the built-in model and saves the picture. Builds without default features: no training, no GPU.
+//! Synthesizes a picture from a label map with the built-in model. Also builds with `default-features = false`: no
+//! training, no GPU.
 
 use semsynth::{Device, LabelMap, Model, Request, Result, Synthesizer};
 

@@ -1,7 +1,7 @@
-//! One error type, sorted by whose fault it is.
+//! The error type of the library, with stable error codes.
 //!
-//! Every message names what is wrong and, where there is one, the way out. [`Error::code`] says the same in a number, for
-//! hosts that react to it or pass it on.
+//! Each message says what is wrong and, if possible, how to fix it. [`Error::code`] gives the same information as a
+//! number, for hosts that react to errors or pass them on.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -9,44 +9,43 @@ use std::path::{Path, PathBuf};
 /// A result whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, by whose fault.
+/// What went wrong. Variants are grouped by cause; see [`ErrorCategory`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The caller asked for something that does not exist or cannot be combined.
+    /// The caller asked for something that does not exist, or for options that cannot be combined.
     #[error("{0}")]
     Argument(String),
 
-    /// Nothing has the name that the caller gave.
+    /// The caller gave a name that does not exist.
     #[error("{context}there is no {what} {name:?}; there is: {}", known.join(", "))]
     UnknownName {
-        /// What was looked for: "device", say.
+        /// The kind of thing that was looked up, such as "device".
         what: &'static str,
         /// The name that was given.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: Vec<String>,
-        /// What [`context`](Self::context) has put before the message, with its colon.
+        /// The prefixes added by [`context`](Self::context), each followed by a colon.
         context: String,
     },
 
-    /// The model is fed a style, and the request has none.
+    /// The model needs a style, and the request has none.
     #[error("this model needs a style: encode one from a photo and its label map, or open one")]
     StyleNeeded,
 
-    /// A label map or class table does not fit: of another size, a malformed palette, a damaged picture.
+    /// A label map or class table is unusable: wrong size, malformed palette, damaged picture.
     #[error("{0}")]
     Labels(String),
 
-    /// Pixels of a label map or of a picture of labels have no class, or it is not clear which; the report says what was
-    /// found, where, and how often.
+    /// Some pixels of a label map or label picture have no class, or their class is ambiguous.
     #[error("{message}")]
     UnknownLabels {
-        /// Why: ids, colours, or an unclear palette.
+        /// The cause: unknown ids, unknown colours, or an ambiguous palette.
         code: ErrorCode,
         /// How many pixels have no class.
         pixels: u64,
-        /// What they hold, how often, where first, and the ways out.
+        /// The unknown values with their counts and first positions, and what to do about them.
         message: String,
     },
 
@@ -54,17 +53,17 @@ pub enum Error {
     #[error("{0}")]
     Model(String),
 
-    /// A model or style file has another version of the format than this library reads.
+    /// A model or style file has a format version that this library cannot read.
     #[error(
         "{context}the file has format version {found}, this program reads version {supported}: it needs another version \
          of semsynth"
     )]
     UnsupportedFormat {
-        /// The version of the file.
+        /// The format version of the file.
         found: u32,
-        /// The version that is read.
+        /// The format version that this library reads.
         supported: u32,
-        /// What [`context`](Self::context) has put before the message, with its colon.
+        /// The prefixes added by [`context`](Self::context), each followed by a colon.
         context: String,
     },
 
@@ -76,11 +75,11 @@ pub enum Error {
     #[error("{0}")]
     Limit(String),
 
-    /// The compute device is missing or failed.
+    /// The compute device is missing, lacks a feature, or failed.
     #[error("{0}")]
     Device(String),
 
-    /// Training diverged; nothing after the last good checkpoint was written.
+    /// Training diverged. Nothing was written after the last good checkpoint.
     #[error("{0}")]
     Diverged(String),
 
@@ -89,13 +88,13 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
-        /// What [`context`](Self::context) has put before the message, with its colon.
+        /// The prefixes added by [`context`](Self::context), each followed by a colon.
         context: String,
     },
 
-    /// The caller stopped it.
+    /// The caller cancelled the operation.
     #[error("cancelled")]
     Cancelled,
 }
@@ -107,7 +106,7 @@ impl Error {
         move |source| Self::Io { path, source, context: String::new() }
     }
 
-    /// There is no `what` called `name`, only those `known`.
+    /// No `what` is called `name`; the valid names are `known`.
     pub(crate) fn unknown_name(
         what: &'static str,
         name: &str,
@@ -117,15 +116,15 @@ impl Error {
         Self::UnknownName { what, name: name.into(), known, context: String::new() }
     }
 
-    /// A file of format version `found`, where `supported` is read.
+    /// A file has format version `found`; this library reads `supported`.
     pub(crate) fn unsupported_format(found: u32, supported: u32) -> Self {
         Self::UnsupportedFormat { found, supported, context: String::new() }
     }
 
-    /// Puts `prefix: ` before the message (a file name, say), keeping what kind of error it is.
+    /// Adds `prefix: ` (a file name, for example) to the front of the message. The variant stays the same.
     ///
-    /// [`StyleNeeded`](Self::StyleNeeded) and [`Cancelled`](Self::Cancelled) are about the call as a whole and stay as they
-    /// are; so does [`Io`](Self::Io) where its path begins with the prefix already.
+    /// [`StyleNeeded`](Self::StyleNeeded) and [`Cancelled`](Self::Cancelled) concern the call as a whole and take
+    /// no prefix. [`Io`](Self::Io) takes none either if its path already begins with the prefix.
     #[must_use]
     pub fn context(mut self, prefix: impl std::fmt::Display) -> Self {
         match &mut self {
@@ -151,7 +150,7 @@ impl Error {
         self
     }
 
-    /// What went wrong, as a number that stays the same from version to version.
+    /// The code of this error, which is the same in every version.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Argument(_) => ErrorCode::Argument,
@@ -176,41 +175,41 @@ impl Error {
     }
 }
 
-/// Whose fault an error is. The numbers never change.
+/// The cause of an error in broad terms. The numbers never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum ErrorCategory {
-    /// The caller's: something that does not exist or cannot be combined was asked for.
+    /// The caller asked for something that does not exist, or for options that cannot be combined.
     Argument = 100,
-    /// That of a label map or class table.
+    /// A label map or class table.
     Labels = 200,
-    /// That of a model, style or weights file.
+    /// A model, style or weights file.
     Model = 300,
-    /// That of a training set or a picture.
+    /// A training set or a picture.
     Data = 400,
-    /// Nobody's: the input is too large.
+    /// The input is too large.
     Limit = 500,
-    /// The device's.
+    /// The compute device.
     Device = 600,
-    /// That of a training run that diverged.
+    /// A training run diverged.
     Diverged = 700,
-    /// The operating system's.
+    /// The operating system.
     Io = 800,
-    /// Nobody's: the caller stopped it.
+    /// The caller cancelled the operation.
     Cancelled = 900,
 }
 
 /// A stable number for what went wrong.
 ///
-/// The hundreds are the [`ErrorCategory`]; a code that ends with 00 says no more than that. There is a code of its own for
-/// what a host can react to, by asking for a style or offering a tolerance, say. New versions may add codes, so that a host
-/// should treat one that it does not know by its category. No number ever gets another meaning.
+/// The hundreds digit is the [`ErrorCategory`]; a code that ends in 00 says nothing beyond the category. Errors
+/// that a host can react to have codes of their own. New versions may add codes, so a host should treat an unknown
+/// code by its category. The meaning of a number never changes.
 ///
 /// | number | code | what a host can do |
 /// |---|---|---|
 /// | 100 | `Argument` | show the message |
-/// | 101 | `UnknownName` | offer the names there are ([`Error::UnknownName`]) |
+/// | 101 | `UnknownName` | offer the valid names ([`Error::UnknownName`]) |
 /// | 102 | `StyleNeeded` | ask for a style, or encode one |
 /// | 200 | `Labels` | show the message |
 /// | 201 | `UnknownColors` | offer another [`ColorPolicy`](crate::label::ColorPolicy), or show where the pixels are ([`Error::UnknownLabels`]) |
@@ -220,57 +219,57 @@ pub enum ErrorCategory {
 /// | 301 | `UnsupportedFormat` | offer an update ([`Error::UnsupportedFormat`]) |
 /// | 400 | `Data` | show the message |
 /// | 500 | `Limit` | scale or crop the input |
-/// | 600 | `Device` | go on with the CPU |
+/// | 600 | `Device` | fall back to the CPU |
 /// | 700 | `Diverged` | train with other settings |
 /// | 800 | `Io` | show the message ([`Error::Io`]) |
 /// | 801 | `NotFound` | ask for another path |
 /// | 802 | `PermissionDenied` | ask for another path, or for permission |
-/// | 803 | `StorageFull` | have room made, and try again |
-/// | 900 | `Cancelled` | nothing: it was asked for |
+/// | 803 | `StorageFull` | ask the user to free disk space, then retry |
+/// | 900 | `Cancelled` | nothing: the host asked for it |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(i32)]
 pub enum ErrorCode {
-    /// Something that does not exist or cannot be combined was asked for.
+    /// The caller asked for something that does not exist, or for options that cannot be combined.
     Argument = 100,
-    /// Nothing has the name given.
+    /// The name does not exist.
     UnknownName = 101,
     /// The model needs a style.
     StyleNeeded = 102,
-    /// A label map or class table does not fit.
+    /// A label map or class table is unusable.
     Labels = 200,
-    /// Pixels have a colour that is no class's, or are transparent.
+    /// Some pixels are transparent or have a colour that belongs to no class.
     UnknownColors = 201,
-    /// Pixels have an id that no class has.
+    /// Some pixels have an id that belongs to no class.
     UnknownIds = 202,
-    /// Values and colours of an indexed picture speak of different classes.
+    /// The values and the palette colours of an indexed picture stand for different classes.
     UnclearPalette = 203,
-    /// A model, style or weights file is malformed, or does not fit.
+    /// A model, style or weights file is malformed or does not fit the network.
     Model = 300,
-    /// A file has a version of its format that is not read.
+    /// The file has a format version that this library cannot read.
     UnsupportedFormat = 301,
     /// A training set or a picture is incomplete or malformed.
     Data = 400,
     /// The input is too large.
     Limit = 500,
-    /// The device is missing or failed.
+    /// The device is missing, lacks a feature, or failed.
     Device = 600,
     /// Training diverged.
     Diverged = 700,
-    /// The operating system refused.
+    /// The operating system refused to read or write a file.
     Io = 800,
-    /// There is no such file or folder.
+    /// The file or folder does not exist.
     NotFound = 801,
-    /// The user may not read or write it.
+    /// The process lacks the permission to read or write the file.
     PermissionDenied = 802,
-    /// There is no room left to write to.
+    /// The disk is full.
     StorageFull = 803,
-    /// The caller stopped it.
+    /// The caller cancelled the operation.
     Cancelled = 900,
 }
 
 impl ErrorCode {
-    /// Whose fault it is.
+    /// The category of this code.
     pub const fn category(self) -> ErrorCategory {
         match self {
             Self::Argument | Self::UnknownName | Self::StyleNeeded => ErrorCategory::Argument,
@@ -285,7 +284,7 @@ impl ErrorCode {
         }
     }
 
-    /// The number: 100 and more.
+    /// The code as a number, at least 100.
     pub const fn number(self) -> i32 {
         self as i32
     }
@@ -316,7 +315,7 @@ mod tests {
         ErrorCode::Cancelled,
     ];
 
-    /// The numbers that hosts know. A new code does not compile before it is here; no number here may be changed.
+    /// The published numbers. A new code does not compile until it is added here; existing numbers must not change.
     fn pinned(code: ErrorCode) -> i32 {
         match code {
             ErrorCode::Argument => 100,

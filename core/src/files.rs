@@ -1,4 +1,4 @@
-//! Writing files so that a crash never leaves half of one.
+//! Reading and writing files; a crash during a write never leaves a partial file.
 
 use std::fs::File;
 use std::io::{BufWriter, Read as _, Write};
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Writes a file through a temporary one beside it, which then takes its place: whatever happens, `path` holds either its
-/// old content or all of the new.
+/// Writes a temporary file in the same folder, then renames it to `path`: after a failure `path` still has its old
+/// content.
 pub(crate) fn write_whole(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<tempfile::NamedTempFile>) -> std::io::Result<()>,
@@ -15,7 +15,7 @@ pub(crate) fn write_whole(
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || {
         let mut builder = tempfile::Builder::new();
-        // As other new files: readable by whom the user's mask lets; temporary files are private by default.
+        // Temporary files are private by default; this gives the usual permissions, subject to the umask.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut out = BufWriter::new(builder.tempfile_in(folder)?);
@@ -27,7 +27,7 @@ pub(crate) fn write_whole(
         Ok(())
     };
     write().map_err(Error::io(path))?;
-    // Makes the rename itself durable where the system allows it; the content is safe either way.
+    // Makes the rename itself durable where the system supports it; the content is safe either way.
     if cfg!(unix)
         && let Ok(folder) = File::open(folder)
     {
@@ -36,10 +36,10 @@ pub(crate) fn write_whole(
     Ok(())
 }
 
-/// The largest picture file that is looked at: an uncompressed 16-bit RGBA picture of the largest area, and some.
+/// Largest picture file that is read: an uncompressed 16-bit RGBA picture of the largest area, plus some overhead.
 const MAX_PICTURE: u64 = (1 << 31) + (1 << 26);
 
-/// The content of a picture file.
+/// Reads a picture file into memory.
 pub(crate) fn read_picture(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_PICTURE + 1).read_to_end(&mut bytes)).map_err(Error::io(path))?;
@@ -60,7 +60,7 @@ pub(crate) fn save_picture(picture: &image::RgbImage, path: &Path) -> Result<()>
     write_whole(path, |out| out.write_all(bytes.get_ref()))
 }
 
-/// The format of a picture to be written.
+/// The picture format that belongs to the extension of a path.
 pub(crate) fn picture_format(path: &Path) -> Result<image::ImageFormat> {
     let extension = path.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
     match extension.as_deref() {

@@ -1,5 +1,5 @@
-//! Semantic image synthesis: label map in, picture out, with the generators of SPADE, CLADE and SEAN on
-//! [Burn](burn).
+//! Semantic image synthesis: turns a label map, which assigns a class to each pixel, into a picture, with the
+//! generators of SPADE, CLADE and SEAN on [Burn](burn).
 //!
 //! ```no_run
 //! # fn main() -> semsynth::Result<()> {
@@ -14,22 +14,24 @@
 //! # }
 //! ```
 //!
-//! From the inside out: [`picture`] (pictures in memory), [`label`] (what is where), [`nn`] (blocks), [`network`] (networks), [`model`] (files),
-//! [`synth`] (pictures), [`data`] (pairs of photo and labels), [`metrics`] (closeness), [`train`] (making models). A module
-//! uses only those before it, and [`error`] and [`device`].
+//! The modules from the lowest to the highest: [`picture`] (pictures in memory), [`label`] (label maps and class
+//! tables), [`style`] (styles), [`tensors`] (weights files), [`nn`] (layers), [`network`] (whole networks),
+//! [`model`] (model files), [`synth`] (inference), [`data`] (training pairs), [`metrics`] (PSNR and SSIM),
+//! [`train`] (training). A module uses only modules before it in this list, and [`error`] and [`device`].
 //!
 //! # Features
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `gpu` (default) | GPUs through wgpu; without it there is only the CPU |
-//! | `gpu-tuned`, `gpu-vulkan` | for real GPUs: measured and fused kernels, kernels in SPIR-V |
-//! | `train` | the modules [`data`], [`metrics`] and [`train`], and gradients of the networks |
-//! | `cli` (default) | what the command `semsynth` consists of; implies `train` |
+//! | `gpu` (default) | GPUs through wgpu; without it, the CPU is the only device |
+//! | `gpu-tuned` | kernel fusion and autotuning, for real GPUs; results are cached on disk |
+//! | `gpu-vulkan` | kernels compiled to SPIR-V, for real GPUs |
+//! | `train` | the modules [`data`], [`metrics`] and [`train`], and the networks' gradients |
+//! | `cli` (default) | the `semsynth` command; implies `train` |
 //!
-//! A program that only paints builds with `default-features = false`, or that and `features = ["gpu"]`: it then contains no
-//! autodiff, optimizers, plots or readers of data sets. [`nn::Mode::Train`] exists all the same; it updates statistics and
-//! needs no gradients.
+//! A host that only runs inference builds with `default-features = false`, plus `features = ["gpu"]` if it wants
+//! GPUs. Such a build contains no autodiff, optimizers, plots or data set readers. [`nn::Mode::Train`] is still
+//! there: it only updates statistics, which needs no gradients.
 
 #[cfg(feature = "cli")]
 pub mod cli;

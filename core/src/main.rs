@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use semsynth::cli::Command;
 
-/// Semantic image synthesis: label map in, picture out.
+/// Semantic image synthesis: turns label maps into pictures.
 #[derive(Parser)]
 #[command(version, name = "semsynth", arg_required_else_help = true)]
 struct Arguments {

@@ -1,7 +1,7 @@
 //! Pictures in host memory.
 //!
-//! Hosts have pictures of their own, in rows that may be padded. [`Pixels`] and [`PixelsMut`] are views of them, which borrow;
-//! [`Image`] is a picture that the library made or read.
+//! Hosts keep pictures in their own memory, often with padded rows. [`Pixels`] and [`PixelsMut`] are views that
+//! borrow such memory; [`Image`] is a picture that the library owns.
 
 use std::fmt;
 use std::io::Cursor;
@@ -18,7 +18,7 @@ pub const MAX_SIDE: usize = 32768;
 /// The largest area of a picture or label map, in pixels.
 pub const MAX_AREA: usize = 1 << 28;
 
-/// Checks the sides of `what` ("a picture") before anything of its size is allocated.
+/// Checks the size of `what` (such as "a picture") before any memory of that size is allocated.
 pub(crate) fn check_size(what: &str, width: usize, height: usize) -> Result<()> {
     if width == 0 || height == 0 {
         return Err(Error::Argument(format!("{what} of {width}x{height} pixels is empty")));
@@ -32,8 +32,8 @@ pub(crate) fn check_size(what: &str, width: usize, height: usize) -> Result<()> 
     Ok(())
 }
 
-/// Checks that `height` rows (1 or more) of `row` units, each `stride` after the one before, are within `len` units. The last
-/// row needs no padding.
+/// Checks that `height` rows (at least 1) of `row` units fit into `len` units, where each row starts `stride` units
+/// after the previous one. The last row needs no padding.
 pub(crate) fn check_rows(units: &str, height: usize, row: usize, stride: usize, len: usize) -> Result<()> {
     if stride < row {
         return Err(Error::Argument(format!("a stride of {stride} {units} is too short: a row takes {row}")));
@@ -55,12 +55,12 @@ pub(crate) fn check_rows(units: &str, height: usize, row: usize, stride: usize, 
 pub enum PixelFormat {
     /// Red, green and blue, a byte each.
     Rgb8,
-    /// Red, green, blue and alpha, a byte each; colours are not multiplied by alpha.
+    /// Red, green, blue and alpha, a byte each; straight alpha (colours are not premultiplied).
     Rgba8,
 }
 
 impl PixelFormat {
-    /// How many bytes a pixel takes.
+    /// Bytes per pixel.
     pub const fn bytes_per_pixel(self) -> usize {
         match self {
             Self::Rgb8 => 3,
@@ -69,7 +69,7 @@ impl PixelFormat {
     }
 }
 
-/// What is the same for [`Pixels`] and [`PixelsMut`]: rows from the top, each `stride` bytes after the one before.
+/// The layout shared by [`Pixels`] and [`PixelsMut`]: rows from top to bottom, `stride` bytes apart.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     format: PixelFormat,
@@ -86,13 +86,13 @@ impl Frame {
         Ok(frame)
     }
 
-    /// Bytes of a row without its padding.
+    /// Bytes per row, without padding.
     fn row(self) -> usize {
         self.width * self.format.bytes_per_pixel()
     }
 }
 
-/// A picture in somebody's memory, to read.
+/// A read-only view of a picture in the caller's memory.
 #[derive(Clone, Copy)]
 pub struct Pixels<'a> {
     frame: Frame,
@@ -100,13 +100,13 @@ pub struct Pixels<'a> {
 }
 
 impl<'a> Pixels<'a> {
-    /// A view of `data`: `height` rows from the top, each `stride` bytes after the one before. The last row needs no padding,
-    /// and bytes after it are not looked at.
+    /// A view of `data`: `height` rows from top to bottom, each starting `stride` bytes after the previous one. The
+    /// last row needs no padding; bytes after it are ignored.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if a side is 0, `stride` is less than a row takes, or `data` is too short; [`Error::Limit`] if a
-    /// side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
+    /// [`Error::Argument`] if a side is 0, `stride` is shorter than a row, or `data` is too short; [`Error::Limit`]
+    /// if a side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
     pub fn new(format: PixelFormat, width: usize, height: usize, stride: usize, data: &'a [u8]) -> Result<Self> {
         Ok(Self { frame: Frame::new(format, width, height, stride, data.len())?, data })
     }
@@ -126,12 +126,12 @@ impl<'a> Pixels<'a> {
         self.frame.height
     }
 
-    /// Bytes from the start of a row to that of the next.
+    /// Bytes from the start of a row to the start of the next.
     pub fn stride(&self) -> usize {
         self.frame.stride
     }
 
-    /// The rows from the top, without their padding.
+    /// The rows from top to bottom, without padding.
     pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let Frame { height, stride, .. } = self.frame;
         let row = self.frame.row();
@@ -145,15 +145,15 @@ impl fmt::Debug for Pixels<'_> {
     }
 }
 
-/// A picture in somebody's memory, to write.
+/// A writable view of a picture in the caller's memory.
 pub struct PixelsMut<'a> {
     frame: Frame,
     data: &'a mut [u8],
 }
 
 impl<'a> PixelsMut<'a> {
-    /// A view of `data`: `height` rows from the top, each `stride` bytes after the one before. The last row needs no padding;
-    /// padding and bytes after the last row are never written.
+    /// A view of `data`: `height` rows from top to bottom, each starting `stride` bytes after the previous one. The
+    /// last row needs no padding. Padding and bytes after the last row are never written.
     ///
     /// # Errors
     ///
@@ -177,12 +177,12 @@ impl<'a> PixelsMut<'a> {
         self.frame.height
     }
 
-    /// Bytes from the start of a row to that of the next.
+    /// Bytes from the start of a row to the start of the next.
     pub fn stride(&self) -> usize {
         self.frame.stride
     }
 
-    /// The rows from the top, without their padding.
+    /// The rows from top to bottom, without padding.
     pub fn rows_mut(&mut self) -> impl Iterator<Item = &mut [u8]> {
         let Frame { height, stride, .. } = self.frame;
         let row = self.frame.row();
@@ -201,11 +201,11 @@ impl fmt::Debug for PixelsMut<'_> {
 pub struct Image(RgbImage);
 
 impl Image {
-    /// A picture of `width * height * 3` bytes.
+    /// Makes a picture from `width * height * 3` bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if a side is 0 or there is another number of bytes; [`Error::Limit`] if a side is over
+    /// [`Error::Argument`] if a side is 0 or the number of bytes is wrong; [`Error::Limit`] if a side is over
     /// [`MAX_SIDE`] or the area over [`MAX_AREA`].
     pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Result<Self> {
         check_size("a picture", width, height)?;
@@ -218,7 +218,7 @@ impl Image {
         }
     }
 
-    /// A copy of a picture in somebody's memory; alpha is dropped.
+    /// Copies a picture out of the caller's memory; alpha is dropped.
     pub fn from_pixels(pixels: &Pixels<'_>) -> Self {
         let (width, height) = (pixels.width(), pixels.height());
         let mut bytes = Vec::with_capacity(3 * width * height);
@@ -231,7 +231,8 @@ impl Image {
         Self(RgbImage::from_raw(width as u32, height as u32, bytes).unwrap_or_default())
     }
 
-    /// Reads a PNG or JPEG file, told by its content. Greys become colours, alpha is dropped, channels of 16 bits are rounded.
+    /// Reads a PNG or JPEG file; the format is detected from its content. Grey becomes RGB, alpha is dropped, and
+    /// 16-bit channels are rounded to 8 bits.
     ///
     /// # Errors
     ///
@@ -241,12 +242,12 @@ impl Image {
         Self::from_bytes(&read_picture(path)?).map_err(|error| error.context(path.display()))
     }
 
-    /// The same for the content of a file.
+    /// As [`open`](Self::open), for the content of a file.
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] if it is damaged or neither PNG nor JPEG; [`Error::Limit`] if a side is over [`MAX_SIDE`] or the area
-    /// over [`MAX_AREA`], before anything of that size is allocated.
+    /// [`Error::Data`] if the content is damaged or neither PNG nor JPEG; [`Error::Limit`] if a side is over
+    /// [`MAX_SIDE`] or the area over [`MAX_AREA`], before memory of that size is allocated.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let damaged =
             |error: image::ImageError| Error::Data(format!("the picture is damaged ({error}); export it again"));
@@ -255,7 +256,7 @@ impl Image {
             _ => return Err(Error::Data("this is no PNG or JPEG picture: convert it to one".into())),
         };
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        // Those of this library, below.
+        // The limits of this library are checked below.
         reader.no_limits();
         let decoder = reader.into_decoder().map_err(damaged)?;
         let (width, height) = decoder.dimensions();
@@ -281,7 +282,7 @@ impl Image {
         self.0.height() as usize
     }
 
-    /// A view of it.
+    /// A read-only view of the picture.
     pub fn pixels(&self) -> Pixels<'_> {
         let (width, height) = (self.width(), self.height());
         Pixels { frame: Frame { format: PixelFormat::Rgb8, width, height, stride: 3 * width }, data: self.0.as_raw() }
@@ -297,7 +298,7 @@ impl Image {
         self.0.into_raw()
     }
 
-    /// Copies it into somebody's memory, with alpha 255 where there is alpha. Padding is left as it is.
+    /// Copies the picture into the caller's memory; an alpha channel is set to 255. Padding is not written.
     ///
     /// # Errors
     ///
@@ -326,7 +327,7 @@ impl Image {
         Ok(())
     }
 
-    /// The content of a PNG file of it.
+    /// Encodes the picture as PNG.
     ///
     /// # Errors
     ///
@@ -339,16 +340,16 @@ impl Image {
         Ok(bytes.into_inner())
     }
 
-    /// Whether [`save`](Self::save) knows the extension of a path, before there is anything to save.
+    /// Checks that [`save`](Self::save) supports the extension of a path, before a picture is computed.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for another extension.
+    /// [`Error::Argument`] if it does not.
     pub fn check_path(path: impl AsRef<Path>) -> Result<()> {
         picture_format(path.as_ref()).map(drop)
     }
 
-    /// Writes a PNG or JPEG, by the extension.
+    /// Writes a PNG or JPEG file, depending on the extension.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Pictures into tensors and out of them.
+//! Conversion between pictures and tensors.
 
 use burn::tensor::{DType, Tensor};
 use image::RgbImage;
@@ -7,15 +7,15 @@ use crate::error::Result;
 use crate::model::read_back;
 use crate::picture::{PixelFormat, PixelsMut};
 
-/// Appends a picture as three planes in -1 to 1.
+/// Appends a picture as three planes with values in -1 to 1.
 pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
     for channel in 0..3 {
         planes.extend(image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
     }
 }
 
-/// Turns network output, `[batch, 3, height, width]`, into pictures: `range` is stretched to 0 to 255, cut off at both
-/// ends and truncated, as the papers' code does it.
+/// Turns network output, `[batch, 3, height, width]`, into pictures: `range` maps to 0 to 255; values are clamped,
+/// then truncated, as in the papers' code.
 pub(crate) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbImage>> {
     let [_, channels, height, width] = output.dims();
     let values = read_back(output.cast(DType::F32))?;
@@ -28,8 +28,8 @@ pub(crate) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbIma
     values.chunks_exact(channels * height * width).map(image).collect()
 }
 
-/// The same for one picture on the host, as three planes with rows of `width`, into memory of its size or smaller: what
-/// is beyond is left out.
+/// Writes one picture, given as three planes with rows of `width`, into `out`, which has the same size or a smaller
+/// one: the lower right part that does not fit is cropped.
 pub(crate) fn write_planes(planes: &[f32], width: usize, [low, high]: [f32; 2], out: &mut PixelsMut<'_>) {
     let byte = |value: &f32| ((value - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8;
     let area = planes.len() / 3;
@@ -57,7 +57,7 @@ mod tests {
         let image = to_images(tensor, [-1.0, 1.0]).unwrap().remove(0);
         assert_eq!(image.get_pixel(0, 0).0, [0, 0, 140]);
         assert_eq!(image.get_pixel(1, 0).0, [255, 255, 153]);
-        // 0.0 is 127.5 and becomes 127.
+        // 0.0 maps to 127.5, which is truncated to 127.
         assert_eq!(image.get_pixel(0, 1).0[0], 127);
     }
 }

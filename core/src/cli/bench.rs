@@ -19,73 +19,73 @@ use crate::train::{Batch, LossWeights, Recipe, Trainer};
 /// Arguments of `semsynth bench`.
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// A network at the width of its paper, with random weights
+    /// Network to benchmark, at its paper's width and with random weights
     #[arg(long, value_name = "NETWORK", value_parser = system_parser(), default_value = "clade", conflicts_with = "model")]
     arch: System,
-    /// The class table of that network, by name
+    /// Name of the class table for that network
     #[arg(long, value_name = "NAME", default_value = "cmp-facades", conflicts_with = "model")]
     classes: String,
-    /// A model instead
+    /// Model file to benchmark instead, or `builtin:NAME`
     #[arg(short, long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// A label map, or a folder of them, taken in turn [default: four of blocks of 16 pixels of random classes]
+    /// Label map or folder of label maps, used in turn [default: four maps with 16x16 blocks of random classes]
     #[arg(short, long, value_name = "FILE|DIR")]
     labels: Option<PathBuf>,
-    /// Every pixel another random class: the worst case
+    /// Random class for every pixel: the worst case
     #[arg(long, conflicts_with = "labels")]
     noise: bool,
-    /// Size that label maps are brought to, by the nearest pixel
+    /// Size that label maps are resized to (nearest neighbour): WIDTHxHEIGHT, or one number for both
     #[arg(long, default_value = "256", value_name = "SIZE", value_parser = parse_size)]
     size: [usize; 2],
-    /// Pictures to measure, after the first
+    /// Number of runs to measure, after a first one that is timed separately
     #[arg(long, default_value_t = 9, value_name = "N")]
     runs: usize,
-    /// Processor threads [default: as many as the machine has]
+    /// Number of CPU threads [default: one per logical core]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where to compute: auto, or a name that `semsynth devices` lists
+    /// Device: auto, or a name from `semsynth devices`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
-    /// How to synthesize
+    /// Options to synthesize with
     #[arg(long, value_enum, default_value_t = How::Fast)]
     how: How,
-    /// Measure training steps instead: generator and discriminator, without a perceptual loss
+    /// Benchmark training steps of generator and discriminator instead, without the perceptual loss
     #[arg(long, conflicts_with_all = ["model", "how"])]
     train: bool,
-    /// Pictures a training step sees
+    /// Batch size of a training step
     #[arg(long, default_value_t = 4, value_name = "N", requires = "train")]
     batch: usize,
-    /// Width of the generator [default: 64, as in the papers]
+    /// Base width of the generator [default: 64, as in the papers]
     #[arg(long, value_name = "N", conflicts_with = "model")]
     ngf: Option<usize>,
     #[command(flatten)]
     colors: ColorArgs,
 }
 
-/// Label maps that are taken in turn where none are given.
+/// Number of random label maps that are generated if none are given.
 const RANDOM_MAPS: u64 = 4;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum How {
-    /// As the options of the library say by default
+    /// The library's default options
     Fast,
-    /// With low memory, on the CPU
+    /// Low-memory mode, on the CPU
     LowMemory,
-    /// On a GPU, with 16-bit floats
+    /// 16-bit floats, on a GPU
     Half,
-    /// By the reference implementation, operation by operation
+    /// The reference path, on Burn's operations
     Reference,
 }
 
 impl BenchArgs {
-    /// Times pictures, from label map to bytes, or training steps, and prints the median.
+    /// Times synthesis, from label map to picture bytes, or training steps, and prints the median.
     ///
     /// # Errors
     ///
-    /// As reading, painting and training go.
+    /// Errors from reading files, from the device, and from synthesis or training.
     pub fn run(&self) -> Result<Ending> {
         if self.runs == 0 {
-            return Err(Error::Argument("--runs 0: there must be one at least".into()));
+            return Err(Error::Argument("--runs 0: it must be at least 1".into()));
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build();
         let pool = pool.map_err(|error| Error::Device(format!("threads: {error}")))?;
@@ -131,7 +131,7 @@ impl BenchArgs {
         let classes = ClassTable::shipped(&self.classes)?;
         let maps = self.maps(&classes)?;
         let device = Device::by_name(&self.device)?;
-        // Like the papers', but without the perceptual loss, which needs weights.
+        // The papers' losses except the perceptual one, which needs VGG weights.
         let losses = LossWeights { perceptual: 0.0, ..LossWeights::default() };
         let (batch, size, ngf) = (self.batch, self.size, self.ngf());
         let mut recipe = Recipe { ngf, losses, batch, size, ..Recipe::default() };
@@ -146,7 +146,7 @@ impl BenchArgs {
             Batch { labels, images: images.clone() }
         };
         let seconds = self.time((0..).step_by(self.batch), |first| {
-            // Reading the losses waits for the step.
+            // Reading the losses waits until the device has finished the step.
             trainer.step(batch(first))?.read().map(|_| ())
         })?;
         self.print(&trainer.architecture().describe(), &device, &maps);
@@ -177,7 +177,7 @@ impl BenchArgs {
         self.ngf.unwrap_or(64)
     }
 
-    /// Seconds of each run, after one more that comes first.
+    /// Seconds of each run; the first one is the warm-up.
     fn time<T>(&self, inputs: impl Iterator<Item = T>, mut run: impl FnMut(T) -> Result<()>) -> Result<Vec<f64>> {
         let timed = |input| {
             let started = Instant::now();
@@ -190,7 +190,7 @@ impl BenchArgs {
         let [height, width] = self.size;
         println!("network  {network}");
         println!("device   {}, {} threads", device.describe(), rayon::current_num_threads());
-        let kept = if maps.len() > 1 { "" } else { "; what is kept of it helps from the third picture on" };
+        let kept = if maps.len() > 1 { "" } else { "; results cached for it speed up pictures from the third on" };
         println!("maps     {} of {width}x{height}{kept}", maps.len());
     }
 
@@ -207,7 +207,7 @@ impl BenchArgs {
                 let id = |i: usize| blocks[i / width / block * columns + i % width / block];
                 LabelMap::new(width, height, (0..width * height).map(id).collect())
             };
-            // What is kept of a map is of no use for the next.
+            // Several maps, so that results cached for one map do not speed up the next run.
             return (1..=RANDOM_MAPS).map(map).collect();
         };
         let files = if path.is_dir() { super::synth::label_maps(path)? } else { vec![path.clone()] };
@@ -222,7 +222,8 @@ impl BenchArgs {
     }
 }
 
-/// Numbers below a bound that look random enough to measure with (Knuth's linear congruential generator, its high bits).
+/// Random numbers below a bound, good enough for benchmarks: the high bits of Knuth's linear congruential
+/// generator.
 fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
     let mut state = seed;
     move |below| {
@@ -231,7 +232,7 @@ fn numbers(seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
-/// Prints the first time, and median, least and most of the others.
+/// Prints the first time, then the median, minimum and maximum of the others.
 fn print_times(what: &str, mut seconds: Vec<f64>) {
     let first = seconds.remove(0);
     seconds.sort_by(f64::total_cmp);
@@ -240,11 +241,11 @@ fn print_times(what: &str, mut seconds: Vec<f64>) {
     println!("first    {first:.3} s");
     println!("{what:<8} {median:.3} s (median of {}; {:.3} to {:.3})", seconds.len(), seconds[0], seconds[last]);
     if let Some(peak) = peak_memory() {
-        println!("memory   {peak:.2} GB at most");
+        println!("memory   {peak:.2} GB peak");
     }
 }
 
-/// The most memory this process ever had, in GB, where the system tells.
+/// Peak memory of this process in GB, on systems that report it.
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

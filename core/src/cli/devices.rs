@@ -11,7 +11,7 @@ use crate::error::Result;
 pub struct DevicesArgs {}
 
 impl DevicesArgs {
-    /// Lists devices, best first, and says which one `--device auto` picks and why.
+    /// Lists the devices, best first, and which one `--device auto` selects and why.
     ///
     /// # Errors
     ///

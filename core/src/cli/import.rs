@@ -13,58 +13,60 @@ use crate::tensors::Tensors;
 /// Arguments of `semsynth import`.
 #[derive(Args, Debug)]
 pub struct ImportArgs {
-    /// The checkpoint of a generator: .pth of any `PyTorch` version, or .safetensors
+    /// Checkpoint of a generator: .pth from any `PyTorch` version, or .safetensors
     #[arg(value_name = "FILE")]
     checkpoint: PathBuf,
-    /// The model file to write
+    /// Model file to write (.safetensors)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The system that trained it [default: as its tensors tell]
+    /// Network of the checkpoint [default: detected from its tensors]
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
-    /// Its classes: ade20k, ade20k-shifted, coco-stuff, cityscapes, celebamask-hq, cmp-facades, landscapes, or a table
-    /// (.ron, .gpl, .json) [default: those of the data set with as many]
+    /// Class table: ade20k, ade20k-shifted, coco-stuff, cityscapes, celebamask-hq, cmp-facades, landscapes, or a
+    /// file (.ron, .gpl, .json) [default: that of the known data set with this number of classes]
     #[arg(long, value_name = "NAME|FILE")]
     classes: Option<PathBuf>,
-    /// The encoder of a SPADE with a latent vector (`latest_net_E.pth`)
+    /// Checkpoint of the encoder of a SPADE model with a latent vector (`latest_net_E.pth`)
     #[arg(long, value_name = "FILE")]
     encoder: Option<PathBuf>,
-    /// Width and height it was trained at [default: those of the data set, or 256x256]
+    /// Size the network was trained at [default: the data set's usual size, or 256x256]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
     size: Option<[usize; 2]>,
-    /// The checkpoint's `num_upsampling_layers` [default: as its tensors or the data set tell]
+    /// The checkpoint's `num_upsampling_layers` [default: detected from the tensors or the data set]
     #[arg(long, value_enum, value_name = "HOW")]
     upsampling: Option<Layers>,
-    /// Whether its last input channel is for instance edges [default: as its tensors or the data set tell]
+    /// Whether the last input channel holds instance edges, true or false [default: detected from the tensors or
+    /// the data set]
     #[arg(long, value_name = "BOOL")]
     instance_edges: Option<bool>,
-    /// What to call the model [default: the name of the file]
+    /// Name of the model [default: the file name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Licence of the weights, as their publisher states it
+    /// Licence of the weights, as stated by their publisher
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
-    /// Store weights with 16 bits: half the size, about three decimal digits
+    /// Store weights as 16-bit floats: half the size, about three decimal digits
     #[arg(long)]
     half: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Layers {
-    /// Five doublings
+    /// Doubles the size five times
     Normal,
-    /// Six doublings
+    /// Doubles the size six times
     More,
-    /// Seven doublings, one more block
+    /// Doubles the size seven times, with one more block
     Most,
 }
 
 impl ImportArgs {
-    /// Reads the checkpoint, checks it, and writes the model file.
+    /// Reads and checks the checkpoint, and writes the model file.
     ///
     /// # Errors
     ///
-    /// As reading, checking and writing go.
+    /// [`Error::Argument`] if flags contradict each other or the checkpoint; otherwise errors from reading,
+    /// checking and writing.
     pub fn run(&self) -> Result<Ending> {
         let extension = self.output.extension().and_then(|text| text.to_str());
         if extension.is_none_or(|text| !text.eq_ignore_ascii_case("safetensors")) {
@@ -110,7 +112,7 @@ impl ImportArgs {
     }
 }
 
-/// The flags of [`ImportOptions`], as far as errors speak of them.
+/// The options of [`ImportOptions`] that errors can mention, and their flags.
 const FLAGS: [(&str, &str); 6] = [
     ("system", "--arch"),
     ("classes", "--classes"),
@@ -120,14 +122,14 @@ const FLAGS: [(&str, &str); 6] = [
     ("encoder", "--encoder"),
 ];
 
-/// Says which flags the options are that an error speaks of.
+/// Adds the flags of the options that an error mentions.
 fn with_flags(error: Error) -> Error {
     let text = error.to_string();
     let named = FLAGS.iter().filter(|(option, _)| text.contains(&format!("`{option}`")));
     let named: Vec<String> = named.map(|(option, flag)| format!("{option} is {flag}")).collect();
     let add = |text: String| match named.as_slice() {
         [] => text,
-        named => format!("{text}\n(options are flags: {})", named.join(", ")),
+        named => format!("{text}\n(on the command line, {})", named.join(", ")),
     };
     match error {
         Error::Argument(text) => Error::Argument(add(text)),

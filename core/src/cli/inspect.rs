@@ -13,13 +13,13 @@ use crate::nn::{NormKind, Statistics};
 /// Arguments of `semsynth inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// A model file, `builtin:NAME`, or a label map (.png, .jpg)
+    /// Model file, `builtin:NAME`, or label map (.png, .jpg)
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Check the label map against the classes of this model [default: the 12 classes of the CMP facades]
+    /// Check the label map against the classes of this model [default: the 12 classes of CMP facades]
     #[arg(long, value_name = "MODEL", conflicts_with = "classes")]
     model: Option<PathBuf>,
-    /// Check the label map against this class table: a file (.ron, .gpl, .json), or one that ships, such as ade20k
+    /// Check the label map against this class table: a file (.ron, .gpl, .json) or a built-in name such as ade20k
     #[arg(long, value_name = "NAME|FILE")]
     classes: Option<PathBuf>,
     #[command(flatten)]
@@ -27,11 +27,12 @@ pub struct InspectArgs {
 }
 
 impl InspectArgs {
-    /// Prints what the file holds.
+    /// Prints a summary of a model file, or a report on a label map.
     ///
     /// # Errors
     ///
-    /// As reading the file goes; for a label map that does not fit the classes, after the report.
+    /// Errors from reading the file. If a label map does not fit the classes, [`Error::UnknownLabels`], after the
+    /// report is printed.
     pub fn run(&self) -> Result<Ending> {
         let extension = self.file.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
         if matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
@@ -67,14 +68,14 @@ fn trained_on(manifest: &Manifest) -> String {
     if *steps > 0 { format!("{data}, {steps} steps") } else { data.clone() }
 }
 
-/// A few classes, to tell a table by.
+/// The first few class names, which identify the table.
 fn first_names(model: &Model) -> String {
     let names: Vec<&str> = model.classes().iter().take(4).map(|class| class.name.as_str()).collect();
     let more = if model.classes().len() > names.len() { ", …" } else { "" };
     names.join(", ") + more
 }
 
-/// What a model is, a line each.
+/// Describes a model, one property per line.
 pub(super) fn summary(model: &Model) -> String {
     let manifest = model.manifest();
     let [height, width] = manifest.native_size;

@@ -1,6 +1,6 @@
-//! The command line: what `semsynth` and the examples share.
+//! The `semsynth` command line, parts of which the examples use.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (after saving).
+//! Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (after saving).
 
 mod bench;
 mod devices;
@@ -29,29 +29,29 @@ pub use style::StyleArgs;
 pub use synth::SynthArgs;
 pub use train::TrainArgs;
 
-/// What `semsynth` can do.
+/// The subcommands of `semsynth`.
 #[derive(Debug, Subcommand)]
 #[non_exhaustive]
-#[allow(clippy::large_enum_variant, reason = "there is one, once")]
+#[allow(clippy::large_enum_variant, reason = "created once per process")]
 pub enum Command {
     /// Synthesize pictures from label maps
     Synth(SynthArgs),
     /// Train a model
     Train(TrainArgs),
-    /// Make a model file out of an official PyTorch checkpoint
+    /// Convert an official PyTorch checkpoint into a model file
     Import(ImportArgs),
-    /// Find and mix styles
+    /// Encode, mix and convert styles
     Style(StyleArgs),
-    /// Say what a model file or a label map holds
+    /// Describe a model file or check a label map
     Inspect(InspectArgs),
     /// Benchmark synthesis or training
     Bench(BenchArgs),
-    /// List the devices of this machine and which one would be picked
+    /// List the devices of this machine, and which one `auto` selects
     Devices(DevicesArgs),
 }
 
 impl Command {
-    /// Runs it, writes what went wrong to standard error, and gives the exit code.
+    /// Runs the command, prints errors to standard error, and returns the exit code.
     pub fn run(self) -> ExitCode {
         finish(match self {
             Self::Synth(args) => args.run(),
@@ -65,18 +65,18 @@ impl Command {
     }
 }
 
-/// How a command ended, when it did not fail.
+/// How a command ended if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Everything asked for is done.
+    /// It did everything it was asked to do.
     Done,
-    /// Some of it could not be done; what and why has been said.
+    /// It skipped some of its work and has printed the reasons.
     Incomplete,
     /// It was interrupted and has saved its work.
     Interrupted,
 }
 
-/// Turns the result of a command into an exit code, and writes what went wrong to standard error.
+/// Turns the result of a command into an exit code and prints errors to standard error.
 pub fn finish(result: Result<Ending, Error>) -> ExitCode {
     match result {
         Ok(Ending::Done) => ExitCode::SUCCESS,
@@ -89,7 +89,7 @@ pub fn finish(result: Result<Ending, Error>) -> ExitCode {
     }
 }
 
-/// A class table that ships with the library, by name, or a file of one.
+/// A built-in class table by name, or one from a file.
 fn class_table(name: &std::path::Path) -> Result<ClassTable, Error> {
     match name.to_str().filter(|_| name.extension().is_none()) {
         Some(name) => ClassTable::shipped(name),
@@ -97,13 +97,13 @@ fn class_table(name: &std::path::Path) -> Result<ClassTable, Error> {
     }
 }
 
-/// Reads a network by its name, and lists them all in help texts.
+/// Parses the name of a network; help texts list all names.
 fn system_parser() -> impl TypedValueParser<Value = System> {
     let names = System::all().map(|system| PossibleValue::new(system.name()).help(system.summary()));
     PossibleValuesParser::new(names).try_map(|name| System::by_name(&name))
 }
 
-/// `128` or `256x128` (width x height) to height and width.
+/// Parses `128` or `256x128` (width x height) into height and width.
 fn parse_size(text: &str) -> Result<[usize; 2], String> {
     let number = |text: &str| text.parse::<usize>().map_err(|_| format!("{text:?} is no number of pixels"));
     match text.split_once('x') {
@@ -112,24 +112,24 @@ fn parse_size(text: &str) -> Result<[usize; 2], String> {
     }
 }
 
-/// How to read pixels of label pictures that have no class's colour.
+/// How to treat colours of label pictures that belong to no class.
 #[derive(Args, Clone, Copy, Debug)]
 struct ColorArgs {
-    /// What to do with pixels of RGB label maps that have no class's colour
+    /// How to treat pixels of an RGB label map whose colour belongs to no class
     #[arg(long, value_enum, default_value_t = Unknown::Refuse, value_name = "POLICY")]
     unknown_colors: Unknown,
-    /// Largest difference per channel, 0 to 255, at which a pixel still has a class's colour
+    /// Largest difference per channel, 0 to 255, at which a colour still counts as a class colour
     #[arg(long, default_value_t = 0, value_name = "N")]
     tolerance: u8,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Unknown {
-    /// Stop and list them
+    /// Stop and list the unknown colours
     Refuse,
-    /// Take the class with the nearest colour, if it is within the tolerance
+    /// Use the class with the nearest colour, if it is within the tolerance
     NearestColor,
-    /// Take the class of the nearest pixel that has one (for soft brushes)
+    /// Use the class of the nearest pixel that has one (for soft brushes)
     NearestPixel,
 }
 

@@ -1,4 +1,4 @@
-//! Training progress in a terminal: a bar with rate and time left, or a line now and then where there is no terminal.
+//! Training progress: a progress bar with rate and time left, or, without a terminal, a line every 15 seconds.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
@@ -8,13 +8,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::train::{Observer, Record};
 
-/// Time between lines where there is no terminal.
+/// Time between lines without a terminal.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Shows a run.
+/// Displays the progress of a run.
 pub(super) struct Progress {
     bar: ProgressBar,
-    /// Ends the run before the steps do.
+    /// Time after which the run stops, even if steps are left.
     time_limit: Option<Duration>,
     started: Instant,
     first: u64,
@@ -32,7 +32,7 @@ impl Progress {
         Self { bar, time_limit, started: now, first: 0, steps: 0, plain, last_line: now, losses }
     }
 
-    /// Time left by the steps done so far, or by the clock if that is less.
+    /// Time left: estimated from the steps so far, but at most until the time limit.
     fn eta(&self, step: u64) -> Duration {
         let elapsed = self.started.elapsed();
         let done = (step - self.first).max(1);
@@ -48,7 +48,7 @@ impl Observer for Progress {
             self.bar = ProgressBar::new(steps);
             self.bar.set_position(first);
             self.bar.reset_eta();
-            // The template is a constant; a mistake in it shows at the first run.
+            // The template is a constant, so a mistake in it shows on the first run.
             let style = ProgressStyle::with_template("{pos}/{len} steps [{bar:24}] {msg}");
             self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         }
@@ -90,7 +90,7 @@ impl Observer for Progress {
     }
 }
 
-/// `1:02:03` or `2:03`.
+/// Formats a duration as `1:02:03` or `2:03`.
 fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

@@ -23,37 +23,38 @@ pub struct StyleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Find the style of a photo
+    /// Encode the style of a photo
     Encode(EncodeArgs),
-    /// Mix two styles, whole or for some classes
+    /// Mix two styles, for all classes or for some
     Blend(BlendArgs),
-    /// Average styles: for each class over those that know it
+    /// Average styles; each class over the styles that have it
     Mean(MeanArgs),
-    /// Steps from one style to another, both ends included
+    /// Write a series of styles from one to another, both included
     Interpolate(InterpolateArgs),
-    /// Read a folder of style codes that SEAN's code wrote (CLASS/ACE.npy)
+    /// Convert a folder of style codes written by SEAN's code (CLASS/ACE.npy)
     Codes(CodesArgs),
 }
 
-/// A photo and what shows it, where a style is found in it.
+/// A photo, and the model and label map to encode its style with.
 #[derive(Args, Debug)]
 struct EncodeArgs {
-    /// A model file
+    /// Model file
     #[arg(short, long, value_name = "MODEL")]
     model: PathBuf,
-    /// The photo
+    /// Photo
     #[arg(short, long, value_name = "FILE")]
     photo: PathBuf,
-    /// The photo's label map, for models with a style per class
+    /// Label map of the photo, for models with a style per class
     #[arg(short, long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// For models with a latent vector: draw one from what the encoder finds, instead of its mean
+    /// For models with a latent vector: sample from the encoder's distribution with this seed instead of taking its
+    /// mean
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// The style file to write (.safetensors)
+    /// Style file to write (.safetensors)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// Where to compute: auto, or a name that `semsynth devices` lists
+    /// Device: auto, or a name from `semsynth devices`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
     #[command(flatten)]
@@ -62,19 +63,19 @@ struct EncodeArgs {
 
 #[derive(Args, Debug)]
 struct BlendArgs {
-    /// The style to start from
+    /// Style to start from
     #[arg(value_name = "STYLE")]
     from: PathBuf,
-    /// The style to mix in
+    /// Style to mix in
     #[arg(value_name = "OTHER")]
     with: PathBuf,
-    /// How much of the other, 0 to 1: 1 replaces, 0 takes only classes that the first lacks
+    /// Weight of the second style, 0 to 1: 1 replaces the first, 0 only fills in classes that the first lacks
     #[arg(short, long, default_value_t = 1.0, value_name = "W")]
     weight: f32,
-    /// Only this class, by name or id; may be repeated [default: all]
+    /// Mix only this class, given by name or id; may be repeated [default: all classes]
     #[arg(short, long, value_name = "CLASS")]
     class: Vec<String>,
-    /// The style file to write (.safetensors)
+    /// Style file to write (.safetensors)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
@@ -84,46 +85,46 @@ struct MeanArgs {
     /// Style files
     #[arg(required = true, value_name = "STYLE")]
     styles: Vec<PathBuf>,
-    /// The style file to write (.safetensors)
+    /// Style file to write (.safetensors)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
 
 #[derive(Args, Debug)]
 struct InterpolateArgs {
-    /// The first style
+    /// First style
     #[arg(value_name = "STYLE")]
     from: PathBuf,
-    /// The last style
+    /// Last style
     #[arg(value_name = "OTHER")]
     to: PathBuf,
-    /// How many, 2 or more
+    /// Number of styles, at least 2
     #[arg(short = 'n', long, default_value_t = 20, value_name = "N")]
     count: usize,
-    /// The folder for the style files; it is made if need be
+    /// Folder for the style files; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 }
 
 #[derive(Args, Debug)]
 struct CodesArgs {
-    /// The folder of one picture's codes
+    /// Folder with the codes of one picture
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// The model they are for
+    /// Model that the codes are for
     #[arg(short, long, value_name = "MODEL")]
     model: PathBuf,
-    /// The style file to write (.safetensors)
+    /// Style file to write (.safetensors)
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 }
 
 impl StyleArgs {
-    /// Finds or mixes styles.
+    /// Runs the subcommand.
     ///
     /// # Errors
     ///
-    /// As reading, computing and writing go.
+    /// Errors from reading, encoding, mixing and writing.
     pub fn run(&self) -> Result<Ending> {
         match &self.action {
             Action::Encode(args) => {
@@ -166,7 +167,7 @@ impl EncodeArgs {
     }
 }
 
-/// The style of a photo.
+/// Encodes the style of a photo.
 pub(super) fn encode(
     model: &PreparedModel,
     photo: &Path,
@@ -197,7 +198,7 @@ impl BlendArgs {
     }
 }
 
-/// A class by its id or its name.
+/// Finds a class by its id or name.
 fn class_id(style: &Style, class: &str) -> Result<u16> {
     let by_name = || (0..=u16::MAX).take(style.rows()).find(|&id| style.name(id) == Some(class));
     let by_id = || class.parse().ok().filter(|&id: &u16| usize::from(id) < style.rows());

@@ -18,46 +18,47 @@ use crate::synth::{Request, Synthesizer, SynthesizerOptions};
 /// Arguments of `semsynth synth`.
 #[derive(Args, Debug)]
 pub struct SynthArgs {
-    /// A model file, or `builtin:NAME`
+    /// Model file, or `builtin:NAME`
     #[arg(short, long, value_name = "MODEL")]
     model: PathBuf,
-    /// A label map, or a folder of them (.png, .jpg): ids as indexed or grey PNG, or class colours
+    /// Label map or folder of label maps (.png, .jpg): ids as indexed or grey PNG, or class colours
     #[arg(short, long, value_name = "FILE|DIR")]
     labels: PathBuf,
-    /// The picture to write (.png, .jpg), or the folder for them; it is made if need be
+    /// Picture to write (.png, .jpg), or folder for pictures; a folder is created if it does not exist
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// Seed of everything random in the model (SPADE and CLADE have nothing random)
+    /// Seed of the model's random inputs (SPADE and CLADE have none)
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// How the picture is to look: a file of `semsynth style`. SEAN needs a style
+    /// Style file, made by `semsynth style`; SEAN models need a style
     #[arg(long, value_name = "FILE", conflicts_with = "style_photo")]
     style: Option<PathBuf>,
-    /// Take the style of this photo
+    /// Photo to take the style from
     #[arg(long, value_name = "FILE")]
     style_photo: Option<PathBuf>,
-    /// The label map of that photo, for models with a style per class
+    /// Label map of that photo, for models with a style per class
     #[arg(long, value_name = "FILE", requires = "style_photo")]
     style_labels: Option<PathBuf>,
-    /// Another style for one of SEAN's blocks, counted from 0; may be repeated
+    /// Another style for one of SEAN's blocks, counted from 0, such as 3=style.safetensors; may be repeated
     #[arg(long, value_name = "BLOCK=FILE")]
     block_style: Vec<String>,
-    /// No noise in SEAN's features
+    /// Turn off the noise in SEAN's features
     #[arg(long)]
     no_noise: bool,
-    /// Instance ids of the label map (8 or 16-bit PNG), for models that are fed their edges [default: edges of classes]
+    /// Instance ids of the label map (8 or 16-bit PNG), for models with instance edges [default: edges between
+    /// classes]
     #[arg(long, value_name = "FILE")]
     instances: Option<PathBuf>,
-    /// Statistics that batch norms divide by [default: as the model says]
+    /// Statistics that batch norms use [default: those the model names]
     #[arg(long, value_enum, value_name = "WHICH")]
     statistics: Option<Norms>,
-    /// Take less memory, on the CPU, and a little longer to start
+    /// Use less memory on the CPU; starting takes a little longer
     #[arg(long, alias = "compact")]
     low_memory: bool,
-    /// Compute with 16-bit floats, on a GPU: less memory, and faster on most
+    /// Compute with 16-bit floats on a GPU: less memory, and faster on most GPUs
     #[arg(long)]
     half: bool,
-    /// Where to compute: auto, or a name that `semsynth devices` lists
+    /// Device: auto, or a name from `semsynth devices`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
     #[command(flatten)]
@@ -65,12 +66,12 @@ pub struct SynthArgs {
 }
 
 impl SynthArgs {
-    /// Paints one picture, or one for each label map of a folder. A label map of a folder that cannot be used is named
-    /// and passed over.
+    /// Synthesizes one picture, or one for each label map in a folder. In a folder, label maps that cannot be used
+    /// are reported and skipped.
     ///
     /// # Errors
     ///
-    /// As reading, synthesizing and writing go.
+    /// Errors from reading, synthesizing and writing.
     pub fn run(&self) -> Result<Ending> {
         let jobs = self.jobs()?;
         let policy = self.colors.policy()?;
@@ -106,11 +107,11 @@ impl SynthArgs {
                 failed += 1;
             }
         }
-        println!("{} of {} painted into {}", jobs.len() - failed, jobs.len(), self.output.display());
+        println!("{} of {} pictures written to {}", jobs.len() - failed, jobs.len(), self.output.display());
         Ok(if failed == 0 { Ending::Done } else { Ending::Incomplete })
     }
 
-    /// What is asked for, apart from the label maps.
+    /// The request: everything but the label map.
     fn request(&self, synth: &Synthesizer) -> Result<Request> {
         let mut request = Request::new().seed(self.seed);
         if let Some(path) = &self.style {
@@ -145,7 +146,7 @@ impl SynthArgs {
         Ok(request)
     }
 
-    /// Which label map becomes which picture. No label map may be written over, and no picture twice.
+    /// Pairs of label map and output path. No label map is overwritten, and no two pictures have the same path.
     fn jobs(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
         let folder = self.labels.is_dir();
         let maps = if folder { label_maps(&self.labels)? } else { vec![self.labels.clone()] };
@@ -169,7 +170,10 @@ impl SynthArgs {
             }
             if let Some((other, _)) = jobs.iter().find(|(_, known)| *known == output) {
                 let (a, b) = (other.display(), map.display());
-                return Err(Error::Argument(format!("{a} and {b} would both be painted into {}", output.display())));
+                return Err(Error::Argument(format!(
+                    "the pictures of {a} and {b} would both be written to {}",
+                    output.display()
+                )));
             }
             jobs.push((map, output));
         }
@@ -179,13 +183,13 @@ impl SynthArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Norms {
-    /// The running averages of training
+    /// The running averages from training
     Running,
-    /// Those of the picture at hand, as while training
+    /// The statistics of the picture itself, as in training
     Batch,
 }
 
-/// The pictures of a folder, by name.
+/// The picture files in a folder, sorted by name.
 pub(super) fn label_maps(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut maps = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {

@@ -1,4 +1,4 @@
-//! `semsynth train`, and the examples that train.
+//! `semsynth train`, which the training examples share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,55 +15,58 @@ use crate::label::ClassTable;
 use crate::network::System;
 use crate::train::{Checkpoint, Files, Outcome, Recipe, Run, Stopped, resume, train};
 
-/// Facades of the procedural set: as many as an epoch has, and to measure on.
+/// Sizes of the procedural training set (one epoch) and of the validation set.
 const PROCEDURAL: (usize, usize) = (4096, 16);
 
-/// How long a run without any instructions takes, on whatever machine; writing the model comes on top.
+/// Time limit of a run without any flags; writing the model takes some more time.
 const FIRST_IMPRESSION: Duration = Duration::from_mins(4);
 
 /// Arguments of `semsynth train`.
 #[derive(Args, Debug)]
 pub struct TrainArgs {
-    /// Training data: pix2pix pairs, img/ and label/ folders, or CMP facades [default: the built-in procedural facades]
+    /// Training data: pix2pix pairs, img/ and label/ folders, or CMP facades [default: the built-in procedural
+    /// facades]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Class table of the data (.ron, .gpl, .json), where the folder holds none
+    /// Class table of the data (.ron, .gpl, .json), if the folder has none
     #[arg(long, value_name = "FILE", requires = "data")]
     classes: Option<PathBuf>,
-    /// Folder for the model and everything else the run writes [default: the first free of facades-run, facades-run-2, …]
+    /// Output folder for the model, logs and checkpoints [default: the first unused of facades-run, facades-run-2,
+    /// …]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder; its recipe is kept, but for what flags change
+    /// Resume the run in this folder with its own recipe; some settings can be changed with flags
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "latent", "size", "batch", "ngf", "ndf", "seed"])]
     resume: Option<PathBuf>,
-    /// What to start from; other flags override it
+    /// Settings to start from; other flags override them
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
     preset: Preset,
-    /// A recipe file (RON) to start from instead, such as the recipe.ron of another run
+    /// Recipe file (RON) to start from instead, such as the recipe.ron of another run
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     recipe: Option<PathBuf>,
-    /// The generator
+    /// Network of the generator
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
-    /// Learn a latent vector for each picture, by a variational encoder (with spade, clade, clade-icpe and hybrid)
+    /// Train a variational encoder that gives each picture a latent vector (with spade, clade, clade-icpe and
+    /// hybrid)
     #[arg(long)]
     latent: bool,
-    /// Size of the pictures, WIDTHxHEIGHT or one number for both; multiples of 32
+    /// Picture size: WIDTHxHEIGHT, or one number for both; multiples of 32
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     size: Option<[usize; 2]>,
-    /// Steps in all; learning rates fall over the last third
+    /// Total number of steps; learning rates decay over the last third
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
-    /// Stop after this many minutes [default: 4 where nothing says how to train, else no limit]
+    /// Stop after this many minutes [default: 4 for a run without other instructions, else no limit]
     #[arg(long, value_name = "M")]
     minutes: Option<f64>,
-    /// Pictures a step
+    /// Batch size
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Width of the generator
+    /// Base width of the generator
     #[arg(long, value_name = "N")]
     ngf: Option<usize>,
-    /// Width of the discriminator
+    /// Base width of the discriminator
     #[arg(long, value_name = "N")]
     ndf: Option<usize>,
     /// Base learning rate
@@ -72,37 +75,37 @@ pub struct TrainArgs {
     /// torchvision's VGG19 weights (.pth or .safetensors) for the perceptual loss
     #[arg(long, value_name = "FILE")]
     vgg: Option<PathBuf>,
-    /// Seed of first values and of the order of the data
+    /// Seed for weight initialization and the order of the data
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Name of the model [default: that of the output folder]
+    /// Name of the model [default: the name of the output folder]
     #[arg(long)]
     name: Option<String>,
-    /// Licence of the weights, as SPDX expression
+    /// Licence of the weights, an SPDX expression
     #[arg(long, value_name = "SPDX")]
     licence: Option<String>,
-    /// Store the weights with 16 bits: half the size
+    /// Store weights as 16-bit floats: half the size
     #[arg(long)]
     half: bool,
-    /// Where to compute: auto, or a name that `semsynth devices` lists
+    /// Device: auto, or a name from `semsynth devices`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Preset {
-    /// A small network at 128x128: a first impression within minutes on two CPU cores
+    /// A small network at 128x128: first results within minutes on two CPU cores
     Quick,
-    /// The papers' networks at 256x256: for a GPU
+    /// The papers' networks at 256x256, for GPUs
     Paper,
 }
 
 impl TrainArgs {
-    /// Trains, and says what was written.
+    /// Trains, and prints what was written.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if flags do not fit together; otherwise as training goes.
+    /// [`Error::Argument`] if flags contradict each other; otherwise errors from reading, training and writing.
     pub fn run(&self) -> Result<Ending> {
         let (run, checkpoint) = self.prepare()?;
         eprintln!("device      {}", run.device.describe());
@@ -121,7 +124,7 @@ impl TrainArgs {
         Ok(if outcome.stopped == Stopped::Interrupted { Ending::Interrupted } else { Ending::Done })
     }
 
-    /// The run, and the checkpoint it goes on from.
+    /// The run, and the checkpoint to resume from, if any.
     fn prepare(&self) -> Result<(Run, Option<Checkpoint>)> {
         let out = self.resume.as_ref().or(self.out.as_ref()).cloned().unwrap_or_else(|| free_folder("facades-run"));
         let checkpoint = match &self.resume {
@@ -163,7 +166,7 @@ impl TrainArgs {
         }
     }
 
-    /// The recipe: preset, file or that of the checkpoint, then flags.
+    /// The recipe: from the checkpoint, a file or a preset, then changed by flags.
     fn recipe(&self, stored: Option<&Recipe>) -> Result<Recipe> {
         let mut recipe = match (stored, &self.recipe, self.preset) {
             (Some(stored), ..) => stored.clone(),
@@ -171,7 +174,7 @@ impl TrainArgs {
             (None, None, Preset::Quick) => Recipe::quick(),
             (None, None, Preset::Paper) => Recipe::default(),
         };
-        // Absolute, so that the run can be resumed from another folder.
+        // Absolute, so that the run can be resumed from another working directory.
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         if let Some(data) = &self.data {
             recipe.data = Some(absolute(data));
@@ -199,7 +202,7 @@ impl TrainArgs {
     }
 }
 
-/// `name`, or `name-2`, `name-3`, … if that exists.
+/// `name`, or the first unused of `name-2`, `name-3`, ….
 fn free_folder(name: &str) -> PathBuf {
     let numbered = (2..).map(|number| PathBuf::from(format!("{name}-{number}")));
     let mut names = std::iter::once(PathBuf::from(name)).chain(numbered);
@@ -219,7 +222,7 @@ fn report(outcome: &Outcome, out: &Path) {
     println!("pictures    {} (labels | synthesized | real)", outcome.files.sheet().display());
     println!("losses      {}", outcome.files.plot().display());
     if outcome.stopped != Stopped::Finished {
-        println!("go on with  --resume {}", out.display());
+        println!("resume with --resume {}", out.display());
     }
 }
 

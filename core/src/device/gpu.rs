@@ -13,7 +13,8 @@ use etcetera::BaseStrategy;
 use super::{DeviceClass, DeviceInfo};
 use crate::error::{Error, Result};
 
-/// The adapters of the graphics API that Burn will settle on: the first with a real GPU, else the first with any.
+/// The adapters of the graphics API that Burn selects: the first API with a real GPU, else the first with any
+/// adapter.
 pub(super) fn gpus() -> Vec<DeviceInfo> {
     let apis = if cfg!(target_os = "macos") {
         vec![wgpu::Backends::METAL]
@@ -48,7 +49,7 @@ fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
             wgpu::DeviceType::IntegratedGpu => DeviceClass::IntegratedGpu,
             wgpu::DeviceType::VirtualGpu => DeviceClass::VirtualGpu,
             wgpu::DeviceType::Cpu => DeviceClass::SoftwareGpu,
-            // Burn cannot address an adapter that does not say what it is.
+            // Burn cannot address adapters of unknown type.
             wgpu::DeviceType::Other => continue,
         };
         let index = per_class.entry(class).or_insert(0usize);
@@ -60,7 +61,7 @@ fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
         list.push(DeviceInfo { name: String::new(), class, description, index: *index, usable: lacking.is_none() });
         *index += 1;
     }
-    // Burn addresses one software adapter only.
+    // Burn can address only one software adapter.
     list.retain(|info| info.class != DeviceClass::SoftwareGpu || info.index == 0);
     list.sort_by_key(|info| info.class);
     for (number, info) in list.iter_mut().enumerate() {
@@ -69,24 +70,27 @@ fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
     list
 }
 
-/// What an adapter has too little of for kernels, as old drivers of OpenGL do: less than WebGPU asks of every device. Our
-/// kernels need eight buffers and workgroups of 256.
+/// The first limit of an adapter that is below WebGPU's default, as with old OpenGL drivers. Our kernels need eight
+/// storage buffers and workgroups of 256 threads.
 fn lacking(limits: &wgpu::Limits) -> Option<String> {
     if limits.max_compute_invocations_per_workgroup == 0 {
         return Some("no compute shaders".into());
     }
     let needs: [(&str, fn(&wgpu::Limits) -> u32); 3] = [
-        ("storage buffers a kernel", |limits| limits.max_storage_buffers_per_shader_stage),
-        ("units a workgroup", |limits| limits.max_compute_invocations_per_workgroup),
-        ("bytes of memory a workgroup", |limits| limits.max_compute_workgroup_storage_size),
+        ("storage buffers per kernel", |limits| limits.max_storage_buffers_per_shader_stage),
+        ("threads per workgroup", |limits| limits.max_compute_invocations_per_workgroup),
+        ("bytes of memory per workgroup", |limits| limits.max_compute_workgroup_storage_size),
     ];
     let least = wgpu::Limits::default();
     let mut needs = needs.into_iter().map(|(what, of)| (what, of(limits), of(&least)));
-    needs.find(|(_, has, least)| has < least).map(|(what, has, least)| format!("{has} {what}, fewer than {least}"))
+    needs
+        .find(|(_, has, least)| has < least)
+        .map(|(what, has, least)| format!("{has} {what}, fewer than the {least} needed"))
 }
 
-/// Burn initialises a device once a process and answers a second attempt with an error. Held whenever graphics
-/// instances come and go, ours or Burn's: the Vulkan loader crashes when they do on several threads at once.
+/// Devices that are already open: Burn initialises a device once per process and fails on a second attempt. The
+/// lock is held whenever graphics instances are created or dropped, by us or by Burn: the Vulkan loader crashes if
+/// several threads do so at once.
 static OPENED: Mutex<Vec<DeviceInfo>> = Mutex::new(Vec::new());
 
 pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
@@ -116,16 +120,17 @@ pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
     Ok(device)
 }
 
-/// Sets `CubeCL` up, once: has it keep what it finds out about a GPU (in builds that measure: which kernel is fastest, kernels it compiled) in the
-/// user's cache folder, or that of the environment variable `SEMSYNTH_CACHE`, and not look for settings in the current folder.
-/// What it measures before the first picture is bounded. Nothing changes where the program has set it up itself.
+/// Configures `CubeCL`, once per process: results of autotuning and compiled kernels (with the feature `gpu-tuned`)
+/// are cached in the folder named by `SEMSYNTH_CACHE`, or else in the user's cache folder, and no settings are read
+/// from the current folder. The number of autotuning samples is limited, so the first picture does not take long.
+/// Has no effect if the program has already configured `CubeCL`.
 fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let mut config = CubeClRuntimeConfig::default();
         config.environment.path = CacheConfig::Directory(cache_folder());
         let bench = &mut config.autotune.bench;
-        // Of ten: the first tells slow kernels from fast ones already.
+        // The default is ten samples, but a single one already separates slow kernels from fast ones.
         (bench.min_samples, bench.max_samples, bench.short_circuit_samples) = (1, 3, 1);
         #[cfg(feature = "gpu-tuned")]
         {
@@ -151,7 +156,7 @@ mod tests {
         let enough = wgpu::Limits::default();
         assert_eq!(lacking(&enough), None);
         let few = wgpu::Limits { max_storage_buffers_per_shader_stage: 4, ..enough.clone() };
-        assert_eq!(lacking(&few).unwrap(), "4 storage buffers a kernel, fewer than 8");
+        assert_eq!(lacking(&few).unwrap(), "4 storage buffers per kernel, fewer than the 8 needed");
         let none = wgpu::Limits { max_compute_invocations_per_workgroup: 0, ..few };
         assert_eq!(lacking(&none).unwrap(), "no compute shaders");
     }

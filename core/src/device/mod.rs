@@ -1,4 +1,4 @@
-//! Where the arithmetic runs: a GPU through wgpu, or the CPU.
+//! Compute devices: GPUs through wgpu, and the CPU.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use burn::tensor::DType;
 
 use crate::error::{Error, Result};
 
-/// What kind of machine a [`Device`] is.
+/// The class of a [`Device`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DeviceClass {
-    /// A graphics card of its own.
+    /// A dedicated graphics card.
     DiscreteGpu,
-    /// A GPU that shares the processor's memory.
+    /// A GPU that shares memory with the CPU.
     IntegratedGpu,
-    /// A GPU handed through to a virtual machine.
+    /// A GPU passed through to a virtual machine.
     VirtualGpu,
-    /// The processor itself, through burn-flex.
+    /// The CPU, through burn-flex.
     Cpu,
-    /// A graphics driver that runs on the processor. Slow, for testing: only taken when asked for by name.
+    /// A graphics driver that runs on the CPU. Slow and meant for testing: only used when requested by name.
     SoftwareGpu,
 }
 
@@ -34,27 +34,28 @@ impl fmt::Display for DeviceClass {
     }
 }
 
-/// A device this machine has, opened or not.
+/// A device of this machine, opened or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
-    /// The name [`Device::by_name`] takes: `cpu`, `gpu:0`, `gpu:1`, `software`; `gpu` is `gpu:0`, the best one.
+    /// The name for [`Device::by_name`]: `cpu`, `gpu:0`, `gpu:1`, `software`. `gpu` is short for `gpu:0`, the best
+    /// GPU.
     pub name: String,
-    /// What it is.
+    /// The class of the device.
     pub class: DeviceClass,
-    /// What its driver calls it.
+    /// The name that the driver reports, and what the driver lacks, if anything.
     pub description: String,
-    /// Its place among devices of its class.
+    /// Index among the devices of its class.
     index: usize,
-    /// Whether its driver has what kernels need. What it lacks is in the description.
+    /// Whether the driver supports our kernels; if not, `description` says what is missing.
     usable: bool,
 }
 
 /// An opened device.
 ///
-/// Opening the first GPU sets `CubeCL` up for the process, unless the program has done so before
-/// (`CubeClRuntimeConfig::set`): files `cubecl.toml` and `burn.toml` beside the program's user are not looked for, kernels are
-/// measured with few samples, and, with the feature `gpu-tuned`, what was found is kept in the user's cache folder, in
-/// `semsynth`, or in the folder that the environment variable `SEMSYNTH_CACHE` names.
+/// Opening the first GPU configures `CubeCL` for the process, unless the program has done so before
+/// (`CubeClRuntimeConfig::set`): the files `cubecl.toml` and `burn.toml` are not searched for, autotuning takes few
+/// samples, and, with the feature `gpu-tuned`, its results are cached in the folder that the environment variable
+/// `SEMSYNTH_CACHE` names, or else in `semsynth` in the user's cache folder.
 #[derive(Clone, Debug)]
 pub struct Device {
     burn: burn::tensor::Device,
@@ -63,27 +64,28 @@ pub struct Device {
 }
 
 impl Device {
-    /// A GPU if this machine has a real one (discrete before integrated before virtual) that kernels run on, else the CPU.
+    /// Opens the best GPU (discrete before integrated before virtual) that supports our kernels, or the CPU if
+    /// there is none.
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the driver of the chosen GPU refuses.
+    /// [`Error::Device`] if the driver of the chosen GPU fails.
     pub fn best() -> Result<Self> {
         let (info, reason) = choose(&Self::list());
         Self::open(info, reason)
     }
 
-    /// The processor.
+    /// The CPU.
     pub fn cpu() -> Self {
-        Self { burn: burn::tensor::Device::flex(), info: cpu_info(), reason: "asked for".into() }
+        Self { burn: burn::tensor::Device::flex(), info: cpu_info(), reason: "requested".into() }
     }
 
-    /// The device of a name that [`list`](Self::list) gives, or `auto` for [`best`](Self::best).
+    /// Opens the device with this name, one of [`list`](Self::list), or [`best`](Self::best) for `auto`.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`] if there is no such device; it lists the names there are. [`Error::Device`] if the driver
-    /// refuses, or lacks what kernels need.
+    /// [`Error::UnknownName`] if there is no such device; it lists the valid names. [`Error::Device`] if the driver
+    /// fails or does not support our kernels.
     pub fn by_name(name: &str) -> Result<Self> {
         match name {
             "auto" => return Self::best(),
@@ -93,7 +95,7 @@ impl Device {
         let list = Self::list();
         let wanted = if name == "gpu" { "gpu:0" } else { name };
         match list.iter().find(|info| info.name == wanted) {
-            Some(info) => Self::open(info.clone(), "asked for".into()),
+            Some(info) => Self::open(info.clone(), "requested".into()),
             None => {
                 let known = std::iter::once("auto").chain(list.iter().map(|info| info.name.as_str()));
                 let error = Error::unknown_name("device", name, known);
@@ -103,7 +105,7 @@ impl Device {
         }
     }
 
-    /// Every device this machine has, best first.
+    /// All devices of this machine, best first.
     pub fn list() -> Vec<DeviceInfo> {
         let mut list = gpus();
         list.push(cpu_info());
@@ -111,23 +113,24 @@ impl Device {
         list
     }
 
-    /// What this device is.
+    /// Name, class and description.
     pub fn info(&self) -> &DeviceInfo {
         &self.info
     }
 
-    /// One line: name, class, what the driver calls it, and why it was picked.
+    /// Name, class, description and why the device was chosen, in one line.
     pub fn describe(&self) -> String {
         format!("{} ({}, {}; {})", self.info.name, self.info.class, self.info.description, self.reason)
     }
 
-    /// Whether the device has 16-bit floats. Graphics drivers without them are common: those of OpenGL have none. The CPU
-    /// has them, but gains nothing from them: [`Synthesizer::half`](crate::Synthesizer::half) is for GPUs.
+    /// Whether the device supports 16-bit floats. Many graphics drivers do not, OpenGL's never. The CPU supports
+    /// them but gains nothing: [`SynthesizerOptions::precision`](crate::SynthesizerOptions::precision) accepts them
+    /// for GPUs only.
     pub fn supports_half(&self) -> bool {
         self.burn.supports_dtype(DType::F16)
     }
 
-    /// The device as Burn knows it.
+    /// The Burn device.
     pub fn burn(&self) -> &burn::tensor::Device {
         &self.burn
     }
@@ -154,16 +157,16 @@ fn cpu_info() -> DeviceInfo {
     DeviceInfo { name: "cpu".into(), class: DeviceClass::Cpu, description, index: 0, usable: true }
 }
 
-/// The device [`Device::best`] takes out of a list, and why.
+/// The device that [`Device::best`] selects from a list, and why.
 fn choose(list: &[DeviceInfo]) -> (DeviceInfo, String) {
     let real = |info: &&DeviceInfo| info.class < DeviceClass::Cpu;
     if let Some(gpu) = list.iter().filter(real).filter(|info| info.usable).min_by_key(|info| info.class) {
-        return (gpu.clone(), "the best GPU here".into());
+        return (gpu.clone(), "the best GPU of this machine".into());
     }
     let reason = if list.iter().any(|info| real(&info)) {
-        "the driver of the GPU here lacks what kernels need"
+        "the driver of the GPU lacks features that the kernels need"
     } else if list.iter().any(|info| info.class == DeviceClass::SoftwareGpu) {
-        "there is no real GPU; the software one is slower and only taken when asked for"
+        "there is no real GPU; the software GPU is slower and only used when requested by name"
     } else if cfg!(feature = "gpu") {
         "no GPU was found"
     } else {
@@ -179,7 +182,7 @@ fn gpus() -> Vec<DeviceInfo> {
 
 #[cfg(not(feature = "gpu"))]
 fn open_gpu(info: &DeviceInfo) -> Result<burn::tensor::Device> {
-    Err(Error::Device(format!("{}: this build has no GPU support: feature `gpu`", info.name)))
+    Err(Error::Device(format!("{}: this build has no GPU support (feature `gpu`)", info.name)))
 }
 
 #[cfg(feature = "gpu")]
@@ -188,7 +191,7 @@ use gpu::{gpus, open_gpu};
 #[cfg(feature = "gpu")]
 mod gpu;
 
-/// What tests of every module ask for; the topics in `tests` share the file.
+/// Shared by unit tests and the integration tests in `tests`.
 #[cfg(test)]
 #[path = "../../tests/common/software.rs"]
 pub(crate) mod software;

@@ -1,4 +1,4 @@
-//! What the ids mean.
+//! Class tables: the meaning of the ids in label maps.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,28 +12,28 @@ use crate::error::{Error, Result};
 /// One class of a [`ClassTable`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Class {
-    /// The id in label maps.
+    /// The id of the class in label maps.
     pub id: u16,
-    /// What the class is called.
+    /// The name of the class.
     pub name: String,
-    /// How the class is painted, as RGB.
+    /// The colour of the class in label pictures, as RGB.
     pub color: [u8; 3],
-    /// Whether pixels of this class mean "no opinion" (`255` in many data sets).
+    /// Whether this class marks unlabelled pixels ("don't care", value `255` in many data sets).
     #[serde(default)]
     pub dont_care: bool,
 }
 
-/// The classes a model knows, in the order of their ids.
+/// The classes that a model knows, sorted by id.
 ///
-/// A table has 1 to 65535 classes with unique ids, unique names and unique colours, at most one of them don't-care;
-/// reading one from a file or through serde checks this.
+/// A table has 1 to 65535 classes with unique ids, names and colours; at most one of them is don't-care. Reading a
+/// table from a file or through serde checks this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct ClassTable {
     classes: Vec<Class>,
 }
 
-/// A table as it comes out of a RON file, before [`ClassTable::new`] has seen it.
+/// A table as read from a RON file, before [`ClassTable::new`] has checked it.
 #[derive(Deserialize)]
 #[serde(rename = "ClassTable")]
 struct Unchecked {
@@ -48,7 +48,7 @@ impl TryFrom<Unchecked> for ClassTable {
     }
 }
 
-/// The `classes.json` form; other keys are ignored.
+/// The form of `classes.json`; other keys are ignored.
 #[derive(Serialize, Deserialize)]
 struct JsonTable {
     classes: Vec<JsonClass>,
@@ -63,10 +63,10 @@ struct JsonClass {
     dont_care: bool,
 }
 
-/// What a don't-care class's name ends with in a palette file; no class name may end so itself.
+/// Suffix that marks the don't-care class in a palette file; class names must not end with it.
 pub(super) const DONT_CARE_SUFFIX: &str = "(don't care)";
 
-/// Whether `name` ends with [`DONT_CARE_SUFFIX`], in any letter case.
+/// Removes [`DONT_CARE_SUFFIX`] from the end of `name`, in any letter case; `None` if it is not there.
 pub(super) fn strip_dont_care(name: &str) -> Option<&str> {
     let at = name.len().checked_sub(DONT_CARE_SUFFIX.len())?;
     let suffix = name.get(at..)?;
@@ -93,12 +93,12 @@ fn check_name(class: &Class) -> Result<()> {
 }
 
 impl ClassTable {
-    /// A table of these classes, in any order.
+    /// Makes a table of these classes, given in any order.
     ///
     /// # Errors
-    /// [`Error::Labels`] unless there are 1 to 65535 classes with unique ids, names and colours, at most one of them
-    /// don't-care, and each name is printable, without white space at its ends, and does not end with
-    /// `(don't care)`.
+    /// [`Error::Labels`] unless there are 1 to 65535 classes with unique ids, names and colours, at most one of
+    /// them don't-care, and each name is printable, has no white space at its ends, and does not end with `(don't
+    /// care)`.
     pub fn new(mut classes: Vec<Class>) -> Result<Self> {
         if classes.is_empty() {
             return Err(Error::Labels("a class table needs at least one class".into()));
@@ -144,7 +144,7 @@ impl ClassTable {
         Ok(Self { classes })
     }
 
-    /// The 12 classes of the CMP facade data set in the pix2pix form: ids, names and colours.
+    /// The 12 classes of the CMP facade data set as in pix2pix: ids, names and colours.
     pub fn cmp_facades() -> Self {
         const CLASSES: [(&str, [u8; 3]); 12] = [
             ("background", [0, 0, 222]),
@@ -171,7 +171,7 @@ impl ClassTable {
         self.classes.len()
     }
 
-    /// The classes in the order of their ids.
+    /// The classes, sorted by id.
     pub fn iter(&self) -> std::slice::Iter<'_, Class> {
         self.classes.iter()
     }
@@ -181,17 +181,17 @@ impl ClassTable {
         self.position(id).and_then(|i| self.classes.get(i))
     }
 
-    /// Where the class with this id is in the order of ids.
+    /// The index of the class with this id, in the order of ids.
     pub(super) fn position(&self, id: u16) -> Option<usize> {
         self.classes.binary_search_by_key(&id, |c| c.id).ok()
     }
 
-    /// The class with this name (exactly, with upper and lower case as written).
+    /// The class with this name; upper and lower case matter.
     pub fn by_name(&self, name: &str) -> Option<&Class> {
         self.classes.iter().find(|c| c.name == name)
     }
 
-    /// The class that means "no opinion", if there is one.
+    /// The don't-care class, if there is one.
     pub fn dont_care(&self) -> Option<&Class> {
         self.classes.iter().find(|c| c.dont_care)
     }
@@ -201,11 +201,11 @@ impl ClassTable {
         self.classes.last().map_or(0, |c| usize::from(c.id) + 1)
     }
 
-    /// Reads a table in the form that the extension names: `.ron`, `.gpl` (GIMP palette) or `.json`.
+    /// Reads a table in the format that the extension names: `.ron`, `.gpl` (GIMP palette) or `.json`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for another extension, [`Error::Io`] where the file cannot be read, [`Error::Labels`]
-    /// where it is malformed or fails the checks of [`ClassTable::new`].
+    /// [`Error::Argument`] for another extension; [`Error::Io`] if the file cannot be read; [`Error::Labels`] if it
+    /// is malformed or fails the checks of [`ClassTable::new`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let parse = match Form::of(path)? {
@@ -220,11 +220,11 @@ impl ClassTable {
             .map_err(|e| e.context(path.display()))
     }
 
-    /// Writes the table in the form that the extension names: `.ron`, `.gpl` (GIMP palette) or `.json`.
-    /// All three keep everything.
+    /// Writes the table in the format that the extension names: `.ron`, `.gpl` (GIMP palette) or `.json`. No format
+    /// loses information.
     ///
     /// # Errors
-    /// [`Error::Argument`] for another extension, [`Error::Io`] where the file cannot be written.
+    /// [`Error::Argument`] for another extension; [`Error::Io`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let text = match Form::of(path)? {
@@ -239,7 +239,7 @@ impl ClassTable {
     /// `(classes: [(id: 0, name: "sky", color: (128, 128, 128)), (id: 1, name: "void", color: (0, 0, 0), dont_care: true)])`.
     ///
     /// # Errors
-    /// [`Error::Labels`] where the text is malformed or fails the checks of [`ClassTable::new`].
+    /// [`Error::Labels`] if the text is malformed or fails the checks of [`ClassTable::new`].
     pub fn from_ron_str(text: &str) -> Result<Self> {
         ron::from_str(text).map_err(|e| {
             Error::Labels(format!(
@@ -251,7 +251,7 @@ impl ClassTable {
     /// The table as RON text.
     ///
     /// # Errors
-    /// [`Error::Labels`] where the text cannot be written.
+    /// [`Error::Labels`] if the text cannot be written.
     pub fn to_ron_string(&self) -> Result<String> {
         let pretty = ron::ser::PrettyConfig::new().depth_limit(2);
         let mut text =
@@ -262,18 +262,19 @@ impl ClassTable {
 
     /// Reads a table from a GIMP palette.
     ///
-    /// Where every colour's name begins with a number (`3 door`), that is the class id; where none does, ids follow
-    /// the order of the lines, from 0. A name that ends with `(don't care)` marks the don't-care class.
+    /// If the names of all colours begin with a number (`3 door`), that number is the class id. If none does, ids
+    /// count the colours from 0, in the order of the lines. A name that ends with `(don't care)` marks the
+    /// don't-care class.
     ///
     /// # Errors
-    /// [`Error::Labels`] where the text is no GIMP palette, only some names carry an id, or the classes fail the
+    /// [`Error::Labels`] if the text is no GIMP palette, only some names begin with an id, or the classes fail the
     /// checks of [`ClassTable::new`].
     pub fn from_gpl_str(text: &str) -> Result<Self> {
         gpl::parse(text).and_then(Self::new)
     }
 
-    /// The table as a GIMP palette called `palette_name`, with ids and the don't-care flag in the colour names
-    /// (`3 door`, `12 unlabelled (don't care)`), which GIMP keeps.
+    /// The table as a GIMP palette called `palette_name`. Colour names hold the id and the don't-care flag (`3
+    /// door`, `12 unlabelled (don't care)`), because GIMP keeps names.
     pub fn to_gpl_string(&self, palette_name: &str) -> String {
         gpl::format(&self.classes, palette_name)
     }
@@ -282,7 +283,7 @@ impl ClassTable {
     /// `"dont_care": true` on the don't-care class. Other keys are ignored.
     ///
     /// # Errors
-    /// [`Error::Labels`] where the text is malformed or fails the checks of [`ClassTable::new`].
+    /// [`Error::Labels`] if the text is malformed or fails the checks of [`ClassTable::new`].
     pub fn from_json_str(text: &str) -> Result<Self> {
         let table: JsonTable = serde_json::from_str(text).map_err(|e| {
             Error::Labels(format!(
@@ -297,7 +298,7 @@ impl ClassTable {
     /// The table as JSON text.
     ///
     /// # Errors
-    /// [`Error::Labels`] where the text cannot be written.
+    /// [`Error::Labels`] if the text cannot be written.
     pub fn to_json_string(&self) -> Result<String> {
         let class = |c: &Class| JsonClass { id: c.id, name: c.name.clone(), rgb: c.color, dont_care: c.dont_care };
         let table = JsonTable { classes: self.classes.iter().map(class).collect() };
@@ -454,7 +455,7 @@ mod tests {
             prop_assert_eq!(&ClassTable::from_ron_str(&table.to_ron_string().unwrap()).unwrap(), &table);
             prop_assert_eq!(&ClassTable::from_json_str(&table.to_json_string().unwrap()).unwrap(), &table);
             prop_assert_eq!(&ClassTable::from_gpl_str(&table.to_gpl_string("p\nq")).unwrap(), &table);
-            // GIMP writes its own header and line ends and drops comments.
+            // GIMP writes its own header and line ends, and drops comments.
             let gimp: String = table.to_gpl_string("p").lines().filter(|l| *l != "#").flat_map(|l| [l, "\r\n"]).collect();
             prop_assert_eq!(&ClassTable::from_gpl_str(&gimp).unwrap(), &table);
         }

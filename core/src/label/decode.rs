@@ -1,4 +1,4 @@
-//! Picture files to stored values or colours, within the size limits and without panics on damaged files.
+//! Decodes picture files to stored values or colours, within the size limits and without panics on damaged files.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::report::Source;
 use crate::error::{Error, Result};
 use crate::files::read_picture;
 
-/// Deflate cannot shrink data further than this.
+/// Deflate cannot compress data further than this.
 const DEFLATE_RATIO: usize = 1032;
 
-/// A JPEG spends at least one bit on each block of 8x8 pixels.
+/// A JPEG uses at least one bit for each block of 8x8 pixels.
 const JPEG_PIXELS_PER_BYTE: usize = 512;
 
-/// Allowed on top of what the size of a file allows for, so that no rounding refuses a tiny picture.
+/// Tolerance of the size check in pixels, so that rounding never rejects a tiny picture.
 const SLACK: usize = 1 << 12;
 
-/// A picture as stored.
+/// A decoded picture.
 pub(super) struct Picture {
     pub(super) width: usize,
     pub(super) height: usize,
@@ -33,21 +33,21 @@ pub(super) enum Stored {
     /// One value per pixel.
     Values {
         values: Vec<u16>,
-        /// Alpha per pixel, or nothing where there is no alpha channel.
+        /// Alpha per pixel; empty without an alpha channel.
         alpha: Vec<u8>,
-        /// The colour that each value stands for, as far as there is one.
+        /// The colour of each value: palette entries or greys; empty if unknown.
         colors: Vec<[u8; 3]>,
     },
     /// One RGBA colour per pixel.
     Colors(Vec<[u8; 4]>),
 }
 
-/// Reads a PNG or JPEG file, told by its content.
+/// Reads a PNG or JPEG file; the format is detected from its content.
 pub(super) fn open(path: &Path) -> Result<Picture> {
     decode(&read_picture(path)?).map_err(|e| e.context(path.display()))
 }
 
-/// The same for the content of a file.
+/// As [`open`], for the content of a file.
 pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
     const OTHERS: [(&[u8], &str); 7] = [
         (b"GIF8", "a GIF"),
@@ -73,7 +73,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
     }
 }
 
-/// Refuses pictures that cannot be in the file, so that a forged header allocates nothing.
+/// Rejects sizes that the file is too short for, so that a forged header allocates nothing.
 fn check_plausible(needed: usize, possible: usize) -> Result<()> {
     if needed > possible.saturating_add(SLACK) {
         return Err(Error::Labels(
@@ -111,7 +111,7 @@ fn decode_png(bytes: &[u8]) -> Result<Picture> {
         let frame = reader.next_frame(&mut data).map_err(damaged)?;
         data.chunks_exact(frame.line_size.max(1)).take(height).for_each(|row| sink.push(row));
     } else {
-        // By rows, so that the raw picture and the result need not be in memory together.
+        // Row by row, so that the raw picture and the result are never both in memory.
         for _ in 0..height {
             match reader.next_row().map_err(damaged)? {
                 Some(row) => sink.push(row.data()),
@@ -141,12 +141,12 @@ fn decode_png(bytes: &[u8]) -> Result<Picture> {
     Ok(Picture { width, height, source, pixels })
 }
 
-/// Takes the rows of a PNG as they are stored.
+/// Collects the rows of a PNG.
 struct Sink {
     width: usize,
     color: ColorType,
     depth: BitDepth,
-    /// The RGB colour that stands for "transparent".
+    /// The RGB colour that stands for transparent pixels.
     key: Option<[u16; 3]>,
     values: Vec<u16>,
     alpha: Vec<u8>,
@@ -162,7 +162,7 @@ impl Sink {
             ColorType::Grayscale | ColorType::Indexed => (area, 0, 0),
         };
         let key = match (color, trns) {
-            // The decoder keeps only the bytes that the bit depth can use.
+            // The decoder only keeps the bytes that the bit depth can use.
             (ColorType::Rgb, Some(&[r, g, b])) => Some([r, g, b].map(u16::from)),
             (ColorType::Rgb, Some(&[r1, r0, g1, g0, b1, b0])) => {
                 Some([u16::from_be_bytes([r1, r0]), u16::from_be_bytes([g1, g0]), u16::from_be_bytes([b1, b0])])
@@ -245,7 +245,7 @@ fn to_8_bits(sample: u16) -> u8 {
     ((u32::from(sample) + 128) / 257) as u8
 }
 
-/// What colour each value stands for: palette entries or greys; nothing for 16-bit greys.
+/// The colour of each value: palette entries or greys; empty for 16-bit greys.
 fn value_colors(color: ColorType, depth: BitDepth, palette: Option<&[u8]>) -> Vec<[u8; 3]> {
     match color {
         ColorType::Indexed => palette.unwrap_or_default().as_chunks::<3>().0.to_vec(),
@@ -276,7 +276,8 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
     Ok(Picture { width, height, source: Source::Jpeg, pixels: Stored::Colors(colors) })
 }
 
-/// Whether the markers of a JPEG lead to its end. The decoder paints missing data grey, which must not become labels.
+/// Whether the markers of a JPEG lead up to its end. The decoder fills missing data with grey, which must not
+/// become labels.
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
@@ -337,7 +338,7 @@ mod tests {
         ] {
             let grey = RawPng::new(9, 1, bits, 0, &[row]);
             assert_eq!(values(&grey), expected, "{bits}-bit grey");
-            // Small palettes must not be an error: the 1-bit picture cannot have all 16 entries.
+            // A 1-bit or 2-bit picture cannot have all 16 palette entries.
             let palette = &palette[..16.min(1 << bits)];
             let indexed = RawPng::new(9, 1, bits, 3, &[row]).palette(palette);
             assert_eq!(values(&indexed), expected, "{bits}-bit indexed");

@@ -1,16 +1,16 @@
-//! Where each pixel lies in its object.
+//! Distance maps: the position of each pixel within its object.
 
 use super::map::{LabelMap, check_size};
 use crate::error::{Error, Result};
 
-/// Added to the largest offset of an object before dividing by it, in pixels: an object of one pixel gives 0.
+/// Added to an object's largest offset before dividing by it, in pixels, so that an object of one pixel gives 0.
 const MARGIN: f64 = 1e-5;
 
-/// Where each pixel lies in its object: how far below and to the right of the object's centroid.
+/// The position of each pixel within its object: its offset below and to the right of the object's centroid.
 ///
 /// This is the intra-class positional encoding of CLADE-ICPE (Tan et al., "Efficient Semantic Image Synthesis via
-/// Class-Adaptive Normalization", 2021, section 3), with which a normalisation layer tells the pixels of one class
-/// apart. Two planes, each of `width * height` values, row by row from the top left.
+/// Class-Adaptive Normalization", 2021, section 3), by which a normalisation layer distinguishes pixels of one
+/// class. It has two planes of `width * height` values each, row by row from the top left.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DistanceMap {
     width: usize,
@@ -22,11 +22,11 @@ pub struct DistanceMap {
 impl DistanceMap {
     /// The encoding of a label map, at its own size.
     ///
-    /// An object is a connected set of pixels of one id, where pixels that touch at a corner are connected. Along
-    /// each axis, pixels get their offset from the object's centroid (the mean of its pixels), divided by the largest
-    /// such offset plus 1e-5: each object is scaled by itself, so that small and large ones alike reach from about -1
-    /// to 1, further on the side where they stretch further. Pixels of id 0 are 0, whatever class that is: networks
-    /// of the paper were trained so.
+    /// An object is a connected set of pixels with the same id; pixels that touch only at a corner are connected.
+    /// Along each axis, a pixel's value is its offset from the object's centroid (the mean of its pixels), divided
+    /// by the object's largest absolute offset plus 1e-5. So values of any object are between -1 and 1, and nearly
+    /// -1 or 1 at the end that is further from the centroid. Pixels of id 0 get 0, whatever class that is: the
+    /// paper's networks were trained this way.
     ///
     /// Time and memory are linear in the area.
     pub fn of(labels: &LabelMap) -> Self {
@@ -40,10 +40,10 @@ impl DistanceMap {
         map
     }
 
-    /// Maps made elsewhere: `width * height` values each, row by row from the top left, about -1 to 1.
+    /// Uses maps made elsewhere: `width * height` values each, row by row from the top left, about -1 to 1.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a side is 0, a plane has another number of values, or a value is not finite;
+    /// [`Error::Argument`] if a side is 0, a plane has the wrong number of values, or a value is not finite;
     /// [`Error::Limit`] for a size that no label map can have.
     pub fn new(width: usize, height: usize, vertical: Vec<f32>, horizontal: Vec<f32>) -> Result<Self> {
         check_size(width, height).map_err(|e| e.context("distance map"))?;
@@ -86,8 +86,8 @@ impl DistanceMap {
         &self.horizontal
     }
 
-    /// Both planes, vertical then horizontal, at some rows and columns, all of them within the map:
-    /// `2 * rows * columns` values.
+    /// Samples both planes, first the vertical one, at the given rows and columns, which must be within the map: `2
+    /// * rows * columns` values.
     pub(super) fn sample(
         &self,
         rows: impl Iterator<Item = usize> + Clone,
@@ -137,16 +137,16 @@ impl Run {
     }
 }
 
-/// The objects of a map, one after the other.
+/// Iterates over the objects of a map.
 struct Objects {
     width: usize,
     height: usize,
-    /// Ids row by row; 0 where there is nothing (more) to do.
+    /// Ids row by row; 0 for pixels that need no (further) work.
     ids: Vec<u16>,
-    /// All pixels before this one are done.
+    /// All pixels before this index are done.
     next: usize,
     runs: Vec<Run>,
-    /// Pixels, as (x, y), one for each run that touches a run of the object.
+    /// A queue of pixels, as (x, y): one for each run that touches a run of the object.
     touched: Vec<(u16, u16)>,
 }
 
@@ -172,14 +172,14 @@ impl Objects {
             let (x, y) = (usize::from(x), usize::from(y));
             let row = &mut self.ids[y * self.width..][..self.width];
             if row[x] != id {
-                // A run that touches several runs was taken with the first.
+                // The run touches several runs of the object and was taken with the first of them.
                 continue;
             }
             let start = row[..x].iter().rposition(|&other| other != id).map_or(0, |before| before + 1);
             let end = row[x..].iter().position(|&other| other != id).map_or(self.width, |len| x + len);
             row[start..end].fill(0);
             self.runs.push(Run { y: y as u16, start: start as u16, end: end as u16 });
-            // Corners connect.
+            // Pixels that touch at corners are connected.
             let (start, end) = (start.saturating_sub(1), (end + 1).min(self.width));
             if y > 0 {
                 self.touch(id, y - 1, start, end);
@@ -190,7 +190,7 @@ impl Objects {
         }
     }
 
-    /// Remembers the first pixel of each run of `id` in a part of a row.
+    /// Queues the first pixel of each run of `id` in a part of a row.
     fn touch(&mut self, id: u16, y: usize, start: usize, end: usize) {
         let mut inside = false;
         for (&other, x) in self.ids[y * self.width..][start..end].iter().zip(start..) {
@@ -202,7 +202,7 @@ impl Objects {
     }
 }
 
-/// How an object's pixels are spread along one axis.
+/// The extent of an object along one axis.
 struct Extent {
     count: u64,
     sum: u64,
@@ -220,7 +220,7 @@ impl Extent {
     /// Adds `count` pixels, evenly spread from `first` to `last`.
     fn add(&mut self, first: u16, last: u16, count: u64) {
         self.count += count;
-        // Whole, as either count is even or first and last are equally odd.
+        // The division is exact: either `count` is even, or the sum of first and last is.
         self.sum += (u64::from(first) + u64::from(last)) * count / 2;
         self.first = self.first.min(first);
         self.last = self.last.max(last);
@@ -235,8 +235,8 @@ impl Extent {
 
 /// Turns positions along one axis into offsets.
 ///
-/// All is multiplied by the number of pixels. Then the offset from the centroid is a whole number below 2^53 and so
-/// exact: mirrored objects get exactly mirrored values.
+/// Everything is multiplied by the number of pixels. The offset from the centroid is then a whole number below
+/// 2^53, so it is exact, and mirrored objects get exactly mirrored values.
 struct Scale {
     count: f64,
     sum: f64,
@@ -283,7 +283,7 @@ mod tests {
         found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6)
     }
 
-    /// The object of each pixel, by spreading the lowest index among equal neighbours until nothing changes.
+    /// The object of each pixel, found by spreading the lowest index among equal neighbours until nothing changes.
     fn objects(map: &LabelMap) -> BTreeMap<usize, Vec<(usize, usize)>> {
         let (width, height) = (map.width(), map.height());
         let mut lowest: Vec<usize> = (0..width * height).collect();
@@ -312,7 +312,7 @@ mod tests {
         objects
     }
 
-    /// The definition, word by word.
+    /// A direct implementation of the definition.
     fn naive(map: &LabelMap) -> DistanceMap {
         let (width, height) = (map.width(), map.height());
         let mut planes = [vec![0.0; width * height], vec![0.0; width * height]];
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn each_object_is_scaled_by_itself() {
-        // Two objects of one class, a lopsided one, and the largest offset is the longer side's.
+        // Two objects of one class; the second is asymmetric, and its longer side has the largest offset.
         let found = DistanceMap::of(&map(9, &[3, 3, 0, 3, 3, 3, 3, 3, 3]));
         assert!((found.horizontal()[1] - 0.5 / 0.50001).abs() < 1e-6, "{found:?}");
         assert!((found.horizontal()[8] - 2.5 / 2.50001).abs() < 1e-6, "{found:?}");
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn long_winding_objects_are_one() {
-        // A comb: every second column, joined at the bottom row only, so that it is found from many sides.
+        // A comb: every second column, joined only in the bottom row, so that it is found from many sides.
         let (width, height) = (301, 200);
         let ids = (0..width * height).map(|i| u16::from(i % width % 2 == 0 || i / width == height - 1)).collect();
         let found = DistanceMap::of(&LabelMap::new(width, height, ids).unwrap());
@@ -445,7 +445,8 @@ mod tests {
             }
         }
 
-        /// So a symmetric map gives an antisymmetric plane across the axis and a symmetric one along it.
+        /// So a symmetric map gives a plane that is antisymmetric across the axis, and one that is symmetric along
+        /// it.
         #[test]
         fn mirroring_negates_the_horizontal_offsets(map in any_map()) {
             let (found, mirrored) = (DistanceMap::of(&map), DistanceMap::of(&map.flip_horizontal()));
@@ -474,7 +475,7 @@ mod tests {
 
         #[test]
         fn resizing_follows_the_rule_of_label_maps(map in any_map(), width in 1_usize..40, height in 1_usize..40) {
-            // Each pixel's place, as a map of ids and as offsets.
+            // The position of each pixel, as a map of ids and as offsets.
             let places: Vec<u16> = (0..map.width() * map.height()).map(|i| i as u16).collect();
             let offsets: Vec<f32> = places.iter().copied().map(f32::from).collect();
             let negated = offsets.iter().map(|v| -v).collect();

@@ -1,12 +1,12 @@
-//! Where one instance ends and another begins.
+//! Instance edges.
 
 use super::map::{Ids, LabelMap};
 
-/// Which pixels lie at the border of an instance, row by row from the top left: those whose left, right, upper or
-/// lower neighbour has another id. Both sides of a border count, the picture's own border does not.
+/// The pixels at instance borders, row by row from the top left: those whose left, right, upper or lower neighbour
+/// has another id. The pixels on both sides of a border count; the border of the picture does not.
 ///
-/// Networks made with instance maps see this as their last input channel, 0 or 1 (Wang et al., "High-Resolution Image
-/// Synthesis and Semantic Manipulation with Conditional GANs", 2018, section 3.3).
+/// Networks trained with instance maps take this as their last input channel, 0 or 1 (Wang et al., "High-Resolution
+/// Image Synthesis and Semantic Manipulation with Conditional GANs", 2018, section 3.3).
 pub fn instance_edges(instances: &LabelMap) -> Vec<bool> {
     match instances.storage() {
         Ids::U8(ids) => edges(ids, instances.width()),
@@ -14,7 +14,7 @@ pub fn instance_edges(instances: &LabelMap) -> Vec<bool> {
     }
 }
 
-/// `ids` are at least one whole row.
+/// `ids` has at least one row.
 fn edges<T: PartialEq>(ids: &[T], width: usize) -> Vec<bool> {
     let mut edges = vec![false; ids.len()];
     for (edges, ids) in edges.chunks_exact_mut(width).zip(ids.chunks_exact(width)) {
@@ -24,10 +24,10 @@ fn edges<T: PartialEq>(ids: &[T], width: usize) -> Vec<bool> {
     edges
 }
 
-/// Marks the pixels that differ from the one `step` before or after them; `step` is at most the length.
+/// Marks the pixels that differ from the pixel `step` before or after them; `step` is at most the length.
 fn mark<T: PartialEq>(edges: &mut [bool], ids: &[T], step: usize) {
     let (before, after) = (&ids[..ids.len() - step], &ids[step..]);
-    // Two passes without a branch, which the compiler makes SIMD of.
+    // Two passes without branches, which the compiler vectorizes.
     let (last, first) = (edges.len() - step, step);
     for ((edge, a), b) in edges[..last].iter_mut().zip(before).zip(after) {
         *edge |= a != b;
@@ -46,7 +46,7 @@ mod tests {
 
     use super::*;
 
-    /// Pixels as `#` and `.`, a row a line.
+    /// Pixels as `#` and `.`, one line per row.
     fn drawn(map: &LabelMap) -> Vec<String> {
         let pixels: Vec<char> = instance_edges(map).into_iter().map(|edge| if edge { '#' } else { '.' }).collect();
         pixels.chunks(map.width()).map(|row| row.iter().collect()).collect()
@@ -63,7 +63,7 @@ mod tests {
         ];
         let map = LabelMap::new(5, 4, ids).unwrap();
         assert_eq!(drawn(&map), [".....", "..#..", ".###.", "..#.."]);
-        // Columns: the end of a row is no neighbour of the next row's start.
+        // The end of a row is not next to the start of the following row.
         assert_eq!(drawn(&LabelMap::new(4, 2, vec![1, 1, 1, 2, 1, 1, 1, 2]).unwrap()), ["..##", "..##"]);
         assert_eq!(drawn(&LabelMap::new(2, 4, vec![1, 1, 1, 1, 5, 5, 5, 5]).unwrap()), ["..", "##", "##", ".."]);
     }

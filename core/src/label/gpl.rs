@@ -1,7 +1,7 @@
 //! Class tables as GIMP palettes.
 //!
-//! GIMP keeps colours, their order and their names, and drops comments: so the id and the don't-care flag live in the
-//! colour's name.
+//! GIMP keeps colours, their order and their names, but drops comments. So the colour's name holds the id and the
+//! don't-care flag.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ struct Entry<'a> {
     color: [u8; 3],
     /// The number at the start of the name.
     id: Option<u16>,
-    /// The name, without number and don't-care mark if there is an id.
+    /// The name, without don't-care suffix and, if there is an id, without the number.
     name: &'a str,
     dont_care: bool,
 }
@@ -48,7 +48,7 @@ fn class(index: usize, entry: &Entry<'_>) -> Result<Class> {
             u16::try_from(index).map_err(|_| Error::Labels(format!("line {}: more than 65536 colours", entry.line)))?
         }
     };
-    // GIMP calls every colour without a name "Untitled", and class names are unique.
+    // GIMP calls every unnamed colour "Untitled", but class names must be unique.
     let unnamed = entry.name.is_empty() || (entry.id.is_none() && entry.name == "Untitled");
     let name = if unnamed { format!("class {id}") } else { entry.name.into() };
     Ok(Class { id, name, color: entry.color, dont_care: entry.dont_care })
@@ -72,7 +72,7 @@ fn parse_entry(line: &str, number: usize) -> Result<Entry<'_>> {
     }
     let (name, dont_care) = strip_dont_care(rest).map_or((rest, false), |name| (name, true));
     let (word, tail) = split_word(name);
-    // Only plain digits are ours: `+3` or `90%` are somebody's colour name.
+    // Only plain digits are an id: `+3` or `90%` can be part of a colour's name.
     let is_number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
     let id = if is_number {
         Some(word.parse().map_err(|_| Error::Labels(format!("line {number}: class id {word} is beyond 65535")))?)
@@ -88,7 +88,7 @@ fn split_word(text: &str) -> (&str, &str) {
 }
 
 pub(super) fn format(classes: &[Class], palette_name: &str) -> String {
-    // The header is one line.
+    // The header must be one line.
     let palette_name = palette_name.replace(char::is_control, " ");
     let mut text = format!("GIMP Palette\nName: {palette_name}\nColumns: 0\n#\n");
     for Class { id, name, color: [r, g, b], dont_care } in classes {

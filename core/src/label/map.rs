@@ -1,4 +1,4 @@
-//! The label map itself.
+//! The label map type.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::error::{Error, Result};
 use crate::picture::{self, Image, Pixels, check_rows};
 pub use crate::picture::{MAX_AREA, MAX_SIDE};
 
-/// What pixels without a class look like in [`LabelMap::to_rgb`].
+/// The colour of pixels without a class in [`LabelMap::to_rgb`].
 pub(super) const NO_CLASS_COLOR: [u8; 3] = [255, 0, 255];
 
-/// Class ids of a picture, row by row from the top left, one per pixel.
+/// The class id of each pixel of a picture, row by row from the top left.
 ///
-/// Sides are 1 to [`MAX_SIDE`] pixels, the area at most [`MAX_AREA`]. Clones share the ids.
+/// Sides are 1 to [`MAX_SIDE`] pixels, the area is at most [`MAX_AREA`]. Clones share the ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelMap {
     width: usize,
@@ -26,8 +26,8 @@ pub struct LabelMap {
     ids: Ids,
 }
 
-/// Ids are kept in 8 bits unless one of them needs 16, so that equal maps are equal in memory. (Comparing two handles of
-/// the same ids looks at none of them: `Arc` compares addresses first.)
+/// Ids take 8 bits unless one of them needs 16, so equal maps are equal in memory. Comparing two handles of the
+/// same ids is fast: `Arc` compares addresses first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ids {
     U8(Arc<[u8]>),
@@ -51,12 +51,12 @@ impl Ids {
     }
 }
 
-/// Checks the sides of a picture before anything of its size is allocated.
+/// Checks the size of a label map before any memory of that size is allocated.
 pub(super) fn check_size(width: usize, height: usize) -> Result<()> {
     picture::check_size("a label map", width, height)
 }
 
-/// The ids of rows that are each `stride` ids after the one before, without what is between them.
+/// Copies rows that start `stride` ids apart, without the padding between them.
 fn packed<T: Copy>(ids: &[T], width: usize, height: usize, stride: usize) -> Result<Vec<T>> {
     check_size(width, height)?;
     check_rows("ids", height, width, stride, ids.len())?;
@@ -68,11 +68,11 @@ fn packed<T: Copy>(ids: &[T], width: usize, height: usize, stride: usize) -> Res
 }
 
 impl LabelMap {
-    /// A map of `width * height` ids, row by row from the top left.
+    /// Makes a map from `width * height` ids, row by row from the top left.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a side is 0 or the number of ids is not `width * height`; [`Error::Limit`] where a
-    /// side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
+    /// [`Error::Argument`] if a side is 0 or the number of ids is not `width * height`; [`Error::Limit`] if a side
+    /// is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
     pub fn new(width: usize, height: usize, ids: Vec<u16>) -> Result<Self> {
         check_size(width, height)?;
         if ids.len() != width * height {
@@ -85,17 +85,17 @@ impl LabelMap {
         Ok(Self { width, height, ids: Ids::narrowed(ids) })
     }
 
-    /// A map of 8-bit ids in somebody's memory, which are copied: `height` rows from the top, each `stride` ids after the one
-    /// before. The last row needs no padding.
+    /// Copies a map of 8-bit ids from the caller's memory: `height` rows from top to bottom, each starting `stride`
+    /// ids after the previous one. The last row needs no padding.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a side is 0, `stride` is less than `width`, or there are too few ids; [`Error::Limit`] where
-    /// a side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
+    /// [`Error::Argument`] if a side is 0, `stride` is less than `width`, or there are too few ids;
+    /// [`Error::Limit`] if a side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
     pub fn from_u8(ids: &[u8], width: usize, height: usize, stride: usize) -> Result<Self> {
         packed(ids, width, height, stride).map(|ids| Self { width, height, ids: Ids::U8(ids.into()) })
     }
 
-    /// The same for 16-bit ids; `stride` counts ids, not bytes.
+    /// As [`from_u8`](Self::from_u8), for 16-bit ids; `stride` counts ids, not bytes.
     ///
     /// # Errors
     /// As for [`LabelMap::from_u8`].
@@ -103,7 +103,7 @@ impl LabelMap {
         packed(ids, width, height, stride).map(|ids| Self { width, height, ids: Ids::narrowed(ids) })
     }
 
-    /// A map that is `id` everywhere.
+    /// Makes a map with the same id everywhere.
     ///
     /// # Errors
     /// As for [`LabelMap::new`].
@@ -125,12 +125,12 @@ impl LabelMap {
         self.height
     }
 
-    /// The id in column `x` from the left and row `y` from the top, or nothing outside the map.
+    /// The id in column `x` from the left and row `y` from the top; `None` outside the map.
     pub fn get(&self, x: usize, y: usize) -> Option<u16> {
         if x < self.width && y < self.height { self.ids.at(y * self.width + x) } else { None }
     }
 
-    /// All ids, row by row from the top left.
+    /// The ids, row by row from the top left.
     pub fn ids(&self) -> impl ExactSizeIterator<Item = u16> + '_ {
         (0..self.width * self.height).map(|i| self.ids.at(i).unwrap_or_default())
     }
@@ -139,19 +139,19 @@ impl LabelMap {
         &self.ids
     }
 
-    /// Checks that each pixel's id has a class.
+    /// Checks that all ids have a class.
     ///
     /// # Errors
-    /// [`Error::UnknownLabels`] with the ids that have none, how many pixels they cover and where the first is.
+    /// [`Error::UnknownLabels`] with the ids that have none, the number of pixels and the first position of each.
     pub fn check(&self, classes: &ClassTable) -> Result<()> {
         report::check_ids(self, classes)
     }
 
-    /// Resizes by the nearest pixel, source index `floor(i * from / to)`: what `PyTorch` calls `nearest`. Pixels come
-    /// from up to half a source pixel too far left and up; networks trained on it expect that.
+    /// Resizes by nearest neighbour with source index `floor(i * from / to)`, which `PyTorch` calls `nearest`. It
+    /// shifts the map by up to half a source pixel, and networks trained with it expect that.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a side of 0, [`Error::Limit`] for a size beyond the limits.
+    /// [`Error::Argument`] for a side of 0; [`Error::Limit`] for a size beyond the limits.
     pub fn resize_floor(&self, width: usize, height: usize) -> Result<Self> {
         check_size(width, height)?;
         Ok(self.gather(
@@ -160,10 +160,10 @@ impl LabelMap {
         ))
     }
 
-    /// Resizes by the nearest pixel, source index `floor((i + 1/2) * from / to)`: what PIL calls `NEAREST`.
+    /// Resizes by nearest neighbour with source index `floor((i + 1/2) * from / to)`, which PIL calls `NEAREST`.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a side of 0, [`Error::Limit`] for a size beyond the limits.
+    /// [`Error::Argument`] for a side of 0; [`Error::Limit`] for a size beyond the limits.
     pub fn resize_centered(&self, width: usize, height: usize) -> Result<Self> {
         check_size(width, height)?;
         Ok(self.gather(
@@ -172,10 +172,10 @@ impl LabelMap {
         ))
     }
 
-    /// The part `width` by `height` pixels large whose top left pixel is (`x`, `y`).
+    /// The part of `width` by `height` pixels whose top left pixel is (`x`, `y`).
     ///
     /// # Errors
-    /// [`Error::Argument`] where a side is 0 or the part is not inside the map.
+    /// [`Error::Argument`] if a side is 0 or the part is not inside the map.
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Self> {
         let inside = |at: usize, len: usize, side: usize| len > 0 && at.checked_add(len).is_some_and(|end| end <= side);
         if !inside(x, width, self.width) || !inside(y, height, self.height) {
@@ -187,10 +187,10 @@ impl LabelMap {
         Ok(self.gather(&(x..x + width).collect::<Vec<_>>(), &(y..y + height).collect::<Vec<_>>()))
     }
 
-    /// The map with its last column and row repeated up to a larger size.
+    /// The map, enlarged by repeating its last column and row.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a side of 0, [`Error::Limit`] for a size beyond the limits.
+    /// [`Error::Argument`] for a side of 0; [`Error::Limit`] for a size beyond the limits.
     pub(crate) fn extended(&self, width: usize, height: usize) -> Result<Self> {
         check_size(width, height)?;
         let indices = |side: usize, to: usize| (0..to).map(|i| i.min(side - 1)).collect::<Vec<_>>();
@@ -203,7 +203,7 @@ impl LabelMap {
         self.gather(&(0..self.width).rev().collect::<Vec<_>>(), &(0..self.height).collect::<Vec<_>>())
     }
 
-    /// Appends what row `y` has at these columns, all of which must be inside.
+    /// Appends the ids of row `y` at these columns, all of which must be inside the map.
     pub(crate) fn sample_row(&self, y: usize, columns: &[usize], out: &mut Vec<u16>) {
         fn pick<T: Copy + Into<u16>>(row: Option<&[T]>, columns: &[usize], out: &mut Vec<u16>) {
             let row = row.unwrap_or_default();
@@ -216,7 +216,7 @@ impl LabelMap {
         }
     }
 
-    /// The map that has at (i, j) what this one has at (`columns[i]`, `rows[j]`); indices must be inside.
+    /// A map whose pixel (i, j) is this map's (`columns[i]`, `rows[j]`); all indices must be inside the map.
     fn gather(&self, columns: &[usize], rows: &[usize]) -> Self {
         fn pick<T: Copy>(ids: &[T], width: usize, columns: &[usize], rows: &[usize]) -> Vec<T> {
             let mut out = Vec::with_capacity(columns.len() * rows.len());
@@ -228,13 +228,13 @@ impl LabelMap {
         }
         let ids = match &self.ids {
             Ids::U8(ids) => Ids::U8(pick(ids, self.width, columns, rows).into()),
-            // The wide ids may all have been left out.
+            // The ids that need 16 bits may all have been left out.
             Ids::U16(ids) => Ids::narrowed(pick(ids, self.width, columns, rows)),
         };
         Self { width: columns.len(), height: rows.len(), ids }
     }
 
-    /// The map painted in the class colours; ids without a class are magenta (255, 0, 255).
+    /// A picture of the map in the class colours; ids without a class are magenta (255, 0, 255).
     pub fn to_rgb(&self, classes: &ClassTable) -> Image {
         let mut colors = vec![NO_CLASS_COLOR; 1 << 16];
         for class in classes {
@@ -249,38 +249,38 @@ impl LabelMap {
         Image::from_rgb(image)
     }
 
-    /// Reads a picture of labels and refuses anything unclear: [`LabelMap::read`] with [`ColorPolicy::Refuse`].
+    /// Reads a label picture that must be unambiguous: [`LabelMap::read`] with [`ColorPolicy::Refuse`].
     ///
     /// # Errors
-    /// As for [`LabelMap::read`]; [`Error::UnknownLabels`] where pixels are left without a class, or it is not clear which
-    /// they have, with the values, their number and first place.
+    /// As for [`LabelMap::read`]; [`Error::UnknownLabels`] if pixels have no class or an ambiguous one, with the
+    /// values, their counts and first positions.
     pub fn open(path: impl AsRef<Path>, classes: &ClassTable) -> Result<Self> {
         Self::read(path, classes, ColorPolicy::Refuse)?.map()
     }
 
-    /// Reads a picture of labels: a PNG or JPEG file, told by its content.
+    /// Reads a label picture: a PNG or JPEG file; the format is detected from its content.
     ///
-    /// * Indexed and grey PNG, 1 to 16 bits: the stored value is the class id. The value 255 is the don't-care class
-    ///   where the table has one and no class has id 255. Where some values have no class but all the colours they
-    ///   stand for (palette entries, or greys) are class colours, the picture is read through the colours instead.
-    /// * Indexed PNG whose palette holds class colours only, but not each at the place of its id (as after an
-    ///   automatic palette in an image editor): without a map under [`ColorPolicy::Refuse`], read through the colours
-    ///   under the others.
-    /// * RGB and RGBA PNG, JPEG: through the class colours, with `policy` for the others. Channels of 16 bits are
-    ///   rounded to 8.
-    /// * Alpha below 128 makes a pixel transparent: whatever its colour, it has no class, and only
-    ///   [`ColorPolicy::NearestPixel`] gives it one. Alpha of 128 and more counts as opaque. Transparency of indexed
+    /// * Indexed and grey PNG, 1 to 16 bits: the stored value is the class id. The value 255 is the don't-care
+    ///   class if the table has one and no class has id 255. If some values have no class, but the colours of all
+    ///   values (palette entries or greys) are class colours, the picture is read by colour instead.
+    /// * Indexed PNG with a palette of class colours only, but not in the order of the ids (image editors that
+    ///   choose the palette themselves write such files): gives no map under [`ColorPolicy::Refuse`], and is read
+    ///   by colour under the other policies.
+    /// * RGB and RGBA PNG, JPEG: read by colour, with `policy` for colours that belong to no class. 16-bit channels
+    ///   are rounded to 8 bits.
+    /// * A pixel with alpha below 128 is transparent: whatever its colour, it has no class, and only
+    ///   [`ColorPolicy::NearestPixel`] gives it one. Alpha of 128 or more counts as opaque. Transparency in indexed
     ///   pictures is ignored.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be read; [`Error::Limit`] where it is over [`MAX_SIDE`] or [`MAX_AREA`],
-    /// before anything of that size is allocated; [`Error::Labels`] where it is damaged or of another format. Pixels
-    /// without a class are no error here but in [`LabelReading::map`].
+    /// [`Error::Io`] if the file cannot be read; [`Error::Limit`] if it is over [`MAX_SIDE`] or [`MAX_AREA`],
+    /// before memory of that size is allocated; [`Error::Labels`] if it is damaged or has another format. Pixels
+    /// without a class are not an error of this function, but of [`LabelReading::map`].
     pub fn read(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
         read::read(path.as_ref(), classes, policy)
     }
 
-    /// The same for the content of a PNG or JPEG file.
+    /// As [`read`](Self::read), for the content of a PNG or JPEG file.
     ///
     /// # Errors
     /// As for [`LabelMap::read`].
@@ -288,28 +288,28 @@ impl LabelMap {
         read::from_image_bytes(bytes, classes, policy)
     }
 
-    /// Takes a picture painted in class colours, with `policy` for other colours. Alpha counts as in [`LabelMap::read`].
+    /// Reads pixels in class colours, with `policy` for other colours. Alpha is treated as in [`LabelMap::read`].
     ///
     /// # Errors
-    /// As for [`LabelMap::new`], whose checks [`Pixels::new`] has made. Pixels without a class are no error here but in
-    /// [`LabelReading::map`].
+    /// As for [`LabelMap::new`]; [`Pixels::new`] has already made those checks. Pixels without a class are not an
+    /// error of this function, but of [`LabelReading::map`].
     pub fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
         read::from_pixels(pixels, classes, policy)
     }
 
-    /// Reads the values of an indexed or grey picture as they are stored, whatever they mean: an instance map.
+    /// Reads the stored values of an indexed or grey picture without interpreting them, such as an instance map.
     ///
     /// # Errors
-    /// As for [`LabelMap::read`]; [`Error::Labels`] for a picture of colours.
+    /// As for [`LabelMap::read`]; [`Error::Labels`] for an RGB picture.
     pub fn open_ids(path: impl AsRef<Path>) -> Result<Self> {
         read::stored_ids(path.as_ref())
     }
 
-    /// Writes the map as a PNG that [`LabelMap::open`] reads back: 8-bit indexed (value = id, palette = class
-    /// colours) where all ids are below 256, else 16-bit grey.
+    /// Writes the map as a PNG that [`LabelMap::open`] can read: 8-bit indexed (value = id, palette = class
+    /// colours) if all ids are below 256, otherwise 16-bit grey.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be written.
+    /// [`Error::Io`] if the file cannot be written.
     pub fn save(&self, path: impl AsRef<Path>, classes: &ClassTable) -> Result<()> {
         write::save(self, path.as_ref(), classes)
     }

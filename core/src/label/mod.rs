@@ -1,10 +1,10 @@
-//! Label maps: which class each pixel belongs to.
+//! Label maps: the class of each pixel.
 //!
-//! A [`LabelMap`] holds integer class ids, a [`ClassTable`] says what they mean. Maps stay integer all the way to
-//! the network: nothing here ever builds a one-hot tensor.
+//! A [`LabelMap`] holds integer class ids; a [`ClassTable`] gives their meaning. This module only deals with
+//! integers, never with one-hot tensors.
 //!
-//! [`LabelMap::read`] takes a picture of labels and says in a [`Report`] what it found, even in one that cannot be used. A
-//! [`ColorPolicy`] says what to do with colours that are no class's.
+//! [`LabelMap::read`] reads a label picture. Its [`Report`] says what the picture contains, even if it cannot be
+//! used. A [`ColorPolicy`] decides what to do with colours that belong to no class.
 
 mod classes;
 mod decode;

@@ -1,16 +1,16 @@
-//! Giving pixels without a class the class of the nearest pixel that has one.
+//! Gives pixels without a class the class of the nearest pixel that has one.
 
-/// Stands for "no class" in [`fill`].
+/// Marks pixels without a class in [`fill`].
 pub(super) const NONE: u16 = u16::MAX;
 
-/// A row index that no picture has (sides end at 32768).
+/// A row index that no picture has: sides are at most 32768.
 const NO_ROW: u16 = u16::MAX;
 
-/// Replaces each [`NONE`] by the value of the nearest other pixel and returns how many there were to replace; does
-/// nothing where there is no other pixel.
+/// Replaces each [`NONE`] by the value of the nearest pixel that has one, and returns the number of replaced
+/// pixels. Does nothing if no pixel has a value.
 ///
-/// "Nearest" is the exact Euclidean distance between pixel centres; of equally near pixels the leftmost counts, then
-/// the topmost. Time is linear in the area: one pass over columns, one over rows, with the lower envelope of
+/// Distance is the exact Euclidean distance between pixel centres; ties go to the leftmost pixel, then to the
+/// topmost. Time is linear in the area: a pass over columns, then a pass over rows with the lower envelope of
 /// parabolas (Meijster, Roerdink and Hesselink 2000; Felzenszwalb and Huttenlocher 2012).
 pub(super) fn fill(values: &mut [u16], width: usize) -> u64 {
     let missing = values.iter().filter(|&&v| v == NONE).count();
@@ -20,7 +20,8 @@ pub(super) fn fill(values: &mut [u16], width: usize) -> u64 {
     let rows = nearest_rows(values, width);
     let mut envelope = Envelope::default();
     for (y, near) in rows.chunks_exact(width).enumerate() {
-        // Own row means the pixel has a value: those are never written, so any row may read them.
+        // A pixel whose nearest row is its own has a value. Such pixels are never written, so reading them from any
+        // row is safe.
         if near.iter().all(|&row| usize::from(row) == y) {
             continue;
         }
@@ -41,8 +42,8 @@ pub(super) fn fill(values: &mut [u16], width: usize) -> u64 {
     missing as u64
 }
 
-/// For each pixel the row of the nearest pixel with a value in its column, the upper of two equally near ones, or
-/// [`NO_ROW`].
+/// For each pixel, the row of the nearest pixel with a value in the same column (the upper of two equally near
+/// ones), or [`NO_ROW`].
 fn nearest_rows(values: &[u16], width: usize) -> Vec<u16> {
     let mut rows = vec![NO_ROW; values.len()];
     let mut last = vec![NO_ROW; width];
@@ -74,7 +75,7 @@ struct Envelope {
     parts: Vec<Part>,
 }
 
-/// From pixel `start` on (until the next part) the nearest column is `column`.
+/// Where the part of an envelope that belongs to `column` begins.
 #[derive(Clone, Copy)]
 struct Part {
     start: i64,
@@ -98,7 +99,7 @@ impl Envelope {
             }
             let height = i64::from(row.abs_diff(y)).pow(2);
             let mut new = Part { start: 0, column, height };
-            // Equally near pixels go to the column further left, which is already there.
+            // Ties go to the column further left, which is already in the envelope.
             while self.parts.pop_if(|last| last.distance(last.start) > new.distance(last.start)).is_some() {}
             if let Some(last) = self.parts.last() {
                 let (left, right) = (i64::from(last.column), i64::from(column));
@@ -121,7 +122,7 @@ struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// The nearest column to pixel `x`; `x` must not fall from call to call.
+    /// The column nearest to pixel `x`; `x` must not decrease from call to call.
     fn at(&mut self, x: u32) -> usize {
         while self.parts.get(self.current + 1).is_some_and(|next| next.start <= i64::from(x)) {
             self.current += 1;
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The definition, in quadratic time.
+    /// A direct implementation in quadratic time.
     fn brute(values: &[u16], width: usize) -> Vec<u16> {
         let known: Vec<(usize, usize)> =
             (0..values.len()).filter(|&i| values[i] != NONE).map(|i| (i % width, i / width)).collect();

@@ -1,4 +1,4 @@
-//! What a network is told about one picture, at every scale it works at.
+//! Label maps with their edges and distances, at every scale that a network uses.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,37 +11,37 @@ use super::resize::floor_indices;
 use super::{DistanceMap, LabelMap, instance_edges};
 use crate::error::{Error, Result};
 
-/// Class ids, instance edges and distances of one picture, sampled once for each scale a network works at. The CPU engine
-/// and the tensors of [`nn::Layout`](crate::nn::Layout) both read them here.
+/// Class ids, instance edges and distance maps of one picture, sampled once for each scale that a network uses. The
+/// CPU engine and [`nn::Layout`](crate::nn::Layout) both read them from here.
 #[derive(Debug)]
 pub(crate) struct LabelPyramid {
     source: Arc<Source>,
     scales: Mutex<BTreeMap<[usize; 2], Arc<LabelScale>>>,
-    /// Whether more than one picture is synthesized from it.
+    /// Whether a second picture has been synthesized from it.
     reused: AtomicBool,
 }
 
-/// What all scales are sampled from.
+/// The data that all scales are sampled from.
 #[derive(Debug)]
 struct Source {
     labels: LabelMap,
-    /// Height and width of the picture. Beyond the label map its last row and column are repeated.
+    /// Height and width of the picture. Beyond the label map, its last row and column are repeated.
     size: [usize; 2],
     label_channels: usize,
     /// `[height, width]` of the picture.
     edges: Option<Vec<bool>>,
-    /// Of the label map's own size; made when first asked for, unless they were given.
+    /// At the size of the label map; computed on first use, unless given.
     distances: OnceLock<DistanceMap>,
 }
 
 impl Source {
-    /// Which row of the label map each row of a scale is sampled from.
+    /// The row of the label map that each row of a scale is sampled from.
     fn rows(&self, height: usize) -> impl Iterator<Item = usize> + Clone {
         let last = self.labels.height() - 1;
         floor_indices(self.size[0], height).map(move |y| y.min(last))
     }
 
-    /// Which column of the label map each column of a scale is sampled from.
+    /// The column of the label map that each column of a scale is sampled from.
     fn columns(&self, width: usize) -> impl Iterator<Item = usize> + Clone {
         let last = self.labels.width() - 1;
         floor_indices(self.size[1], width).map(move |x| x.min(last))
@@ -49,12 +49,12 @@ impl Source {
 }
 
 impl LabelPyramid {
-    /// A picture of the label map's own size, for networks with `label_channels` label channels.
+    /// A picture as large as the label map, for networks with `label_channels` label channels.
     pub(crate) fn new(labels: &LabelMap, label_channels: usize) -> Self {
         Self::padded(labels, [labels.height(), labels.width()], label_channels)
     }
 
-    /// A picture of a larger height and width: the last row and column of the label map are repeated.
+    /// A larger picture, of this height and width: the last row and column of the label map are repeated.
     pub(crate) fn padded(labels: &LabelMap, size: [usize; 2], label_channels: usize) -> Self {
         let distances = OnceLock::new();
         Self::of_source(Source { labels: labels.clone(), size, label_channels, edges: None, distances })
@@ -64,17 +64,17 @@ impl LabelPyramid {
         Self { source: Arc::new(source), scales: Mutex::default(), reused: AtomicBool::new(false) }
     }
 
-    /// The same picture with the edges of an instance map, which has the size of the label map.
+    /// The same picture with the edges of an instance map, which must be as large as the label map.
     pub(crate) fn with_instances(&self, instances: &LabelMap) -> Result<Self> {
         let [height, width] = self.source.size;
         self.with_edges(instance_edges(&instances.extended(width, height)?))
     }
 
-    /// The same picture with ready-made edges, one for each of its pixels.
+    /// The same picture with given edges, one value per pixel.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is another number of them.
+    /// [`Error::Argument`] if the number of values is wrong.
     pub(crate) fn with_edges(&self, edges: Vec<bool>) -> Result<Self> {
         let Source { labels, size, label_channels, distances, .. } = &*self.source;
         if edges.len() != size[0] * size[1] {
@@ -85,11 +85,11 @@ impl LabelPyramid {
         Ok(Self::of_source(Source { labels, size, label_channels, edges: Some(edges), distances }))
     }
 
-    /// The same picture with ready-made distances, of the size of the label map.
+    /// The same picture with a given distance map, which must be as large as the label map.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if they have another size.
+    /// [`Error::Argument`] if it is not.
     pub(crate) fn with_distances(&self, distances: DistanceMap) -> Result<Self> {
         let Source { labels, size, label_channels, edges, .. } = &*self.source;
         if (distances.width(), distances.height()) != (labels.width(), labels.height()) {
@@ -110,7 +110,7 @@ impl LabelPyramid {
         self.source.edges.is_some()
     }
 
-    /// Notes that another picture is synthesized from it: from now on it is worth keeping what is derived from its scales.
+    /// Marks the pyramid as reused: from now on, caching what is derived from its scales pays off.
     pub(crate) fn mark_reused(&self) {
         self.reused.store(true, Ordering::Relaxed);
         let scales = self.scales.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,10 +125,10 @@ impl LabelPyramid {
     }
 }
 
-/// The number of the next scale.
+/// The number of the next new scale.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A [`LabelPyramid`] at one size, with what layers derive from it.
+/// A [`LabelPyramid`] at one size, with data that layers derive from it.
 #[derive(Debug)]
 pub(crate) struct LabelScale {
     source: Arc<Source>,
@@ -137,7 +137,7 @@ pub(crate) struct LabelScale {
     edges: Option<Vec<f32>>,
     distances: OnceLock<Vec<f32>>,
     patches: OnceLock<Patches>,
-    /// No other scale of the process has it.
+    /// Unique within the process.
     number: u64,
     reused: AtomicBool,
 }
@@ -196,7 +196,8 @@ impl LabelScale {
         self.edges.as_deref()
     }
 
-    /// Where each sample lies in its object (CLADE-ICPE): vertical, then horizontal, `[2, height, width]`.
+    /// The position of each sample within its object (CLADE-ICPE), first vertical, then horizontal: `[2, height,
+    /// width]`.
     pub(crate) fn distances(&self) -> &[f32] {
         let sample = || {
             let source = &self.source;
@@ -207,13 +208,13 @@ impl LabelScale {
         self.distances.get_or_init(sample)
     }
 
-    /// Number of classes that [`patches`](Self::patches) tell apart: with instance edges, twice the label channels.
+    /// Number of classes in [`patches`](Self::patches): the label channels, or twice as many with instance edges.
     pub(crate) fn patch_classes(&self) -> usize {
         self.source.label_channels * if self.edges.is_some() { 2 } else { 1 }
     }
 
-    /// Distinct patches of labels. With instance edges, a label at an edge is a class of its own, `label channels` above the
-    /// label beside edges.
+    /// The distinct label patches. With instance edges, a label at an edge is a class of its own: its id plus the
+    /// number of label channels.
     pub(crate) fn patches(&self) -> &Patches {
         self.patches.get_or_init(|| Patches::new(&self.classes(), self.size))
     }
@@ -225,7 +226,7 @@ impl LabelScale {
         self.ids.iter().zip(edges).map(class).collect()
     }
 
-    /// A number that no other scale has, once more than one picture is synthesized from it: the key of caches.
+    /// A key for caches, unique to this scale; `None` until a second picture is synthesized from it.
     pub(crate) fn reuse_key(&self) -> Option<u64> {
         self.reused.load(Ordering::Relaxed).then_some(self.number)
     }

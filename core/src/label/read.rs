@@ -1,4 +1,4 @@
-//! Pictures to label maps: what each stored value or colour stands for.
+//! Turns decoded pictures into label maps by finding the class of each stored value or colour.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,13 +12,13 @@ use super::report::{ClassCount, ColorCount, Found, IdCount, IdTally, KEPT_COLORS
 use crate::error::{Error, Result};
 use crate::picture::{PixelFormat, Pixels};
 
-/// Alpha from here on counts as opaque.
+/// Alpha from which a pixel counts as opaque.
 const OPAQUE: u8 = 128;
 
-/// The value that means "no label" in many data sets.
+/// The value of unlabelled pixels in many data sets.
 const NO_LABEL: u16 = 255;
 
-/// What a picture of labels holds: a report, and, where every pixel has a class, the label map.
+/// The result of reading a label picture: a report and, if every pixel has a class, the label map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelReading {
     map: Option<LabelMap>,
@@ -26,7 +26,7 @@ pub struct LabelReading {
 }
 
 impl LabelReading {
-    /// What was found, also where the picture cannot be used.
+    /// The report, which exists even if the picture cannot be used.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -34,12 +34,12 @@ impl LabelReading {
     /// The label map.
     ///
     /// # Errors
-    /// [`Error::UnknownLabels`] where pixels are left without a class, or it is not clear which they have.
+    /// [`Error::UnknownLabels`] if pixels have no class or an ambiguous one.
     pub fn map(&self) -> Result<LabelMap> {
         self.map.clone().ok_or_else(|| self.report.error())
     }
 
-    /// The label map, where every pixel has a class, and the report.
+    /// The label map, if every pixel has a class, and the report.
     pub fn into_parts(self) -> (Option<LabelMap>, Report) {
         (self.map, self.report)
     }
@@ -90,7 +90,7 @@ fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result
     Ok(LabelReading { map: Some(LabelMap::new(width, height, positions)?), report })
 }
 
-/// The place in the table of each pixel's class, or [`NONE`].
+/// The index in the table of each pixel's class, or [`NONE`].
 type Positions = Vec<u16>;
 
 fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Positions, Report) {
@@ -100,7 +100,7 @@ fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Pos
         Stored::Colors(colors) => classify_colors(&colors, classes, &mut report),
         Stored::Values { values, alpha, colors } => classify_values(values, &alpha, &colors, classes, &mut report),
     };
-    // Ids without a class are a mistake in the picture or the table, nothing to paint over.
+    // Ids without a class are a mistake in the picture or the table; they must not be filled in.
     if matches!(policy, ColorPolicy::NearestPixel { .. }) && report.unknown_ids.is_empty() {
         report.filled = nearest::fill(&mut positions, width);
     }
@@ -180,10 +180,11 @@ fn classify_values(
     values
 }
 
-/// Where a palette holds nothing but class colours, a value in use that is painted as another class, and that class.
+/// For a palette of class colours only: a used value whose colour belongs to another class, and the id of that
+/// class.
 ///
-/// This is what image editors write that choose the palette themselves. A palette with any other entry (a grey ramp,
-/// a colour map) says nothing about what the values mean.
+/// Image editors that choose the palette themselves write such files. A palette with any other entry (a grey ramp,
+/// a colour map) does not say what the values mean.
 fn palette_conflict(used: &[IdCount], palette: &[[u8; 3]], by_color: &HashMap<[u8; 3], u16>) -> Option<(u16, u16)> {
     if !palette.iter().all(|c| by_color.contains_key(c)) {
         return None;
@@ -202,12 +203,12 @@ fn note_alpha(alpha: u8, index: usize, report: &mut Report) {
     note.get_or_insert(Found { pixels: 0, first: place(index, report.width) }).pixels += 1;
 }
 
-/// What is known about one colour of a picture.
+/// Information about one colour of a picture.
 #[derive(Clone, Copy)]
 struct Seen {
-    /// Place of the class with the nearest colour.
+    /// Index of the class with the nearest colour.
     nearest: u16,
-    /// Largest difference per channel to it.
+    /// The largest difference per channel to that colour.
     difference: u8,
     pixels: u64,
     first: usize,
@@ -217,7 +218,7 @@ fn classify_colors(pixels: &[[u8; 4]], classes: &ClassTable, report: &mut Report
     let tolerance = report.policy.tolerance();
     let mut colors: HashMap<[u8; 3], usize> = HashMap::new();
     let mut seen: Vec<([u8; 3], Seen)> = Vec::new();
-    // Neighbours mostly have the same colour.
+    // Neighbouring pixels usually have the same colour.
     let mut last: Option<([u8; 3], usize)> = None;
     let mut positions = Vec::with_capacity(pixels.len());
     for (index, &[r, g, b, alpha]) in pixels.iter().enumerate() {
@@ -260,8 +261,9 @@ fn classify_colors(pixels: &[[u8; 4]], classes: &ClassTable, report: &mut Report
     positions
 }
 
-/// Place of the class whose colour is nearest and the largest difference per channel to it. Colours within the
-/// tolerance come before others, then Euclidean distance decides (outside the tolerance the difference), then the id.
+/// Index of the class with the nearest colour, and the largest difference per channel to it. Colours within the
+/// tolerance come first, nearest by Euclidean distance; outside it, the largest difference per channel decides.
+/// Ties go to the lower id.
 fn nearest_class(color: [u8; 3], classes: &ClassTable, tolerance: u8) -> (u16, u8) {
     let key = |candidate: [u8; 3]| {
         let differences = color.iter().zip(candidate).map(|(a, b)| a.abs_diff(b));
@@ -342,7 +344,7 @@ mod tests {
         let png = RawPng::new(2, 1, 8, 0, &[&[0, 255]]);
         let (ids, report) = read_png(&png, &table(Some(255)), ColorPolicy::Refuse).unwrap();
         assert_eq!((ids, report.dont_care_255), (vec![0, 255], 0));
-        // A class of its own keeps 255 from being don't-care.
+        // If a class has id 255, the value 255 is not don't-care.
         let void = Class { dont_care: true, ..class(1, "void", RED) };
         let own = ClassTable::new(vec![class(0, "a", BLACK), void, class(255, "b", GREEN)]).unwrap();
         assert_eq!(read_png(&png, &own, ColorPolicy::Refuse).unwrap().0, [0, 255]);
@@ -362,7 +364,7 @@ mod tests {
         let png = RawPng::new(3, 1, 8, 3, &[&[2, 1, 0]]).palette(&[[9; 3], [8; 3], [7; 3]]);
         let (ids, report) = read_png(&png, &table(None), ColorPolicy::Refuse).unwrap();
         assert_eq!((ids, report.read_as, report.palette_conflict), (vec![2, 1, 0], ReadAs::Ids, None));
-        // One class colour at another id's place proves nothing while others are foreign.
+        // One class colour at the index of another id proves nothing if other palette entries are no class colours.
         let png = RawPng::new(3, 1, 8, 3, &[&[2, 1, 0]]).palette(&[RED, [8; 3], [7; 3]]);
         assert_eq!(read_png(&png, &table(None), PIXEL).unwrap().0, [2, 1, 0]);
     }
@@ -375,7 +377,7 @@ mod tests {
         let (ids, report) = read_png(&png, &table(None), PIXEL).unwrap();
         assert_eq!((ids, report.read_as), (vec![1, 0, 0, 2], ReadAs::Colors));
         assert!(report.to_string().contains("read by colour"), "{report}");
-        // Unused entries prove nothing.
+        // Unused palette entries prove nothing.
         let png = RawPng::new(2, 1, 8, 3, &[&[2, 2]]).palette(&[RED, BLACK, GREEN]);
         assert_eq!(read_png(&png, &table(None), ColorPolicy::Refuse).unwrap().0, [2, 2]);
     }
@@ -391,7 +393,7 @@ mod tests {
         assert_eq!((ids, report.read_as), (vec![0, 2, 1], ReadAs::Colors));
         let png = RawPng::new(3, 1, 8, 3, &[&[0, 5, 11]]).palette(&palette);
         assert!(read_png(&png, &table(None), ColorPolicy::Refuse).unwrap_err().to_string().contains("11 (1 px"));
-        // A mask in black and white.
+        // A black and white mask.
         let mask = ClassTable::new(vec![class(0, "out", BLACK), class(1, "in", [255; 3])]).unwrap();
         let png = RawPng::new(3, 1, 8, 0, &[&[0, 255, 0]]);
         assert_eq!(read_png(&png, &mask, ColorPolicy::Refuse).unwrap().0, [0, 1, 0]);
@@ -419,14 +421,14 @@ mod tests {
         assert!(
             message.contains("1 of 3 pixels") && message.contains("within 8") && message.contains("tolerance of 9")
         );
-        // Equally near colours go to the lower id.
+        // Ties go to the lower id.
         let two = ClassTable::new(vec![class(4, "a", [10, 0, 0]), class(3, "b", [14, 0, 0])]).unwrap();
         assert_eq!(ids(from_rgb(&image(1, &[[12, 0, 0]]), &two, policy(2))), [3]);
     }
 
     #[test]
     fn soft_edges_make_no_ghost_classes_under_nearest_pixel() {
-        // Blending red into green passes near a brown third class.
+        // Blending red into green passes near a third class, brown.
         let classes =
             ClassTable::new(vec![class(0, "a", RED), class(1, "b", GREEN), class(2, "brown", [128, 128, 0])]).unwrap();
         let edge: Vec<[u8; 3]> = (0..9).map(|i: i32| [(255 - i * 255 / 8) as u8, (i * 255 / 8) as u8, 0]).collect();
@@ -557,7 +559,7 @@ mod tests {
                 let map = map.unwrap();
                 assert_eq!(report.read_as, ReadAs::Ids);
                 assert_eq!(report.classes.iter().map(|c| c.pixels).sum::<u64>() as usize, map.width() * map.height());
-                // Painting the map and reading the painting changes nothing.
+                // Drawing the map in class colours and reading it back gives the same map.
                 let painted = map.to_rgb(&classes);
                 assert_eq!(
                     from_rgb(painted.as_rgb(), &classes, ColorPolicy::Refuse).unwrap().0,
@@ -605,7 +607,7 @@ mod tests {
     }
 
     proptest! {
-        /// With alpha, and with rows that are padded.
+        /// With alpha, and with padded rows.
         #[test]
         fn pixels_in_memory_read_as_a_file_does(
             width in 1_usize..9,

@@ -1,4 +1,4 @@
-//! What reading a picture of labels found, for people.
+//! Human-readable reports on label pictures.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use super::map::LabelMap;
 use super::policy::ColorPolicy;
 use crate::error::{Error, ErrorCode, Result};
 
-/// How many values or colours a message lists before it says "and N more".
+/// How many values or colours a message lists before "and N more".
 const LISTED: usize = 8;
 
 /// How many unknown colours a [`Report`] keeps.
 pub(super) const KEPT_COLORS: usize = 64;
 
-/// Beyond this many different ids without a class a picture is hardly a map of class ids.
+/// A picture with more unknown ids than this is probably no map of class ids.
 const MANY_IDS: usize = 64;
 
-/// What kind of picture the labels came from.
+/// The kind of picture that the labels came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
@@ -41,7 +41,7 @@ pub enum Source {
     },
     /// JPEG.
     Jpeg,
-    /// Pixels in memory, of colours or of ids.
+    /// Pixels in memory: colours or ids.
     Memory,
 }
 
@@ -59,21 +59,21 @@ impl fmt::Display for Source {
     }
 }
 
-/// What the pixels were taken for.
+/// How the pixels were interpreted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadAs {
-    /// The stored values are class ids.
+    /// As class ids.
     Ids,
-    /// The colours are class colours.
+    /// As class colours.
     Colors,
 }
 
-/// How many pixels there are of something, and where the first is.
+/// A number of pixels, and the position of the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// How many pixels, at least 1.
+    /// Number of pixels, at least 1.
     pub pixels: u64,
-    /// Column and row of the first, counted row by row from the top left.
+    /// Column and row of the first one, counted row by row from the top left.
     pub first: (usize, usize),
 }
 
@@ -83,14 +83,14 @@ impl fmt::Display for Found {
     }
 }
 
-/// How many pixels of a class there are.
+/// The number of pixels of a class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassCount {
     /// The class id.
     pub id: u16,
     /// The class name.
     pub name: String,
-    /// Its pixels in the map that was read.
+    /// Number of pixels in the map.
     pub pixels: u64,
 }
 
@@ -99,70 +99,71 @@ pub struct ClassCount {
 pub struct IdCount {
     /// The value in the picture.
     pub id: u16,
-    /// How often and where.
+    /// Number of pixels, and the first position.
     pub found: Found,
 }
 
-/// A colour that is no class's, under the tolerance of the policy.
+/// A colour that belongs to no class, under the tolerance of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColorCount {
     /// The colour in the picture, as RGB.
     pub color: [u8; 3],
-    /// How often and where.
+    /// Number of pixels, and the first position.
     pub found: Found,
-    /// Id of the class with the nearest colour.
+    /// The id of the class with the nearest colour.
     pub nearest: u16,
-    /// The largest difference per channel to that colour: the tolerance that would take it.
+    /// The largest difference per channel to that colour: the tolerance that would accept it.
     pub difference: u8,
 }
 
-/// What reading a picture of labels found. `Display` gives a readable summary of several lines.
+/// The result of reading a label picture. `Display` gives a readable summary of several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
-    /// What kind of picture it is.
+    /// The kind of picture.
     pub source: Source,
     /// Whether it was read as ids or as colours.
     pub read_as: ReadAs,
-    /// The policy it was read under.
+    /// The policy for unknown colours.
     pub policy: ColorPolicy,
     /// Width in pixels.
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// Pixels per class of the table, in the order of ids, those with no pixels too.
+    /// Pixels per class of the table, in the order of ids, including classes without pixels.
     pub classes: Vec<ClassCount>,
-    /// Ids that no class has, in rising order; empty for colours.
+    /// Ids that belong to no class, in ascending order; empty if the picture was read by colour.
     pub unknown_ids: Vec<IdCount>,
-    /// Colours that are no class's within the tolerance, the most frequent first (then by first place); at most 64.
+    /// Colours that belong to no class within the tolerance, most frequent first (then by first position); at most
+    /// 64.
     pub unknown_colors: Vec<ColorCount>,
-    /// The number of different unknown colours, also beyond those listed.
+    /// The number of different unknown colours, including those not listed.
     pub unknown_color_count: usize,
     /// Pixels with an unknown colour.
     pub unknown_color_pixels: u64,
-    /// A tolerance under which no colour would be unknown.
+    /// The tolerance that would accept all colours.
     pub needed_tolerance: u8,
-    /// Pixels with alpha below 128: without a class, whatever their colour.
+    /// Pixels with alpha below 128, which have no class whatever their colour.
     pub transparent: Option<Found>,
-    /// Pixels with alpha 128 to 254: read as if they were opaque.
+    /// Pixels with alpha 128 to 254, which were read as opaque.
     pub semi_transparent: Option<Found>,
-    /// Pixels with nearly the colour of a class, within the tolerance but not equal.
+    /// Pixels whose colour is within the tolerance of a class colour but not equal to it.
     pub near: u64,
     /// Pixels that took the class of the nearest certain pixel.
     pub filled: u64,
     /// Pixels with the value 255 that were read as the table's don't-care class.
     pub dont_care_255: u64,
-    /// Pixels left without a class; the picture can be used where this is 0 and there is no `palette_conflict`.
+    /// Pixels without a class. The picture can be used if this is 0 and there is no `palette_conflict`.
     pub unclassified: u64,
-    /// Where all palette entries are class colours but not each at the place of its id: a value in use whose palette
-    /// colour is another class's, and the id of that class.
+    /// If all palette entries are class colours, but not in the order of the ids: a used value whose colour belongs
+    /// to another class, and the id of that class.
     pub palette_conflict: Option<(u16, u16)>,
-    /// What messages say first, with its colon: the file.
+    /// Prefix for messages, with its colon: the file name.
     pub(crate) context: String,
 }
 
 impl Report {
-    /// The report on a picture of which nothing is known yet.
+    /// The report on a picture before its pixels are read.
     pub(super) fn new(source: Source, read_as: ReadAs, policy: ColorPolicy, [width, height]: [usize; 2]) -> Self {
         Self {
             source,
@@ -192,7 +193,7 @@ impl Report {
         self.unknown_ids.is_empty() && !self.is_unclear() && self.unclassified == 0
     }
 
-    /// Whether it was read as ids that the palette contradicts.
+    /// Whether it was read as ids that contradict its palette.
     fn is_unclear(&self) -> bool {
         self.read_as == ReadAs::Ids && self.palette_conflict.is_some()
     }
@@ -200,12 +201,13 @@ impl Report {
     /// Checks that the picture can be used as a label map.
     ///
     /// # Errors
-    /// [`Error::UnknownLabels`] with what stands in the way, how often, where first, and the ways out.
+    /// [`Error::UnknownLabels`] with the problems, their pixel counts and first positions, and what to do about
+    /// them.
     pub fn check(&self) -> Result<()> {
         if self.is_usable() { Ok(()) } else { Err(self.error()) }
     }
 
-    /// What stands in the way, as an error.
+    /// The problems as an error.
     pub(super) fn error(&self) -> Error {
         Error::UnknownLabels {
             code: self.code(),
@@ -214,7 +216,7 @@ impl Report {
         }
     }
 
-    /// The code of what stands in the way.
+    /// The error code for the problems.
     fn code(&self) -> ErrorCode {
         if !self.unknown_ids.is_empty() {
             ErrorCode::UnknownIds
@@ -225,7 +227,7 @@ impl Report {
         }
     }
 
-    /// What stands in the way.
+    /// Describes the problems.
     fn problem(&self) -> String {
         let mut problems = Vec::new();
         if !self.unknown_ids.is_empty() {
@@ -308,7 +310,7 @@ impl Report {
         }
         let tolerance = self.needed_tolerance;
         parts.push(match self.policy {
-            // Otherwise every pixel would have been filled.
+            // Filling leaves pixels over only if no pixel is certain.
             ColorPolicy::NearestPixel { .. } => {
                 "no pixel has a class colour, so there is none to take a class from: does the class table belong to this \
                  picture?"
@@ -422,7 +424,7 @@ pub(super) fn check_ids(map: &LabelMap, classes: &ClassTable) -> Result<()> {
     report.check()
 }
 
-/// How often each id occurs, and where first.
+/// Counts ids and records where each occurs first.
 pub(super) struct IdTally {
     width: usize,
     seen: usize,
@@ -435,7 +437,7 @@ impl IdTally {
         Self { width, seen: 0, counts: vec![0; 1 << 16], firsts: vec![0; 1 << 16] }
     }
 
-    /// Counts the next pixel.
+    /// Counts the id of the next pixel.
     pub(super) fn add(&mut self, id: u16) {
         if let (Some(count), Some(first)) = (self.counts.get_mut(usize::from(id)), self.firsts.get_mut(usize::from(id)))
         {
@@ -447,17 +449,17 @@ impl IdTally {
         self.seen += 1;
     }
 
-    /// Leaves out the next pixel.
+    /// Skips the next pixel.
     pub(super) fn skip(&mut self) {
         self.seen += 1;
     }
 
-    /// How many pixels have this id.
+    /// The number of pixels with this id.
     fn pixels(&self, id: u16) -> u64 {
         self.counts.get(usize::from(id)).copied().unwrap_or_default()
     }
 
-    /// The ids that occur, in rising order.
+    /// The ids that occur, in ascending order.
     pub(super) fn found(&self) -> impl Iterator<Item = IdCount> + '_ {
         (0..=u16::MAX)
             .zip(self.counts.iter().zip(&self.firsts))
@@ -466,12 +468,12 @@ impl IdTally {
     }
 }
 
-/// Column and row of the pixel number `index`.
+/// Column and row of pixel number `index`.
 pub(super) fn place(index: usize, width: usize) -> (usize, usize) {
     (index % width.max(1), index / width.max(1))
 }
 
-/// A colour as people write it.
+/// A colour in the usual notation.
 pub(super) fn rgb([r, g, b]: [u8; 3]) -> String {
     format!("rgb({r}, {g}, {b})")
 }

@@ -1,11 +1,11 @@
 //! The two rules for nearest-neighbour resizing, in exact integer arithmetic.
 
-/// Source index per target index, `floor(i * from / to)`: what `PyTorch` calls `nearest`.
+/// Source index for each target index, `floor(i * from / to)`: what `PyTorch` calls `nearest`.
 pub(super) fn floor_indices(from: usize, to: usize) -> impl Iterator<Item = usize> + Clone {
     (0..to).map(move |i| i * from / to)
 }
 
-/// Source index per target index, `floor((i + 1/2) * from / to)`: what PIL calls `NEAREST` and `PyTorch`
+/// Source index for each target index, `floor((i + 1/2) * from / to)`: what PIL calls `NEAREST` and `PyTorch`
 /// `nearest-exact`.
 pub(super) fn centered_indices(from: usize, to: usize) -> impl Iterator<Item = usize> + Clone {
     (0..to).map(move |i| (2 * i + 1) * from / (2 * to))

@@ -1,4 +1,4 @@
-//! The class tables that come with the library.
+//! The built-in class tables.
 
 use super::classes::ClassTable;
 use crate::error::{Error, Result};
@@ -9,10 +9,10 @@ macro_rules! file {
     };
 }
 
-/// A name and how to come by its table.
+/// A name, and a function that makes the table.
 type Shipped = (&'static str, fn() -> Result<ClassTable>);
 
-/// Every file here parses: the tests make sure.
+/// Tests check that every file parses.
 const TABLES: [Shipped; 7] = [
     file!("ade20k"),
     file!("ade20k-shifted"),
@@ -24,9 +24,9 @@ const TABLES: [Shipped; 7] = [
 ];
 
 impl ClassTable {
-    /// A table that comes with the library, by its name; [`shipped_names`](Self::shipped_names) lists them.
+    /// Returns a built-in table by name; [`shipped_names`](Self::shipped_names) lists the names.
     ///
-    /// | name | what | channels | ids | source |
+    /// | name | data set | channels | ids | source |
     /// |---|---|---|---|---|
     /// | `ade20k` | ADE20K scene parsing, 150 classes | 151 | as stored: 0 is unlabelled (don't care), 1 to 150 the classes | <http://sceneparsing.csail.mit.edu> |
     /// | `ade20k-shifted` | the same | 151 | one less: 0 to 149 the classes, 150 is unlabelled (don't care) | the same |
@@ -34,16 +34,17 @@ impl ClassTable {
     /// | `cityscapes` | Cityscapes, streets | 35 | `labelIds`, 0 to 33; 34 stands for the licence plate, officially -1, and never occurs | <https://www.cityscapes-dataset.com> |
     /// | `cmp-facades` | CMP facades: [`cmp_facades`](Self::cmp_facades) | 12 | the pix2pix form: 0 is background | <https://cmp.felk.cvut.cz/~tylecr1/facade/> |
     /// | `coco-stuff` | COCO-Stuff, 91 things (11 of them never used) and 91 stuff classes | 183 | as stored, COCO's id - 1: 0 is person; 182 is unlabeled (don't care), stored as 255 | <https://github.com/nightrome/cocostuff> |
-    /// | `landscapes` | landscapes to paint | 29 | 0 to 27; 28 is unlabelled (don't care) | our own |
+    /// | `landscapes` | landscapes, for painting | 29 | 0 to 27; 28 is unlabelled (don't care) | our own |
     ///
-    /// Value 255 in a picture of ids reads as the don't-care class, where there is one.
+    /// In a picture of ids, the value 255 is read as the don't-care class, if there is one.
     ///
-    /// Names and colours are those of the data sets, ADE20K's names the first of their synonyms. Where a data set
-    /// paints two classes in one colour, the less important one is a step of blue away: ADE20K's skyscraper (road),
-    /// and in Cityscapes ids 1 to 4 (unlabeled), polegroup (pole) and license plate (car).
+    /// Names and colours are those of the data sets; from ADE20K's names only the first synonym is kept. If a data
+    /// set gives several classes the same colour, the less important ones differ slightly in blue: ADE20K's
+    /// skyscraper (from road), and in Cityscapes ids 1 to 4 (from unlabeled), polegroup (from pole) and license plate
+    /// (from car).
     ///
     /// # Errors
-    /// [`Error::UnknownName`] for a name that no table has; it lists the names there are.
+    /// [`Error::UnknownName`] if there is no such table; it lists the valid names.
     pub fn shipped(name: &str) -> Result<Self> {
         match TABLES.iter().find(|(known, _)| *known == name) {
             Some((_, table)) => table(),
@@ -51,7 +52,7 @@ impl ClassTable {
         }
     }
 
-    /// The names of the tables that come with the library, in alphabetical order.
+    /// The names of the built-in tables, in alphabetical order.
     pub fn shipped_names() -> impl Iterator<Item = &'static str> {
         TABLES.iter().map(|(name, _)| *name)
     }
@@ -66,7 +67,7 @@ mod tests {
         ClassTable::shipped(name).unwrap()
     }
 
-    /// The table has these classes.
+    /// Checks that the table has these classes.
     fn has(table: &ClassTable, classes: &[(u16, &str, [u8; 3])]) {
         for &(id, name, color) in classes {
             let class = table.get(id).unwrap();
@@ -128,7 +129,8 @@ mod tests {
     #[test]
     fn coco_stuff() {
         let table = shipped("coco-stuff");
-        // The bits of the number go to red, green and blue in turn, into each from its highest bit down.
+        // The bits of the class number are dealt to red, green and blue in turn, filling each from its highest bit
+        // down.
         let pattern = |number: u16| {
             let mut color = [0_u8; 3];
             for bit in 0..9 {

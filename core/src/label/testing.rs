@@ -1,10 +1,10 @@
-//! What the tests of label maps share.
+//! Helpers for the tests of label maps.
 
 use std::path::{Path, PathBuf};
 
 use super::classes::{Class, ClassTable};
 
-/// A PNG put together by hand, so that tests can have any header they like.
+/// A PNG assembled by hand, so that tests can use any header.
 pub(super) struct RawPng {
     pub(super) width: u32,
     pub(super) height: u32,
@@ -93,7 +93,7 @@ pub(super) fn table(dont_care: Option<u16>) -> ClassTable {
     ClassTable::new(classes).unwrap()
 }
 
-/// The folder of real data sets, where this machine has it.
+/// The folder of a real data set, if this machine has it.
 pub(super) fn shared_data(set: &str) -> Option<PathBuf> {
     let shared = std::env::var_os("SEMSYNTH_SHARED")
         .map_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).into(), PathBuf::from);

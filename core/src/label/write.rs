@@ -1,4 +1,4 @@
-//! Label maps to PNG.
+//! Writes label maps as PNG.
 
 use std::fs;
 use std::path::Path;
@@ -36,9 +36,9 @@ fn encode(map: &LabelMap, classes: &ClassTable) -> Result<Vec<u8>, png::Encoding
     Ok(file)
 }
 
-/// RGB per id, up to the highest id below 256 of the table and of the map.
+/// RGB per id, up to the highest id below 256 in the table or the map.
 fn palette(highest: u8, classes: &ClassTable) -> Vec<u8> {
-    // Ids without a class must not look like one, or the reader could take them for it.
+    // The colour of ids without a class must not be a class colour, or the file could be read by colour.
     let other = std::iter::once(NO_CLASS_COLOR)
         .chain((0..=0x00ff_ffff_u32).map(|rgb| [(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8]))
         .find(|color| classes.iter().all(|c| c.color != *color))
@@ -108,11 +108,11 @@ mod tests {
                 prop_assert_eq!(report.read_as, ReadAs::Ids);
                 prop_assert_eq!(report.source == Source::IndexedPng { bits: 8 }, map.ids().all(|id| id < 256));
             }
-            // Through colours, too.
+            // Reading by colour gives the same map.
             let painted = map.to_rgb(&classes);
             let back = LabelMap::from_pixels(&painted.pixels(), &classes, ColorPolicy::Refuse).unwrap();
             prop_assert_eq!(&back.map().unwrap(), &map);
-            // As the content of a file.
+            // As file content.
             let bytes = std::fs::read(&path).unwrap();
             let back = LabelMap::from_image_bytes(&bytes, &classes, ColorPolicy::Refuse).unwrap();
             prop_assert_eq!(&back.map().unwrap(), &map);

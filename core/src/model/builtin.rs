@@ -1,6 +1,6 @@
-//! Models that are part of the library; `core/models/README.md` says how they were made.
+//! Models that are compiled into the library; `core/models/README.md` says how they were made.
 
-/// Name and file content.
+/// Names and file contents.
 const MODELS: [(&str, &[u8]); 1] = [("facades", include_bytes!("../../models/facades.safetensors"))];
 
 pub(super) fn bytes(name: &str) -> Option<&'static [u8]> {

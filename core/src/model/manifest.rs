@@ -1,4 +1,4 @@
-//! What a model file says about itself.
+//! The manifest of a model file.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,46 +7,46 @@ use crate::label::ClassTable;
 use crate::network::Architecture;
 use crate::nn::Statistics;
 
-/// The version of the file format that this library writes, and the only one there is so far.
+/// The only version of the file format so far.
 pub const FORMAT: u32 = 1;
 
-/// The manifest of a model file, stored in it as RON.
+/// Describes a model. The model file stores it as RON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Version of the file format.
+    /// Version of the file format, [`FORMAT`].
     pub format: u32,
-    /// What the model is called.
+    /// Name of the model.
     pub name: String,
     /// The network.
     pub architecture: Architecture,
-    /// Classes and their colours.
+    /// The classes and their colours.
     pub classes: ClassTable,
-    /// Statistics that norms use at inference.
+    /// The statistics that batch norms use at inference.
     #[serde(default)]
     pub statistics: Statistics,
-    /// Height and width the model was trained at, in pixels; other sizes work, with pictures less like the trained ones.
+    /// Height and width the model was trained at, in pixels. Other sizes work, but pictures may look worse.
     pub native_size: [usize; 2],
-    /// What the network's lowest and highest output stand for: black and white.
+    /// The network outputs that map to black and to white.
     pub value_range: [f32; 2],
-    /// Where the weights come from.
+    /// How the weights were made.
     #[serde(default)]
     pub provenance: Provenance,
-    /// Licence of the weights, an SPDX expression where there is one.
+    /// Licence of the weights: an SPDX expression if possible.
     pub licence: String,
 }
 
-/// Where weights come from.
+/// How the weights of a model were made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Provenance {
-    /// The program and version that wrote the file.
+    /// The program that wrote the file, and its version.
     pub program: String,
-    /// The training set in words.
+    /// A description of the training set.
     pub data: String,
-    /// Training steps.
+    /// Number of training steps; 0 if unknown.
     pub steps: u64,
-    /// The recipe, as RON.
+    /// The training recipe as RON; empty if there is none.
     pub recipe: String,
 }
 
@@ -55,10 +55,12 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] naming the line or the value at fault; [`Error::UnsupportedFormat`] for another version.
+    /// [`Error::Model`] naming the malformed line or value; [`Error::UnsupportedFormat`] for another format
+    /// version.
     pub fn from_ron_str(text: &str) -> Result<Self> {
         let broken = |error: &dyn std::fmt::Display| Error::Model(format!("the manifest is malformed: {error}"));
-        // The version is read by itself first, so that a newer file is called newer rather than malformed.
+        // The version is read on its own first, so that a newer file gives `UnsupportedFormat` instead of a parse
+        // error.
         if let Ok(Version { format }) = ron::from_str::<Version>(text)
             && format != FORMAT
         {
@@ -97,7 +99,7 @@ impl Manifest {
     }
 }
 
-/// The field of a manifest that every version has.
+/// The field that all versions of the manifest have.
 #[derive(Deserialize)]
 struct Version {
     format: u32,

@@ -1,7 +1,7 @@
-//! Models: one file that holds a network, its classes and where it comes from.
+//! Models: files with a network's weights, its classes and their origin.
 //!
-//! A model file is a `.safetensors` file whose metadata holds a RON [`Manifest`] under `semsynth`. Tensors have the names
-//! of the papers' code, with spectral norm folded in.
+//! A model file is a `.safetensors` file with a RON [`Manifest`] in its metadata, under the key `semsynth`. Tensors
+//! have the names of the papers' code, and spectral norm is folded into the weights.
 
 mod builtin;
 mod import;
@@ -24,23 +24,23 @@ pub use manifest::{FORMAT, Manifest, Provenance};
 pub(crate) use params::Slot;
 pub(crate) use params::{export, import, names, read_back, slots};
 
-/// Fills a network from tensors that have the names of the papers' code; others are passed over.
+/// Fills a network from tensors named as in the papers' code. Unused tensors are ignored.
 ///
 /// # Errors
 ///
-/// [`Error::Model`] naming the tensor that is missing, has another shape, or holds a value that is not finite.
+/// [`Error::Model`] naming the tensor that is missing, has the wrong shape, or holds a value that is not finite.
 pub fn load<M: Module>(network: M, tensors: &Tensors) -> Result<M> {
     let names = names(&slots(&network), official_names)?;
     import(network, tensors, &names)
 }
 
-/// The encoder of an architecture, if it has one, from the tensors of a whole model.
+/// Loads the encoder of an architecture, if it has one, from the tensors of a whole model.
 pub(crate) fn load_encoder(
     architecture: &Architecture,
     tensors: &Tensors,
     device: &burn::tensor::Device,
 ) -> Result<Option<Encoder>> {
-    /// Names go by the place of the encoder within a [`Network`].
+    /// Tensor names depend on where the encoder is within a [`Network`].
     #[derive(Module, Debug)]
     struct Part {
         encoder: Option<Encoder>,
@@ -49,22 +49,23 @@ pub(crate) fn load_encoder(
     load(Part { encoder }, tensors).map(|part| part.encoder)
 }
 
-/// The names and shapes of a network's parameters and buffers, as [`load`] looks for them. Nothing is allocated for a
-/// network made by [`Init::to_load`].
+/// The names and shapes of the tensors that [`load`] needs for a network. Allocates no tensors for a network made
+/// by [`Init::to_load`].
 ///
 /// # Errors
 ///
-/// [`Error::Model`] for a parameter that no network of this library has.
+/// [`Error::Model`] for a parameter that none of this library's networks has.
 pub fn shapes<M: Module>(network: &M) -> Result<Vec<(String, Vec<usize>)>> {
     let slots = slots(network);
     Ok(names(&slots, official_names)?.into_iter().zip(slots).map(|(name, slot)| (name, slot.shape)).collect())
 }
 
-/// Copies every value of a network out, under the names of the papers' code.
+/// Copies all values out of a network, under the names of the papers' code.
 ///
 /// # Errors
 ///
-/// [`Error::Device`] if values cannot be read back; [`Error::Model`] for a parameter that no network of this library has.
+/// [`Error::Device`] if values cannot be read from the device; [`Error::Model`] for a parameter that none of this
+/// library's networks has.
 pub fn store<M: Module>(network: &M, precision: Precision) -> Result<Tensors> {
     let names = names(&slots(network), official_names)?;
     let mut tensors = Tensors::new();
@@ -78,20 +79,20 @@ pub fn store<M: Module>(network: &M, precision: Precision) -> Result<Tensors> {
     Ok(tensors)
 }
 
-/// Key of the manifest in the metadata of a model file.
+/// The metadata key of the manifest in a model file.
 const MANIFEST_KEY: &str = "semsynth";
 
-/// How weights are stored.
+/// Precision of weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     Full,
-    /// 16-bit floats: half the size, about three decimal digits. Statistics stay at 32 bits.
+    /// 16-bit floats: half the size, about three decimal digits. Stored statistics stay at 32 bits.
     Half,
 }
 
-/// A trained network on the host: immutable, and cheap to clone.
+/// A trained network in host memory: immutable and cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Model {
     manifest: Arc<Manifest>,
@@ -103,8 +104,9 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is malformed, naming the fault;
-    /// [`Error::UnknownName`] for an unknown built-in; [`Error::UnsupportedFormat`] for a file of another format version.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is malformed, saying where;
+    /// [`Error::UnknownName`] for an unknown built-in model; [`Error::UnsupportedFormat`] for another format
+    /// version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if let Some(name) = path.to_str().and_then(|text| text.strip_prefix("builtin:")) {
@@ -114,27 +116,28 @@ impl Model {
             .and_then(|tensors| Self::from_tensors(tensors).map_err(|error| error.context(path.display())))
     }
 
-    /// A model that is part of the library; see [`builtins`](Self::builtins).
+    /// Opens a model that is compiled into the library; see [`builtins`](Self::builtins).
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownName`] if there is none of that name; it lists those there are.
+    /// [`Error::UnknownName`] if there is no such model; it lists the valid names.
     pub fn builtin(name: &str) -> Result<Self> {
         let bytes =
             builtin::bytes(name).ok_or_else(|| Error::unknown_name("built-in model", name, Self::builtins()))?;
         Self::from_bytes(bytes)
     }
 
-    /// Names of the models that are part of the library.
+    /// Names of the models that are compiled into the library.
     pub fn builtins() -> impl Iterator<Item = &'static str> {
         builtin::names()
     }
 
-    /// Reads the content of a model file.
+    /// Reads a model from the content of its file.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] or [`Error::Limit`], naming the fault; [`Error::UnsupportedFormat`] for another format version.
+    /// [`Error::Model`] or [`Error::Limit`], saying what is wrong; [`Error::UnsupportedFormat`] for another format
+    /// version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Self::from_tensors(Tensors::from_safetensors(bytes, &Limits::default())?)
     }
@@ -151,24 +154,24 @@ impl Model {
         Ok(model)
     }
 
-    /// Makes a model out of a trained network, with spectral norms folded into the weights.
+    /// Makes a model from a trained network; spectral norms are folded into the weights.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] if the network is not the manifest's, or holds a value that is not finite; [`Error::Device`] if its
-    /// values cannot be read back.
+    /// [`Error::Model`] if the network does not match the manifest or holds a value that is not finite;
+    /// [`Error::Device`] if values cannot be read from the device.
     pub fn from_network(network: Network, manifest: Manifest, precision: Precision) -> Result<Self> {
         let mut tensors = store(&network.folded(), precision)?;
         tensors.set_metadata(MANIFEST_KEY, manifest.to_ron_string()?);
         Self::from_tensors(tensors)
     }
 
-    /// What it consists of.
+    /// Takes the model apart into manifest and tensors.
     pub(crate) fn into_parts(self) -> (Arc<Manifest>, Arc<Tensors>) {
         (self.manifest, self.tensors)
     }
 
-    /// Compares the tensors with what the architecture needs; nothing of its size is allocated for that.
+    /// Compares the tensors with those the architecture needs, without allocating a network.
     fn check(&self) -> Result<()> {
         let network = self.blank(&burn::tensor::Device::flex())?;
         let slots = slots(&network);
@@ -189,16 +192,16 @@ impl Model {
         self.architecture().init(&mut Init::to_load(device))
     }
 
-    /// Puts the network on a device.
+    /// Loads the network onto a device.
     ///
     /// # Errors
     ///
-    /// Does not fail for a model that was opened; the checks were made then.
+    /// Never fails for a model that was opened: opening has checked everything.
     pub fn network(&self, device: &burn::tensor::Device) -> Result<Network> {
         load(self.blank(device)?, &self.tensors)
     }
 
-    /// Writes the model to a file; a crash never leaves half of one.
+    /// Writes the model to a file; a crash never leaves a partial file.
     ///
     /// # Errors
     ///
@@ -207,21 +210,21 @@ impl Model {
         self.tensors.save(path)
     }
 
-    /// The content of the model's file: the same model gives the same bytes.
+    /// Encodes the model as a file. Equal models give equal bytes.
     ///
     /// # Errors
     ///
-    /// Does not fail for a model that was opened.
+    /// Never fails for a model that was opened.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.tensors.to_safetensors()
     }
 
-    /// The weights, under the names of the papers' code, spectral norms folded in.
+    /// The weights, named as in the papers' code, with spectral norms folded.
     pub fn tensors(&self) -> &Tensors {
         &self.tensors
     }
 
-    /// What the model says about itself.
+    /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -231,12 +234,12 @@ impl Model {
         &self.manifest.architecture
     }
 
-    /// The classes the model knows.
+    /// The classes.
     pub fn classes(&self) -> &ClassTable {
         &self.manifest.classes
     }
 
-    /// Number of values in the network, trained ones and statistics.
+    /// Number of values in the network: parameters and statistics.
     pub fn num_values(&self) -> usize {
         self.tensors.iter().map(|(_, data)| data.len()).sum()
     }

@@ -1,4 +1,4 @@
-//! Parameters of a network by name: out of it and into it.
+//! Reading and writing the parameters of a network by name.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
@@ -6,15 +6,15 @@ use burn::tensor::{Tensor, TensorData};
 use crate::error::{Error, Result};
 use crate::tensors::Tensors;
 
-/// The path and shape of a parameter, in the order networks are walked in.
+/// Path and shape of a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Slot {
-    /// Field names from the network down, joined by dots.
+    /// The field names from the network down to the parameter, joined by dots.
     pub(crate) path: String,
     pub(crate) shape: Vec<usize>,
 }
 
-/// Every parameter and buffer of a module; none is allocated for this.
+/// All parameters and buffers of a module, in the order of Burn's visitor; allocates none of them.
 pub(crate) fn slots<M: Module>(module: &M) -> Vec<Slot> {
     struct Collect {
         path: Vec<String>,
@@ -36,20 +36,20 @@ pub(crate) fn slots<M: Module>(module: &M) -> Vec<Slot> {
     collect.slots
 }
 
-/// How the parameters of a module are called in a file, in the order of [`slots`].
+/// The names in a file for the parameters of a module, in the order of [`slots`].
 pub(crate) fn names<T>(slots: &[Slot], translate: impl FnOnce(&[String]) -> T) -> T {
     let paths: Vec<String> = slots.iter().map(|slot| slot.path.clone()).collect();
     translate(&paths)
 }
 
-/// Reads a tensor back from its device, row-major.
+/// Reads a tensor from its device, in row-major order.
 pub(crate) fn read_back<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data =
         tensor.try_into_data().map_err(|error| Error::Device(format!("reading a tensor back failed: {error}")))?;
     data.try_to_vec().map_err(|error| Error::Device(format!("a tensor came back in another type than f32: {error:?}")))
 }
 
-/// Copies every parameter out, as `(name, shape, values)`.
+/// Copies all parameters out, as `(name, shape, values)`.
 pub(crate) fn export<M: Module>(
     module: &M,
     names: &[String],
@@ -75,11 +75,11 @@ pub(crate) fn export<M: Module>(
     export.result
 }
 
-/// Fills every parameter from `tensors`.
+/// Fills all parameters from `tensors`.
 ///
 /// # Errors
 ///
-/// [`Error::Model`] naming the parameter that is missing, has another shape, or holds a value that is not finite.
+/// [`Error::Model`] naming the parameter that is missing, has the wrong shape, or holds a value that is not finite.
 pub(crate) fn import<M: Module>(module: M, tensors: &Tensors, names: &[String]) -> Result<M> {
     struct Import<'a> {
         names: std::slice::Iter<'a, String>,
@@ -98,7 +98,7 @@ pub(crate) fn import<M: Module>(module: M, tensors: &Tensors, names: &[String]) 
     Ok(module.map(&mut Import { names: names.iter(), tensors }))
 }
 
-/// Compares what a network needs with what there is; errors as [`import`].
+/// Compares the parameters that a network needs with the tensors of a file; errors as in [`import`].
 pub(crate) fn check(slots: &[Slot], tensors: &Tensors, names: &[String]) -> Result<()> {
     for (slot, name) in slots.iter().zip(names) {
         let Some(data) = tensors.get(name) else {

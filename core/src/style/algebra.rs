@@ -1,7 +1,7 @@
-//! Styles made of styles.
+//! Combining styles.
 //!
-//! Everything is computed in 64-bit floats and rounded once. So nothing overflows, a mixture lies between what it is made
-//! of, and mixing equal values gives that value.
+//! Everything is computed in 64-bit floats and rounded once. So nothing overflows, a mixture lies between its
+//! parts, and a mixture of equal values is that value.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use super::{Row, Style};
 use crate::error::{Error, Result};
 
 impl Style {
-    /// This style with one class as another style has it. `from_class` is usually `class`; where it is not, hair is painted
-    /// like the other's cloth, say.
+    /// Replaces one class by a class of another style. `from_class` usually equals `class`, but can differ: to make
+    /// hair look like the other style's cloth, for example.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the styles cannot be combined, or the class does not exist or is absent in `from`.
+    /// [`Error::Argument`] if the styles cannot be combined, or if the class does not exist or is absent in `from`.
     pub fn with_class(&self, class: u16, from: &Self, from_class: u16) -> Result<Self> {
         let form = self.0.form.join(&from.0.form)?;
         let (to, at) = (form.index(class)?, form.index(from_class)?);
@@ -29,38 +29,38 @@ impl Style {
         }
     }
 
-    /// This style with a class made absent.
+    /// Makes a class absent.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is no such class.
+    /// [`Error::Argument`] if the class does not exist.
     pub fn without(&self, class: u16) -> Result<Self> {
         let index = self.0.form.index(class)?;
         Ok(self.replaced(self.0.form.clone(), index, None))
     }
 
-    /// The style between this one and another, `(1 - weight) * self + weight * other`.
+    /// Blends with another style: `(1 - weight) * self + weight * other`.
     ///
-    /// A class that is absent in one of them is taken from the other. The ends are exact: at 0 and 1 the result is
-    /// `self.or(other)` and `other.or(self)`, bit for bit.
+    /// A class that is absent in one of the styles is taken from the other. The ends are exact: weights 0 and 1
+    /// give `self.or(other)` and `other.or(self)`, bit for bit.
     ///
-    /// For styles of the whole picture, too, this is a straight line, as in the papers' programs. Half-way between random
-    /// styles it comes closer to 0, the average look, than random styles do.
+    /// Styles of the whole picture are interpolated linearly too, as in the papers' code. The middle between two
+    /// random styles is closer to 0, which is the average look, than random styles are.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the styles cannot be combined, or `weight` is not within 0 to 1.
+    /// [`Error::Argument`] if the styles cannot be combined or `weight` is outside 0 to 1.
     pub fn blend(&self, other: &Self, weight: f32) -> Result<Self> {
         let form = self.0.form.join(&other.0.form)?;
         check_weight(weight)?;
         Ok(self.blended(form, other, weight))
     }
 
-    /// As [`blend`](Self::blend), for one class; the others stay.
+    /// As [`blend`](Self::blend), for one class; the other classes stay as they are.
     ///
     /// # Errors
     ///
-    /// As [`blend`](Self::blend), and [`Error::Argument`] if there is no such class or both styles lack it.
+    /// As [`blend`](Self::blend), and [`Error::Argument`] if the class does not exist or both styles lack it.
     pub fn blend_class(&self, class: u16, other: &Self, weight: f32) -> Result<Self> {
         let form = self.0.form.join(&other.0.form)?;
         let index = form.index(class)?;
@@ -71,8 +71,8 @@ impl Style {
         }
     }
 
-    /// `count` styles at equal steps from this one to another, both ends included: number *k* is
-    /// `blend(other, k / (count - 1))`. Each is computed when it is asked for.
+    /// `count` styles in equal steps from this style to another, both included: number *k* is `blend(other, k /
+    /// (count - 1))`. Each is computed on demand.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ impl Style {
         Ok((0..count).map(move |k| from.blended(form.clone(), &to, weight(k))))
     }
 
-    /// This style with its absent classes taken from another: from the mean of many, say, as SEAN's program does.
+    /// Fills in absent classes from another style, such as the mean of many styles, as SEAN's code does.
     ///
     /// # Errors
     ///
@@ -103,11 +103,11 @@ impl Style {
         Ok(Self::new(form, rows.collect()))
     }
 
-    /// The mean of styles. That of a class is taken over the styles where it is present; it is absent if there is none.
+    /// The mean of styles. Each class is averaged over the styles that have it, and is absent if none has it.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there are no styles or they cannot be combined.
+    /// [`Error::Argument`] if there are no styles, or if they cannot be combined.
     pub fn mean(styles: impl IntoIterator<Item = impl Borrow<Self>>) -> Result<Self> {
         let mut styles = styles.into_iter();
         let first = styles.next().ok_or_else(|| Error::Argument("no styles, so there is no mean of them".into()))?;
@@ -141,7 +141,7 @@ fn check_weight(weight: f32) -> Result<()> {
     Err(Error::Argument(format!("weight {weight} is not within 0 to 1")))
 }
 
-/// The ends are not left to the formula, which turns -0 into 0 there.
+/// The ends are special cases, because the formula turns -0 into 0.
 fn blend_row(a: &Row, b: &Row, weight: f32) -> Row {
     match (a, b) {
         (Some(a), Some(b)) if weight > 0.0 && weight < 1.0 => {
@@ -154,7 +154,7 @@ fn blend_row(a: &Row, b: &Row, weight: f32) -> Row {
     }
 }
 
-/// A mean in the making; no sums before the first row that is present.
+/// Accumulates a mean; `sums` is empty before the first row that is present.
 struct Mean {
     sums: Vec<f64>,
     count: usize,
@@ -169,7 +169,7 @@ impl Mean {
 
     fn add(&mut self, row: &Row) {
         let Some(row) = row else { return };
-        // Sums begin at -0, the only number that adding leaves every other as it is.
+        // Sums start at -0, the only number that leaves every other number unchanged when added.
         self.sums.resize(row.len(), -0.0);
         self.sums.iter_mut().zip(row.iter()).for_each(|(sum, &value)| *sum += f64::from(value));
         self.count += 1;
@@ -200,7 +200,7 @@ mod tests {
         let blend = a.blend(&b, 0.25).unwrap();
         assert_same(&blend, &regions(&[&[1.5, -1.0], &[8.0, 8.0], &[]]));
         assert_same(&a.blend_class(0, &b, 0.25).unwrap(), &blend);
-        // The largest numbers and the zero that equality does not tell from another.
+        // The largest numbers, and both zeros, which `==` cannot tell apart.
         let edge = Style::global(vec![f32::MAX, f32::MAX, -0.0, f32::MIN_POSITIVE]).unwrap();
         let other = Style::global(vec![f32::MAX, -f32::MAX, 0.0, 0.0]).unwrap();
         assert_eq!(edge.blend(&other, 0.5).unwrap().to_rows(), [f32::MAX, 0.0, 0.0, f32::MIN_POSITIVE / 2.0]);
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(all.len(), 5);
         let rows: Vec<Vec<f32>> = all.map(|style| style.to_rows()).collect();
         assert_eq!(rows, [[0.0, 1.0], [1.0, 0.5], [2.0, 0.0], [3.0, -0.5], [4.0, -1.0]]);
-        // Nothing is computed before it is asked for.
+        // Nothing is computed before it is needed.
         assert_same(&a.interpolate(&b, usize::MAX).unwrap().next_back().unwrap(), &b);
     }
 
@@ -315,7 +315,7 @@ mod tests {
     fn means_skip_absent_classes() {
         let styles = [regions(&[&[1.0], &[], &[5.0]]), regions(&[&[2.0], &[], &[]]), regions(&[&[6.0], &[], &[2.0]])];
         assert_same(&Style::mean(&styles).unwrap(), &regions(&[&[3.0], &[], &[3.5]]));
-        // Sums of 32-bit floats would overflow, or lose the small values one by one.
+        // Sums of 32-bit floats would overflow, or lose small values one by one.
         let large = Style::global(vec![f32::MAX, 16_777_216.0]).unwrap();
         let small = Style::global(vec![f32::MAX, 1.0]).unwrap();
         let mean = Style::mean([&large, &small, &small, &small, &small]).unwrap();

@@ -1,4 +1,4 @@
-//! Style codes as SEAN's program writes them: a folder per picture, in it a folder per class id, in it `ACE.npy`.
+//! Style codes written by SEAN's code: a folder per picture, with a folder per class id that holds `ACE.npy`.
 
 use std::fs;
 use std::path::Path;
@@ -8,18 +8,19 @@ use super::form::Form;
 use super::{Style, StyleKind, npy};
 use crate::error::{Error, Result};
 
-/// The name of the file with a class's code.
+/// The name of the file with the code of a class.
 const CODE: &str = "ACE.npy";
 
 impl Style {
-    /// Reads the style codes of one picture as SEAN's program writes them: `folder/<class id>/ACE.npy`, a vector each, for
-    /// ids below `classes`. Classes without a folder are absent. Mean codes lie the same way.
+    /// Reads the style codes of one picture, written by SEAN's code: `folder/<class id>/ACE.npy`, one vector per
+    /// class, for ids below `classes`. Classes without a folder are absent. Mean codes have the same folder
+    /// structure.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] unless `classes` is 1 to 65536; [`Error::Io`] if something cannot be read, a class folder without
-    /// its code included; [`Error::Model`] if a code is malformed, codes have different lengths, there are none at all, or
-    /// there is one for an id of `classes` or above.
+    /// [`Error::Argument`] unless `classes` is 1 to 65536; [`Error::Io`] if a file cannot be read, such as a
+    /// missing code in a class folder; [`Error::Model`] if a code is malformed, if codes have different lengths, if
+    /// there are none, or if an id is not below `classes`.
     pub fn open_codes(folder: impl AsRef<Path>, classes: usize) -> Result<Self> {
         let folder = folder.as_ref();
         Form::new(StyleKind::Regions, classes, 1)?;
@@ -40,7 +41,7 @@ impl Style {
     }
 }
 
-/// Ids of the classes that have a folder, at least one; other folders and files are passed over.
+/// The ids of classes that have a folder, at least one; other files and folders are ignored.
 fn class_folders(folder: &Path) -> Result<Vec<usize>> {
     if !fs::metadata(folder).map_err(Error::io(folder))?.is_dir() {
         return Err(Error::Model(format!(

@@ -1,7 +1,8 @@
-//! Styles as files.
+//! Style files.
 //!
-//! A style is a `.safetensors` file with two tensors: `style`, `F32` of shape `[rows, length]`, where rows of absent classes
-//! are 0, and `present`, `U8` of shape `[rows]`, 1 or 0. Its metadata has a RON [`Header`] under `semsynth-style`.
+//! A style file is a `.safetensors` file with two tensors: `style`, `F32`, `[rows, length]`, with zeros for absent
+//! classes, and `present`, `U8`, `[rows]`, with 1 for present classes and 0 for absent ones. Its metadata has a RON
+//! [`Header`] under the key `semsynth-style`.
 
 use std::path::Path;
 
@@ -12,16 +13,16 @@ use super::{Style, StyleKind};
 use crate::error::{Error, Result};
 use crate::tensors::{DType, Limits, TensorData, Tensors};
 
-/// Key of the header in the metadata.
+/// The metadata key of the header.
 const HEADER_KEY: &str = "semsynth-style";
 
-/// The version of the file format that this library writes, and the only one there is so far.
+/// The only version of the file format so far.
 const FORMAT: u32 = 1;
 
 const VALUES: &str = "style";
 const PRESENT: &str = "present";
 
-/// What a style file says about itself.
+/// The header of a style file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -32,7 +33,7 @@ struct Header {
     classes: Names,
 }
 
-/// The field of a header that every version has.
+/// The field that all versions of the header have.
 #[derive(Deserialize)]
 struct Version {
     format: u32,
@@ -43,8 +44,9 @@ impl Style {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is malformed or no style, naming the fault;
-    /// [`Error::UnsupportedFormat`] if it is of another format version; [`Error::Limit`] if it is larger than any style.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is malformed or no style file, saying what
+    /// is wrong; [`Error::UnsupportedFormat`] for another format version; [`Error::Limit`] if it is larger than any
+    /// style.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.is_dir() {
@@ -57,29 +59,30 @@ impl Style {
         Self::from_tensors(&tensors).map_err(|error| error.context(path.display()))
     }
 
-    /// Reads the content of a style file.
+    /// Reads a style from the content of its file.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] or [`Error::Limit`], naming the fault; [`Error::UnsupportedFormat`] for another format version.
+    /// [`Error::Model`] or [`Error::Limit`], saying what is wrong; [`Error::UnsupportedFormat`] for another format
+    /// version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Self::from_tensors(&Tensors::from_safetensors(bytes, &limits())?)
     }
 
-    /// Writes the style to a `.safetensors` file; a crash never leaves half of one.
+    /// Writes the style to a `.safetensors` file; a crash never leaves a partial file.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be written; [`Error::Limit`] if its names take more than 1 MiB.
+    /// [`Error::Io`] if the file cannot be written; [`Error::Limit`] if the class names take more than 1 MiB.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.to_tensors()?.save(path)
     }
 
-    /// The content of the style's file: the same style gives the same bytes.
+    /// Encodes the style as a file. Equal styles give equal bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::Limit`] if its names take more than 1 MiB.
+    /// [`Error::Limit`] if the class names take more than 1 MiB.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.to_tensors()?.to_safetensors()
     }
@@ -130,7 +133,8 @@ impl Style {
 
 impl Header {
     fn from_ron_str(text: &str) -> Result<Self> {
-        // The version is read by itself first, so that a newer file is called newer rather than malformed.
+        // The version is read on its own first, so that a newer file gives `UnsupportedFormat` instead of a parse
+        // error.
         if let Ok(Version { format }) = ron::from_str(text)
             && format != FORMAT
         {
@@ -162,7 +166,7 @@ fn shapes(values: &TensorData, present: &TensorData) -> Error {
     ))
 }
 
-/// What would be the caller's fault is the file's.
+/// Turns argument errors into model errors: the file is at fault, not the caller.
 pub(super) fn in_file(error: Error) -> Error {
     match error {
         Error::Argument(message) => Error::Model(message),
@@ -224,7 +228,7 @@ mod tests {
         model.save(&path).unwrap();
         let message = fault(&path);
         assert!(message.contains("what: this is no style") && message.contains("model"), "{message}");
-        // Sparse: reading it would take more memory than any style.
+        // A sparse file, larger than any style.
         std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
         assert!(matches!(Style::open(&path), Err(Error::Limit(_))));
     }
@@ -278,7 +282,7 @@ mod tests {
         assert!(fault(&tensors).contains("fc.weight"));
     }
 
-    /// What opens is a style that can be saved; what does not is the file's fault.
+    /// A file that opens must give a style that can be saved; other files must give an error about the file.
     fn check(bytes: &[u8]) -> bool {
         match Style::from_bytes(bytes) {
             Ok(style) => {

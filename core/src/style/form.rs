@@ -1,4 +1,4 @@
-//! What styles must have in common to be combined.
+//! The properties that styles must share to be combined.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::StyleKind;
 use crate::error::{Error, Result};
 
-/// Rows that ids of 16 bits can reach.
+/// The number of ids that 16 bits can hold.
 const MAX_ROWS: usize = 1 << 16;
 
-/// Values in all rows together: 64 MiB.
+/// The largest number of values in a style: 64 MiB.
 pub(super) const MAX_VALUES: usize = 1 << 24;
 
 /// Names by class id; empty if there are none.
@@ -71,7 +71,7 @@ impl Form {
         &self.names
     }
 
-    /// What a style has that is made of two; where one of them has no names, it has the other's.
+    /// The form of a combination of two styles; if one has no names, it takes the other's.
     pub(super) fn join(&self, other: &Self) -> Result<Self> {
         if (self.kind, self.rows, self.length) != (other.kind, other.rows, other.length) {
             return Err(Error::Argument(format!(
@@ -95,7 +95,7 @@ impl Form {
         Ok(self.clone())
     }
 
-    /// The row of a class, for what makes no sense without classes.
+    /// The row of a class, for operations on a single class.
     pub(super) fn index(&self, class: u16) -> Result<usize> {
         let index = usize::from(class);
         match self.kind {
@@ -107,7 +107,7 @@ impl Form {
         }
     }
 
-    /// A row in words.
+    /// Describes a row in messages.
     pub(super) fn call(&self, row: usize) -> String {
         match (self.kind, u16::try_from(row).ok().and_then(|id| self.names.get(&id))) {
             (StyleKind::Global, _) => "the style".into(),

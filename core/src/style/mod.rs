@@ -1,9 +1,9 @@
-//! Styles: how a picture is to look, apart from what is where.
+//! Styles: how classes look, independent of the label map.
 //!
-//! Models know two [kinds](StyleKind). SEAN (Zhu et al. 2020, section 3.1) has one vector per class; a class that the style
-//! photo does not show is absent. Models with a variational encoder (Park et al. 2019, "Multi-modal synthesis") have one
-//! vector for the whole picture. Here both are a table of rows, one per class or a single one, and everything that mixes
-//! styles works on both.
+//! There are two [kinds](StyleKind). SEAN (Zhu et al. 2020, section 3.1) has one vector per class; a class that the
+//! style photo does not show is absent. Models with a variational encoder (Park et al. 2019, "Multi-modal
+//! synthesis") have one vector for the whole picture. Both are stored as a table of rows, one row per class or a
+//! single one, and all operations work on both.
 
 mod algebra;
 mod codes;
@@ -23,7 +23,7 @@ use crate::label::ClassTable;
 use crate::rng::Rng;
 use form::{Form, Names};
 
-/// What a style is made of.
+/// The kind of a style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StyleKind {
     /// One row per class, in the order of their ids (SEAN).
@@ -33,11 +33,11 @@ pub enum StyleKind {
     Global,
 }
 
-/// How a picture is to look, apart from what is where.
+/// How a picture should look, independent of its label map.
 ///
-/// A style is immutable and cheap to clone; methods that change something return another style. Its values are finite.
-/// Styles can be combined if they have the same kind, number of rows and values per row, and, where both
-/// [name their classes](Self::with_names), the same names. That is so for styles made by one model.
+/// A style is immutable and cheap to clone; methods that change it return a new style. All values are finite. Two
+/// styles can be combined if they have the same kind, number of rows and row length, and the same class names if
+/// both [have names](Self::with_names). Styles made by one model always can.
 ///
 /// ```
 /// # fn main() -> semsynth::Result<()> {
@@ -58,50 +58,53 @@ pub struct Style(Arc<Inner>);
 #[derive(PartialEq)]
 struct Inner {
     form: Form,
-    /// As many as the form says, each of its length; at least one if the style is of the whole picture.
+    /// As many rows as the form says, each of its length; a style of the whole picture has exactly one, which is
+    /// present.
     rows: Vec<Row>,
 }
 
-/// The values of one class; none where it is absent. Styles share them.
+/// The values of one class, shared between styles; `None` if it is absent.
 type Row = Option<Arc<[f32]>>;
 
 // Values are finite, so every style equals itself.
 impl Eq for Style {}
 
 impl Style {
-    /// A style with one row per class: row *j*, of `length` values, belongs to class id *j*; `None` if it is absent.
+    /// Makes a style with one row per class: row *j*, of `length` values, belongs to class id *j*; `None` makes it
+    /// absent.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] unless `length` is at least 1, there are 1 to 65536 rows, each has `length` values and all are
-    /// finite; [`Error::Limit`] beyond 2²⁴ values.
+    /// [`Error::Argument`] unless `length` is at least 1, there are 1 to 65536 rows, and all rows have `length`
+    /// finite values; [`Error::Limit`] for more than 2²⁴ values.
     pub fn regions(length: usize, rows: Vec<Option<Vec<f32>>>) -> Result<Self> {
         let form = Form::new(StyleKind::Regions, rows.len(), length)?;
         Self::checked(form, rows.into_iter().map(|row| row.map(Arc::from)).collect())
     }
 
-    /// A style of the whole picture.
+    /// Makes a style of the whole picture.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] unless there is at least one value and all are finite; [`Error::Limit`] beyond 2²⁴ values.
+    /// [`Error::Argument`] unless there is at least one value and all are finite; [`Error::Limit`] for more than
+    /// 2²⁴ values.
     pub fn global(values: Vec<f32>) -> Result<Self> {
         Self::checked(Form::new(StyleKind::Global, 1, values.len())?, vec![Some(values.into())])
     }
 
-    /// A style of the whole picture drawn from the standard normal distribution, which is what the decoder of a variational
-    /// encoder expects.
+    /// Draws a style of the whole picture from the standard normal distribution, which models with a variational
+    /// encoder expect.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if `length` is 0; [`Error::Limit`] beyond 2²⁴ values.
+    /// [`Error::Argument`] if `length` is 0; [`Error::Limit`] for more than 2²⁴ values.
     pub fn random(seed: u64, length: usize) -> Result<Self> {
         let form = Form::new(StyleKind::Global, 1, length)?;
         let mut rng = Rng::new(seed);
         Self::checked(form, vec![Some((0..length).map(|_| rng.normal() as f32).collect())])
     }
 
-    /// Compares rows with their form.
+    /// Checks rows against their form.
     fn checked(form: Form, rows: Vec<Row>) -> Result<Self> {
         let length = form.length();
         for (class, row) in (0..).zip(&rows) {
@@ -129,21 +132,21 @@ impl Style {
         Self(Arc::new(Inner { form, rows }))
     }
 
-    /// The same style with the names of its classes. They are saved with it, appear in messages, and keep styles apart whose
-    /// classes are in another order.
+    /// Adds class names. They are saved with the style, appear in messages, and prevent combining styles whose
+    /// classes differ.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] for a style of the whole picture, or if the table has ids beyond the style's rows.
+    /// [`Error::Argument`] for a style of the whole picture, or if the table has ids without a row in the style.
     pub fn with_names(&self, classes: &ClassTable) -> Result<Self> {
         Ok(Self::new(self.0.form.clone().named(names_of(classes))?, self.0.rows.clone()))
     }
 
-    /// Compares the style's names with a model's classes. A style without names passes.
+    /// Compares the style's class names with a model's classes. A style without names passes.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] naming the first class that is called otherwise.
+    /// [`Error::Argument`] naming the first class whose name differs.
     pub fn check_names(&self, classes: &ClassTable) -> Result<()> {
         let form = &self.0.form;
         if form.names().is_empty() {
@@ -152,7 +155,7 @@ impl Style {
         form.join(&form.clone().named(names_of(classes))?).map(drop)
     }
 
-    /// What the style is made of.
+    /// The kind of the style.
     pub fn kind(&self) -> StyleKind {
         self.0.form.kind()
     }
@@ -167,23 +170,23 @@ impl Style {
         self.0.rows.len()
     }
 
-    /// The values of a class, [`length`](Self::length) of them; none where it is absent or beyond the last row. A style of
-    /// the whole picture has row 0 alone.
+    /// The [`length`](Self::length) values of a class; `None` if it is absent or has no row. A style of the whole
+    /// picture has only row 0.
     pub fn row(&self, class: u16) -> Option<&[f32]> {
         self.0.rows.get(usize::from(class))?.as_deref()
     }
 
-    /// Whether the style says how this class looks.
+    /// Whether the style has values for this class.
     pub fn is_present(&self, class: u16) -> bool {
         self.row(class).is_some()
     }
 
-    /// What a class is called, if the style has [names](Self::with_names).
+    /// The name of a class, if the style has [names](Self::with_names).
     pub fn name(&self, class: u16) -> Option<&str> {
         self.0.form.names().get(&class).map(String::as_str)
     }
 
-    /// All rows one after the other, `rows * length` values; those of absent classes are 0, as SEAN's encoder leaves them.
+    /// All rows in order, `rows * length` values. Absent classes are 0, as in the output of SEAN's encoder.
     pub fn to_rows(&self) -> Vec<f32> {
         let mut values = Vec::with_capacity(self.rows() * self.length());
         for row in &self.0.rows {
@@ -200,7 +203,7 @@ fn names_of(classes: &ClassTable) -> Names {
     classes.iter().map(|class| (class.id, class.name.clone())).collect()
 }
 
-/// The form and which classes are present: thousands of values would drown what is printed around them.
+/// Prints the form and the present classes, but not thousands of values.
 impl fmt::Debug for Style {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let present: Vec<usize> = (0..).zip(&self.0.rows).filter_map(|(id, row)| row.as_ref().map(|_| id)).collect();
@@ -248,7 +251,7 @@ mod tests {
         let broken = fault(Style::regions(2, vec![None, Some(vec![1.0, f32::NAN])]));
         assert!(broken.contains("value 1 of class 1 is NaN"), "{broken}");
         assert!(fault(Style::global(vec![f32::INFINITY])).contains("inf"));
-        // Few values are given, but `to_rows` would take 16 GiB.
+        // Few values are given, but `to_rows` would need 16 GiB.
         assert!(matches!(Style::regions(1 << 16, vec![None; 1 << 16]), Err(Error::Limit(_))));
         assert!(matches!(Style::random(0, usize::MAX), Err(Error::Limit(_))));
         assert!(Style::regions(1, vec![None; 65_536]).is_ok());
@@ -263,11 +266,11 @@ mod tests {
         let values = style.to_rows();
         let moment = |power: i32| values.iter().map(|v| f64::from(*v).powi(power)).sum::<f64>() / values.len() as f64;
         assert!(moment(1).abs() < 0.03 && (moment(2) - 1.0).abs() < 0.05, "{} {}", moment(1), moment(2));
-        // Computed apart from this library: what a seed means must not change.
+        // Computed independently of this library: the meaning of a seed must not change.
         for (value, expected) in values.iter().zip([0.988_474_3, -1.864_255_8, 0.003_920_207_2, -0.529_270_7]) {
             assert!((value - expected).abs() < 1e-6, "{value} {expected}");
         }
-        // A longer style begins as a shorter one does, so a seed means the same for every model.
+        // A longer style starts with the values of a shorter one, so a seed means the same for all models.
         assert_eq!(values[..16], Style::random(7, 16).unwrap().to_rows());
     }
 

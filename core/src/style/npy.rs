@@ -1,7 +1,8 @@
-//! Vectors in `NumPy`'s `.npy` files.
+//! Reads vectors from `NumPy`'s `.npy` files.
 //!
-//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. A mark, the version, the length of the
-//! header, the header (a Python dictionary with the keys `descr`, `fortran_order` and `shape`), and the values.
+//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. A magic string, the version,
+//! the length of the header, the header (a Python dictionary with the keys `descr`, `fortran_order` and `shape`),
+//! then the values.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -11,17 +12,18 @@ use crate::error::{Error, Result};
 
 const MARK: &[u8] = b"\x93NUMPY";
 
-/// Bytes in a file. A code of SEAN takes about 2 KiB.
+/// The largest file, in bytes. A code of SEAN takes about 2 KiB.
 const MAX_FILE: u64 = 1 << 20;
 
-/// Reads a file with one vector of little-endian 32-bit or 64-bit floats; the latter are rounded to 32 bits.
+/// Reads a vector of little-endian 32-bit or 64-bit floats; 64-bit floats are rounded to 32 bits.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is anything else; [`Error::Limit`] beyond 1 MiB.
+/// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it holds anything else; [`Error::Limit`] over 1
+/// MiB.
 pub(super) fn read(path: &Path) -> Result<Vec<f32>> {
     let mut bytes = Vec::new();
-    // Pipes and devices would keep us waiting.
+    // Reading a pipe or device could block forever.
     if !fs::metadata(path).map_err(Error::io(path))?.is_file() {
         return Err(Error::Model(format!("{}: this is not a regular file, expected a .npy file", path.display())));
     }
@@ -30,7 +32,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<f32>> {
     parse(&bytes).map_err(|error| error.context(path.display()))
 }
 
-/// As [`read`], from the content of the file.
+/// As [`read`], for the content of a file.
 fn parse(bytes: &[u8]) -> Result<Vec<f32>> {
     if bytes.len() as u64 > MAX_FILE {
         return Err(Error::Limit(format!("more than the {MAX_FILE} bytes that a vector may take")));
@@ -55,7 +57,7 @@ fn parse(bytes: &[u8]) -> Result<Vec<f32>> {
     }
 }
 
-/// The values of 64 bits hold those of 32 exactly.
+/// Goes through 64-bit floats, which hold 32-bit floats exactly.
 fn values<const N: usize>(data: &[u8], count: usize, convert: impl Fn([u8; N]) -> f64) -> Result<Vec<f32>> {
     if count.checked_mul(N) != Some(data.len()) {
         return Err(Error::Model(format!(
@@ -74,14 +76,14 @@ fn values<const N: usize>(data: &[u8], count: usize, convert: impl Fn([u8; N]) -
     values.collect()
 }
 
-/// What the header of a vector says.
+/// The fields of the header.
 struct Header<'a> {
     descr: &'a str,
     count: usize,
 }
 
 impl<'a> Header<'a> {
-    /// Reads the dictionary; its keys may be in any order.
+    /// Parses the dictionary; its keys may be in any order.
     fn parse(bytes: &'a [u8]) -> Result<Self> {
         let text = str::from_utf8(bytes).map_err(|_| Error::Model("the header is no text".into()))?;
         let mut python = Python { rest: text };
@@ -107,7 +109,7 @@ impl<'a> Header<'a> {
         if !python.rest.trim_ascii().is_empty() {
             return Err(python.fault("nothing more"));
         }
-        // Rows first or columns first is the same for a vector.
+        // Row-major and column-major are the same for a vector.
         let (Some(descr), Some(_), Some(shape)) = (descr, order, shape) else {
             return Err(Error::Model("the header must have the keys descr, fortran_order and shape".into()));
         };
@@ -118,13 +120,13 @@ impl<'a> Header<'a> {
     }
 }
 
-/// The few Python literals that headers are made of.
+/// A parser for the few Python literals that headers consist of.
 struct Python<'a> {
     rest: &'a str,
 }
 
 impl<'a> Python<'a> {
-    /// Takes a token, if it is next.
+    /// Consumes a token, if it is next.
     fn take(&mut self, token: &str) -> bool {
         self.rest = self.rest.trim_ascii_start();
         self.rest.strip_prefix(token).inspect(|rest| self.rest = rest).is_some()
@@ -151,7 +153,7 @@ impl<'a> Python<'a> {
         if value || self.take("False") { Ok(value) } else { Err(self.fault("True or False")) }
     }
 
-    /// A tuple of whole numbers; one alone must have a comma behind it.
+    /// A tuple of whole numbers; a single one needs a trailing comma.
     fn tuple(&mut self) -> Result<Vec<usize>> {
         let mut numbers = Vec::new();
         self.expect("(")?;
@@ -182,7 +184,7 @@ impl<'a> Python<'a> {
     }
 }
 
-/// Quotes text from the file, cut where it is long.
+/// Quotes text from the file, truncated if it is long.
 fn shorten(text: &str) -> String {
     format!("{:?}", text.chars().take(40).collect::<String>())
 }
@@ -223,7 +225,7 @@ pub(super) mod tests {
         file.extend(b"\n\x00\x00\x00?\x00\x00\x00\xc0\x01\x00\x00\x00");
         assert_eq!(parse(&file).unwrap(), [0.5, -2.0, 1e-45]);
         assert_eq!(vector(&[0.5, -2.0, 1e-45]), file);
-        // The same header in version 2.0.
+        // The same header in version 2.0 of the format.
         let mut second = b"\x93NUMPY\x02\x00v\x00\x00\x00".to_vec();
         second.extend(&file[10..]);
         assert_eq!(parse(&second).unwrap(), [0.5, -2.0, 1e-45]);

@@ -1,4 +1,4 @@
-//! What the tests of styles share.
+//! Helpers for the tests of styles.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,13 +7,13 @@ use proptest::sample::Index;
 use super::Style;
 use crate::label::{Class, ClassTable};
 
-/// A style with these rows; an empty one is absent.
+/// A style with these rows; an empty row makes its class absent.
 pub(super) fn regions(rows: &[&[f32]]) -> Style {
     let length = rows.iter().map(|row| row.len()).max().unwrap();
     Style::regions(length, rows.iter().map(|row| (!row.is_empty()).then(|| row.to_vec())).collect()).unwrap()
 }
 
-/// Classes 0, 1, 2 of these names.
+/// A table that gives classes 0, 1, 2, … these names.
 pub(super) fn table(names: &[&str]) -> ClassTable {
     let class =
         |(id, name): (u16, &&str)| Class { id, name: (*name).into(), color: [id as u8, 0, 0], dont_care: false };
@@ -24,7 +24,7 @@ pub(super) fn bits(row: &[f32]) -> Vec<u32> {
     row.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Equality that tells 0 from -0.
+/// Equality that also tells 0 from -0.
 #[track_caller]
 pub(super) fn assert_same(a: &Style, b: &Style) {
     assert_eq!(a, b);
@@ -33,7 +33,7 @@ pub(super) fn assert_same(a: &Style, b: &Style) {
     }
 }
 
-/// Any finite value; zeros of both signs and the largest ones often.
+/// Any finite value; both zeros and the largest values are frequent.
 fn value() -> impl Strategy<Value = f32> {
     let any = any::<u32>().prop_map(f32::from_bits).prop_filter("finite", |value| value.is_finite());
     prop_oneof![4 => any, 2 => -4f32..4.0, 1 => prop::sample::select(vec![0.0, -0.0, f32::MAX, f32::MIN, 1e-45])]
@@ -55,7 +55,7 @@ pub(super) fn style() -> impl Strategy<Value = Style> {
     styles::<1>().prop_map(|[style]| style)
 }
 
-/// Copies of a file with several faults: bytes changed, removed or put in, pieces repeated, the end cut off.
+/// Copies of a file with several faults: bytes changed, removed or inserted, parts repeated, the end cut off.
 pub(super) fn damaged(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let fault = (0..6u8, any::<Index>(), any::<Index>(), any::<u8>());
     vec(fault, 1..5).prop_map(move |faults| {
@@ -81,7 +81,7 @@ pub(super) fn damaged(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Every truncation of a file, and every change of one byte to a value of note.
+/// All truncations of a file, and all changes of a single byte to an edge value.
 pub(super) fn every_small_fault(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let cut = (0..bytes.len()).map(|end| bytes[..end].to_vec());
     let changed = (0..bytes.len()).flat_map(move |at| {

@@ -1,4 +1,4 @@
-//! Cancelling, and progress.
+//! Cancellation and progress.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use rayon::ThreadPool;
 
 use crate::error::{Error, Result};
 
-/// Cancels what runs under it, from any thread. Clones are one token.
+/// Cancels a running synthesis, from any thread. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// A token that nobody has cancelled yet.
+    /// A token that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels. What runs ends with [`Error::Cancelled`] as soon as the kernel at hand is done.
+    /// Cancels. A running synthesis returns [`Error::Cancelled`] as soon as its current kernel is done.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it is cancelled.
+    /// Whether [`cancel`](Self::cancel) was called.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -34,43 +34,43 @@ impl CancelToken {
     }
 }
 
-/// How the caller of [`Synthesizer::run_with`](super::Synthesizer::run_with) watches and ends it.
+/// Cancellation and progress reports for [`Synthesizer::run_with`](super::Synthesizer::run_with).
 ///
-/// On the CPU both happen between kernels, a few milliseconds apart. On a GPU they happen between blocks of the network,
-/// which then wait for each other.
+/// On the CPU both happen between kernels, a few milliseconds apart. On a GPU they happen between blocks of the
+/// network. The GPU then has to finish each block before the next one is queued, which costs some speed.
 #[derive(Default)]
 pub struct Control<'a> {
     cancel: Option<CancelToken>,
     progress: Option<&'a mut dyn FnMut(f32)>,
-    /// What was reported last.
+    /// The last value reported.
     reported: Option<f32>,
 }
 
 impl<'a> Control<'a> {
-    /// Neither.
+    /// No cancellation and no progress reports.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ends with [`Error::Cancelled`] once the token is cancelled.
+    /// Returns [`Error::Cancelled`] once the token is cancelled.
     #[must_use]
     pub fn cancel(self, token: &CancelToken) -> Self {
         Self { cancel: Some(token.clone()), ..self }
     }
 
-    /// Is told how much is done, on the thread of the caller: 0 at first, then more each time, 1 at last.
+    /// Calls `progress` with the fraction done, on the caller's thread: first 0, then increasing values, finally 1.
     #[must_use]
     pub fn progress(self, progress: &'a mut dyn FnMut(f32)) -> Self {
         Self { progress: Some(progress), ..self }
     }
 
-    /// Whether anybody watches.
+    /// Whether there is a token or a callback.
     pub(super) fn is_used(&self) -> bool {
         self.cancel.is_some() || self.progress.is_some()
     }
 
-    /// Runs `work` on the threads of a pool, or of the current one. `work` says now and then how much it has done, 0 to 1,
-    /// and ends with the error that it gets for that.
+    /// Runs `work` on a thread pool, or on the current thread. `work` reports the fraction done, 0 to 1, through
+    /// its argument and must return the error that a report gives.
     pub(super) fn run<T: Send>(
         &mut self,
         pool: Option<&ThreadPool>,
@@ -91,7 +91,7 @@ impl<'a> Control<'a> {
         Ok(result)
     }
 
-    /// The caller's thread waits and reports, so that its callback is called nowhere else.
+    /// The caller's thread waits and reports, so the callback only ever runs there.
     fn run_in<T: Send>(
         &mut self,
         pool: &ThreadPool,
@@ -104,7 +104,7 @@ impl<'a> Control<'a> {
             let result = &mut result;
             scope.spawn(move |_| {
                 *result = Some(work(&mut |done| {
-                    // Nobody listens once the caller's thread panics; the scope ends then.
+                    // Sending fails only if the caller's thread panicked; the scope ends then.
                     let _ = sender.send(done);
                     cancel.check()
                 }));
@@ -175,7 +175,7 @@ mod tests {
             });
             assert!(matches!(ended, Err(Error::Cancelled)));
             assert_eq!(steps, 2);
-            // It stays cancelled.
+            // The token stays cancelled.
             assert!(matches!(control.run(pool, |_| Ok(())), Err(Error::Cancelled)));
         }
     }

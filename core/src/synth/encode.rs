@@ -1,4 +1,4 @@
-//! Styles out of photos.
+//! Encoding the style of a photo.
 
 use burn::tensor::{Tensor, TensorData};
 use image::imageops::{FilterType, resize};
@@ -14,28 +14,30 @@ use crate::pixels::push_planes;
 use crate::rng::Rng;
 use crate::style::Style;
 
-/// Pixels of a photo that SEAN's encoder takes: its first features are 32 channels of them.
+/// Largest photo that SEAN's encoder accepts, in pixels: its first layer makes 32 channels of this size.
 const MAX_ENCODED: usize = 1 << 22;
 
 impl PreparedModel {
-    /// Finds the style of a photo.
+    /// Encodes the style of a photo.
     ///
-    /// A model with a style per class (SEAN) needs `labels`, the label map of the photo: both are brought to the size the
-    /// model was trained at, and a class with no pixel at half that size is absent in the style. A model with a latent
-    /// vector takes none; it gives the mean of what its encoder finds, or, with a `seed`, a vector drawn from it.
+    /// A model with a style per class (SEAN) needs `labels`, the label map of the photo. Both are resized to the
+    /// size the model was trained at. A class without a pixel at half that size is absent in the style. A model
+    /// with a latent vector takes no labels and returns the mean of the encoder's distribution, or, with a `seed`,
+    /// a sample from it.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the model has no encoder, or labels or a seed are missing or superfluous;
-    /// [`Error::UnknownLabels`] if an id has no class; [`Error::Device`] if the device fails.
+    /// [`Error::Argument`] if the model has no encoder, if labels are missing or not used by it, or if it takes no
+    /// seed; [`Error::UnknownLabels`] if an id has no class; [`Error::Limit`] if the training size is over 2²²
+    /// pixels; [`Error::Device`] if the device fails.
     pub fn encode(&self, photo: &Image, labels: Option<&LabelMap>, seed: Option<u64>) -> Result<Style> {
         let encode = || match (self.encoder()?, labels, seed) {
             (None, ..) => {
                 let network = self.architecture().describe();
-                Err(Error::Argument(format!("this model ({network}) has no encoder that finds styles in photos")))
+                Err(Error::Argument(format!("this model ({network}) has no style encoder")))
             }
             (Some(Encoder::Region(_)), _, Some(_)) => {
-                Err(Error::Argument("seed: this model has a style per class, which is not drawn".into()))
+                Err(Error::Argument("seed: this model has a style per class, which is never sampled".into()))
             }
             (Some(Encoder::Region(_)), None, _) => {
                 Err(Error::Argument("this model has a style per class: give the photo's label map too".into()))
@@ -91,12 +93,12 @@ impl PreparedModel {
         Style::global(read_back(latent)?)
     }
 
-    /// A photo at a height and width, `[1, 3, height, width]` in -1 to 1.
+    /// Resizes a photo and moves it to the device: `[1, 3, height, width]`, -1 to 1.
     fn upload(&self, photo: &Image, [height, width]: [usize; 2]) -> Tensor<4> {
         let resized;
         let mut pixels = photo.as_rgb();
         if pixels.dimensions() != (width as u32, height as u32) {
-            // Catmull-Rom is the bicubic kernel that training data is resized with.
+            // Catmull-Rom is the bicubic filter that training data is resized with.
             resized = resize(pixels, width as u32, height as u32, FilterType::CatmullRom);
             pixels = &resized;
         }

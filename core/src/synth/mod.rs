@@ -1,8 +1,8 @@
-//! Label map in, picture out.
+//! Inference: synthesizes pictures from label maps.
 //!
-//! A [`PreparedModel`] is a model's weights on a device, shared by threads; each has a [`Synthesizer`] of its own. A
-//! [`Request`] says what to make of a label map, [`SynthesizerOptions`] how to prepare a model, [`Control`] how to watch and
-//! end it.
+//! A [`PreparedModel`] holds a model's weights on a device; threads share it, and each has its own [`Synthesizer`].
+//! A [`Request`] holds the inputs besides the label map, [`SynthesizerOptions`] say how to prepare a model, and
+//! [`Control`] cancels a synthesis and reports its progress.
 
 mod control;
 mod encode;

@@ -1,10 +1,10 @@
-//! How a model is prepared.
+//! Options for preparing a model.
 
 use crate::device::Device;
 use crate::model::Precision;
 
-/// How a model is prepared: where it runs, and what it may cost. An [`&Device`](Device) stands for the usual options on
-/// that device.
+/// How to prepare a model: the device, and trade-offs between speed, memory and precision. A [`&Device`](Device)
+/// converts into the default options for that device.
 #[derive(Clone, Debug)]
 pub struct SynthesizerOptions {
     pub(super) device: Device,
@@ -16,7 +16,7 @@ pub struct SynthesizerOptions {
 }
 
 impl SynthesizerOptions {
-    /// On a device: fast kernels, 32-bit floats, memory for speed, the threads of the current Rayon pool.
+    /// Default options for a device: fast kernels, 32-bit floats, buffers kept for reuse, the current Rayon pool.
     pub fn new(device: &Device) -> Self {
         Self {
             device: device.clone(),
@@ -28,35 +28,35 @@ impl SynthesizerOptions {
         }
     }
 
-    /// Floats to compute with. 16 bits are for GPUs: half the memory, and faster where the GPU has units for them.
-    /// Statistics, and the sums of our kernels, have 32 bits.
+    /// Precision of the computation. 16-bit floats are for GPUs: they halve the memory, and are faster on GPUs with
+    /// 16-bit units. Normalization statistics and the sums in our kernels stay at 32 bits.
     #[must_use]
     pub fn precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// Less memory, on the CPU: the weights of the model are freed as they are packed for the kernels, unless there are
-    /// other handles of the model, and nothing is kept from picture to picture but packed weights. Preparing takes a little
-    /// longer.
+    /// Uses less memory on the CPU: the model's weights are freed while they are packed for the kernels (unless
+    /// other handles of the model exist), and only packed weights are kept between pictures. Preparing takes a
+    /// little longer.
     #[must_use]
     pub fn low_memory(self) -> Self {
         Self { low_memory: true, ..self }
     }
 
-    /// Width and height of most pictures; without, those the model was trained at. Speed on the CPU depends on it; pictures
-    /// do not, but for the last bits of their values.
+    /// The usual width and height of pictures. The default is the size the model was trained at. On the CPU,
+    /// kernels are chosen for this size: other sizes give the same pictures, up to rounding, but may be slower.
     #[must_use]
     pub fn size_hint(self, width: usize, height: usize) -> Self {
         Self { size_hint: Some([height, width]), ..self }
     }
 
-    /// Processor threads, in a pool of the model's own. Pictures are the same for any number.
+    /// Runs on a thread pool of its own with this many threads. Pictures do not depend on the number.
     #[must_use]
     pub fn threads(self, threads: usize) -> Self {
         Self { threads: Some(threads), ..self }
     }
 
-    /// The reference implementation, on Burn's own operations on any device: slow, to compare and test with.
+    /// Uses the reference path, built on Burn's operations, on any device: slow, for comparisons and tests.
     #[must_use]
     pub fn reference(self) -> Self {
         Self { reference: true, ..self }

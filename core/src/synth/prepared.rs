@@ -14,8 +14,8 @@ use crate::network::{Architecture, Encoder, Network};
 use crate::nn::gpu;
 use crate::tensors::Tensors;
 
-/// A model's weights, packed for a device: immutable, cheap to clone, and shared by any number of threads, each with its own
-/// [`Synthesizer`].
+/// A model's weights, packed for a device. It is immutable and cheap to clone; any number of threads can share it,
+/// each with its own [`Synthesizer`].
 ///
 /// ```no_run
 /// # fn main() -> semsynth::Result<()> {
@@ -41,36 +41,36 @@ struct Inner {
     manifest: Arc<Manifest>,
     device: Device,
     weights: Weights,
-    /// What the encoder is loaded from.
+    /// The model's tensors, to load the encoder from.
     tensors: Arc<Tensors>,
     encoder: Mutex<Option<Encoder>>,
     pool: Option<ThreadPool>,
 }
 
-/// The weights in the form that synthesizes.
+/// The weights, in one of two forms.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one, once")]
+#[allow(clippy::large_enum_variant, reason = "one per prepared model, behind an `Arc`")]
 pub(super) enum Weights {
     /// The CPU engine.
     Engine(Arc<Engine>),
-    /// The network itself.
+    /// The Burn network.
     Network {
         network: Network,
-        /// On Burn's own operations.
+        /// Use Burn's operations only.
         reference: bool,
     },
 }
 
 impl PreparedModel {
-    /// Prepares a model; `options` are a device, or more of them.
+    /// Prepares a model. `options` is a device or [`SynthesizerOptions`].
     ///
-    /// On the CPU, models of the SPADE family run on our kernels if every layer is supported, on the threads of the current
-    /// Rayon pool or of one of their own. On a GPU, convolution and modulation are our kernels.
+    /// On the CPU, models of the SPADE family run on our kernels if every layer is supported, on the current Rayon
+    /// pool or a pool of their own. On a GPU, our kernels compute convolution and modulation.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the device has no 16-bit floats, or is the CPU, which does not gain from them, or for a pool
-    /// without threads; [`Error::Device`] if the device refuses.
+    /// [`Error::Argument`] for 16-bit floats on the CPU or on a device without them, or for 0 threads;
+    /// [`Error::Device`] if the device fails.
     pub fn new(model: impl Into<Model>, options: impl Into<SynthesizerOptions>) -> Result<Self> {
         let (model, options) = (model.into(), options.into());
         let pool = options.threads.map(thread_pool).transpose()?;
@@ -119,17 +119,17 @@ impl PreparedModel {
         }
     }
 
-    /// Another synthesizer with these weights, for another thread.
+    /// A synthesizer that uses these weights, for one thread.
     pub fn synthesizer(&self) -> Synthesizer {
         Synthesizer::of(self.clone())
     }
 
-    /// What the model says about itself.
+    /// The manifest of the model.
     pub fn manifest(&self) -> &Manifest {
         &self.0.manifest
     }
 
-    /// Where it runs.
+    /// The device that the model runs on.
     pub fn device(&self) -> &Device {
         &self.0.device
     }
@@ -146,7 +146,7 @@ impl PreparedModel {
         self.0.pool.as_ref()
     }
 
-    /// The encoder that finds styles, if the model has one; it is loaded when it is first needed.
+    /// The style encoder, if the model has one; it is loaded on first use.
     pub(super) fn encoder(&self) -> Result<Option<Encoder>> {
         if let Weights::Network { network, .. } = &self.0.weights {
             return Ok(network.encoder.clone());
@@ -161,13 +161,13 @@ impl PreparedModel {
 
 fn thread_pool(threads: usize) -> Result<ThreadPool> {
     if threads == 0 {
-        return Err(Error::Argument("threads: 0 threads cannot work, it must be 1 or more".into()));
+        return Err(Error::Argument("threads: 0 is not possible, it must be at least 1".into()));
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("semsynth {i}")).build();
     pool.map_err(|error| Error::Device(format!("{threads} threads: {error}")))
 }
 
-/// Shared by threads, and handed from one to another.
+/// Both types can be sent to other threads; a prepared model can also be shared.
 const _: () = {
     const fn shared<T: Send + Sync>() {}
     const fn sent<T: Send>() {}

@@ -1,4 +1,4 @@
-//! Label map in, picture out.
+//! Synthesizing pictures from label maps.
 
 use std::sync::Arc;
 
@@ -17,17 +17,17 @@ use crate::pixels::write_planes;
 use crate::rng::Rng;
 use crate::style::{Style, StyleKind};
 
-/// A [`PreparedModel`] in use by one thread: label map in, picture out. It keeps memory, and what it can use again, from
-/// picture to picture.
+/// Synthesizes pictures from label maps, on one thread, with the weights of a [`PreparedModel`]. It keeps buffers
+/// and reusable intermediate results between pictures.
 #[derive(Debug)]
 pub struct Synthesizer {
     prepared: PreparedModel,
-    /// Where the CPU engine runs.
+    /// The buffers of the CPU engine.
     session: Option<engine::Session>,
     last: Option<Described>,
 }
 
-/// What was given for the last picture, and what networks are told of it.
+/// The inputs of the last picture, and the label pyramid made from them.
 #[derive(Debug)]
 struct Described {
     labels: LabelMap,
@@ -35,7 +35,7 @@ struct Described {
     pyramid: Arc<LabelPyramid>,
 }
 
-/// How a picture is to look, as the network is given it.
+/// The style in the form that networks take.
 enum Look {
     Plain,
     Latent(Vec<f32>),
@@ -43,7 +43,7 @@ enum Look {
 }
 
 impl Synthesizer {
-    /// Prepares a model: [`PreparedModel::new`], for a single thread.
+    /// Prepares a model for a single thread; see [`PreparedModel::new`].
     ///
     /// # Errors
     ///
@@ -60,17 +60,17 @@ impl Synthesizer {
         Self { prepared, session, last: None }
     }
 
-    /// The weights, to share with other threads.
+    /// The weights, for sharing with other threads.
     pub fn prepared(&self) -> &PreparedModel {
         &self.prepared
     }
 
-    /// What the model says about itself.
+    /// The manifest of the model.
     pub fn manifest(&self) -> &Manifest {
         self.prepared.manifest()
     }
 
-    /// Finds the style of a photo; see [`PreparedModel::encode`].
+    /// Encodes the style of a photo; see [`PreparedModel::encode`].
     ///
     /// # Errors
     ///
@@ -79,9 +79,10 @@ impl Synthesizer {
         self.prepared.encode(photo, labels, seed)
     }
 
-    /// Gets ready for pictures of a size as a request asks for them, so that the first is as fast as the others: on a GPU,
-    /// kernels are compiled, and with the feature `gpu-tuned` measured, for calm and for busy label maps; on the CPU, memory
-    /// is taken and a style is packed. The request's instances are left out.
+    /// Prepares for pictures of a size with a request like this, so that the first picture is as fast as later
+    /// ones. On a GPU, this compiles kernels, and with the feature `gpu-tuned` also tunes them, for label maps with
+    /// few and with many distinct patches. On the CPU, it allocates buffers and packs the style. The request's
+    /// instance ids are ignored.
     ///
     /// # Errors
     ///
@@ -98,24 +99,25 @@ impl Synthesizer {
         Ok(())
     }
 
-    /// Synthesizes the picture of a label map; the picture has its size.
+    /// Synthesizes a picture, which has the size of the label map.
     ///
-    /// Sizes that are no multiple of the network's stride are padded at the right and lower edge with the labels of the
-    /// nearest pixel, and cut off again.
+    /// If a side is not a multiple of the network's stride, the last row and column of the label map are repeated
+    /// up to the next multiple, and the picture is cropped.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownLabels`] if an id has no class; [`Error::StyleNeeded`], or [`Error::Argument`] if a style does not fit
-    /// the model or instances have another size; [`Error::Device`] if the device fails.
+    /// [`Error::UnknownLabels`] if an id has no class; [`Error::StyleNeeded`] if the model needs a style;
+    /// [`Error::Argument`] if a style does not fit the model or the instance ids have another size;
+    /// [`Error::Device`] if the device fails.
     pub fn run(&mut self, labels: &LabelMap, request: &Request) -> Result<Image> {
         self.run_with(labels, request, &mut Control::new())
     }
 
-    /// The same under [`Control`]: with progress, and until it is cancelled.
+    /// As [`run`](Self::run), with cancellation and progress reports.
     ///
     /// # Errors
     ///
-    /// As [`run`](Self::run); [`Error::Cancelled`], after which the synthesizer can be used as before.
+    /// As [`run`](Self::run); [`Error::Cancelled`] if cancelled. The synthesizer can be used again after that.
     pub fn run_with(&mut self, labels: &LabelMap, request: &Request, control: &mut Control<'_>) -> Result<Image> {
         let (width, height) = (labels.width(), labels.height());
         let mut bytes = vec![0; 3 * width * height];
@@ -124,11 +126,11 @@ impl Synthesizer {
         Image::new(width, height, bytes)
     }
 
-    /// The same into memory of the caller, of the size of the label map. Nothing is written unless all goes well.
+    /// As [`run_with`](Self::run_with), into the caller's memory. After an error `out` is unchanged.
     ///
     /// # Errors
     ///
-    /// As [`run_with`](Self::run_with); [`Error::Argument`] if `out` has another size.
+    /// As [`run_with`](Self::run_with); [`Error::Argument`] if `out` and the label map differ in size.
     pub fn run_into(
         &mut self,
         labels: &LabelMap,
@@ -137,7 +139,7 @@ impl Synthesizer {
         control: &mut Control<'_>,
     ) -> Result<()> {
         labels.check(&self.manifest().classes)?;
-        same_size("the picture's memory", [out.width(), out.height()], labels)?;
+        same_size("the output picture", [out.width(), out.height()], labels)?;
         let pyramid = self.describe(labels, request)?;
         let look = self.look(request)?;
         let [low, high] = self.manifest().value_range;
@@ -164,7 +166,7 @@ impl Synthesizer {
                 let (device, watched) = (prepared.device().burn(), control.is_used());
                 control.run(prepared.pool(), |step| {
                     let mut step = |done: f32| {
-                        // A GPU is told faster than it computes.
+                        // GPU work is queued faster than it is computed, so a watched run waits for it.
                         if watched {
                             device.sync().map_err(|error| Error::Device(error.to_string()))?;
                         }
@@ -181,7 +183,7 @@ impl Synthesizer {
         Ok(())
     }
 
-    /// What the network is told about a picture: what it was told for the last one, if that had the same labels.
+    /// The label pyramid of a picture: the last one if labels and instance ids are the same.
     fn describe(&mut self, labels: &LabelMap, request: &Request) -> Result<Arc<LabelPyramid>> {
         let architecture = self.prepared.architecture();
         if request.instances.is_some() && !architecture.instance_edges() {
@@ -246,7 +248,7 @@ impl Synthesizer {
         }
     }
 
-    /// The values of a style that has the form this model takes.
+    /// The values of a style, after checking that the model takes its form.
     fn rows_of(&self, style: &Style) -> Result<Vec<f32>> {
         let architecture = self.prepared.architecture();
         let (kind, rows, length) = match architecture.style() {
@@ -272,7 +274,7 @@ impl Synthesizer {
     }
 }
 
-/// What a network is given on its device.
+/// Moves the inputs of a network to its device.
 fn generator_input(prepared: &PreparedModel, pyramid: &Arc<LabelPyramid>, look: Look, noise: Noise) -> GeneratorInput {
     let (architecture, device) = (prepared.architecture(), prepared.device().burn());
     let classes = architecture.label_channels();

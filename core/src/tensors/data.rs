@@ -1,4 +1,4 @@
-//! The contents of one tensor: element type, shape and raw little-endian bytes.
+//! A tensor on the host: element type, shape and raw little-endian bytes.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ impl DType {
         }
     }
 
-    /// The name safetensors files use, such as `F32`.
+    /// The name in safetensors files, such as `F32`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::F64 => "F64",
@@ -67,7 +67,7 @@ impl DType {
         Self::ALL.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// Bytes of a dense tensor of this type; `None` where the count overflows.
+    /// The bytes of a dense tensor of this type; `None` on overflow.
     pub(super) fn byte_len(self, shape: &[usize]) -> Option<usize> {
         shape.iter().try_fold(self.size(), |total, &side| total.checked_mul(side))
     }
@@ -79,7 +79,7 @@ impl std::fmt::Display for DType {
     }
 }
 
-/// One dense row-major tensor as it stands in a file.
+/// A dense row-major tensor, as stored in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorData {
     dtype: DType,
@@ -88,10 +88,10 @@ pub struct TensorData {
 }
 
 impl TensorData {
-    /// A tensor from its little-endian bytes, in row-major order. An empty `shape` is a scalar.
+    /// Makes a tensor from its little-endian bytes, in row-major order. An empty `shape` is a scalar.
     ///
     /// # Errors
-    /// [`Error::Argument`] where `bytes` is not `shape` times the element size long.
+    /// [`Error::Argument`] unless `bytes` has the length that `shape` and `dtype` require.
     pub fn new(dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Self> {
         match dtype.byte_len(&shape) {
             Some(expected) if expected == bytes.len() => Ok(Self { dtype, shape, bytes }),
@@ -103,20 +103,20 @@ impl TensorData {
         }
     }
 
-    /// A 32-bit float tensor from its values in row-major order.
+    /// Makes a 32-bit float tensor from values in row-major order.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the number of values does not fit `shape`.
+    /// [`Error::Argument`] if the number of values does not match `shape`.
     pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> Result<Self> {
         check_count(&shape, values.len())?;
         Self::new(DType::F32, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
-    /// A half precision tensor from 32-bit values, rounded to the nearest (ties to even).
+    /// Makes a 16-bit float tensor from 32-bit values, rounded to nearest (ties to even).
     ///
     /// # Errors
-    /// [`Error::Argument`] where the number of values does not fit `shape`, or a finite value is beyond the range of a
-    /// half (65504) and would turn into infinity.
+    /// [`Error::Argument`] if the number of values does not match `shape`, or if a finite value is beyond ±65504
+    /// and would become infinite.
     pub fn from_f32_as_f16(shape: Vec<usize>, values: &[f32]) -> Result<Self> {
         check_count(&shape, values.len())?;
         let mut bytes = Vec::with_capacity(values.len() * 2);
@@ -137,7 +137,7 @@ impl TensorData {
         self.dtype
     }
 
-    /// Sides, outermost first; empty for a scalar.
+    /// The sides, outermost first; empty for a scalar.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -147,7 +147,7 @@ impl TensorData {
         self.bytes.len() / self.dtype.size()
     }
 
-    /// Whether there are no elements (a side of length zero).
+    /// Whether there are no elements: a side is 0.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -157,10 +157,10 @@ impl TensorData {
         &self.bytes
     }
 
-    /// The values as 32-bit floats, row-major.
+    /// The values as 32-bit floats, in row-major order.
     ///
-    /// Exact for `F32`, `F16`, `BF16`, `I16`, `I8`, `U8` and `Bool` (0 or 1); `F64`, `I64` and `I32` are rounded to the
-    /// nearest 32-bit float.
+    /// Exact for `F32`, `F16`, `BF16`, `I16`, `I8`, `U8` and `Bool` (0 or 1); `F64`, `I64` and `I32` are rounded to
+    /// the nearest 32-bit float.
     pub fn to_f32(&self) -> Vec<f32> {
         match self.dtype {
             DType::F64 => self.map(|b| f64::from_le_bytes(b) as f32),
@@ -176,7 +176,7 @@ impl TensorData {
         }
     }
 
-    /// The same, without a copy where they lie in memory as 32-bit floats do.
+    /// As [`to_f32`](Self::to_f32), without a copy if the bytes can be used as 32-bit floats directly.
     pub fn as_f32(&self) -> Cow<'_, [f32]> {
         let as_they_are = self.dtype == DType::F32 && cfg!(target_endian = "little");
         match bytemuck::try_cast_slice(&self.bytes) {
@@ -192,7 +192,7 @@ impl TensorData {
             DType::F32 => {
                 let values = self.bytes.as_chunks::<4>().0;
                 values.par_chunks(1 << 16).all(|values| {
-                    // No early way out of the inner loop, so that it goes by vectors.
+                    // The inner loop has no early exit, so the compiler can vectorize it.
                     values
                         .iter()
                         .fold(true, |finite, &bytes| finite & (u32::from_le_bytes(bytes) & EXPONENT != EXPONENT))
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn halves_round_to_nearest_even() {
-        // Halves near 1 are 2^-10 apart: one half step rounds to the even neighbour, anything above it up.
+        // Halves near 1 are 2^-10 apart: half a step rounds to the even neighbour, anything above it up.
         let step = 2f32.powi(-10);
         let tensor =
             TensorData::from_f32_as_f16(vec![4], &[1.0 + step / 2.0, 1.0 + 1.5 * step, 1.0 + 0.501 * step, 65519.0])

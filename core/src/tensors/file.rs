@@ -1,4 +1,4 @@
-//! Files on disk: telling formats apart by their first bytes, and writing so that a crash never leaves half a file.
+//! Weights files on disk: detecting formats from the first bytes, and writing files atomically.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -8,23 +8,24 @@ use super::{Limits, Tensors, pytorch, safetensors};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 
-/// Bytes looked at to tell formats apart: enough for the mark of a tar archive.
+/// Bytes read to detect the format: enough for the magic string of a tar archive.
 const HEAD: u64 = 512;
 
 impl Tensors {
-    /// Opens a safetensors file or a `PyTorch` `state_dict`, told apart by content, within the default [`Limits`].
+    /// Opens a safetensors file or a `PyTorch` `state_dict`, within the default [`Limits`]. The format is detected
+    /// from the content.
     ///
-    /// Nested dictionaries and lists of a `PyTorch` file give names joined with dots (`state_dict.conv1.weight`);
-    /// values that are not tensors are left out.
+    /// Names in nested dictionaries and lists of a `PyTorch` file are joined with dots (`state_dict.conv1.weight`).
+    /// Values that are not tensors are skipped.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be read; [`Error::Model`] where it is malformed or something else entirely,
-    /// saying what it looks like; [`Error::Limit`] beyond the limits.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Model`] if it is malformed or in another format, saying
+    /// which; [`Error::Limit`] beyond the limits.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::open_within(path, &Limits::default())
     }
 
-    /// As [`Tensors::open`], within other limits.
+    /// As [`Tensors::open`], with other limits.
     ///
     /// # Errors
     /// As [`Tensors::open`].
@@ -40,16 +41,16 @@ impl Tensors {
         read(Source::new(file, metadata.len(), path), limits).map_err(|e| e.context(shown))
     }
 
-    /// Writes a safetensors file. The content goes to a temporary file beside `path` first, which then takes its place:
-    /// whatever happens, `path` holds either its old content or all of the new.
+    /// Writes a safetensors file atomically: first to a temporary file in the same folder, which then replaces
+    /// `path`. After a failure `path` still has its old content.
     ///
     /// # Errors
-    /// [`Error::Io`] where the file cannot be written; [`Error::Limit`] where it could not be read back.
+    /// [`Error::Io`] if the file cannot be written; [`Error::Limit`] if [`open`](Self::open) would reject it.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         self.save_within(path, &Limits::default())
     }
 
-    /// As [`save`](Self::save), for a file that [`open_within`](Self::open_within) will read with the same limits.
+    /// As [`save`](Self::save), for files that [`open_within`](Self::open_within) reads with these limits.
     ///
     /// # Errors
     /// As [`save`](Self::save).
@@ -75,11 +76,11 @@ fn read<R: ReadAt>(source: Source<R>, limits: &Limits) -> Result<Tensors> {
 }
 
 fn looks_like_safetensors(head: &[u8]) -> bool {
-    // Text never passes: as a length, four bytes of it in the upper half would be far beyond any header.
+    // A text file never matches: these four bytes would make the header length far larger than any limit.
     head.get(8) == Some(&b'{') && head.get(4..8) == Some(&[0; 4])
 }
 
-/// Says what a file that is neither of the supported formats looks like, and what to do about it.
+/// Describes the content of a file in an unsupported format, and what to do about it.
 fn describe(head: &[u8]) -> String {
     const MAGIC: [(&[u8], &str); 18] = [
         (b"version https://git-lfs", "this is a git-lfs pointer, not the file itself (run `git lfs pull`)"),
@@ -208,7 +209,7 @@ mod tests {
     fn the_size_is_checked_before_reading() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("big");
-        // A sparse file: far larger than the memory reading it would take.
+        // A sparse file, far larger than the memory needed to read it.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert!(matches!(Tensors::open(&path), Err(Error::Limit(_))));
         sample().save(&path).unwrap();

@@ -1,6 +1,6 @@
-//! Damage for tests: truncations, bit flips and random mutations of well-formed files, always the same ones.
+//! Damage for tests: reproducible truncations, bit flips and random mutations of well-formed files.
 
-/// A small repeatable random number generator (splitmix64).
+/// A small reproducible random number generator (splitmix64).
 pub(super) struct Random(pub u64);
 
 impl Random {
@@ -17,8 +17,8 @@ impl Random {
     }
 }
 
-/// Calls `check` with `count` damaged copies of `bytes`. Every other change is within the first `focus` bytes, where
-/// structure is denser than in the data.
+/// Calls `check` with `count` damaged copies of `bytes`. Every other change is within the first `focus` bytes,
+/// which hold most of the structure.
 pub(super) fn mutate(bytes: &[u8], focus: usize, count: usize, mut check: impl FnMut(&[u8])) {
     let mut random = Random(bytes.len() as u64);
     let mut damaged = Vec::new();
@@ -39,13 +39,13 @@ pub(super) fn mutate(bytes: &[u8], focus: usize, count: usize, mut check: impl F
                 4 => drop(damaged.remove(at)),
                 5 => damaged.insert(at, random.next() as u8),
                 6 => {
-                    // A run from elsewhere in the file, as a splice of two files would give.
+                    // A run of bytes from elsewhere in the file, as if two files were spliced.
                     let from = random.below(damaged.len());
                     let len = random.below(24).min(damaged.len() - from).min(damaged.len() - at);
                     damaged.copy_within(from..from + len, at);
                 }
                 _ => {
-                    // A field of extreme value.
+                    // An extreme number.
                     let value = [0, u64::MAX, 1 << 63, i64::MAX as u64, 1 << 31, 0xffff_ffff][random.below(6)];
                     let len = [2, 4, 8][random.below(3)].min(damaged.len() - at);
                     damaged[at..at + len].copy_from_slice(&value.to_le_bytes()[..len]);

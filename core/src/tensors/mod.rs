@@ -1,8 +1,8 @@
-//! Named tensors and metadata: the ground under model files, training checkpoints and weights from elsewhere.
+//! Named tensors with metadata: the storage of model files, training checkpoints and weights of other programs.
 //!
-//! Written as [safetensors](https://huggingface.co/docs/safetensors), read from safetensors and from what
-//! `torch.save` writes for a `state_dict` (the zip container of `PyTorch` 1.6 and later, and the older pickle stream).
-//! Nothing read from a file is trusted: every declared size is compared with the real length before memory is taken.
+//! Writes [safetensors](https://huggingface.co/docs/safetensors); reads safetensors and what `torch.save` writes
+//! for a `state_dict` (the zip container of `PyTorch` 1.6 and later, and the older pickle stream). Files are not
+//! trusted: every declared size is compared with the real length before memory is allocated.
 
 mod data;
 mod file;
@@ -19,21 +19,21 @@ pub use data::{DType, TensorData};
 
 use crate::error::{Error, Result};
 
-/// The name under which safetensors headers keep their metadata; no tensor may use it.
+/// The key of the metadata in safetensors headers; no tensor can have this name.
 const METADATA_KEY: &str = "__metadata__";
 
-/// The largest files, headers and tensors accepted. The defaults suit every network of this library.
+/// Limits on files, headers and tensors. The defaults suit all networks of this library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes in the file. Default 2 GiB.
+    /// Bytes of the file. Default 2 GiB.
     pub max_file: u64,
-    /// Bytes in all metadata keys and values together. Default 1 MiB.
+    /// Bytes of all metadata keys and values together. Default 1 MiB.
     pub max_metadata: usize,
     /// Number of tensors. Default 4096.
     pub max_tensors: usize,
-    /// Number of sides of one tensor. Default 6.
+    /// Number of sides of a tensor. Default 6.
     pub max_rank: usize,
-    /// Bytes in the name of one tensor. Default 256.
+    /// Bytes in the name of a tensor. Default 256.
     pub max_name: usize,
 }
 
@@ -91,7 +91,7 @@ impl Limits {
     }
 }
 
-/// Quotes text from a file for an error message, cut where it is long.
+/// Quotes text from a file for an error message, truncated if it is long.
 fn shorten(text: &str) -> String {
     const SHOWN: usize = 80;
     if text.chars().count() <= SHOWN {
@@ -100,7 +100,7 @@ fn shorten(text: &str) -> String {
     format!("{:?}...", text.chars().take(SHOWN).collect::<String>())
 }
 
-/// Tensors by name, with free text metadata, both in the order of their names.
+/// Tensors by name, with text metadata, both sorted by name.
 ///
 /// ```
 /// # fn main() -> semsynth::Result<()> {
@@ -131,8 +131,8 @@ impl Tensors {
     /// Adds a tensor.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the name is taken; [`Error::Model`] or [`Error::Limit`] where the name or shape could
-    /// not be read back under the default [`Limits`].
+    /// [`Error::Argument`] if the name is taken; [`Error::Model`] or [`Error::Limit`] if the default [`Limits`] do
+    /// not allow the name or shape.
     pub fn insert(&mut self, name: impl Into<String>, data: TensorData) -> Result<()> {
         let name = name.into();
         Limits::default().check_tensor(&name, data.shape().len())?;
@@ -147,10 +147,10 @@ impl Tensors {
         }
     }
 
-    /// Adds a 32-bit float tensor; `values` in row-major order.
+    /// Adds a 32-bit float tensor; `values` are in row-major order.
     ///
     /// # Errors
-    /// As [`Tensors::insert`], and [`Error::Argument`] where the number of values does not fit `shape`.
+    /// As [`Tensors::insert`], and [`Error::Argument`] if the number of values does not match `shape`.
     #[allow(clippy::needless_pass_by_value, reason = "the caller hands the values over for good")]
     pub fn insert_f32(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
         let name = name.into();
@@ -158,10 +158,10 @@ impl Tensors {
         self.insert(name, data)
     }
 
-    /// Adds a tensor stored in half precision; `values` in row-major order, rounded to the nearest half.
+    /// Adds a tensor stored as 16-bit floats; `values` are in row-major order and are rounded to nearest.
     ///
     /// # Errors
-    /// As [`Tensors::insert_f32`], and [`Error::Argument`] where a finite value is beyond the range of a half.
+    /// As [`Tensors::insert_f32`], and [`Error::Argument`] if a finite value is beyond the range of 16-bit floats.
     #[allow(clippy::needless_pass_by_value, reason = "the caller hands the values over for good")]
     pub fn insert_f16(&mut self, name: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) -> Result<()> {
         let name = name.into();
@@ -170,27 +170,27 @@ impl Tensors {
         self.insert(name, data)
     }
 
-    /// The tensor of that name.
+    /// The tensor with this name.
     pub fn get(&self, name: &str) -> Option<&TensorData> {
         self.tensors.get(name)
     }
 
-    /// Takes the tensor of that name out.
+    /// Removes the tensor with this name and returns it.
     pub fn remove(&mut self, name: &str) -> Option<TensorData> {
         self.tensors.remove(name)
     }
 
-    /// Keeps the tensors whose names fulfil a condition.
+    /// Keeps only the tensors whose names fulfil a condition.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.tensors.retain(|name, _| keep(name));
     }
 
-    /// All names in order.
+    /// All names, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// All tensors in the order of their names.
+    /// All tensors, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &TensorData)> {
         self.tensors.iter().map(|(name, data)| (name.as_str(), data))
     }
@@ -205,12 +205,12 @@ impl Tensors {
         self.tensors.is_empty()
     }
 
-    /// The free text beside the tensors.
+    /// The text metadata.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }
 
-    /// Sets one metadata entry, replacing an earlier one of that key.
+    /// Sets a metadata entry, replacing any earlier value.
     pub fn set_metadata(&mut self, key: impl Into<String>, value: impl Into<String>) {
         self.metadata.insert(key.into(), value.into());
     }

@@ -1,28 +1,28 @@
-//! A pickle machine that knows tensors and plain containers, and nothing else.
+//! A pickle interpreter for tensors and plain containers only.
 //!
-//! Pickles are programs. This one runs the opcodes that `torch.save` emits for a `state_dict` and refuses every other
-//! opcode and every global outside a short list, so no file can make it do more than describe tensors. Values live in
-//! an arena and refer to each other by index: copies cost nothing, cycles cannot hang the drop, and the memory taken is
-//! a small multiple of the opcodes read, whose number is bounded.
+//! Pickles are programs. This interpreter runs the opcodes that `torch.save` emits for a `state_dict` and rejects
+//! all other opcodes and all globals outside a short list, so a file can do no more than describe tensors. Values
+//! are stored in an arena and refer to each other by index: copies cost nothing, dropping cycles cannot hang, and
+//! memory is proportional to the number of opcodes read, which is bounded.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{DType, Limits, shorten};
 use crate::error::{Error, Result};
 
-/// Deepest nesting of containers on the way to a tensor.
+/// Deepest nesting of containers around a tensor.
 const MAX_DEPTH: usize = 32;
 
 type Id = usize;
 
-/// Where the bytes of tensors lie: one typed storage of the file.
+/// A typed storage of the file, which holds the bytes of tensors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StorageRef {
     pub key: String,
     pub dtype: DType,
-    /// Elements in the storage.
+    /// Number of elements in the storage.
     pub numel: usize,
-    /// First element a tensor may use, and one past the last: all of it, but for views in old files.
+    /// First element that tensors may use, and one past the last; the whole storage except for views in old files.
     pub view: (usize, usize),
 }
 
@@ -40,7 +40,7 @@ enum Node<'a> {
     None,
     Bool(bool),
     Int(i64),
-    /// A float, bytes or a number beyond 64 bits: nothing a tensor is described with.
+    /// A float, bytes or a number beyond 64 bits: never part of the description of a tensor.
     Scalar,
     Text(&'a str),
     Tuple(Vec<Id>),
@@ -49,7 +49,7 @@ enum Node<'a> {
     Global(Global),
     Storage(Box<StorageRef>),
     Tensor(Box<TensorRef>),
-    /// A `Parameter` still waiting for its state.
+    /// A `Parameter` that has not received its state yet.
     EmptyParameter,
 }
 
@@ -72,7 +72,7 @@ impl Node<'_> {
     }
 }
 
-/// The only names a pickle may refer to.
+/// The only globals that a pickle may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Global {
     OrderedDict,
@@ -111,14 +111,14 @@ impl Global {
     }
 }
 
-/// One finished pickle.
+/// A pickle after it has run.
 pub(super) struct Pickle<'a> {
     nodes: Vec<Node<'a>>,
     root: Id,
 }
 
 impl<'a> Pickle<'a> {
-    /// Runs the pickle at the start of `bytes`; also returns how many bytes it took.
+    /// Runs the pickle at the start of `bytes`; also returns its length in bytes.
     pub(super) fn read(bytes: &'a [u8], limits: &Limits) -> Result<(Self, usize)> {
         let steps = limits.max_tensors.saturating_mul(256).saturating_add(1 << 16);
         let max_key = limits.max_name;
@@ -134,7 +134,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The truth value under `key`, where the pickle is a dict holding one.
+    /// The boolean stored under `key`, if the pickle is a dict that has it.
     pub(super) fn flag(&self, key: &str) -> Option<bool> {
         let Some(Node::Dict(items)) = self.nodes.get(self.root) else {
             return None;
@@ -161,7 +161,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Type and length in elements of every storage the pickle refers to.
+    /// Type and number of elements of all storages that the pickle refers to.
     pub(super) fn storages(&self) -> Result<BTreeMap<&str, (DType, usize)>> {
         let mut found = BTreeMap::new();
         for node in &self.nodes {
@@ -174,7 +174,7 @@ impl<'a> Pickle<'a> {
         Ok(found)
     }
 
-    /// Every tensor in the nested containers, under its path joined with dots.
+    /// All tensors in the nested containers, by their paths joined with dots.
     pub(super) fn tensors<'p>(&'p self, limits: &'p Limits) -> Result<BTreeMap<String, &'p TensorRef>> {
         if !matches!(self.nodes.get(self.root), Some(Node::Dict(_))) {
             let kind = self.nodes.get(self.root).map_or("nothing", Node::kind);
@@ -190,7 +190,7 @@ impl<'a> Pickle<'a> {
 struct Walk<'p, 'a> {
     pickle: &'p Pickle<'a>,
     limits: &'p Limits,
-    /// Visits left: shared containers could otherwise unfold exponentially.
+    /// Remaining visits; without a limit, shared containers could unfold exponentially.
     budget: usize,
     found: BTreeMap<String, &'p TensorRef>,
 }
@@ -218,7 +218,7 @@ impl Walk<'_, '_> {
         if depth >= MAX_DEPTH {
             return Err(Error::Limit(format!("containers nest deeper than {MAX_DEPTH} levels (at {})", shown())));
         }
-        // Paths grow by one key per level, so this keeps them short without refusing long keys of mere scalars.
+        // Paths grow by one key per level, so this keeps them short without rejecting long keys of non-tensors.
         self.limits.check_tensor(if path.is_empty() { "." } else { path }, 0)?;
         let pickle = self.pickle;
         match node {
@@ -247,7 +247,7 @@ impl Walk<'_, '_> {
     }
 
     fn join(&self, path: &str, key: &str) -> Result<String> {
-        // A key beyond the limit is cut, but not to within it: it is still refused if it names a tensor.
+        // A long key is cut to one byte or more above the limit, so it is still rejected if it names a tensor.
         let key = key.get(..key.ceil_char_boundary(self.limits.max_name.saturating_add(1))).unwrap_or(key);
         if path.len() > self.limits.max_name {
             return Err(Error::Limit(format!("the path {} is too long", shorten(path))));
@@ -262,7 +262,7 @@ impl Walk<'_, '_> {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Steps left; each makes at most one node.
+    /// Remaining steps; each makes at most one node.
     steps: usize,
     max_rank: usize,
     max_key: usize,
@@ -314,7 +314,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// A Python 2 string: text where it is UTF-8, else bytes.
+    /// A Python 2 string: text if it is valid UTF-8, otherwise bytes.
     fn old_text(&mut self, len: usize) -> Result<()> {
         let node = std::str::from_utf8(self.take(len)?).map_or(Node::Scalar, Node::Text);
         self.push(node);
@@ -742,7 +742,7 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         match (self.node(top), self.node(state), data) {
-            // Before 0.4 a parameter got its tensor as the first item of its state.
+            // `PyTorch` before 0.4 stored the tensor of a parameter as the first item of its state.
             (Node::EmptyParameter | Node::Tensor(_), Node::Tuple(_), Some(data)) => {
                 let tensor = self.node(data).clone();
                 if let Some(slot) = self.nodes.get_mut(top) {
@@ -750,8 +750,8 @@ impl<'a> Machine<'a> {
                 }
                 Ok(())
             }
-            // Attributes of a dict (`_metadata`, the versions of its layers) are not among its items; what else a
-            // tensor has is whether it wants a gradient, and its hooks.
+            // The attributes of a dict (`_metadata`, the versions of its layers) are not among its items. The other
+            // state of a tensor is whether it requires a gradient, and its hooks.
             (Node::Dict(_), Node::Dict(_), _) | (Node::Tensor(_), Node::Tuple(_), None) => Ok(()),
             (object, state, _) => Err(malformed(format!("{} as the state of {}", state.kind(), object.kind()))),
         }

@@ -1,7 +1,8 @@
-//! What `torch.save` writes for a `state_dict`: the zip container and the older pickle stream.
+//! Files written by `torch.save` for a `state_dict`: the zip container and the older pickle stream.
 //!
-//! Tensors come out dense and row-major whatever their strides were. Tensors may share a storage, but no tensor may
-//! unfold to more bytes than the file has, nor all of them to more than [`MAX_SHARING`] times that.
+//! Tensors are converted to dense row-major order, whatever their strides. Tensors may share a storage, but no
+//! tensor may unfold to more bytes than the file has, nor all of them together to more than [`MAX_SHARING`] times
+//! that.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,13 @@ const MAX_PICKLE: u64 = 16 << 20;
 /// The longest zip directory accepted.
 const MAX_DIRECTORY: u64 = 16 << 20;
 
-/// How many times over the bytes of a file may appear in its tensors, for tied weights.
+/// All tensors together may take at most this many times the size of the file, to allow for tied weights.
 const MAX_SHARING: u64 = 4;
 
-/// The number at the start of the older pickle stream, as the pickle `LONG1` writes it.
+/// The magic number at the start of the older pickle stream, as a pickled `LONG1`.
 const LEGACY_MAGIC: [u8; 12] = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
-/// The version after that number; no other was ever written.
+/// The version that follows the magic number; there never was another.
 const LEGACY_VERSION: i64 = 1001;
 
 /// Whether a file starts like the older pickle stream.
@@ -30,7 +31,7 @@ pub(super) fn is_legacy(head: &[u8]) -> bool {
     head.iter().take(32).copied().collect::<Vec<_>>().windows(LEGACY_MAGIC.len()).any(|window| window == LEGACY_MAGIC)
 }
 
-/// Where the bytes of one storage lie in the file.
+/// The position of a storage in the file.
 #[derive(Clone, Copy)]
 struct Extent {
     start: u64,
@@ -107,7 +108,7 @@ fn read_entry<R: ReadAt>(source: &Source<R>, entry: &ZipEntry, most: u64, name: 
     Ok(bytes)
 }
 
-/// The place of an entry's bytes, behind its local header.
+/// The position of an entry's bytes, which follow its local header.
 fn locate<R: ReadAt>(source: &Source<R>, entry: &ZipEntry, name: &str) -> Result<Extent> {
     let shown = shorten(name);
     if entry.method != 0 || entry.encrypted || entry.packed != entry.len {
@@ -127,7 +128,7 @@ fn locate<R: ReadAt>(source: &Source<R>, entry: &ZipEntry, name: &str) -> Result
     if start.checked_add(entry.len).is_none_or(|end| end > source.len()) {
         return Err(Error::Model(format!("{shown} goes beyond the end of the file: it is cut short or damaged")));
     }
-    // PyTorch leaves the checksum at 0 where it was told not to compute one.
+    // PyTorch writes 0 if it was told not to compute checksums.
     Ok(Extent { start, len: entry.len, crc32: (entry.crc32 != 0).then_some(entry.crc32) })
 }
 
@@ -199,7 +200,7 @@ fn zip_entry(fields: &mut Fields) -> Result<(String, ZipEntry)> {
         .to_owned();
     let mut extra = Fields(fields.take(extra_len.into())?);
     fields.skip(comment_len.into())?;
-    // The zip64 extra field holds, in this order, those of the three that do not fit 32 bits.
+    // The zip64 extra field holds, in this order, those of the three values that do not fit into 32 bits.
     while packed == 0xffff_ffff || len == 0xffff_ffff || header == 0xffff_ffff {
         let id = extra.u16()?;
         let size = extra.u16()?;
@@ -216,7 +217,7 @@ fn zip_entry(fields: &mut Fields) -> Result<(String, ZipEntry)> {
     Ok((name, ZipEntry { method, encrypted: flags & 1 != 0, crc32, packed, len, header }))
 }
 
-/// Little-endian fields taken from the front.
+/// Reads little-endian fields from the front of a slice.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
@@ -367,9 +368,9 @@ fn read_tensor<R: ReadAt>(
         .filter(|&last| last < storage.view.1)
         .ok_or_else(outside)?;
 
-    // The stride of a side of length one is never used, and may be anything.
+    // The stride of a side of length 1 is never used and may have any value.
     let stride: Vec<_> = shape.iter().zip(stride).map(|(&side, &step)| if side == 1 { 0 } else { step }).collect();
-    // No overflow: `last` lies in a storage whose bytes were found in the file.
+    // This cannot overflow: `last` is in a storage whose bytes were found in the file.
     let start = extent.start + (first * size) as u64;
     let window_len = ((last - first + 1) * size) as u64;
     let window = source.read_at(start, window_len, &|| "its storage".into())?;
@@ -398,7 +399,7 @@ fn gather(window: &[u8], shape: &[usize], stride: &[usize], size: usize) -> Vec<
     let mut at = 0;
     loop {
         bytes.extend_from_slice(window.get(at * size..(at + 1) * size).unwrap_or_default());
-        // Count up like an odometer, the innermost side first.
+        // Counts like an odometer, innermost side first.
         let mut side = shape.len();
         loop {
             let Some(next) = side.checked_sub(1) else { return bytes };
@@ -482,7 +483,7 @@ mod tests {
         [b"\x80\x02", value, b"."].concat()
     }
 
-    /// A file in the older format; storages with their number of elements.
+    /// A file in the older format; storages are given with their number of elements.
     fn legacy(content: &[u8], storages: &[(&str, u64, Vec<u8>)]) -> Vec<u8> {
         let mut file = pickle(&LEGACY_MAGIC);
         file.extend(pickle(b"M\xe9\x03"));
@@ -586,7 +587,7 @@ mod tests {
         let list = [b"](".to_vec(), tensor.clone(), int(3), tensor.clone(), b"e".to_vec()].concat();
         let metadata = [b"}".to_vec(), text("_metadata"), dict(&[("", dict(&[("version", int(1))]))]), b"sb".to_vec()];
         let inner = [dict(&[("a.weight", tensor.clone())]), metadata.concat()].concat();
-        // Old parameters: an object with its data and its state, or with all of it in the state.
+        // Old parameters: an object with its data and its state, or with everything in the state.
         let parameter =
             [b"ctorch.nn.parameter\nParameter\n".to_vec(), tensor.clone(), b"\x85\x81(\x88\x89}tb".to_vec()];
         let late = [b"ctorch.nn.parameter\nParameter\n)\x81(".to_vec(), tensor.clone(), b"NN\x88\x89tb".to_vec()];
@@ -685,7 +686,7 @@ mod tests {
 
     #[test]
     fn small_pickles_cannot_take_much_memory_or_time() {
-        // Each list holds the one before twice: 2^30 visits if it were unfolded.
+        // Each list holds the previous one twice: unfolding it would take 2^30 visits.
         let mut shared = b"]q\0".to_vec();
         for level in 0..30u8 {
             shared.extend([b"](h", [level].as_slice(), b"h", &[level], b"eq", &[level + 1]].concat());
@@ -699,7 +700,7 @@ mod tests {
         let message = fault(&[pairs, copies, b"}".to_vec()].concat());
         assert!(message.contains("more steps"), "{message}");
         assert!(fault(&b"N".repeat(3_000_000)).contains("more steps"));
-        // Long keys above many tensors.
+        // Long keys around many tensors.
         let tensor = [view(&storage("FloatStorage", "0", 12), 0, &[1], &[1]), b"q\x010".to_vec()].concat();
         let many = [b"](".to_vec(), b"h\x01".repeat(4000), b"e".to_vec()].concat();
         let message = fault(&[tensor.clone(), dict(&[(&"k".repeat(1 << 20), many.clone())])].concat());
@@ -757,7 +758,7 @@ mod tests {
 
     #[test]
     fn random_opcodes_never_panic() {
-        // No checksum stands before this one: pickles of valid opcodes in random order, wrapped well.
+        // There is no checksum before this pickle: valid opcodes in random order, wrapped in a valid file.
         let opcodes = b"N\x88\x89JKM\x8aGXU()]}t\x85\x86\x87aeushjqr\x94cQR\x81b0.l\x93\x90\x8f";
         let known = [
             b"ccollections\nOrderedDict\n".to_vec(),

@@ -1,7 +1,7 @@
 //! The safetensors format: an 8-byte header length, a JSON header, then the tensors back to back.
 //!
-//! The header is written and read here because the same content must give the same bytes (the usual implementation
-//! writes metadata in the order of a hash map) and because repeated names must not pass unnoticed.
+//! Written by hand because equal content must give equal bytes (the usual implementation writes metadata in hash
+//! map order) and because duplicate names must be detected.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,25 +16,25 @@ use super::source::{ReadAt, Source};
 use super::{DType, Limits, METADATA_KEY, TensorData, Tensors, shorten};
 use crate::error::{Error, Result};
 
-/// Bytes of the length field in front of the header.
+/// Bytes of the length field before the header.
 const PREFIX: u64 = 8;
 
-/// What one header entry may take beside its name: type, shape, offsets and punctuation.
+/// The most bytes that a header entry takes besides its name: type, shape, offsets and punctuation.
 const ENTRY_OVERHEAD: usize = 256;
 
 impl Tensors {
     /// Reads a safetensors file held in memory.
     ///
     /// # Errors
-    /// [`Error::Model`] where the bytes are not a well-formed safetensors file; [`Error::Limit`] beyond `limits`.
+    /// [`Error::Model`] if the bytes are not a well-formed safetensors file; [`Error::Limit`] beyond `limits`.
     pub fn from_safetensors(bytes: &[u8], limits: &Limits) -> Result<Self> {
         read(&Source::from_bytes(bytes), limits)
     }
 
-    /// The content as a safetensors file. The same content gives the same bytes, whatever the order of insertion.
+    /// Encodes the tensors as a safetensors file. Equal content gives equal bytes, whatever the order of insertion.
     ///
     /// # Errors
-    /// [`Error::Limit`] where the file could not be read back under the default [`Limits`].
+    /// [`Error::Limit`] if the default [`Limits`] would reject the file.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let plan = Plan::new(self, &Limits::default())?;
         let mut bytes = Vec::with_capacity(plan.total);
@@ -45,7 +45,7 @@ impl Tensors {
 
 // ------------------------------------------------------------------------------------------------ writing
 
-/// A file ready to be written: its header and the tensors in file order.
+/// A file to be written: the header, and the tensors in file order.
 pub(super) struct Plan<'a> {
     header: Vec<u8>,
     order: Vec<&'a TensorData>,
@@ -57,7 +57,7 @@ impl<'a> Plan<'a> {
         limits.check_count(tensors.len())?;
         limits.check_metadata(&tensors.metadata)?;
 
-        // Widest elements first keeps every tensor aligned to its element size without gaps.
+        // Writing the widest elements first aligns every tensor to its element size without gaps.
         let mut order: Vec<_> = tensors.tensors.iter().collect();
         order.sort_by_key(|(name, data)| (std::cmp::Reverse(data.dtype().size()), *name));
 
@@ -112,7 +112,7 @@ impl serde::Serialize for Header<'_> {
 
 fn check_header(len: u64, limits: &Limits) -> Result<()> {
     let per_tensor = limits.max_name.saturating_add(ENTRY_OVERHEAD);
-    // Quotes and control characters grow when escaped; doubling leaves room for any manifest.
+    // Escaping makes quotes and control characters longer; twice the size is enough for any manifest.
     let most = limits.max_metadata.saturating_mul(2).saturating_add(limits.max_tensors.saturating_mul(per_tensor));
     if len > most as u64 {
         return Err(Error::Limit(format!("a header of {len} bytes, more than the {most} accepted")));
@@ -141,7 +141,7 @@ pub(super) fn read<R: ReadAt>(source: &Source<R>, limits: &Limits) -> Result<Ten
     Ok(Tensors { tensors, metadata })
 }
 
-/// A tensor whose place and size have been checked; the tensors follow each other without gaps.
+/// A tensor whose position and size have been checked; tensors follow each other without gaps.
 struct Placed {
     name: String,
     dtype: DType,
@@ -309,7 +309,7 @@ mod tests {
         8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize
     }
 
-    /// What reads back must be something that can be written and read again.
+    /// Content that reads without error must be writable and readable again.
     fn assert_consistent(damaged: &[u8]) -> bool {
         let Ok(tensors) = parse(damaged) else { return false };
         let total: usize = tensors.iter().map(|(_, data)| data.bytes().len()).sum();
@@ -404,7 +404,7 @@ mod tests {
         mutate(&bytes, header_end(&bytes), 20_000, |damaged| {
             accepted += usize::from(assert_consistent(damaged));
         });
-        // Damage to the data alone cannot be noticed; most of the rest must be.
+        // Damage to the data alone cannot be detected; most other damage must be.
         assert!((1..12_000).contains(&accepted), "{accepted}");
     }
 

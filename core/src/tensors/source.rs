@@ -1,4 +1,4 @@
-//! Bytes that are read by position, with every range checked against the real length first.
+//! Reading byte ranges by position, checked against the real length first.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Bytes that several threads may read at once.
+/// Bytes that several threads can read at once.
 pub(super) trait ReadAt: Sync {
     /// Fills `buffer` with the bytes from `offset`.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
@@ -21,7 +21,7 @@ impl ReadAt for File {
     #[cfg(not(unix))]
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         use std::io::{Read, Seek, SeekFrom};
-        // All handles of a file share one position.
+        // All handles of a file share one position, so reads take turns.
         static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
         let _turn = TURN.lock();
         let mut file = self;
@@ -61,7 +61,8 @@ impl<R: ReadAt> Source<R> {
         self.len
     }
 
-    /// Reads `len` bytes from `offset`; `what` names them in errors. Takes memory only for bytes that exist.
+    /// Reads `len` bytes from `offset`; `what` describes them in errors. Allocates memory only for bytes that
+    /// exist.
     pub(super) fn read_at(&self, offset: u64, len: u64, what: &dyn Fn() -> String) -> Result<Vec<u8>> {
         let short = || {
             let total = self.len;
@@ -77,7 +78,7 @@ impl<R: ReadAt> Source<R> {
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| short())?];
         match self.reader.read_exact_at(&mut bytes, offset) {
             Ok(()) => Ok(bytes),
-            // The length was checked above, so the file shrank while it was being read.
+            // The length was checked above, so the file was truncated in the meantime.
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(short()),
             Err(e) => Err(Error::io(&self.path)(e)),
         }

@@ -1,16 +1,17 @@
-//! Spectral norm out of a checkpoint: weights divided by their largest singular value, once and for all.
+//! Folds spectral norm into the weights of a checkpoint: divides each weight by its largest singular value.
 
 use crate::error::{Error, Result};
 use crate::tensors::{TensorData, Tensors};
 
-/// Replaces each `weight_orig` and its vectors by the plain `weight` a network infers with.
+/// Replaces each `weight_orig` and its vectors by the plain `weight` used at inference.
 ///
-/// * `weight_orig`, `weight_u`, `weight_v`: the weight is divided by `u^T W v`, as `PyTorch` does when it evaluates.
-/// * `weight_orig`, `weight_u` and `weight` (`PyTorch` before 1.1): `weight` is that quotient already.
+/// * `weight_orig`, `weight_u`, `weight_v`: divides the weight by `u^T W v`, as `PyTorch` does in evaluation mode.
+/// * `weight_orig`, `weight_u` and `weight` (`PyTorch` before 1.1): `weight` is already divided.
 ///
 /// # Errors
 ///
-/// [`Error::Model`] naming the tensor that is missing, of another shape, or gives no quotient.
+/// [`Error::Model`] naming the tensor that is missing, has the wrong shape, or has a singular value that cannot be
+/// used.
 pub(super) fn fold(tensors: &mut Tensors) -> Result<()> {
     let layers: Vec<String> =
         tensors.names().filter_map(|name| name.strip_suffix(".weight_orig")).map(str::to_owned).collect();
@@ -41,8 +42,8 @@ fn divide(weight: &TensorData, u: &TensorData, v: &TensorData) -> Result<TensorD
         return Err(Error::Model(format!("shape {shape:?} holds no values")));
     }
     let area: usize = shape.iter().skip(2).product();
-    // The matrix of a convolution has the output channels, its first side, in front. So has that of a transposed
-    // convolution, but there they are the second side.
+    // The rows of the matrix are the output channels: the first side of a convolution's weight, the second side of
+    // a transposed convolution's.
     let transposed = match *shape {
         [out, input, ..] if out == rows && input * area == columns => false,
         [input, out, ..] if out == rows && input * area == columns => true,
@@ -55,7 +56,7 @@ fn divide(weight: &TensorData, u: &TensorData, v: &TensorData) -> Result<TensorD
     let (values, u, v) = (weight.to_f32(), u.to_f32(), v.to_f32());
     let mut sigma = 0.0f64;
     if transposed {
-        // W[i][o][tap] stands at row o, column (i, tap).
+        // `W[i][o][tap]` is in row `o`, column `(i, tap)`.
         for (input, block) in values.chunks_exact((rows * area).max(1)).enumerate() {
             let v = v.get(input * area..(input + 1) * area).unwrap_or_default();
             for (row, &u) in block.chunks_exact(area.max(1)).zip(&u) {
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn weights_are_divided_by_their_singular_value() {
-        // Two filters of 1x1 over one channel, [3, 4]: the singular value is 5.
+        // Two 1x1 filters over one channel, [3, 4]: the singular value is 5.
         let parts: [(&str, &[usize], &[f32]); 4] = [
             ("c.bias", &[2], &[7.0, 8.0]),
             ("c.weight_orig", &[2, 1, 1, 1], &[3.0, 4.0]),
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn transposed_convolutions_have_their_outputs_second() {
-        // One input, two outputs, kernel 1x1: rows are outputs.
+        // One input channel, two output channels, kernel 1x1; rows are output channels.
         let mut folded = tensors(&[
             ("t.weight_orig", &[1, 2, 1, 1], &[3.0, 4.0]),
             ("t.weight_u", &[2], &[0.6, 0.8]),

@@ -1,4 +1,4 @@
-//! The architecture of a checkpoint, read off its names and shapes.
+//! Detects the architecture of a checkpoint from the names and shapes of its tensors.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::nn::NormKind;
 use crate::nn::modulation::{BlockTensors, Inputs, ModulationKind, shape_of};
 use crate::tensors::{TensorData, Tensors};
 
-/// Reads sides off tensors.
+/// Looks up the shapes of tensors.
 struct Shapes<'a>(&'a Tensors);
 
 impl Shapes<'_> {
@@ -19,7 +19,7 @@ impl Shapes<'_> {
         self.0.get(name).is_some()
     }
 
-    /// The shape of a tensor that must be there, with so many sides.
+    /// The shape of a required tensor, which must have `N` sides.
     fn of<const N: usize>(&self, name: &str) -> Result<[usize; N]> {
         shape_of(self.0, name)
     }
@@ -29,12 +29,12 @@ impl Shapes<'_> {
     }
 }
 
-/// Which code wrote a checkpoint, as its tensors tell.
+/// The code base that a checkpoint comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
-    /// The generators of SPADE and what was made from it.
+    /// Generators from SPADE's code and its descendants.
     SpadeFamily,
-    /// pix2pixHD, and that of SPADE's code ("pix2pixHD++").
+    /// pix2pixHD, and the variant in SPADE's code ("pix2pixHD++").
     Pix2PixHd,
     /// The U-Net of pix2pix.
     Pix2Pix,
@@ -63,11 +63,11 @@ pub(super) fn layout(tensors: &Tensors) -> Result<Layout> {
     Err(Error::Model(format!("this is no generator of {}: {what}. The generator is in …_net_G.pth", names.join(", "))))
 }
 
-/// Checks that a checkpoint holds what the user takes it for.
+/// Checks that a checkpoint holds the system that the user expects.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] naming both.
+/// [`Error::Argument`] naming the expected system and the ones found.
 pub(super) fn check_system(tensors: &Tensors, layout: Layout, asked: System) -> Result<()> {
     let found: Vec<System> = match layout {
         Layout::Pix2PixHd => vec![System::Pix2PixHd],
@@ -89,13 +89,14 @@ pub(super) fn check_system(tensors: &Tensors, layout: Layout, asked: System) -> 
     Err(Error::Argument(format!("the option `system` is {asked}, but the checkpoint holds {}", names.join(" and "))))
 }
 
-/// Input channels, before anything else is known.
+/// The input channels, as far as the tensors tell before anything else is known.
 pub(super) fn inputs(tensors: &Tensors) -> Option<Inputs> {
     let shapes = Shapes(tensors);
     match layout(tensors).ok()? {
         Layout::SpadeFamily => {
             let block = BLOCKS.iter().map(|block| shapes.block(block));
-            // CLADE's banks tell labels from edges; the others may not.
+            // Some modulations (CLADE) separate label channels from edges in their tensors; others only give the
+            // sum.
             let found: Vec<Inputs> = block.filter_map(|block| kind_inputs(block).ok().flatten()).collect();
             let labels = found.iter().find(|inputs| matches!(inputs, Inputs::Labels(..)));
             labels.or(found.first()).copied()
@@ -114,12 +115,12 @@ fn kind_inputs(block: BlockTensors<'_>) -> Result<Option<Inputs>> {
     }
 }
 
-/// The architecture that fits the tensors and what the user says of them.
+/// The architecture, from the tensors and the user's options.
 pub(super) fn architecture(tensors: &Tensors, layout: Layout, hints: &Hints) -> Result<Architecture> {
     let shapes = Shapes(tensors);
     if layout != Layout::SpadeFamily && hints.upsampling.is_some() {
         return Err(Error::Argument(
-            "the option `upsampling` is given, but pix2pixHD and pix2pix have no such choice".into(),
+            "the option `upsampling` is given, but pix2pixHD and pix2pix do not have it".into(),
         ));
     }
     if layout == Layout::Pix2Pix && hints.instance_edges == Some(true) {
@@ -182,7 +183,7 @@ fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
         ))),
         Some(given) => Ok(given),
         None if most => Ok(Upsampling::Most),
-        // The tensors of the two are the same.
+        // `normal` and `more` have the same tensors.
         None => Ok(hints.conventions().upsampling),
     }
 }
@@ -191,12 +192,12 @@ fn modulation(block: BlockTensors<'_>) -> Result<ModulationKind> {
     ModulationKind::detect(block)?.ok_or_else(|| {
         let name = block.block;
         Error::Model(format!(
-            "block {name} of the generator has no modulation that is known here, or misses its tensors"
+            "block {name} of the generator has an unknown modulation, or tensors of its modulation are missing"
         ))
     })
 }
 
-/// Length of the style vectors of a network with styles per class.
+/// Length of the style vectors, for a network with a style per class.
 fn style_length(kinds: &[ModulationKind], blocks: &[BlockTensors<'_>]) -> Result<Option<usize>> {
     for (kind, block) in kinds.iter().zip(blocks) {
         if let Some(length) = kind.facts().style_length(*block)? {
@@ -206,11 +207,11 @@ fn style_length(kinds: &[ModulationKind], blocks: &[BlockTensors<'_>]) -> Result
     Ok(None)
 }
 
-/// Label channels, and whether instance edges follow them.
+/// Number of label channels, and whether a channel of instance edges follows them.
 fn channels(hints: &Hints, kinds: &[ModulationKind], blocks: &[BlockTensors<'_>]) -> Result<(usize, bool)> {
     let found = kinds.iter().zip(blocks).map(|(kind, block)| kind.facts().inputs(*block));
     let found: Vec<Inputs> = found.collect::<Result<_>>()?;
-    // Where a modulation tells labels from edges, its word counts.
+    // A modulation that separates labels from edges decides.
     match found.iter().find(|inputs| matches!(inputs, Inputs::Labels(..))).or(found.first()) {
         Some(&Inputs::Labels(labels, edges)) => hints.agree(labels, edges),
         Some(&Inputs::Semantics(semantics)) => hints.split(semantics),
@@ -218,7 +219,7 @@ fn channels(hints: &Hints, kinds: &[ModulationKind], blocks: &[BlockTensors<'_>]
     }
 }
 
-/// The latent grid of a network whose first layer takes a vector.
+/// The latent grid of a network whose first layer takes a latent vector.
 fn latent(
     shapes: &Shapes<'_>,
     hints: &Hints,
@@ -285,7 +286,7 @@ fn pix2pix(shapes: &Shapes<'_>, hints: &Hints) -> Result<UNetConfig> {
     }
     let classes = hints.table(input)?;
     let channels = classes.channels();
-    // Three channels are a picture, as the paper's networks are fed.
+    // Three input channels: the network takes the label map as an RGB picture, like the paper's.
     let painted = input == 3;
     if !painted && channels != input {
         return Err(Error::Argument(format!(

@@ -1,9 +1,9 @@
-//! Importers: checkpoints of the papers' code become model files.
+//! Converts checkpoints of the papers' code into models.
 //!
-//! A checkpoint is a bare list of tensors. What they tell (widths, classes, kinds of norms, encoders) is read off their
-//! names and shapes; what they do not tell (which classes those are, the training size, one doubling more or less) is
-//! taken from [`ImportOptions`], or from the conventions of the data set whose classes they have. What the options say
-//! beyond that is checked.
+//! A checkpoint is a list of tensors without further information. Their names and shapes determine widths, the
+//! number of classes, norms and encoders. The rest (which classes, the training size, the number of upsampling
+//! layers) comes from [`ImportOptions`], or from the conventions of the known data set with that number of classes.
+//! Options that the tensors contradict are errors.
 
 mod fold;
 mod infer;
@@ -16,28 +16,28 @@ use crate::nn::Statistics;
 use crate::nn::modulation::Inputs;
 use crate::tensors::{DType, TensorData, Tensors};
 
-/// What a checkpoint does not tell, and what is to be checked.
+/// What a checkpoint does not say, or what it should be checked against.
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
-    /// The system; none: as the tensors tell.
+    /// The network; `None` detects it from the tensors.
     pub system: Option<System>,
-    /// The classes; none: those of the known data set that has as many.
+    /// The classes; `None` uses those of the known data set with this number of classes.
     pub classes: Option<ClassTable>,
-    /// Whether the last input channel is for instance edges; none: as the tensors or the data set tell.
+    /// Whether the last input channel holds instance edges; `None` detects it from the tensors or the data set.
     pub instance_edges: Option<bool>,
-    /// Number of doublings; none: as the tensors or the data set tell.
+    /// Number of upsampling layers; `None` detects it from the tensors or the data set.
     pub upsampling: Option<Upsampling>,
-    /// Height and width the network was trained at; none: those of the data set, or 256x256.
+    /// Height and width the network was trained at; `None` uses the data set's usual size, or 256x256.
     pub size: Option<[usize; 2]>,
-    /// What the model is called.
+    /// Name of the model.
     pub name: String,
-    /// Licence of the weights; none: says that it is unknown.
+    /// Licence of the weights; `None` records that it is unknown.
     pub licence: Option<String>,
-    /// How weights are stored.
+    /// Precision of the stored weights.
     pub precision: Precision,
 }
 
-/// What is usual for the data sets whose official checkpoints exist.
+/// How the papers' code trains on a data set for which official checkpoints exist.
 struct Conventions {
     table: &'static str,
     label_channels: usize,
@@ -46,7 +46,7 @@ struct Conventions {
     size: [usize; 2],
 }
 
-/// How the papers' code trains on each data set.
+/// The conventions of all known data sets.
 const CONVENTIONS: [Conventions; 5] = [
     Conventions::plain("ade20k", 151),
     Conventions::plain("ade20k-shifted", 151),
@@ -70,15 +70,15 @@ impl Conventions {
     }
 }
 
-/// [`ImportOptions`] and the data set that was recognised, as inference of the architecture asks for them.
+/// [`ImportOptions`], completed by the conventions of a known data set.
 struct Hints {
     classes: Option<ClassTable>,
-    /// Whether nobody named the classes.
+    /// Whether the classes were guessed from the number of channels.
     guessed: bool,
     instance_edges: Option<bool>,
     upsampling: Option<Upsampling>,
     size: Option<[usize; 2]>,
-    /// The data set whose conventions hold.
+    /// The data set whose conventions apply.
     known: Option<&'static Conventions>,
 }
 
@@ -88,7 +88,7 @@ impl Hints {
             let table = ClassTable::shipped(conventions.table).ok();
             table.is_some() && options.classes == table
         };
-        // With the classes the data set is known; without, the number of input channels tells it.
+        // The class table identifies the data set; without one, the number of input channels does.
         let known = match &options.classes {
             Some(_) => CONVENTIONS.iter().find(shipped),
             None => {
@@ -109,7 +109,7 @@ impl Hints {
         Ok(Self { classes, guessed: options.classes.is_none(), instance_edges, upsampling, size, known })
     }
 
-    /// What the network was trained on, and how that is known.
+    /// The training data for the manifest, and how it was determined.
     fn data(&self) -> String {
         match self.known {
             None => "unknown".into(),
@@ -117,7 +117,7 @@ impl Hints {
                 let Conventions { table, upsampling, size: [height, width], .. } = known;
                 let doublings = upsampling.doublings();
                 format!(
-                    "taken for {table} by its number of classes, with what is usual for it ({width}x{height}, {doublings} \
+                    "assumed to be {table}, by the number of classes, with its usual settings ({width}x{height}, {doublings} \
                      doublings)"
                 )
             }
@@ -135,19 +135,19 @@ impl Hints {
         self.size.unwrap_or(self.conventions().size)
     }
 
-    /// The class table, for a network with so many input channels.
+    /// The class table, for a network with `inputs` input channels.
     fn table(&self, inputs: usize) -> Result<ClassTable> {
         self.classes.clone().ok_or_else(|| {
             let names: Vec<&str> = ClassTable::shipped_names().collect();
             Error::Argument(format!(
-                "the network has {inputs} input channels, as no data set known here: give its class table in the option \
+                "the network has {inputs} input channels, which matches no known data set: give its class table in the option \
                  `classes` (your own, or a built-in one: {})",
                 names.join(", ")
             ))
         })
     }
 
-    /// Checks what the tensors tell about input channels.
+    /// Checks label channels and edges, as found in the tensors, against the options.
     fn agree(&self, labels: usize, edges: bool) -> Result<(usize, bool)> {
         if let Some(given) = self.instance_edges.filter(|&given| given != edges) {
             let found = if edges { "has a" } else { "has no" };
@@ -158,7 +158,7 @@ impl Hints {
         self.check_table(labels, edges)
     }
 
-    /// Splits input channels, where the tensors do not tell, into labels and instance edges.
+    /// Splits input channels into labels and instance edges where the tensors do not separate them.
     fn split(&self, semantics: usize) -> Result<(usize, bool)> {
         let channels = self.table(semantics)?.channels();
         let usual = self.known.filter(|known| known.semantics() == semantics).map(|known| known.instance_edges);
@@ -167,8 +167,9 @@ impl Hints {
             None if channels == semantics => false,
             None if channels + 1 == semantics => {
                 return Err(Error::Argument(format!(
-                    "the network has {semantics} input channels, the class table {channels} label channels: say what the \
-                     last one is for, with true (edges) or false (a label without a name) in the option `instance_edges`"
+                    "the network has {semantics} input channels, the class table {channels} label channels: set the \
+                     option `instance_edges` to true if the last channel holds edges, or to false if it is a label \
+                     without a name"
                 )));
             }
             None => false,
@@ -176,8 +177,8 @@ impl Hints {
         self.check_table(semantics.saturating_sub(usize::from(edges)), edges)
     }
 
-    /// Checks the class table against the number of label channels. One channel may be without a name: many data sets
-    /// leave one unused.
+    /// Checks the class table against the number of label channels. The table may lack the last channel, which many
+    /// data sets leave unused.
     fn check_table(&self, labels: usize, edges: bool) -> Result<(usize, bool)> {
         let channels = self.table(labels + usize::from(edges))?.channels();
         if channels == labels || channels + 1 == labels {
@@ -192,12 +193,13 @@ impl Hints {
     }
 }
 
-/// Makes a model out of a checkpoint's generator and, for SPADE with a latent vector, its encoder (`…_net_E.pth`).
+/// Makes a model from the tensors of a generator and, for SPADE with a latent vector, of its encoder
+/// (`…_net_E.pth`).
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] if an option contradicts the tensors or one is needed; [`Error::Model`] naming the tensor that is
-/// missing, unknown, or has another shape than the architecture asks for, with both shapes.
+/// [`Error::Argument`] if an option contradicts the tensors or a required one is missing; [`Error::Model`] naming
+/// the tensor that is missing, unknown, or of the wrong shape, with the expected shape.
 pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: &ImportOptions) -> Result<Model> {
     let mut tensors = cleaned(generator)?;
     let layout = infer::layout(&tensors)?;
@@ -205,7 +207,7 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
         infer::check_system(&tensors, layout, asked)?;
     }
     if layout == infer::Layout::Pix2PixHd {
-        // PyTorch before 0.4 kept running statistics for instance norms too, and never read them.
+        // PyTorch before 0.4 stored running statistics of instance norms but never used them.
         drop_where(&mut tensors, |name| name.contains(".running_"));
     }
     fold::fold(&mut tensors)?;
@@ -220,7 +222,9 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
         for name in names {
             if let Some(data) = encoder.remove(&name) {
                 tensors.insert(&name, data).map_err(|_| {
-                    Error::Model(format!("the encoder holds {name:?}, as the generator does: is it an encoder?"))
+                    Error::Model(format!(
+                        "the encoder and the generator both have a tensor {name:?}: is this an encoder?"
+                    ))
                 })?;
             }
         }
@@ -232,7 +236,7 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
         format: FORMAT,
         name: options.name.clone(),
         classes,
-        // pix2pix is run as it is trained, with the statistics of the picture at hand.
+        // pix2pix uses the statistics of the picture itself, as in training.
         statistics: if layout == infer::Layout::Pix2Pix { Statistics::Batch } else { Statistics::Running },
         native_size: hints.size(),
         value_range: [-1.0, 1.0],
@@ -254,7 +258,7 @@ fn drop_where(tensors: &mut Tensors, unused: impl Fn(&str) -> bool) {
     }
 }
 
-/// A checkpoint without what no network reads, and without the prefix of networks saved while spread over GPUs.
+/// Removes tensors that no network uses, and the `module.` prefix that data-parallel training adds.
 fn cleaned(mut tensors: Tensors) -> Result<Tensors> {
     let names: Vec<String> = tensors.names().map(str::to_owned).collect();
     let spread = !names.is_empty() && names.iter().all(|name| name.starts_with("module."));
@@ -269,7 +273,7 @@ fn cleaned(mut tensors: Tensors) -> Result<Tensors> {
     Ok(tensors)
 }
 
-/// Stores the values at the precision asked for, and checks the whole against the architecture.
+/// Converts the tensors to the requested precision and checks the model against its architecture.
 fn finish(mut tensors: Tensors, manifest: Manifest, precision: Precision) -> Result<Model> {
     let mut model = Tensors::new();
     let names: Vec<String> = tensors.names().map(str::to_owned).collect();
@@ -294,7 +298,7 @@ fn finish(mut tensors: Tensors, manifest: Manifest, precision: Precision) -> Res
     })
 }
 
-/// What to look at where a tensor does not fit what the others tell.
+/// Advice for an error about a tensor that does not match the rest of the checkpoint.
 fn advice(architecture: &Architecture) -> String {
     let network = architecture.describe();
     let options = match (architecture, architecture.style()) {
@@ -304,5 +308,5 @@ fn advice(architecture: &Architecture) -> String {
         (Architecture::SpadeFamily(_), _) => "the options `upsampling`, `instance_edges` and `classes`",
         _ => "the options `instance_edges` and `classes`",
     };
-    format!("the other tensors are those of {network}; if it is another network, see {options}")
+    format!("the other tensors match {network}; for another network, change {options}")
 }
