@@ -28,17 +28,18 @@ const PLAN: [(usize, bool); 13] = [
 /// Index of each convolution in torchvision's `features`.
 const TORCHVISION: [usize; 13] = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28];
 
-/// Convolutions whose rectified output is compared: `relu1_1`, `relu2_1`, `relu3_1`, `relu4_1`, `relu5_1`.
+/// Indices of the convolutions whose output after ReLU is compared: `relu1_1`, `relu2_1`, `relu3_1`, `relu4_1`,
+/// `relu5_1`.
 const TAPS: [usize; 5] = [0, 2, 4, 8, 12];
 
-/// The feature extractor. Its weights come from a torchvision file that the user supplies.
+/// VGG19 as a feature extractor. Its weights come from a torchvision file that the user supplies.
 #[derive(Module, Debug)]
 pub struct Vgg19 {
     features: Vec<Conv>,
 }
 
 impl Vgg19 {
-    /// The network as `init` fills it.
+    /// Makes the network, with the values that `init` gives.
     pub fn new(init: &mut Init) -> Self {
         let mut input = 3;
         let mut conv = |output| {
@@ -60,8 +61,9 @@ impl Vgg19 {
         path.to_owned()
     }
 
-    /// The five rectified feature maps, of `[batch, 3, height, width]` in -1 to 1 (the papers do not shift it to the
-    /// mean and deviation VGG was trained with).
+    /// The five feature maps after ReLU of pictures `[batch, 3, h, w]` in -1 to 1: `[batch, 64, h, w]`, `[batch, 128,
+    /// h / 2, w / 2]`, `[batch, 256, h / 4, w / 4]`, `[batch, 512, h / 8, w / 8]` and `[batch, 512, h / 16, w / 16]`.
+    /// As in the papers' code, the input is not normalised to VGG's training mean and deviation.
     pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = x;
         let mut taps = Vec::with_capacity(TAPS.len());

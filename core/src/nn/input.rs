@@ -20,7 +20,7 @@ pub struct GeneratorInput {
 /// Style vectors of a batch of pictures, `[batch, classes, length]`. Row `j` is the style of class `j`; a row of
 /// zeros means that the style of the class is unknown (Zhu et al. 2020, §3).
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a picture has one")]
+#[allow(clippy::large_enum_variant, reason = "there is one per generated batch")]
 pub enum BlockStyles {
     /// The same styles for every block.
     All(Tensor<3>),
