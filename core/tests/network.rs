@@ -291,9 +291,9 @@ fn vgg_weights() -> Tensors {
     let ours = model::store(&network, Precision::Full).unwrap();
     let positions = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28];
     let mut theirs = Tensors::new();
-    for (index, position) in positions.into_iter().enumerate() {
+    for position in positions {
         for leaf in ["weight", "bias"] {
-            let data = ours.get(&format!("features.{index}.{leaf}")).unwrap().clone();
+            let data = ours.get(&format!("features.{position}.{leaf}")).unwrap().clone();
             // Xavier with gain 0.02 would let the features vanish on the way; He's deviation keeps them.
             let scale = if leaf == "weight" { 70.0 } else { 1.0 };
             let values = data.to_f32().into_iter().map(|value| value * scale).collect();

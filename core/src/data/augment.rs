@@ -1,4 +1,4 @@
-//! From the size a photo has to the size a network wants, with random variation for training.
+//! Resizes samples to the size a network takes, with random variation for training.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
@@ -7,17 +7,17 @@ use super::Sample;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 
-/// Random variation of a sample; photo and labels always undergo the same.
+/// Random variation of a sample. Photo and labels always undergo the same.
 ///
-/// The sample is resized to [`load_scale`](Self::load_scale) times the target size (its shape follows the target's),
-/// then a window of the target size is cut out at a random whole-pixel offset, then it is mirrored half of the time.
-/// Photos are resized bicubically (a = −0.5, with the filter widened when shrinking), labels by the nearest pixel
-/// centre, so that no class appears that was not there.
+/// The sample is resized to [`load_scale`](Self::load_scale) times the target size (which may change its aspect
+/// ratio), a window of the target size is cropped at a random whole-pixel offset, and the result is mirrored half of
+/// the time. Photos are resized with a bicubic filter (a = −0.5, widened when shrinking), labels by the nearest pixel
+/// centre, so that no new class appears.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Augment {
-    /// Whether to mirror left and right with probability ½.
+    /// Whether to mirror left and right with probability 0.5.
     pub flip: bool,
-    /// Size before the crop over the target size, 1 to 16; 286/256 is usual, 1 means no crop.
+    /// Size before the crop divided by the target size, 1 to 16. 286/256 is usual; 1 means no crop.
     pub load_scale: f64,
     /// Target width in pixels.
     pub width: usize,
@@ -26,7 +26,7 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// Varies `sample`; the same `seed` always gives the same variation.
+    /// Varies `sample`. The same `seed` always gives the same variation.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl Augment {
         let mut sample = fit(sample, load_width, load_height)?;
 
         let mut random = Rng::new(seed);
-        // All three numbers are always drawn, so that switching one variation off leaves the others as they were.
+        // Always draw all three numbers, so that disabling one variation does not change the others.
         let x = random.below(load_width - self.width + 1);
         let y = random.below(load_height - self.height + 1);
         let mirror = random.next_u64() >> 63 == 1 && self.flip;
@@ -57,8 +57,8 @@ impl Augment {
     }
 }
 
-/// Resizes a sample to `width` by `height` pixels without any variation, as for validation: the photo bicubically
-/// (a = −0.5), the labels by the nearest pixel centre.
+/// Resizes a sample to `width` by `height` pixels without any variation, as for validation: the photo with a bicubic
+/// filter (a = −0.5), the labels by the nearest pixel centre.
 ///
 /// # Errors
 ///
@@ -73,7 +73,7 @@ pub fn fit(sample: Sample, width: usize, height: usize) -> Result<Sample> {
     if (from_width, from_height) == (width, height) {
         return Ok(Sample { name, image, labels });
     }
-    // First, because this is where impossible sizes are refused.
+    // Labels first: this call rejects impossible sizes.
     let labels = labels.resize_centered(width, height).map_err(|e| e.context(&name))?;
     let image: RgbImage = imageops::resize(&image, width as u32, height as u32, FilterType::CatmullRom);
     Ok(Sample { name, image, labels })
@@ -92,7 +92,7 @@ mod tests {
         Rgb([40 + 13 * id as u8, 200 - 11 * id as u8, 60 + 9 * id as u8])
     }
 
-    /// A picture that says the class of each pixel, in blocks of `block` pixels with one of ten classes.
+    /// A sample whose photo encodes the class of each pixel, in blocks of `block` pixels with one of ten classes.
     fn coded(width: usize, height: usize, block: usize, seed: u64) -> Sample {
         let id = |x: usize, y: usize| ((x / block) as u64 * 31 + (y / block) as u64 * 17 + seed).pow(2) % 97 % 10;
         let ids: Vec<_> = (0..width * height).map(|i| id(i % width, i / width) as u16).collect();
@@ -102,7 +102,7 @@ mod tests {
         Sample { name: "coded".into(), image, labels }
     }
 
-    /// How many pixels lie inside areas of one class, and how many of these have another class's colour.
+    /// The number of pixels inside areas of one class, and how many of them have the colour of another class.
     fn compare(sample: &Sample, radius: usize) -> (usize, usize) {
         let (width, height) = (sample.labels.width(), sample.labels.height());
         let (mut inside, mut wrong) = (0, 0);

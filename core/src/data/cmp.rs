@@ -8,8 +8,8 @@ use crate::label::LabelMap;
 /// The largest value in the published files: `shop`.
 const LAST: u16 = 12;
 
-/// Reads an indexed PNG whose values are 1 (`background`) to 12 (`shop`), or 0 where nothing was annotated, as ids
-/// 0 to 11 of [`ClassTable::cmp_facades`](crate::label::ClassTable::cmp_facades). The palette is not looked at.
+/// Reads an indexed PNG whose values are 1 (`background`) to 12 (`shop`), or 0 for pixels without annotation, as ids
+/// 0 to 11 of [`ClassTable::cmp_facades`](crate::label::ClassTable::cmp_facades). The palette is ignored.
 pub(super) fn read_labels(path: &Path) -> Result<LabelMap> {
     let stored = LabelMap::open_ids(path).map_err(|error| {
         let wanted = format!("CMP labels are indexed PNGs with values 0 to {LAST}");
@@ -35,7 +35,7 @@ pub(super) mod tests {
     use std::fs::File;
     use std::path::Path;
 
-    /// Writes an indexed PNG of the given depth.
+    /// Writes an indexed PNG with the given bit depth.
     pub(in crate::data) fn write_indexed(path: &Path, width: u32, height: u32, depth: png::BitDepth, values: &[u8]) {
         let mut encoder = png::Encoder::new(File::create(path).unwrap(), width, height);
         encoder.set_color(png::ColorType::Indexed);

@@ -1,4 +1,4 @@
-//! Pairs in files.
+//! Data sets whose pairs are in files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,12 @@ use super::{Dataset, Sample, Split, cmp, pix2pix};
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
 
-/// Where the labels of a photo are.
+/// Where the labels of a photo are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Labels {
-    /// In the right half of the picture.
+    /// In the right half of the photo's picture.
     RightHalf,
-    /// In the index PNG at this path, for the left half of the picture.
+    /// In the index PNG at this path; the photo is the left half of its picture.
     OfLeftHalf(PathBuf),
     /// In the index PNG at this path.
     Index(PathBuf),
@@ -32,9 +32,9 @@ pub(super) struct Pair {
 /// A data set whose pairs are read from files on demand.
 #[derive(Debug)]
 pub(super) struct Disk {
-    /// The form and where it is, for [`Dataset::describe`].
+    /// The format and its location, for [`Dataset::describe`].
     pub(super) form: String,
-    /// Of the folder, for [`Dataset::name`].
+    /// Name of the folder, for [`Dataset::name`].
     pub(super) name: String,
     pub(super) split: Split,
     pub(super) pairs: Vec<Pair>,

@@ -1,4 +1,4 @@
-//! In which form a folder holds its pairs.
+//! Detects the format in which a folder stores its pairs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,12 +11,12 @@ use super::pairing::{Match, Problems, match_up, short, sizes};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 
-/// In a folder without splits, one pair in this many is for validation.
+/// In a folder without splits, one pair out of this many is used for validation.
 const HELD_OUT: usize = 10;
 
 const CLASS_FILES: [&str; 3] = ["classes.ron", "classes.json", "classes.gpl"];
 
-/// Finds the form of the data set in `dir` and checks all its pairs.
+/// Detects the format of the data set in `dir` and checks all its pairs.
 pub(super) fn find(dir: &Path, split: Split, classes: Option<&ClassTable>) -> Result<Disk> {
     if !dir.is_dir() {
         return Err(Error::Data(format!("{} is not a folder; a data set is a folder with pictures", dir.display())));
@@ -24,7 +24,7 @@ pub(super) fn find(dir: &Path, split: Split, classes: Option<&ClassTable>) -> Re
     let within = dir.join(split.name());
     let labels = dir.join(format!("{split}_label"));
 
-    // What names the split goes before what does not.
+    // Folders named after the split take precedence over those that are not.
     for (photos, labels) in
         [(dir.join(format!("{split}_img")), labels.clone()), (within.join("img"), within.join("label"))]
     {
@@ -83,7 +83,7 @@ fn folders(
     Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes })
 }
 
-/// `train/` beside `train_label/`: whole photos, or pix2pix pictures with their labels in cleaned form.
+/// `train/` next to `train_label/`: whole photos, or pix2pix pictures with their labels cleaned.
 fn split_folder(
     dir: &Path,
     split: Split,
@@ -95,7 +95,7 @@ fn split_folder(
     let matches = match_up(photos, only(pictures(labels)?, Kind::Png), &mut problems);
     let sizes = sizes_of(&matches, &mut problems);
     let is_half = |((w, h), label): ((u32, u32), (u32, u32))| w % 2 == 0 && (w / 2, h) == label;
-    // The majority decides, so that one odd file is reported as the odd one.
+    // Decide by majority, so that a single file of another kind is reported as the error.
     let halves = sizes.iter().filter(|&&s| is_half(s)).count();
     let double = halves > sizes.iter().filter(|(photo, label)| photo == label).count();
     for (pair, &(photo, label)) in matches.iter().zip(&sizes) {
@@ -120,7 +120,7 @@ fn split_folder(
     Ok(Disk { name: folder_name(dir), form, split, pairs, classes })
 }
 
-/// The pix2pix form with its labels in the right halves.
+/// The pix2pix format with labels in the right halves.
 fn double_width(
     dir: &Path,
     photos: &Path,
@@ -152,7 +152,7 @@ fn double_width(
     Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes })
 }
 
-/// `cmp_*.jpg` and `cmp_*.png` side by side, as the CMP Facade Database is published.
+/// `cmp_*.jpg` and `cmp_*.png` in the same folder, as the CMP Facade Database is published.
 fn original_cmp(dir: &Path, split: Split) -> Result<Option<Disk>> {
     let mut found = Vec::new();
     for folder in [dir.to_path_buf(), dir.join("base"), dir.join("extended")] {
@@ -187,7 +187,7 @@ const FOLDER_ADVICE: &str = "Each photo (jpg, jpeg or png) needs an index PNG of
 const CLEANED_ADVICE: &str =
     "Each picture (photo left, labels right) needs an index PNG of the same stem and of half its width";
 
-/// The last part of a path.
+/// The last component of a path.
 fn folder_name(dir: &Path) -> String {
     let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
@@ -204,7 +204,7 @@ fn is_double((width, height): (u32, u32)) -> bool {
 
 type Size = (u32, u32);
 
-/// Sizes of photo and label of each pair; (0, 0) for both where one is unreadable, which is a problem of its own.
+/// Sizes of photo and label of each pair; (0, 0) for both if one is unreadable, which is reported as a problem.
 fn sizes_of(matches: &[Match], problems: &mut Problems) -> Vec<(Size, Size)> {
     let photos = sizes(matches.iter().map(|m| m.photo.as_path()), problems);
     let labels = sizes(matches.iter().map(|m| m.label.as_path()), problems);
@@ -234,7 +234,7 @@ fn choose(pairs: Vec<Pair>, split: Split, hold_out: bool, dir: &Path) -> Result<
     Ok(chosen)
 }
 
-/// Every tenth pair, or the last one of fewer than ten (but never the only one).
+/// Every tenth pair, or the last of fewer than ten pairs (but never the only one).
 fn is_held_out(index: usize, count: usize) -> bool {
     if count < HELD_OUT { count > 1 && index + 1 == count } else { index % HELD_OUT == HELD_OUT - 1 }
 }
@@ -258,12 +258,12 @@ fn no_classes(dir: &Path) -> Error {
     ))
 }
 
-/// `path` as seen from `dir`.
+/// `path` relative to `dir`.
 fn in_dir(dir: &Path, path: &Path) -> String {
     format!("{}/", path.strip_prefix(dir).unwrap_or(path).display())
 }
 
-/// Says what was looked for and what is there instead.
+/// An error that names what was looked for and what the folder contains instead.
 fn nothing_found(dir: &Path, split: Split) -> Result<Error> {
     let (mut folders, mut files) = (Vec::new(), BTreeMap::<String, usize>::new());
     for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
@@ -321,7 +321,7 @@ mod tests {
         ClassTable::new(classes.map(class).to_vec()).unwrap()
     }
 
-    /// Three stripes of classes; which ones depends on `salt`.
+    /// Three stripes of classes, which depend on `salt`.
     fn stripes(width: usize, height: usize, salt: usize) -> LabelMap {
         let ids = (0..width * height).map(|i| ((i % width * 3 / width + salt) % 3) as u16).collect();
         LabelMap::new(width, height, ids).unwrap()
@@ -332,7 +332,7 @@ mod tests {
         path
     }
 
-    /// Photos of which the red channel says the stem, and labels.
+    /// Writes photos whose red channel encodes the stem, and their labels.
     fn write_pairs(photos: &Path, labels: &Path, stems: impl IntoIterator<Item = usize>, extension: &str) {
         for stem in stems {
             let image = RgbImage::from_pixel(12, 8, Rgb([stem as u8, 0, 0]));
@@ -479,11 +479,11 @@ mod tests {
         assert!(wrong < 48 * 48 / 20, "{wrong}");
         assert!(set.describe().starts_with("pix2pix form"), "{}", set.describe());
 
-        // The same pictures without a folder for the split.
+        // The same pictures without a folder for each split.
         let flat = open(&val, Val, None).unwrap();
         assert_eq!(names(&*flat), ["10"]);
         assert_eq!(names(&*open(&val, Train, None).unwrap()), ["2"]);
-        // Another table for other colours.
+        // Other colours with another class table.
         let other = tempfile::tempdir().unwrap();
         table().save(other.path().join("classes.json")).unwrap();
         write_double(&folder(other.path().join("train")).join("1.jpg"), 0, &table());

@@ -1,10 +1,10 @@
-//! Pairs drawn on demand.
+//! Data sets that are generated on demand.
 
 use super::{Dataset, ProceduralFacades, Sample, Split};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 
-/// A data set of procedural facades, for tests and for trying things out without any download.
+/// A data set of procedural facades, for tests and for first experiments without any download.
 ///
 /// Training and validation never share a facade, whatever their lengths.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Procedural {
 }
 
 impl Procedural {
-    /// `len` facades of `width` by `height` pixels; another `seed` gives other facades.
+    /// `len` facades of `width` by `height` pixels. Different seeds give different facades.
     pub fn new(split: Split, seed: u64, len: usize, width: usize, height: usize) -> Self {
         let facades = ProceduralFacades::new(seed);
         let classes = ProceduralFacades::classes();
@@ -40,7 +40,7 @@ impl Dataset for Procedural {
         if index >= self.len {
             return Err(Error::Argument(format!("sample {index} of {} does not exist; the first is 0", self.len)));
         }
-        // Training takes the even facades and validation the odd ones: no overlap, and neither depends on a length.
+        // Training uses even indices and validation odd ones: they never overlap, whatever their lengths.
         let facade = 2 * index as u64 + u64::from(self.split == Split::Val);
         let (image, labels) = self.facades.render(facade, self.width, self.height)?;
         Ok(Sample { name: format!("facade{facade}"), image, labels })

@@ -1,4 +1,4 @@
-//! The size of a picture from its first bytes, so that opening a large data set does not read all of it.
+//! Reads the size of a picture from its first bytes, so that opening a large data set does not read all of it.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Width and height of a JPEG or PNG file in pixels; the content counts, not the extension.
+/// Width and height of a JPEG or PNG file in pixels. The type is detected from the content, not the extension.
 pub(super) fn size(path: &Path) -> Result<(u32, u32)> {
     let file = File::open(path).map_err(Error::io(path))?;
     match read_size(&mut BufReader::new(file)) {
@@ -34,7 +34,7 @@ fn read_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
     }
 }
 
-/// Walks the marker segments to the start of frame.
+/// Follows the marker segments to the start of frame.
 fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>> {
     loop {
         if bytes::<1>(reader)? != [0xff] {
@@ -47,7 +47,7 @@ fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
         match marker {
             // Markers without a body.
             0x01 | 0xd0..=0xd8 => continue,
-            // Pixels or the end: there was no frame header.
+            // Start of pixel data or end of file: there was no frame header.
             0xd9 | 0xda => return Ok(None),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Which pictures a folder holds, in the order people count.
+//! Lists the pictures of a folder in natural order.
 
 use std::cmp::Ordering;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The kind of picture, by extension.
+/// The type of a picture, by extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Jpeg,
@@ -22,7 +22,7 @@ pub(super) struct Picture {
     pub(super) kind: Kind,
 }
 
-/// The JPEG and PNG files directly in `dir` in natural order; hidden files and everything else are passed over.
+/// The JPEG and PNG files directly in `dir`, in natural order; hidden files and other types are skipped.
 pub(super) fn pictures(dir: &Path) -> Result<Vec<Picture>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
@@ -42,14 +42,14 @@ pub(super) fn pictures(dir: &Path) -> Result<Vec<Picture>> {
     Ok(found)
 }
 
-/// Compares runs of digits by their value, so that 2 comes before 10; a total order.
+/// Compares runs of digits by their value, so that 2 comes before 10. This is a total order.
 pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {
         let (digits_a, digits_b) = (digits(rest_a), digits(rest_b));
         if !digits_a.is_empty() && !digits_b.is_empty() {
             let (value_a, value_b) = (digits_a.trim_start_matches('0'), digits_b.trim_start_matches('0'));
-            // Any number of digits: without leading zeros the longer number is the larger one.
+            // Works for any number of digits: without leading zeros, the longer number is the larger one.
             let order = value_a.len().cmp(&value_b.len()).then_with(|| value_a.cmp(value_b));
             if order != Ordering::Equal {
                 return order;
@@ -60,7 +60,7 @@ pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
         let (mut chars_a, mut chars_b) = (rest_a.chars(), rest_b.chars());
         match (chars_a.next(), chars_b.next()) {
             (Some(x), Some(y)) if x == y => (rest_a, rest_b) = (chars_a.as_str(), chars_b.as_str()),
-            // Equal but for leading zeros: fall back to the plain order, for the result to be total.
+            // Equal except for leading zeros: fall back to the plain order, so that the order is total.
             (None, None) => return a.cmp(b),
             (x, y) => return x.cmp(&y),
         }

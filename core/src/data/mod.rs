@@ -1,18 +1,18 @@
 //! Training data: pairs of a photo and a label map of the same size.
 //!
-//! [`open`] finds out by itself in which form a folder holds its pairs:
+//! [`open`] detects the format of a folder:
 //!
-//! | form | photos | labels |
+//! | format | photos | labels |
 //! |---|---|---|
 //! | pix2pix | `train/*.jpg`, or `*.jpg`: the left half of a picture twice as wide as high | the right half, in class colours; or `train_label/*.png` |
 //! | folders | `train_img/`, `train/img/`, `train/` or `img/` | index PNGs of the same stem in `train_label/`, `train/label/`, `train_label/` or `label/` |
-//! | original CMP | `cmp_b0001.jpg` in the folder, `base/` or `extended/` | `cmp_b0001.png` beside it, values 1 to 12 |
+//! | original CMP | `cmp_b0001.jpg` in the folder, `base/` or `extended/` | `cmp_b0001.png` in the same folder, values 1 to 12 |
 //!
-//! (`val` in place of `train` for the other split.) Where a folder does not separate the splits, every tenth pair in
-//! natural order belongs to [`Split::Val`], and the last one if there are fewer than ten.
+//! (For the other split, `val` replaces `train`.) If a folder does not separate the splits, every tenth pair in
+//! natural order belongs to [`Split::Val`], or the last one if there are fewer than ten.
 //!
-//! [`Procedural`] draws its pairs on demand and needs no files; [`Augment`] and [`fit`] bring a sample to the size a
-//! network wants.
+//! [`Procedural`] generates pairs on demand and needs no files. [`Augment`] and [`fit`] resize a sample to the size a
+//! network takes.
 
 mod augment;
 mod cmp;
@@ -36,28 +36,28 @@ pub use augment::{Augment, fit};
 pub use generated::Procedural;
 pub use procedural::ProceduralFacades;
 
-/// A photo and what is where in it.
+/// A photo and its label map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// What to call it: the file name without extension.
+    /// Name of the sample: the file name without extension.
     pub name: String,
     /// The photo.
     pub image: RgbImage,
-    /// The class of each pixel of the photo, of the same size as the photo.
+    /// The class of each pixel; has the size of the photo.
     pub labels: LabelMap,
 }
 
-/// Which part of a data set.
+/// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Split {
-    /// The pairs a network learns from.
+    /// Pairs to train on.
     Train,
-    /// The pairs it never sees while learning.
+    /// Pairs to validate on; never used for training.
     Val,
 }
 
 impl Split {
-    /// `train` or `val`, as in folder names.
+    /// `train` or `val`, as in the names of folders.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -65,7 +65,7 @@ impl Split {
         }
     }
 
-    /// What its pairs are for, after "pairs to".
+    /// The purpose of its pairs, for text that follows "pairs to".
     fn purpose(self) -> &'static str {
         match self {
             Self::Train => "train on",
@@ -80,43 +80,42 @@ impl std::fmt::Display for Split {
     }
 }
 
-/// A numbered set of [`Sample`]s over one class table.
+/// An indexed set of [`Sample`]s that share one class table.
 pub trait Dataset: Send + Sync {
-    /// What the ids in the label maps mean.
+    /// The meaning of the ids in the label maps.
     fn classes(&self) -> &ClassTable;
 
-    /// How many samples there are.
+    /// Number of samples.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether there are no samples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Reads or makes one sample; the same index always gives the same sample.
+    /// Reads or generates one sample; the same index always gives the same sample.
     ///
     /// # Errors
     ///
-    /// If `index` is not below [`len`](Self::len), or the files behind it cannot be read or do not fit.
+    /// If `index` is not below [`len`](Self::len), or the sample's files cannot be read or do not match.
     fn get(&self, index: usize) -> Result<Sample>;
 
-    /// What the set is called, without the path it is at.
+    /// Name of the data set, without its path.
     fn name(&self) -> String;
 
-    /// One line for people: form, folder, how many pairs, how many classes.
+    /// A one-line description: format, folder, number of pairs and of classes.
     fn describe(&self) -> String;
 }
 
-/// Opens one split of the data set in `dir`, in whichever form (see the [module](self) documentation) it is.
+/// Opens one split of the data set in `dir`. The format is detected (see the [module](self) documentation).
 ///
-/// Classes come from `classes.ron`, `classes.json` or `classes.gpl` in `dir`, else from `classes`; the pix2pix form
-/// falls back to [`ClassTable::cmp_facades`], and the original CMP form always uses that table. All pairs are checked
-/// here by name and by the sizes in the file headers; pixels are decoded by [`Dataset::get`].
+/// Classes come from `classes.ron`, `classes.json` or `classes.gpl` in `dir`, or else from `classes`. Without either,
+/// the pix2pix format uses [`ClassTable::cmp_facades`]; the original CMP format always uses that table. This function
+/// checks the names of all pairs and the sizes in the file headers; [`Dataset::get`] decodes the pixels.
 ///
 /// # Errors
 ///
-/// If `dir` holds none of the forms, if a pair is incomplete or its sizes differ, or if nothing says what the classes
-/// are.
+/// If `dir` has none of these formats, a pair is incomplete or its sizes differ, or the classes are unknown.
 pub fn open(dir: &Path, split: Split, classes: Option<&ClassTable>) -> Result<Box<dyn Dataset>> {
     forms::find(dir, split, classes).map(|found| Box::new(found) as Box<dyn Dataset>)
 }

@@ -1,4 +1,4 @@
-//! Which label belongs to which photo, and what does not fit.
+//! Pairs photos with labels, and collects what does not match.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -10,10 +10,10 @@ use super::header;
 use super::listing::{Picture, natural_order};
 use crate::error::{Error, Result};
 
-/// How many misfits an error spells out; the rest is counted.
+/// How many problems an error lists; the rest is only counted.
 const LISTED: usize = 10;
 
-/// What is wrong with a data set, one line each.
+/// The problems of a data set, one line each.
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<String>);
 
@@ -22,7 +22,7 @@ impl Problems {
         self.0.push(problem.to_string());
     }
 
-    /// An error that lists the problems if there are any; `folder` and `advice` say where and what to do.
+    /// An error that lists the problems, if there are any. `folder` is where they are, `advice` how to fix them.
     pub(super) fn into_result(self, folder: &Path, advice: &str) -> Result<()> {
         let count = self.0.len();
         if count == 0 {
@@ -45,7 +45,7 @@ pub(super) struct Match {
     pub(super) label: PathBuf,
 }
 
-/// Pairs photos and labels of the same stem, in natural order of the stems.
+/// Pairs photos and labels with the same stem, in natural order of the stems.
 pub(super) fn match_up(photos: Vec<Picture>, labels: Vec<Picture>, problems: &mut Problems) -> Vec<Match> {
     let photos = by_stem(photos, problems);
     let mut labels = by_stem(labels, problems);
@@ -75,14 +75,14 @@ fn by_stem(pictures: Vec<Picture>, problems: &mut Problems) -> BTreeMap<String, 
     files
 }
 
-/// The sizes of many pictures, in order; unreadable ones become problems.
+/// The sizes of many pictures, in order; unreadable ones are recorded as problems.
 pub(super) fn sizes<'a>(paths: impl Iterator<Item = &'a Path>, problems: &mut Problems) -> Vec<Option<(u32, u32)>> {
     let paths: Vec<_> = paths.collect();
     let read: Vec<_> = paths.par_iter().map(|path| header::size(path)).collect();
     read.into_iter().map(|size| size.map_err(|e| problems.push(e)).ok()).collect()
 }
 
-/// Folder and file name: enough to find a file when the data set's folder is known.
+/// Folder and file name: enough to find a file in the data set.
 pub(super) fn short(path: &Path) -> String {
     let name = |p: &Path| p.file_name().unwrap_or(p.as_os_str()).to_string_lossy().into_owned();
     match path.parent().filter(|p| p.file_name().is_some()) {

@@ -1,4 +1,4 @@
-//! Pictures twice as wide as high: the photo left, its labels in class colours right.
+//! Pictures twice as wide as high: the photo on the left, its labels in class colours on the right.
 
 use image::RgbImage;
 use image::imageops;
@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 use crate::label::{ClassTable, ColorPolicy, LabelMap};
 use crate::picture::{PixelFormat, Pixels};
 
-/// How the class of a noisy pixel is found.
+/// How the class of a noisy pixel is determined.
 ///
-/// Chosen on the 100 validation pictures of the pix2pix facades: share of pixels that agree with labels cleaned
-/// independently, over all pictures and in the worst one.
+/// Chosen on the 100 validation pictures of the pix2pix facades. The table gives the share of pixels that agree with
+/// independently cleaned labels, over all pictures and in the worst one.
 ///
 /// | policy | all | worst |
 /// |---|---|---|
@@ -22,12 +22,12 @@ use crate::picture::{PixelFormat, Pixels};
 /// | nearest pixel, tolerance 48 | 93.1 % | 85.6 % |
 /// | nearest colour, tolerance 255 | 89.5 % | 78.0 % |
 ///
-/// (The nearest colour with a tolerance of 128 already refuses 98 of the pictures.) The 400 training pictures have
-/// their best value, 97.7 %, at the same tolerance.
+/// (The nearest colour with a tolerance of 128 already rejects 98 of the pictures.) On the 400 training pictures, the
+/// best value, 97.7 %, is at the same tolerance.
 pub(super) const POLICY: ColorPolicy = ColorPolicy::NearestPixel { tolerance: 25 };
 
-/// The least share of pixels that must have the colour of a class. The facades have 50 % and more, pictures painted
-/// in other colours next to none.
+/// Smallest share of pixels that must have the colour of a class. The facades have at least 50 %; pictures in other
+/// colours have hardly any.
 const LEAST_CERTAIN: f64 = 0.2;
 
 /// The photo: the left half.

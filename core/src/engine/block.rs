@@ -1,4 +1,4 @@
-//! The residual block on the CPU.
+//! The residual block on the CPU engine.
 
 use semsynth_kernels::{Conv1x1, Conv3x3, Isa};
 
@@ -22,7 +22,7 @@ pub(super) struct Block {
     output: usize,
 }
 
-/// What one thread keeps for a block from picture to picture.
+/// State that one thread keeps for a block between pictures.
 #[derive(Debug)]
 pub(super) struct BlockSession {
     norm_0: Box<dyn CpuSession>,
@@ -31,7 +31,7 @@ pub(super) struct BlockSession {
 }
 
 impl Block {
-    /// `pixels` is the area that it mostly works on.
+    /// `pixels` is the area the block will mostly work on; it only affects speed.
     pub(super) fn new(isa: Isa, tensors: &Tensors, plan: &BlockPlan, pixels: usize, low_memory: bool) -> Result<Self> {
         let (name, extra) = (plan.name, plan.extra_channels);
         let norm = |norm| Norm::new(isa, tensors, plan, norm, low_memory);
@@ -66,7 +66,7 @@ impl Block {
         }
     }
 
-    /// Takes on styles, `[labels, length]`, or none.
+    /// Sets the styles, `[labels, length]`, or removes them.
     pub(super) fn set_style(&self, session: &mut BlockSession, tensors: &Tensors, style: Option<&[f32]>) -> Result<()> {
         self.norm_0.set_style(&mut *session.norm_0, tensors, style)?;
         self.norm_1.set_style(&mut *session.norm_1, tensors, style)?;
@@ -76,7 +76,7 @@ impl Block {
         }
     }
 
-    /// `[input, h, w] -> [output, h, w]`; `check` is called between kernels and may end it with an error.
+    /// `[input, h, w] -> [output, h, w]`. Calls `check` between kernels; an error from it ends the computation.
     pub(super) fn run(
         &self,
         session: &mut BlockSession,

@@ -1,8 +1,9 @@
-//! The SPADE family on the CPU, on kernels of the package `semsynth-kernels`: every network whose modulations say how.
+//! Runs generators of the SPADE family on the CPU, with the kernels of `semsynth-kernels`. Supports every network
+//! whose modulations have a CPU implementation.
 //!
-//! [`Network::forward`](crate::network::Network::forward) is the reference; tests compare with it. The engine is faster
-//! because it convolves by Winograd's method, computes modulation once for each distinct label patch, takes normalisation,
-//! activation and residual sums into the kernels, and keeps its memory from picture to picture.
+//! [`Network::forward`](crate::network::Network::forward) is the reference implementation; tests compare with it. The
+//! engine is faster because it uses Winograd convolution, computes modulation once for each distinct label patch,
+//! fuses normalisation, activation and residual sums into the kernels, and reuses memory between pictures.
 
 mod block;
 mod buffers;
@@ -32,29 +33,30 @@ pub(crate) struct Engine {
     fc: FirstLayer,
     blocks: Vec<Block>,
     conv_img: ConvHead,
-    /// What styles are packed from.
+    /// The tensors that styles are packed from.
     tensors: Arc<Tensors>,
 }
 
-/// What is to be synthesized.
+/// What to synthesize.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene<'a> {
-    /// Sides are multiples of the network's stride, all ids have a channel, and there are edges if the network takes some.
+    /// Label maps whose sides are multiples of the network's stride, with ids below its label channels, and with
+    /// edges if the network uses them.
     pub(crate) labels: &'a LabelPyramid,
-    /// For networks that take one.
+    /// The latent vector, for networks that use one.
     pub(crate) latent: Option<&'a [f32]>,
-    /// For networks with styles per class.
+    /// Styles, for networks with a style per class.
     pub(crate) styles: Option<&'a ClassStyles>,
-    /// For networks that take noise; given maps count as none.
+    /// Noise, for networks that use it. Given maps are treated as no noise.
     pub(crate) noise: Noise,
     pub(crate) statistics: Statistics,
 }
 
-/// Styles per class, `[labels, length]`.
+/// A style per class, `[labels, length]`.
 #[derive(Clone, Debug)]
 pub(crate) struct ClassStyles {
     pub(crate) all: Vec<f32>,
-    /// For single blocks, instead.
+    /// Different styles for single blocks, by block index.
     pub(crate) some: Vec<(usize, Vec<f32>)>,
 }
 
@@ -64,7 +66,7 @@ impl ClassStyles {
     }
 }
 
-/// What the first features are made with; weights as they are stored.
+/// The layer that makes the first features, with weights as stored.
 #[derive(Debug)]
 struct FirstLayer {
     weight: Vec<f32>,
@@ -72,14 +74,14 @@ struct FirstLayer {
 }
 
 impl Engine {
-    /// Whether every modulation of a network has a form on the CPU.
+    /// Whether every modulation of a network has a CPU implementation.
     pub(crate) fn supports(config: &GeneratorConfig) -> bool {
         let has_form = |block: &BlockPlan| block.modulation.facts().cpu(&block.config).is_some();
         Plan::new(config).blocks.iter().all(has_form)
     }
 
-    /// Packs the weights of a model that has been checked. `size` is the height and width it will mostly be used at: speed
-    /// depends on it; the picture does not, but for its last bits.
+    /// Packs the weights of a validated model. `size` is the height and width of typical pictures: it affects speed,
+    /// and the result only by rounding.
     ///
     /// # Errors
     ///
@@ -92,18 +94,18 @@ impl Engine {
         Self::of_blocks(isa, config, plan, blocks, tensors)
     }
 
-    /// The same with less memory: block by block, dropping the tensors that are packed and not needed again.
+    /// Like [`new`](Self::new), with less memory: packs block by block and drops tensors that are no longer needed.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// Same as [`new`](Self::new).
     pub(crate) fn low_memory(config: &GeneratorConfig, mut tensors: Tensors, size: [usize; 2]) -> Result<Self> {
         let plan = Plan::new(config);
         let isa = Isa::detect();
         let mut blocks = Vec::with_capacity(plan.blocks.len());
         for block in &plan.blocks {
             blocks.push(Block::new(isa, &tensors, block, pixels(config, block, size), true)?);
-            // Norms with styles are packed anew for every style.
+            // Norms with styles are repacked for every style.
             let keep_norms = block.modulation.facts().needs().styles;
             let packed = |name: &str| {
                 name.strip_prefix(block.name)
@@ -131,24 +133,24 @@ impl Engine {
         Ok(Self { plan, style, semantics, stride, fc, blocks, conv_img, tensors })
     }
 
-    /// The tensors it was packed from, but for those that were dropped.
+    /// The tensors the engine was packed from, except those that were dropped.
     pub(crate) fn tensors(&self) -> &Arc<Tensors> {
         &self.tensors
     }
 
-    /// What one thread needs besides the weights.
+    /// Creates the mutable state that one thread needs.
     pub(crate) fn session(self: &Arc<Self>) -> Session {
         let blocks = self.blocks.iter().map(Block::session).collect();
         Session { engine: Arc::clone(self), blocks, memory: Buffers::default() }
     }
 }
 
-/// The area of a block's features, in a picture of a size.
+/// The area of a block's features, for a picture of the given size.
 fn pixels(config: &GeneratorConfig, block: &BlockPlan, size: [usize; 2]) -> usize {
     size.map(|side| side.div_ceil(config.stride()) << block.doublings).iter().product()
 }
 
-/// An [`Engine`] in use by one thread: memory for features, and what layers keep from picture to picture.
+/// An [`Engine`] in use by one thread: memory for features, and state that layers keep between pictures.
 #[derive(Debug)]
 pub(crate) struct Session {
     engine: Arc<Engine>,
@@ -157,8 +159,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Synthesizes: `[3, height, width]`, -1 to 1. `step` is told between kernels how much is done, 0 to 1, and may end it
-    /// with an error; the session can be used again afterwards.
+    /// Synthesizes `[3, height, width]` with values in -1 to 1. Calls `step` between kernels with the progress, 0 to
+    /// 1; an error from it ends the computation, and the session remains usable.
     ///
     /// # Errors
     ///
@@ -188,7 +190,7 @@ impl Session {
                 memory.give(std::mem::replace(&mut x, larger));
                 size = size.map(|side| 2 * side);
             }
-            // A block calls it at most seven times.
+            // A block calls `check` at most seven times.
             let mut calls = 0;
             let mut check = || {
                 calls += 1;
@@ -205,7 +207,7 @@ impl Session {
     }
 }
 
-/// The work of a block, roughly: products of its convolutions, relative to other blocks.
+/// Approximate work of a block: multiplications in its convolutions, relative to other blocks.
 fn work(block: &BlockPlan) -> f32 {
     let area = (1u64 << (2 * block.doublings)) as f32;
     area * (block.middle() * (block.input + block.output)) as f32
@@ -236,7 +238,7 @@ impl FirstLayer {
         });
     }
 
-    /// The grid that a latent vector is turned into, by the nearest of its cells.
+    /// Maps a latent vector to a grid of features and resizes that to `[height, width]` by nearest neighbour.
     fn spread(&self, latent: &[f32], [rows, columns]: [usize; 2], [height, width]: [usize; 2], x: &mut [f32]) {
         let cells = rows * columns;
         x.par_chunks_mut(height * width).enumerate().for_each(|(channel, plane)| {

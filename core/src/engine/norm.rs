@@ -1,4 +1,4 @@
-//! Modulated norms on the CPU: statistics, noise, and the modulation's own kernels.
+//! Modulated norms on the CPU engine: statistics, noise, and the modulation's kernels.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub(super) struct Norm {
     plan: NormPlan,
     isa: Isa,
     modulation: Arc<dyn CpuModulation>,
-    /// Channels that come out beyond those that go in.
+    /// Number of extra channels that the modulation appends.
     extra: usize,
-    /// Running statistics as `x * scale + shift`; absent for instance norm.
+    /// Running statistics as `x * scale + shift`; `None` for instance norm.
     running: Option<[Vec<f32>; 2]>,
 }
 
@@ -61,7 +61,7 @@ impl Norm {
         self.plan.channels
     }
 
-    /// Takes on styles, `[labels, length]`, or none.
+    /// Sets the styles, `[labels, length]`, or removes them.
     pub(super) fn set_style(
         &self,
         session: &mut dyn CpuSession,
@@ -71,7 +71,7 @@ impl Norm {
         session.set_style(&NormWeights::new(tensors, &self.plan.name), style)
     }
 
-    /// `[channels, h, w]` in, `[channels + extra, h, w]` out.
+    /// `[channels, h, w] -> [channels + extra, h, w]`.
     pub(super) fn run(
         &self,
         session: &mut dyn CpuSession,
@@ -87,8 +87,8 @@ impl Norm {
         if let (Some([factor, shift]), Statistics::Running) = (&self.running, scene.statistics) {
             session.modulate(x, Affine { scale: factor, shift, leaky }, scale, &mut y);
         } else {
-            // A batch of one picture: the statistics of the batch are those of the picture. The mean is subtracted first:
-            // where a channel hardly varies the factor is large, and so would be what rounding left of the mean.
+            // For a batch of one picture, batch statistics are those of the picture. Subtract the mean first: if a
+            // channel hardly varies, the scale is large and would amplify the rounding error of the mean.
             let channels = self.channels();
             let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
             moments(self.isa, x, &mut mean, &mut variance);
@@ -107,7 +107,7 @@ impl Norm {
         y
     }
 
-    /// Features with noise, one value per pixel, scaled per channel; nothing where there is none.
+    /// Features with noise added: one value per pixel, scaled per channel. `None` without noise.
     fn with_noise(
         &self,
         session: &dyn CpuSession,

@@ -1,4 +1,4 @@
-//! The engine, and a network on a GPU's kernels, give what the reference implementation gives.
+//! Compares the engine, and networks on GPU kernels, with the reference implementation.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::nn::modulation::Needs;
 use crate::nn::{BlockStyles, GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind, gpu, ops};
 use crate::rng::Rng;
 
-/// Weights as a model file holds them, large enough to matter.
+/// Random weights as in a model file, large enough to affect the result.
 fn weights(config: &GeneratorConfig, seed: u64) -> Tensors {
     let network = config.init(&mut Init::random(seed, &Device::flex())).unwrap().folded();
     let stored = model::store(&network, Precision::Full).unwrap();
@@ -33,7 +33,7 @@ fn weights(config: &GeneratorConfig, seed: u64) -> Tensors {
     tensors
 }
 
-/// A scene that owns what it shows.
+/// The owned data behind a scene.
 struct Owned {
     labels: LabelMap,
     edges: Option<Vec<bool>>,
@@ -66,21 +66,21 @@ impl Owned {
         }
     }
 
-    /// What a session of the engine makes of it.
+    /// The result of a session of the engine.
     fn run(&self, config: &GeneratorConfig, session: &mut Session) -> Vec<f32> {
         session.run(&self.scene(&self.pyramid(config)), &mut |_| Ok(())).unwrap()
     }
 
-    /// What the reference implementation makes of it.
+    /// The result of the reference implementation.
     fn expected(&self, config: &GeneratorConfig, tensors: &Tensors) -> Vec<f32> {
         let network = model::load(config.init(&mut Init::to_load(&Device::flex())).unwrap(), tensors).unwrap();
         let input = self.input(config, &Device::flex());
-        // Burn's own convolutions: ours share their transforms with the engine.
+        // With Burn's own convolutions: ours share the Winograd transforms with the engine.
         let paint = || network.forward(&input, Mode::Eval(self.statistics)).unwrap();
         ops::without(paint).into_data().try_to_vec().unwrap()
     }
 
-    /// What kernels for a GPU make of it.
+    /// The result on GPU kernels.
     fn on_gpu(&self, config: &GeneratorConfig, tensors: &Tensors, device: &Device, half: bool) -> Vec<f32> {
         let network = model::load(config.init(&mut Init::to_load(device)).unwrap(), tensors).unwrap();
         let network = gpu::prepared(network, half);
@@ -114,7 +114,7 @@ impl Owned {
     }
 }
 
-/// A session of an engine for a network of a size.
+/// A session of an engine for a network and picture size.
 fn session(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2]) -> Session {
     Arc::new(Engine::new(config, Arc::new(tensors.clone()), size).unwrap()).session()
 }
@@ -125,13 +125,13 @@ fn difference(config: &GeneratorConfig, tensors: &Tensors, owned: &Owned) -> f32
     let size = [owned.labels.height(), owned.labels.width()];
     let mut session = session(config, tensors, size);
     let found = owned.run(config, &mut session);
-    // Buffers full of an old picture change nothing, nor does what is kept of a label map.
+    // Neither buffers with contents of an earlier picture nor cached tables change the result.
     let pyramid = owned.pyramid(config);
     for _ in 0..3 {
         assert_eq!(session.run(&owned.scene(&pyramid), &mut |_| Ok(())).unwrap(), found);
         pyramid.mark_reused();
     }
-    // Dropping weights changes nothing, but for those that are needed later.
+    // Dropping weights changes nothing, as long as those needed later are kept.
     let low_memory = Engine::low_memory(config, tensors.clone(), size).unwrap();
     assert!(low_memory.tensors().len() < tensors.len());
     assert_eq!(owned.run(config, &mut Arc::new(low_memory).session()), found);
@@ -183,7 +183,7 @@ proptest! {
             style,
             ..GeneratorConfig::new(last, ngf, classes)
         };
-        // Two pixels at least, so that a picture's own variance is not 0.
+        // At least two pixels, so that the variance of a picture is not 0.
         let (width, height) = (sides.0 * config.stride(), (sides.1 + 1) * config.stride());
         let labels = busy_map(width, height, classes as u16, block, u64::from(seed));
         let mut rng = Rng::new(u64::from(seed));
@@ -202,12 +202,12 @@ proptest! {
     }
 }
 
-/// Every modulation there is.
+/// Every modulation.
 fn modulation() -> impl Strategy<Value = ModulationKind> {
     prop::sample::select(ModulationKind::ALL.to_vec())
 }
 
-/// On a software GPU: every kind of modulation, by distinct patches and by pixels, with 32 and with 16 bits.
+/// On a software GPU: every modulation, by distinct patches and by pixels, in 32 and in 16 bits.
 #[test]
 fn a_gpu_gives_what_the_reference_gives() {
     let Some(device) = software() else { return };
@@ -244,7 +244,7 @@ fn a_gpu_gives_what_the_reference_gives() {
             let noise = if config.needs().noise { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
             let styles = styles.map(|all| ClassStyles { all, some: Vec::new() });
             let owned = Owned { labels, edges, distances, latent, styles, noise, statistics };
-            // Blocks have few patches at full size, noise has none twice.
+            // Maps of blocks have few distinct patches at full size; maps of noise have hardly any patch twice.
             let labels = owned.input(&config, device).layout.at(64, 96);
             assert_eq!(labels.patches().is_some(), block > 1);
             let expected = owned.expected(&config, &tensors);
@@ -260,7 +260,7 @@ fn a_gpu_gives_what_the_reference_gives() {
     }
 }
 
-/// A new style is packed, an old one is not forgotten.
+/// A new style is packed, and going back to an old one works.
 #[test]
 fn styles_follow_each_other() {
     let style = StyleConfig::Regions { length: 4, encoder: None };
@@ -291,7 +291,7 @@ fn styles_follow_each_other() {
     assert_eq!(paint(&b, &[]), second);
 }
 
-/// Reference outputs of the whole family that it knows.
+/// Matches the reference outputs of every network the engine supports.
 #[test]
 fn it_paints_the_reference_pictures() {
     let shared = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/golden");
@@ -336,7 +336,7 @@ fn it_paints_the_reference_pictures() {
             noise: Noise::Zero,
             statistics: Statistics::Running,
         };
-        // The engine is not fed noise: SEAN's reference without any is what it is held to.
+        // The engine takes no given noise: compare with SEAN's reference without noise.
         let eval = if file == "sean" { "io.out_eval_nonoise" } else { "io.out_eval" };
         for (name, statistics) in [(eval, Statistics::Running), ("io.out_batchstats", Statistics::Batch)] {
             let Some(expected) = values(name) else { continue };
@@ -351,7 +351,7 @@ fn it_paints_the_reference_pictures() {
     assert!(worst > 0.0);
 }
 
-/// Threads change the time a picture takes, never a bit of it.
+/// The number of threads does not change a single bit.
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let config = GeneratorConfig::hybrid(6, 9, 4);
@@ -367,7 +367,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     assert_eq!(paint(3), one);
 }
 
-/// Sessions share weights, not styles.
+/// Sessions share weights, but not styles.
 #[test]
 fn sessions_do_not_disturb_each_other() {
     let style = StyleConfig::Regions { length: 4, encoder: None };
@@ -390,7 +390,7 @@ fn sessions_do_not_disturb_each_other() {
     });
 }
 
-/// Wherever it is cancelled, the next picture is right.
+/// After a cancellation at any point, the next picture is correct.
 #[test]
 fn a_session_can_be_used_after_an_error() {
     let config = GeneratorConfig::hybrid(2, 5, 3);

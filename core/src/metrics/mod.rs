@@ -1,13 +1,13 @@
-//! How close a picture is to another.
+//! Similarity of two pictures.
 //!
-//! Protocol: 8-bit RGB pictures of one size, every pixel counts, the mean over a set is the mean of the pictures'
-//! values.
+//! Protocol: 8-bit RGB pictures of equal size, every pixel counts, and the mean over a set is the mean of the values
+//! of its pictures.
 
 use image::RgbImage;
 
 use crate::error::{Error, Result};
 
-/// Peak signal-to-noise ratio in decibels over all three channels, peak 255; infinite for equal pictures.
+/// Peak signal-to-noise ratio in decibels over all three channels, with peak 255; infinite for equal pictures.
 ///
 /// # Errors
 ///
@@ -19,11 +19,11 @@ pub fn psnr(a: &RgbImage, b: &RgbImage) -> Result<f64> {
     Ok(10.0 * (255.0 * 255.0 / mean).log10())
 }
 
-/// Side of the Gaussian window of [`ssim`] and its standard deviation in pixels.
+/// Size of the Gaussian window of [`ssim`], and its standard deviation in pixels.
 const WINDOW: (usize, f64) = (11, 1.5);
 
-/// Structural similarity (Wang et al. 2004) of the luma (`0.299 R + 0.587 G + 0.114 B`): 11x11 Gaussian windows of
-/// standard deviation 1.5 that lie inside the picture, `K1` 0.01, `K2` 0.03, mean over windows. -1 to 1.
+/// Structural similarity (Wang et al. 2004) of the luma (`0.299 R + 0.587 G + 0.114 B`), -1 to 1. It is the mean over
+/// all 11x11 Gaussian windows (standard deviation 1.5) that lie inside the picture, with `K1` 0.01 and `K2` 0.03.
 ///
 /// # Errors
 ///
@@ -59,7 +59,7 @@ pub fn ssim(a: &RgbImage, b: &RgbImage) -> Result<f64> {
     Ok(total / mean_a.len() as f64)
 }
 
-/// Separable Gaussian over windows that lie inside: `width - 10` columns and `height - 10` rows remain.
+/// Separable Gaussian filter over windows that lie inside; `width - 10` columns and `height - 10` rows remain.
 fn gaussian(values: &[f64], width: usize) -> Vec<f64> {
     let (side, deviation) = WINDOW;
     let raw: Vec<f64> =

@@ -1,4 +1,4 @@
-//! Any network of the family, with its encoder.
+//! Any supported network, with its encoder.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -12,11 +12,11 @@ use crate::error::Result;
 use crate::nn::modulation::{ModulationKind, Needs};
 use crate::nn::{GeneratorInput, Init, Mode, NormKind};
 
-/// Which network, and how large.
+/// The complete configuration of a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Architecture {
-    /// SPADE, CLADE, SEAN and what is mixed of them.
+    /// SPADE, CLADE, SEAN and networks that combine them.
     SpadeFamily(GeneratorConfig),
     /// The global generator of pix2pixHD.
     Pix2PixHd(Pix2PixHdConfig),
@@ -25,7 +25,7 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    /// Sides of pictures are multiples of this; other sizes are padded.
+    /// Picture sides must be multiples of this; other sizes are padded.
     pub fn stride(&self) -> usize {
         match self {
             Self::SpadeFamily(config) => config.stride(),
@@ -34,7 +34,7 @@ impl Architecture {
         }
     }
 
-    /// Sides of pictures are at least this; smaller ones are padded.
+    /// The smallest picture side; smaller pictures are padded.
     pub fn least_side(&self) -> usize {
         match self {
             Self::Pix2PixHd(config) => config.least_side(),
@@ -42,7 +42,7 @@ impl Architecture {
         }
     }
 
-    /// Label channels: highest class id + 1.
+    /// Number of label channels: highest class id + 1.
     pub fn label_channels(&self) -> usize {
         match self {
             Self::SpadeFamily(config) => config.label_channels,
@@ -51,7 +51,7 @@ impl Architecture {
         }
     }
 
-    /// Whether the network is fed instance edges.
+    /// Whether the network takes instance edges.
     pub fn instance_edges(&self) -> bool {
         match self {
             Self::SpadeFamily(config) => config.instance_edges,
@@ -65,7 +65,7 @@ impl Architecture {
         self.label_channels() + usize::from(self.instance_edges())
     }
 
-    /// What the network knows of how a picture is to look, apart from what is where.
+    /// The kind of style that the network takes.
     pub fn style(&self) -> StyleConfig {
         match self {
             Self::SpadeFamily(config) => config.style,
@@ -73,7 +73,7 @@ impl Architecture {
         }
     }
 
-    /// Number of blocks that can each have a style of their own; 0 where styles are not per class.
+    /// Number of blocks that can have separate styles; 0 if styles are not per class.
     pub fn styled_blocks(&self) -> usize {
         match self {
             Self::SpadeFamily(config) if matches!(config.style, StyleConfig::Regions { .. }) => config.blocks(),
@@ -81,7 +81,7 @@ impl Architecture {
         }
     }
 
-    /// What the network needs besides label maps.
+    /// Inputs that the network needs besides label maps.
     pub fn needs(&self) -> Needs {
         match self {
             Self::SpadeFamily(config) => config.needs(),
@@ -89,7 +89,7 @@ impl Architecture {
         }
     }
 
-    /// What the norms of the network take their statistics from.
+    /// Which dimensions the norms of the network normalise over.
     pub fn norm(&self) -> NormKind {
         match self {
             Self::SpadeFamily(config) => config.norm,
@@ -115,7 +115,7 @@ impl Architecture {
     ///
     /// # Errors
     ///
-    /// See [`validate`](Self::validate).
+    /// Same as [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Network> {
         let generator = match self {
             Self::SpadeFamily(config) => AnyGenerator::SpadeFamily(config.init(init)?),
@@ -125,7 +125,7 @@ impl Architecture {
         Ok(Network { generator, encoder: self.init_encoder(init) })
     }
 
-    /// Makes the encoder that finds styles for the network, if it has one.
+    /// Makes the encoder that extracts styles for the network, if it has one.
     pub(crate) fn init_encoder(&self, init: &mut Init) -> Option<Encoder> {
         match self.style() {
             StyleConfig::Latent { length, encoder: Some(ndf), .. } => {
@@ -138,7 +138,7 @@ impl Architecture {
         }
     }
 
-    /// What the papers call it, with its width: `CLADE, batch norm, ngf 64, 5 doublings`.
+    /// Name and width in the papers' terms, such as `CLADE, batch norm, ngf 64, 5 doublings`.
     pub fn describe(&self) -> String {
         let mut parts = match self {
             Self::SpadeFamily(config) => spade_family(config),
@@ -173,7 +173,7 @@ impl Architecture {
 
 fn spade_family(config: &GeneratorConfig) -> Vec<String> {
     let name = |kind: ModulationKind| kind.facts().label();
-    // Runs of blocks with one modulation: "SPADE 3x3 (3 blocks), CLADE (4 blocks)".
+    // Group blocks with the same modulation: "SPADE 3x3 (3 blocks), CLADE (4 blocks)".
     let mut runs: Vec<(ModulationKind, usize)> = Vec::new();
     for kind in (0..config.blocks()).map(|block| config.modulation_of(block)) {
         match runs.last_mut() {
@@ -193,12 +193,12 @@ fn spade_family(config: &GeneratorConfig) -> Vec<String> {
     parts
 }
 
-/// A generator, and the encoder that finds styles for it, if it has one: everything a model file holds.
+/// A generator and, if it has one, the encoder that extracts styles for it: the contents of a model file.
 #[derive(Module, Debug)]
 pub struct Network {
-    /// Label map in, picture out.
+    /// Generates a picture from a label map.
     pub generator: AnyGenerator,
-    /// Photo in, style out.
+    /// Extracts a style from a photo.
     pub encoder: Option<Encoder>,
 }
 
@@ -206,7 +206,7 @@ pub struct Network {
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one in a network")]
 pub enum AnyGenerator {
-    /// SPADE, CLADE, SEAN and what is mixed of them.
+    /// SPADE, CLADE, SEAN and networks that combine them.
     SpadeFamily(Generator),
     /// The global generator of pix2pixHD.
     Pix2PixHd(Pix2PixHd),
@@ -218,14 +218,15 @@ pub enum AnyGenerator {
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is at most one in a network")]
 pub enum Encoder {
-    /// One latent vector for the whole picture.
+    /// Extracts one latent vector for the whole picture.
     Conv(ConvEncoder),
-    /// One vector for each class.
+    /// Extracts one style vector per class.
     Region(RegionEncoder),
 }
 
 impl Network {
-    /// Synthesizes `[batch, 3, height, width]` with values in -1 to 1, at the size of the layout.
+    /// Synthesizes pictures `[batch, 3, height, width]` with values in -1 to 1, from label maps of that batch, height
+    /// and width. Latent vectors are `[batch, length]`, styles `[batch, classes, length]`.
     ///
     /// # Errors
     ///
@@ -234,7 +235,8 @@ impl Network {
         self.forward_by_steps(input, mode, &mut |_| Ok(()))
     }
 
-    /// The same; `step` is told now and then how much is done, 0 to 1, and may end it with an error.
+    /// Like [`forward`](Self::forward). Calls `step` from time to time with the progress, 0 to 1; an error from it
+    /// ends the computation.
     pub(crate) fn forward_by_steps(
         &self,
         input: &GeneratorInput,
@@ -248,7 +250,7 @@ impl Network {
         }
     }
 
-    /// The same network for inference: spectral norms are folded into the weights.
+    /// The same network for inference, with spectral norms folded into the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         let generator = match self.generator {

@@ -1,4 +1,4 @@
-//! The variational encoder of SPADE (Park et al. 2019, appendix A): a latent vector out of a photo.
+//! The variational encoder of SPADE (Park et al. 2019, appendix A), which maps a photo to a latent vector.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -8,7 +8,7 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use crate::error::Result;
 use crate::nn::{Conv, ConvConfig, Init, Linear, Mode, instance_norm, leaky_relu};
 
-/// Widths of a [`ConvEncoder`].
+/// Configuration of a [`ConvEncoder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvEncoderConfig {
     /// Channels of the first layer; 64 in the paper.
@@ -31,7 +31,7 @@ impl ConvEncoderConfig {
     }
 }
 
-/// Six halvings, then mean and variance of the latent vector.
+/// Six strided convolutions, then linear layers for mean and variance of the latent vector.
 #[derive(Module, Debug)]
 pub struct ConvEncoder {
     layers: Vec<Conv>,
@@ -39,7 +39,7 @@ pub struct ConvEncoder {
     fc_var: Linear,
 }
 
-/// A normal distribution of latent vectors, one for each photo.
+/// A normal distribution of latent vectors for each photo.
 #[derive(Clone, Debug)]
 pub struct Posterior {
     /// Means, `[batch, length]`.
@@ -49,23 +49,25 @@ pub struct Posterior {
 }
 
 impl Posterior {
-    /// A vector for each photo: `mean + exp(log_variance / 2) * noise`, with standard normal noise, `[batch, length]`
-    /// (Kingma & Welling 2014).
+    /// Draws a vector for each photo: `mean + exp(log_variance / 2) * noise`, where `noise` is standard normal,
+    /// `[batch, length]` (Kingma & Welling 2014).
     pub fn sample(&self, noise: Tensor<2>) -> Tensor<2> {
         self.mean.clone() + (self.log_variance.clone() * 0.5).exp() * noise
     }
 }
 
 impl ConvEncoder {
-    /// Height and width that photos are brought to first.
+    /// Height and width that photos are resized to.
     pub const SIDE: usize = 256;
 
-    /// What is known of the latent vectors of photos, `[batch, 3, height, width]` in -1 to 1. Photos of another size than
-    /// 256x256 are resized (bilinear, corners not aligned).
+    /// The distribution of the latent vectors of photos: `[batch, 3, height, width]` in -1 to 1 `->` mean and log
+    /// variance, each `[batch, length]`. Photos of another size than 256x256 are resized (bilinear, corners not
+    /// aligned).
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) for photos without pixels or with other than three channels.
+    /// [`Error::Argument`](crate::Error::Argument) for photos without pixels or with a number of channels other than
+    /// three.
     pub fn forward(&self, photos: Tensor<4>, mode: Mode) -> Result<Posterior> {
         let [batch, channels, height, width] = photos.dims();
         super::check(channels == 3 && height > 0 && width > 0, || {
@@ -83,14 +85,14 @@ impl ConvEncoder {
         Ok(Posterior { mean: self.fc_mu.forward(flat.clone()), log_variance: self.fc_var.forward(flat) })
     }
 
-    /// The same network for inference: spectral norms are divided in.
+    /// The same network for inference, with spectral norms folded into the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         Self { layers: self.layers.into_iter().map(Conv::folded).collect(), ..self }
     }
 }
 
-/// The official name of a layer, from its path.
+/// The official name of a layer from its path.
 pub(super) fn official_name(parts: &[&str]) -> Option<String> {
     match parts {
         ["layers", index] => Some(format!("layer{}.0", index.parse::<usize>().ok()? + 1)),

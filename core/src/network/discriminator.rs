@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::{Conv, ConvConfig, Init, Mode, instance_norm, leaky_relu};
 
-/// What distinguishes one discriminator from another. The defaults are the papers'.
+/// Configuration of a discriminator. The defaults are those of the papers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscriminatorConfig {
     /// Channels of the first layer.
     pub ndf: usize,
-    /// Number of scales; each sees half the resolution of the one before.
+    /// Number of scales; each works at half the resolution of the previous one.
     pub scales: usize,
-    /// Number of layers before the head.
+    /// Number of layers before the output layer.
     pub layers: usize,
-    /// Whether the last of them halves its input like the others. SEAN's code keeps this older form, with three layers
+    /// Whether the last of them is strided like the others. SEAN's code uses this older form, with three layers
     /// ([`sean`](Self::sean)).
     pub all_strided: bool,
 }
@@ -30,12 +30,12 @@ impl Default for DiscriminatorConfig {
 }
 
 impl DiscriminatorConfig {
-    /// The older discriminator that SEAN's code trains against.
+    /// The older discriminator of SEAN's code.
     pub fn sean() -> Self {
         Self { layers: 3, all_strided: true, ..Self::default() }
     }
 
-    /// Makes the network for inputs of `input` channels: label channels and the picture's three.
+    /// Makes the network for inputs of `input` channels: the semantic channels and the three of the picture.
     pub fn init(&self, init: &mut Init, input: usize) -> Discriminator {
         let mut patch = || {
             let mut channels = self.ndf;
@@ -57,16 +57,17 @@ impl DiscriminatorConfig {
     }
 }
 
-/// Judges patches of a picture, at several scales, given its label map.
+/// Rates patches of a picture at several scales, given its label map.
 #[derive(Module, Debug)]
 pub struct Discriminator {
     scales: Vec<PatchDiscriminator>,
 }
 
 impl Discriminator {
-    /// For each scale the output of every layer; the last is the verdict, one value per patch, unbounded.
-    ///
-    /// `x` is `[batch, label channels + 3, height, width]`: one-hot labels, then the picture.
+    /// `x` is `[batch, semantics + 3, height, width]`: one-hot labels (and edges), then the picture. Returns the
+    /// output of every layer for each scale, each `[batch, channels, h, w]`, first layer first. A strided layer maps
+    /// a side `n` to `n / 2 + 1`, any other to `n + 1`. The last output of a scale, `[batch, 1, h, w]`, holds one
+    /// unbounded score per patch.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Vec<Vec<Tensor<4>>> {
         let mut x = x;
         let mut outputs = Vec::with_capacity(self.scales.len());
@@ -113,8 +114,8 @@ impl Layer {
     }
 }
 
-/// The official name of a layer, from its path. Layers with spectral norm have instance norm too, and are one more sequence
-/// deep.
+/// The official name of a layer from its path. Layers with spectral norm are followed by instance norm, which nests
+/// them in one more sequence.
 pub(super) fn official_name(parts: &[&str], spectral: bool) -> Option<String> {
     let ["scales", scale, "layers", index, "conv"] = parts else { return None };
     let deeper = if spectral { ".0" } else { "" };

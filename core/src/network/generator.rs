@@ -17,7 +17,7 @@ use crate::nn::{
     BlockStyles, Conv, ConvConfig, GeneratorInput, Init, Linear, Mode, NormKind, ResBlock, leaky_relu, upsample2,
 };
 
-/// How many times the picture doubles between the first block and the output.
+/// How many times features are upsampled by two between the first block and the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upsampling {
     /// Five times, with 7 blocks: 8x8 to 256x256.
@@ -40,35 +40,36 @@ impl Upsampling {
     }
 }
 
-/// What a network knows of how a picture is to look, apart from what is where.
+/// The kind of style that a network takes besides the label map.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StyleConfig {
-    /// Nothing: a label map has one picture.
+    /// None: the label map determines the picture.
     #[default]
     None,
     /// One latent vector for the whole picture, from a variational encoder (Park et al. 2019, §3).
     Latent {
         /// Length of the vector; 256 in the papers.
         length: usize,
-        /// Height and width of the first feature map, which the vector is turned into.
+        /// Height and width of the feature map that the vector is mapped to.
         grid: [usize; 2],
-        /// Channels of the encoder's first layer (`ndf`; as `ngf` in the papers); none: the model comes without encoder.
+        /// Channels of the encoder's first layer (`ndf`; equal to `ngf` in the papers). `None` for a model without
+        /// encoder.
         encoder: Option<usize>,
     },
-    /// One vector per class, from a region-wise encoder (SEAN).
+    /// One style vector per class, from a region-wise encoder (SEAN).
     Regions {
         /// Length of the vectors; 512 in the paper.
         length: usize,
-        /// Channels of the encoder's first layer (32 in the paper); none: the model comes without encoder.
+        /// Channels of the encoder's first layer (32 in the paper). `None` for a model without encoder.
         encoder: Option<usize>,
     },
 }
 
 impl StyleConfig {
-    /// The paper's vectors of 512 values and its encoder.
+    /// As in the paper: vectors of 512 values, with encoder.
     pub const SEAN: Self = Self::Regions { length: 512, encoder: Some(32) };
 
-    /// Length of the style vector of a class; 0 where styles are not per class.
+    /// Length of the style vector of a class; 0 if styles are not per class.
     pub(crate) fn region_length(&self) -> usize {
         match *self {
             Self::Regions { length, .. } => length,
@@ -76,7 +77,7 @@ impl StyleConfig {
         }
     }
 
-    /// Whether the model comes with the encoder that finds such styles.
+    /// Whether the model has an encoder for such styles.
     pub fn has_encoder(&self) -> bool {
         match self {
             Self::None => false,
@@ -85,17 +86,17 @@ impl StyleConfig {
     }
 }
 
-/// What distinguishes one generator from another.
+/// Configuration of a generator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GeneratorConfig {
-    /// The modulation of every norm.
+    /// The modulation of every norm, except in `leading_blocks`.
     pub modulation: ModulationKind,
-    /// Modulations of the first blocks, in the order they run, where they differ from `modulation`: with SPADE here and
-    /// CLADE there, the hybrid of the CLADE paper.
+    /// Modulations of the first blocks, in the order they run, if they differ from `modulation`. SPADE here with
+    /// CLADE as `modulation` gives the hybrid of the CLADE paper.
     #[serde(default)]
     pub leading_blocks: Vec<ModulationKind>,
-    /// What the norms normalise over.
+    /// Which dimensions the norms normalise over.
     #[serde(default)]
     pub norm: NormKind,
     /// Channels of the last block (`ngf`; 64 in the papers). The first block has 16 times as many. 2 to 1024, even.
@@ -108,7 +109,7 @@ pub struct GeneratorConfig {
     /// Whether a channel of instance edges follows the label channels.
     #[serde(default)]
     pub instance_edges: bool,
-    /// Styles.
+    /// The kind of style.
     #[serde(default)]
     pub style: StyleConfig,
 }
@@ -129,13 +130,14 @@ impl GeneratorConfig {
         Self { style: StyleConfig::SEAN, ..Self::new(ModulationKind::Sean, ngf, label_channels) }
     }
 
-    /// SPADE in the first `spade_blocks` blocks, where pictures are small, CLADE in the others (Tan et al. 2021).
+    /// SPADE in the first `spade_blocks` blocks, which work at low resolution, and CLADE in the others (Tan et al.
+    /// 2021).
     pub fn hybrid(ngf: usize, label_channels: usize, spade_blocks: usize) -> Self {
         let leading_blocks = vec![ModulationKind::Spade { kernel: 3 }; spade_blocks];
         Self { leading_blocks, ..Self::clade(ngf, label_channels) }
     }
 
-    /// A modulation with batch norm, five doublings, no instance edges and no styles.
+    /// A network with the given modulation, batch norm and five doublings, without instance edges and styles.
     pub fn new(modulation: ModulationKind, ngf: usize, label_channels: usize) -> Self {
         Self {
             modulation,
@@ -149,7 +151,7 @@ impl GeneratorConfig {
         }
     }
 
-    /// Sides of pictures are multiples of this.
+    /// Picture sides must be multiples of this.
     pub fn stride(&self) -> usize {
         1 << self.upsampling.doublings()
     }
@@ -169,7 +171,7 @@ impl GeneratorConfig {
         self.leading_blocks.get(block).copied().unwrap_or(self.modulation)
     }
 
-    /// What its modulations need besides label maps.
+    /// Inputs that its modulations need besides label maps.
     pub fn needs(&self) -> Needs {
         let needs = (0..self.blocks()).map(|block| self.modulation_of(block).facts().needs());
         needs.fold(Needs::default(), Needs::or)
@@ -212,7 +214,7 @@ impl GeneratorConfig {
         }
     }
 
-    /// What the first modulation that needs styles is called.
+    /// Name of the first modulation that needs styles.
     fn styled_label(&self) -> String {
         let facts = (0..self.blocks()).map(|block| self.modulation_of(block).facts());
         facts.into_iter().find(|facts| facts.needs().styles).map_or_else(String::new, |facts| facts.label())
@@ -222,7 +224,7 @@ impl GeneratorConfig {
     ///
     /// # Errors
     ///
-    /// See [`validate`](Self::validate).
+    /// Same as [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Generator> {
         self.validate()?;
         let plan = Plan::new(self);
@@ -258,55 +260,57 @@ impl GeneratorConfig {
         })
     }
 
-    /// Makes the network with random first values.
+    /// Makes the network with random initial values.
     ///
     /// # Errors
     ///
-    /// See [`validate`](Self::validate).
+    /// Same as [`validate`](Self::validate).
     pub fn init_random(&self, seed: u64, device: &Device) -> Result<Generator> {
         self.init(&mut Init::random(seed, device))
     }
 }
 
-/// What the first features are made from.
+/// The layer that makes the first features.
 #[derive(Module, Debug)]
 enum Start {
-    /// From the label map at the size of the latent grid.
+    /// A convolution of the label map, resized to the size of the first features.
     Labels(Conv),
-    /// From a latent vector.
+    /// A linear layer of the latent vector.
     Latent(Linear),
 }
 
-/// Label map in, picture out.
+/// Generates a picture from a label map.
 #[derive(Module, Debug)]
 pub struct Generator {
     fc: Start,
     blocks: Vec<ResBlock>,
     conv_img: Conv,
-    /// How often features have doubled when each block runs.
+    /// For each block, how often features have been upsampled when it runs.
     doublings: Vec<usize>,
     labels: usize,
     edges: bool,
-    /// Length of the latent vector or of the style of a class; 0 where there is neither.
+    /// Length of the latent vector or of a class's style; 0 if the network takes neither.
     style_length: usize,
-    /// Height and width of the grid that a latent vector is turned into.
+    /// Height and width of the grid that a latent vector is mapped to.
     grid: Vec<usize>,
-    /// For each noise map, the block it is for.
+    /// For each noise map, the index of the block that uses it.
     noise: Vec<usize>,
 }
 
 impl Generator {
-    /// Synthesizes `[batch, 3, height, width]` with values in -1 to 1, at the size of the layout.
+    /// Synthesizes pictures `[batch, 3, height, width]` with values in -1 to 1, from label maps of that batch, height
+    /// and width. Latent vectors are `[batch, length]`, styles `[batch, classes, length]`.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if height or width is not a multiple of 2 to the number of doublings, or something the network
-    /// needs is missing or has another shape.
+    /// [`Error::Argument`] if height or width is not a multiple of 2 to the number of doublings, or an input the
+    /// network needs is missing or has the wrong shape.
     pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
         self.forward_by_steps(input, mode, &mut |_| Ok(()))
     }
 
-    /// The same; `step` is told how much is done, 0 to 1, before each block, and may end it with an error.
+    /// Like [`forward`](Self::forward). Calls `step` before each block with the progress, 0 to 1; an error from it
+    /// ends the computation.
     pub(crate) fn forward_by_steps(
         &self,
         input: &GeneratorInput,
@@ -341,8 +345,8 @@ impl Generator {
         Ok(self.conv_img.forward(leaky_relu(x), mode).tanh())
     }
 
-    /// The first features, `[batch, channels, height, width]`. The grid has the size the network was trained at; other
-    /// sizes take the nearest of its cells.
+    /// Reshapes the output of the linear layer to the first features, `[batch, channels, height, width]`. The grid
+    /// has the size the network was trained at; for other sizes it is resized by nearest neighbour.
     fn spread(&self, x: Tensor<2>, [height, width]: [usize; 2]) -> Tensor<4> {
         let [batch, values] = x.dims();
         let (rows, columns) = (self.grid.first().copied().unwrap_or(1), self.grid.get(1).copied().unwrap_or(1));
@@ -353,7 +357,7 @@ impl Generator {
         interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([height, width]))
     }
 
-    /// The latent vectors, of the shape this network takes.
+    /// The latent vectors, if they have the shape this network takes.
     fn latent(&self, input: &GeneratorInput) -> Result<Tensor<2>> {
         let latent = input.latent.clone().ok_or_else(|| {
             Error::Argument("this network needs a latent vector: encode one from a photo, or draw one".into())
@@ -378,7 +382,7 @@ impl Generator {
         }
     }
 
-    /// The same network for inference: spectral norms are folded into the weights.
+    /// The same network for inference, with spectral norms folded into the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         Self { blocks: self.blocks.into_iter().map(ResBlock::folded).collect(), ..self }
@@ -389,7 +393,7 @@ fn fits(found: &[usize], expected: &[usize]) -> Result<()> {
     check(found == expected, || format!("a style of shape {found:?}: this network takes {expected:?}"))
 }
 
-/// The official name of a layer, from its path.
+/// The official name of a layer from its path.
 pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<String> {
     match parts {
         ["fc", "Labels" | "Latent"] => Some("fc".into()),
@@ -416,7 +420,7 @@ pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<St
     }
 }
 
-/// The kind of a norm's modulation, which shows in the paths of its parameters.
+/// The variant of a norm's modulation, found in the paths of its parameters.
 fn variant<'a>(norm: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
     ["generator.SpadeFamily.", ""].into_iter().find_map(|place| {
         let norm = format!("{place}{norm}");

@@ -32,13 +32,13 @@ use burn::tensor::Tensor;
 use crate::error::{Error, Result};
 use crate::nn::Layout;
 
-/// An [`Error::Argument`] unless something is fine.
+/// An [`Error::Argument`] unless `fine`.
 fn check(fine: bool, message: impl FnOnce() -> String) -> Result<()> {
     if fine { Ok(()) } else { Err(Error::Argument(message())) }
 }
 
-/// Whether a layout fits a network with so many label channels, with instance edges or without, whose pictures have sides
-/// that are multiples of `stride`.
+/// Checks that a layout fits a network with `labels` label channels, with or without instance edges, whose picture
+/// sides must be multiples of `stride`.
 fn check_layout(layout: &Layout, labels: usize, edges: bool, stride: usize) -> Result<()> {
     let [height, width] = layout.size();
     let fine = height > 0 && width > 0 && height.is_multiple_of(stride) && width.is_multiple_of(stride);
@@ -53,7 +53,7 @@ fn check_layout(layout: &Layout, labels: usize, edges: bool, stride: usize) -> R
     })
 }
 
-/// Whether the one-hot maps at full size, which the baselines are fed, can be made at all: up to 8 GB.
+/// Checks that the one-hot maps at full size, which the baselines take, are no larger than 8 GB.
 fn check_one_hot(layout: &Layout) -> Result<()> {
     let [height, width] = layout.size();
     let values =
@@ -68,7 +68,7 @@ fn check_one_hot(layout: &Layout) -> Result<()> {
     )))
 }
 
-/// Whether photos, `[batch, 3, height, width]`, are as many and as large as the label maps.
+/// Checks that photos, `[batch, 3, height, width]`, match the label maps in number and size.
 fn check_photos(photos: &Tensor<4>, layout: &Layout) -> Result<()> {
     let [height, width] = layout.size();
     let (found, expected) = (photos.dims(), [layout.batch(), 3, height, width]);

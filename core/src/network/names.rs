@@ -1,22 +1,23 @@
-//! The names the papers' code gives to parameters: what model files use, so that checkpoints need no translation.
+//! Parameter names of the papers' code. Model files use them, so checkpoints need no translation.
 
 use std::collections::BTreeSet;
 
-use super::{conv_encoder, discriminator, generator, pix2pix, pix2pixhd, region_encoder};
+use super::{conv_encoder, discriminator, generator, pix2pix, pix2pixhd, region_encoder, vgg};
 use crate::error::{Error, Result};
 
-/// Whether a tensor of an official checkpoint is one that no network ever reads: counters of batches, and the statistics
-/// that SEAN's code makes for the SPADE inside its norms and then does without.
+/// Whether a tensor of an official checkpoint is never read: batch counters, and the statistics that SEAN's code
+/// creates for the SPADE inside its norms and does not use.
 pub fn is_unused(name: &str) -> bool {
     name.ends_with(".num_batches_tracked") || name.contains(".Spade.param_free_norm.")
 }
 
-/// Translates the paths of a module's parameters, all of them at once: whether a `weight` is a `weight_orig`, and where in
-/// a sequence a layer stands, shows in its neighbours.
+/// Translates the paths of all parameters of a module. It needs all of them at once: whether a `weight` is called
+/// `weight_orig`, and a layer's position in a sequence, depends on its neighbours.
 ///
 /// # Errors
 ///
-/// [`Error::Model`] for a parameter that no network of this library has: each network's file names its own.
+/// [`Error::Model`] for a parameter that belongs to no network of this library. Each network translates its own
+/// paths, in its own file.
 pub(crate) fn official_names(paths: &[String]) -> Result<Vec<String>> {
     let known: BTreeSet<&str> = paths.iter().map(String::as_str).collect();
     let name = |path: &String| {
@@ -41,11 +42,12 @@ fn official_name(path: &str, known: &BTreeSet<&str>) -> Option<String> {
         ["generator", "Pix2Pix", rest @ ..] => pix2pix::official_name(rest, known),
         ["encoder", "Region", rest @ ..] => region_encoder::official_name(rest),
         ["encoder", "Conv", rest @ ..] => conv_encoder::official_name(rest),
-        // A part of a network by itself, or a single layer.
+        // A part of a network on its own, or a single layer.
         parts => discriminator::official_name(parts, spectral)
             .or_else(|| generator::official_name(parts, known))
             .or_else(|| region_encoder::official_name(parts))
             .or_else(|| conv_encoder::official_name(parts))
+            .or_else(|| vgg::official_name(parts))
             .or_else(|| if let [layer] = parts { Some((*layer).to_owned()) } else { None }),
     }?;
     Some(format!("{name}.{leaf}"))

@@ -14,28 +14,29 @@ use crate::nn::{
     leaky_relu,
 };
 
-/// What distinguishes one U-Net from another.
+/// Configuration of a U-Net.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UNetConfig {
     /// Channels of the first layer; 64 in the paper. 1 to 256.
     pub ngf: usize,
-    /// Halvings: 8 for pictures of 256x256 in the paper. 5 to 10.
+    /// Number of strided convolutions; 8 in the paper, for 256x256. 5 to 10.
     pub downsamplings: usize,
     /// Label channels: highest class id + 1.
     pub label_channels: usize,
-    /// The paper's networks are fed label maps as pictures: the colour of each class. None: they are fed one-hot maps.
+    /// Colour of each class, for networks that take label maps as colour pictures, as in the paper. `None` for
+    /// one-hot maps.
     #[serde(default)]
     pub palette: Option<Vec<[u8; 3]>>,
 }
 
 impl UNetConfig {
-    /// The paper's network for 256x256, fed one-hot maps.
+    /// The paper's network for 256x256, with one-hot maps as input.
     pub fn new(ngf: usize, label_channels: usize) -> Self {
         Self { ngf, downsamplings: 8, label_channels, palette: None }
     }
 
-    /// Sides of pictures are multiples of this.
+    /// Picture sides must be multiples of this.
     pub fn stride(&self) -> usize {
         1 << self.downsamplings
     }
@@ -58,7 +59,7 @@ impl UNetConfig {
     ///
     /// # Errors
     ///
-    /// See [`validate`](Self::validate).
+    /// Same as [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<UNet> {
         self.validate()?;
         let input = if self.palette.is_some() { 3 } else { self.label_channels };
@@ -67,7 +68,7 @@ impl UNetConfig {
         let levels = (0..depth).map(|level| {
             let outer = if level == 0 { input } else { width(level - 1) };
             let (outermost, innermost) = (level == 0, level + 1 == depth);
-            // Coming up, a level gets what came down to it beside what the level below made of it.
+            // On the way up, a level's input is its skip connection concatenated with the output of the level below.
             let below = if innermost { width(level) } else { 2 * width(level) };
             let down = ConvConfig::new(outer, width(level), 4).stride(2).padding(1).without_bias();
             let up = ConvTransposeConfig::new(below, if outermost { 3 } else { outer }, 4);
@@ -83,18 +84,18 @@ impl UNetConfig {
     }
 }
 
-/// Down to a single pixel and up again, with a shortcut at every size. The paper's dropout is left out: it belongs to
-/// training.
+/// Downsamples to a single pixel and upsamples again, with a skip connection at every size. The paper's dropout is
+/// left out because it is meant for training.
 #[derive(Module, Debug)]
 pub struct UNet {
-    /// From the outermost in.
+    /// From the outermost to the innermost.
     levels: Vec<Level>,
     labels: usize,
     #[module(skip)]
     palette: Palette,
 }
 
-/// The colours a network is fed; not part of its parameters.
+/// The class colours that the network takes; not one of its parameters.
 #[derive(Clone, Debug)]
 struct Palette(Option<Vec<[u8; 3]>>);
 
@@ -133,12 +134,13 @@ impl AffineNorm {
 }
 
 impl UNet {
-    /// Synthesizes `[batch, 3, height, width]` with values in -1 to 1, at the size of the layout.
+    /// Synthesizes pictures `[batch, 3, height, width]` with values in -1 to 1, from label maps of that batch, height
+    /// and width.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) if a side is no multiple of 2 to the number of downsamplings, or the
-    /// layout does not fit.
+    /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of 2 to the number of downsamplings,
+    /// or the layout does not fit.
     pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
         let layout = &input.layout;
         super::check_layout(layout, self.labels, false, 1 << self.levels.len())?;
@@ -173,7 +175,7 @@ impl UNet {
     }
 }
 
-/// The official name of a layer, from its path: levels inside of one another.
+/// The official name of a layer from its path: levels are nested in one another.
 pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<String> {
     let ["levels", level, part, ..] = parts else { return None };
     let level: usize = level.parse().ok()?;

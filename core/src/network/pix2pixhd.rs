@@ -1,4 +1,5 @@
-//! The generators of pix2pixHD (Wang et al. 2018, §3.2), a baseline: the global one, also within a local enhancer.
+//! The generators of pix2pixHD (Wang et al. 2018, §3.2), a baseline: the global one, alone or within a local
+//! enhancer.
 
 use std::collections::BTreeSet;
 
@@ -15,13 +16,13 @@ use crate::nn::{
     Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, instance_norm, reflect,
 };
 
-/// What distinguishes one pix2pixHD generator from another.
+/// Configuration of a pix2pixHD generator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pix2PixHdConfig {
     /// Channels of the global generator's first layer; 64 in the paper. 1 to 256; even with a local enhancer.
     pub ngf: usize,
-    /// Halvings, and doublings after the blocks; 4 in the paper. 1 to 6.
+    /// Number of strided convolutions, and of upsamplings after the blocks; 4 in the paper. 1 to 6.
     pub downsamplings: usize,
     /// Residual blocks; 9 in the paper. 0 to 32.
     pub blocks: usize,
@@ -30,12 +31,13 @@ pub struct Pix2PixHdConfig {
     /// Whether a channel of instance edges follows the label channels.
     #[serde(default)]
     pub instance_edges: bool,
-    /// With a local enhancer, its residual blocks (3 in the paper, 0 to 32): the global generator then works at half the
-    /// size, and the enhancer, half as wide, at the whole.
+    /// Number of residual blocks of the local enhancer (3 in the paper, 0 to 32); `None` for no enhancer. With an
+    /// enhancer, the global generator works at half the size, and the enhancer, with half as many channels, at full
+    /// size.
     #[serde(default)]
     pub enhancer_blocks: Option<usize>,
-    /// Whether it is the "pix2pixHD++" that Park et al. 2019 compare with: spectral norm, and no biases before instance
-    /// norms.
+    /// Whether to use the "pix2pixHD++" that Park et al. 2019 compare with: spectral norm, and no bias before
+    /// instance norm.
     #[serde(default)]
     pub spectral: bool,
 }
@@ -47,12 +49,13 @@ impl Pix2PixHdConfig {
         Self { ngf, downsamplings, blocks, label_channels, instance_edges: false, enhancer_blocks, spectral: false }
     }
 
-    /// Sides of pictures are multiples of this.
+    /// Picture sides must be multiples of this.
     pub fn stride(&self) -> usize {
         1 << (self.downsamplings + usize::from(self.enhancer_blocks.is_some()))
     }
 
-    /// Sides of pictures are at least this: reflection needs a pixel beside the edge, at the size of the blocks too.
+    /// The smallest picture side: reflection padding needs a pixel next to the edge, also at the resolution of the
+    /// blocks.
     pub fn least_side(&self) -> usize {
         (2 * self.stride()).max(4)
     }
@@ -79,7 +82,7 @@ impl Pix2PixHdConfig {
     ///
     /// # Errors
     ///
-    /// See [`validate`](Self::validate).
+    /// Same as [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Pix2PixHd> {
         self.validate()?;
         let semantics = self.label_channels + usize::from(self.instance_edges);
@@ -117,7 +120,7 @@ impl Pix2PixHdConfig {
         }
     }
 
-    /// A convolution as the variant has it.
+    /// Adapts a convolution to the variant: spectral norm and bias.
     fn conv(&self, config: ConvConfig) -> ConvConfig {
         if self.spectral { config.without_bias().spectral() } else { config }
     }
@@ -128,7 +131,7 @@ impl Pix2PixHdConfig {
     }
 }
 
-/// Label map in, picture out; the label map is the first layers' input only.
+/// Generates a picture from a label map; only the first layers see the label map.
 #[derive(Module, Debug)]
 pub struct Pix2PixHd {
     trunk: Trunk,
@@ -140,7 +143,7 @@ pub struct Pix2PixHd {
     least: usize,
 }
 
-/// The global generator up to its last layer: down, residual blocks, up.
+/// The global generator without its output layer: downsampling, residual blocks, upsampling.
 #[derive(Module, Debug)]
 struct Trunk {
     first: Conv,
@@ -149,7 +152,7 @@ struct Trunk {
     up: Vec<ConvTranspose>,
 }
 
-/// Adds detail at the whole size to what the global generator makes at half of it.
+/// Adds detail at full size to the global generator's features, which have half the size.
 #[derive(Module, Debug)]
 struct Enhancer {
     first: Conv,
@@ -158,7 +161,7 @@ struct Enhancer {
     up: ConvTranspose,
 }
 
-/// Two convolutions around a shortcut.
+/// Two convolutions with a shortcut.
 #[derive(Module, Debug)]
 struct PlainBlock {
     conv_0: Conv,
@@ -166,12 +169,13 @@ struct PlainBlock {
 }
 
 impl Pix2PixHd {
-    /// Synthesizes `[batch, 3, height, width]` with values in -1 to 1, at the size of the layout.
+    /// Synthesizes pictures `[batch, 3, height, width]` with values in -1 to 1, from label maps of that batch, height
+    /// and width.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) if a side is no multiple of the stride or too small, or the layout does
-    /// not fit.
+    /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of the stride or too small, or the
+    /// layout does not fit.
     pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
         let (layout, least) = (&input.layout, self.least);
         super::check_layout(layout, self.labels, self.edges, self.stride)?;
@@ -190,7 +194,8 @@ impl Pix2PixHd {
         Ok(self.last.forward(reflect(features, 3), mode).tanh())
     }
 
-    /// The same network for inference: spectral norms, which only the variant without enhancer has, are folded in.
+    /// The same network for inference, with spectral norms (only the variant without enhancer has them) folded into
+    /// the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         Self { trunk: self.trunk.folded(), ..self }
@@ -223,7 +228,8 @@ impl Trunk {
 }
 
 impl Enhancer {
-    /// `global` are features at half the size.
+    /// `semantics` is `[batch, semantics, h, w]`, `global` the global generator's features at half that height and
+    /// width.
     fn forward(&self, semantics: Tensor<4>, global: Tensor<4>, mode: Mode) -> Tensor<4> {
         let x = norm(self.first.forward(reflect(semantics, 3), mode));
         let mut x = norm(self.down.forward(x, mode)) + global;
@@ -249,8 +255,9 @@ fn norm(x: Tensor<4>) -> Tensor<4> {
     relu(instance_norm(x))
 }
 
-/// The official name of a layer, from its path: positions in long sequences. pix2pixHD's own has convolution, norm and activation as three entries; that of SPADE's
-/// code, told by its lack of biases, has convolution and norm as one.
+/// The official name of a layer from its path: an index into a long sequence. In pix2pixHD's own code, convolution,
+/// norm and activation are three entries; in that of SPADE, recognised by the missing biases, convolution and norm
+/// are one.
 pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<String> {
     let there = |path: String| known.contains(format!("generator.Pix2PixHd.{path}").as_str());
     let plus_plus = !there("trunk.first.bias".into());
@@ -263,7 +270,7 @@ pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<St
         (_, true) => 4,
         (_, false) => 5,
     };
-    // A pad, then the first layer.
+    // A padding layer, then the first layer.
     let downs = 1 + step;
     let down = count(&|index| format!("trunk.down.{index}.weight"));
     let first_block = downs + step * down;

@@ -1,5 +1,5 @@
-//! The plan of a generator of the SPADE family: what Burn's modules, the CPU engine, the names of parameters and the
-//! importers are made from.
+//! The plan of a generator of the SPADE family. Burn modules, the CPU engine, parameter names and importers are
+//! derived from it.
 
 use super::{GeneratorConfig, Upsampling};
 use crate::nn::modulation::ModulationConfig;
@@ -8,18 +8,18 @@ use crate::nn::{BlockPlan, NormPlan};
 /// Official names of the blocks, in the order they run.
 pub(crate) const BLOCKS: [&str; 8] = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"];
 
-/// A generator, layer by layer.
+/// The layers of a generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Channels of the first features.
     pub(crate) first_channels: usize,
-    /// Channels that the output convolution takes.
+    /// Input channels of the output convolution.
     pub(crate) last_channels: usize,
     pub(crate) blocks: Vec<BlockPlan>,
 }
 
 impl Plan {
-    /// The plan of a network of a configuration that has been validated.
+    /// The plan of a validated configuration.
     pub(crate) fn new(config: &GeneratorConfig) -> Self {
         let n = config.ngf;
         let mut channels = vec![[16 * n, 16 * n]; 3];
@@ -67,7 +67,8 @@ impl Plan {
     }
 }
 
-/// The head block works on the first features, and the second middle block doubles only in deep networks.
+/// Whether features are upsampled before a block: never before the head block, and before the second middle block
+/// only in deep networks.
 fn doubles_before(upsampling: Upsampling, block: usize) -> bool {
     match block {
         0 => false,
@@ -93,7 +94,7 @@ mod tests {
         }
     }
 
-    /// As in SEAN's code, the shortcut's noise is drawn first.
+    /// As in SEAN's code, the shortcut draws its noise first.
     #[test]
     fn noise_maps_are_numbered_in_the_order_they_are_drawn() {
         let plan = Plan::new(&GeneratorConfig::sean(4, 3));
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!((up_0.norm_s.as_ref().unwrap().noise, up_0.norm_0.noise), (Some(6), Some(7)));
         assert_eq!(up_0.norm_0.name, "up_0.ace_0");
         assert_eq!((up_0.config.style, plan.blocks[6].config.style), (512, 0));
-        // Blocks without noise take no numbers.
+        // Blocks without noise take no index.
         let mixed = GeneratorConfig { leading_blocks: vec![ModulationKind::Clade; 4], ..GeneratorConfig::sean(4, 3) };
         assert_eq!(Plan::new(&mixed).blocks[4].norm_s.as_ref().unwrap().noise, Some(0));
     }

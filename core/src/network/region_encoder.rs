@@ -1,4 +1,5 @@
-//! The style encoder of SEAN (Zhu et al. 2020, §3 and appendix): a vector per class, out of a photo and its label map.
+//! The style encoder of SEAN (Zhu et al. 2020, §3 and appendix): a style vector per class, from a photo and its label
+//! map.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -8,7 +9,7 @@ use crate::nn::{
     Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, Init, Layout, Mode, instance_norm, leaky_relu, reflect,
 };
 
-/// Widths of a [`RegionEncoder`].
+/// Configuration of a [`RegionEncoder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegionEncoderConfig {
     /// Channels of the first layer; 32 in the paper.
@@ -30,7 +31,7 @@ impl RegionEncoderConfig {
     }
 }
 
-/// Features at half the photo's size, averaged over each class's region.
+/// Computes features at half the photo's size and averages them over the region of each class.
 #[derive(Module, Debug)]
 pub struct RegionEncoder {
     first: Conv,
@@ -40,12 +41,13 @@ pub struct RegionEncoder {
 }
 
 impl RegionEncoder {
-    /// Styles of photos `[batch, 3, height, width]` in -1 to 1, of the size of their label maps: `[batch, classes, length]`,
-    /// values in -1 to 1. A class that has no pixel at half the size gets zeros.
+    /// Styles of photos: `[batch, 3, height, width]` in -1 to 1, with label maps of the same size `->` `[batch,
+    /// classes, length]` with values in -1 to 1. A class without a pixel at half the size gets zeros.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) unless photos and label maps have one size, a multiple of 4.
+    /// [`Error::Argument`](crate::Error::Argument) unless photos and label maps have the same size, with sides that
+    /// are multiples of 4.
     pub fn forward(&self, photos: Tensor<4>, layout: &Layout, mode: Mode) -> Result<Tensor<3>> {
         let [height, width] = layout.size();
         let fine = height >= 4 && width >= 4 && height.is_multiple_of(4) && width.is_multiple_of(4);
@@ -68,7 +70,7 @@ impl RegionEncoder {
     }
 }
 
-/// The official name of a layer, from its path.
+/// The official name of a layer from its path.
 pub(super) fn official_name(parts: &[&str]) -> Option<String> {
     let index = match parts {
         ["first"] => 1,

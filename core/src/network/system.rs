@@ -1,4 +1,4 @@
-//! The networks by the names their papers give them.
+//! The networks by their names in the papers.
 
 use std::fmt;
 
@@ -6,11 +6,12 @@ use super::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetCon
 use crate::error::{Error, Result};
 use crate::nn::modulation::ModulationKind;
 
-/// A network as its paper defines it: what `--arch` of the command names. An [`Architecture`] says it in full.
+/// A network with the defaults of its paper, as chosen with `--arch` on the command line. [`Architecture`] is the
+/// complete configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum System {
-    /// One modulation in every block: SPADE, CLADE, SEAN and their like.
+    /// One modulation in every block: SPADE, CLADE, SEAN and similar.
     Modulation(ModulationKind),
     /// SPADE in the three smallest blocks, CLADE in the others (Tan et al. 2021).
     Hybrid,
@@ -20,7 +21,7 @@ pub enum System {
     Pix2Pix,
 }
 
-/// Blocks of the hybrid that have SPADE.
+/// Number of SPADE blocks in the hybrid.
 const HYBRID_SPADE_BLOCKS: usize = 3;
 
 impl System {
@@ -30,7 +31,7 @@ impl System {
         modulations.chain([Self::Hybrid, Self::Pix2PixHd, Self::Pix2Pix])
     }
 
-    /// Its name: `spade`, `clade-icpe`, `pix2pixhd`.
+    /// Its name, such as `spade`, `clade-icpe` or `pix2pixhd`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Modulation(kind) => kind.facts().name(),
@@ -40,7 +41,7 @@ impl System {
         }
     }
 
-    /// What it is, in one line.
+    /// A one-line description.
     pub fn summary(self) -> &'static str {
         match self {
             Self::Modulation(kind) => kind.facts().summary(),
@@ -50,11 +51,11 @@ impl System {
         }
     }
 
-    /// The system of a name.
+    /// Finds a system by name.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is none; it lists those there are.
+    /// [`Error::Argument`] if there is none; the message lists all names.
     pub fn by_name(name: &str) -> Result<Self> {
         Self::all().find(|system| system.name() == name).ok_or_else(|| {
             let names: Vec<&str> = Self::all().map(Self::name).collect();
@@ -62,7 +63,7 @@ impl System {
         })
     }
 
-    /// The modulation of most blocks, and those of the first ones where they differ; nothing for baselines.
+    /// The modulation of most blocks, and those of the first blocks if they differ; `None` for the baselines.
     pub fn modulations(self) -> Option<(ModulationKind, Vec<ModulationKind>)> {
         match self {
             Self::Modulation(kind) => Some((kind, Vec::new())),
@@ -73,7 +74,7 @@ impl System {
         }
     }
 
-    /// The system at a width (`ngf`; 64 in the papers) for so many label channels.
+    /// The complete configuration, with `ngf` channels (64 in the papers) and `label_channels` label channels.
     pub fn architecture(self, ngf: usize, label_channels: usize) -> Architecture {
         match self.modulations() {
             Some((modulation, leading_blocks)) => {

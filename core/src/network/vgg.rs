@@ -26,20 +26,20 @@ const PLAN: [(usize, bool); 13] = [
 ];
 
 /// Index of each convolution in torchvision's `features`.
-#[cfg(feature = "train")]
 const TORCHVISION: [usize; 13] = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28];
 
-/// Convolutions whose rectified output is compared: `relu1_1`, `relu2_1`, `relu3_1`, `relu4_1`, `relu5_1`.
+/// Indices of the convolutions whose output after ReLU is compared: `relu1_1`, `relu2_1`, `relu3_1`, `relu4_1`,
+/// `relu5_1`.
 const TAPS: [usize; 5] = [0, 2, 4, 8, 12];
 
-/// The feature extractor. Its weights come from a torchvision file that the user supplies.
+/// VGG19 as a feature extractor. Its weights come from a torchvision file that the user supplies.
 #[derive(Module, Debug)]
 pub struct Vgg19 {
     features: Vec<Conv>,
 }
 
 impl Vgg19 {
-    /// The network as `init` fills it.
+    /// Makes the network, with the values that `init` gives.
     pub fn new(init: &mut Init) -> Self {
         let mut input = 3;
         let mut conv = |output| {
@@ -50,20 +50,9 @@ impl Vgg19 {
         Self { features: PLAN.iter().map(|&(output, _)| conv(output)).collect() }
     }
 
-    /// torchvision's name of a parameter of this module.
-    #[cfg(feature = "train")]
-    pub(crate) fn torchvision_name(path: &str) -> String {
-        let parts: Vec<&str> = path.split('.').collect();
-        if let ["features", index, leaf] = parts.as_slice()
-            && let Some(position) = index.parse().ok().and_then(|index: usize| TORCHVISION.get(index))
-        {
-            return format!("features.{position}.{leaf}");
-        }
-        path.to_owned()
-    }
-
-    /// The five rectified feature maps, of `[batch, 3, height, width]` in -1 to 1 (the papers do not shift it to the
-    /// mean and deviation VGG was trained with).
+    /// The five feature maps after ReLU of pictures `[batch, 3, h, w]` in -1 to 1: `[batch, 64, h, w]`, `[batch, 128,
+    /// h / 2, w / 2]`, `[batch, 256, h / 4, w / 4]`, `[batch, 512, h / 8, w / 8]` and `[batch, 512, h / 16, w / 16]`.
+    /// As in the papers' code, the input is not normalised to VGG's training mean and deviation.
     pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = x;
         let mut taps = Vec::with_capacity(TAPS.len());
@@ -78,4 +67,10 @@ impl Vgg19 {
         }
         taps
     }
+}
+
+/// torchvision's name of a layer, from its path.
+pub(super) fn official_name(parts: &[&str]) -> Option<String> {
+    let ["features", index] = parts else { return None };
+    Some(format!("features.{}", TORCHVISION.get(index.parse::<usize>().ok()?)?))
 }

@@ -7,52 +7,52 @@ use super::input::BlockInput;
 use super::modulation::{ModulationConfig, ModulationKind};
 use super::{Conv, ConvConfig, Init, Mode, ModulatedNorm};
 
-/// What a residual block is made of, on any device.
+/// The structure of a residual block, independent of any device.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockPlan {
-    /// Official name.
+    /// Official name, such as `up_0`.
     pub(crate) name: &'static str,
-    /// Whether features double in height and width before it.
+    /// Whether features are upsampled by two before the block.
     pub(crate) doubles: bool,
-    /// How often they have doubled when it runs.
+    /// How often the features have been upsampled when the block runs.
     pub(crate) doublings: usize,
     pub(crate) modulation: ModulationKind,
-    /// What its norms have in common.
+    /// The configuration shared by its norms.
     pub(crate) config: ModulationConfig,
-    /// Channels that each modulated norm puts out beyond those it takes.
+    /// Extra channels that each modulated norm appends to its output.
     pub(crate) extra_channels: usize,
     pub(crate) input: usize,
     pub(crate) output: usize,
-    /// The norm of the shortcut, which is learned where the number of channels changes. It runs first.
+    /// The norm of the shortcut; only present where the number of channels changes. It runs first.
     pub(crate) norm_s: Option<NormPlan>,
     pub(crate) norm_0: NormPlan,
     pub(crate) norm_1: NormPlan,
 }
 
-/// What a modulated norm is made of.
+/// The structure of a modulated norm.
 #[derive(Clone, Debug)]
 pub(crate) struct NormPlan {
-    /// Official name.
+    /// Official name, such as `norm_0`.
     pub(crate) name: String,
     pub(crate) channels: usize,
-    /// The number of its noise map, in the order they are drawn, if it takes one.
+    /// Index of the norm's noise map, in drawing order, if the modulation uses noise.
     pub(crate) noise: Option<usize>,
 }
 
 impl BlockPlan {
-    /// Channels between its two convolutions.
+    /// Channels between the two convolutions.
     pub(crate) fn middle(&self) -> usize {
         self.input.min(self.output)
     }
 
-    /// Its norms, in the order they run.
+    /// The norms in the order they run.
     pub(crate) fn norms(&self) -> impl Iterator<Item = &NormPlan> {
         self.norm_s.iter().chain([&self.norm_0, &self.norm_1])
     }
 }
 
-/// Two modulated convolutions around a shortcut (Park et al. 2019, appendix A). The shortcut is learned where the
-/// number of channels changes, and it has no activation.
+/// Two modulated convolutions with a shortcut (Park et al. 2019, appendix A). The shortcut is a modulated 1x1
+/// convolution without activation where the number of channels changes, and the identity elsewhere.
 #[derive(Module, Debug)]
 pub struct ResBlock {
     conv_0: Conv,
@@ -93,7 +93,7 @@ impl ResBlock {
         shortcut + dx
     }
 
-    /// The same block with its spectral norms folded into the weights.
+    /// The same block with spectral norms folded into the weights.
     #[must_use]
     pub fn folded(self) -> Self {
         Self {

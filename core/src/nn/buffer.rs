@@ -11,7 +11,7 @@ use burn::tensor::{Device, Tensor};
 ///
 /// Clones share the value, so a gradient-free clone used inside a training step keeps the original's statistics up to
 /// date. [`Module::valid`] and [`Module::fork`] make an independent copy. (Burn's own `RunningState` averages over
-/// threads and shows an update only one call later, which would make a resumed run differ from an uninterrupted one.)
+/// threads and shows an update only one call later, so a resumed run would differ from an uninterrupted one.)
 #[derive(Clone, Debug)]
 pub struct Buffer<const D: usize> {
     id: ParamId,
@@ -19,7 +19,7 @@ pub struct Buffer<const D: usize> {
 }
 
 impl<const D: usize> Buffer<D> {
-    /// Wraps a first value.
+    /// Wraps an initial value.
     pub fn new(value: Tensor<D>) -> Self {
         Self::with_id(ParamId::new(), value)
     }
@@ -33,7 +33,7 @@ impl<const D: usize> Buffer<D> {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the value, in every clone.
+    /// Replaces the value in every clone.
     pub fn set(&self, value: Tensor<D>) {
         *self.value.lock().unwrap_or_else(PoisonError::into_inner) = value;
     }

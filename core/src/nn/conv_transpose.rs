@@ -1,4 +1,4 @@
-//! Transposed convolution, plain or with spectral norm.
+//! Transposed convolution, with or without spectral norm.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -7,7 +7,7 @@ use burn::tensor::ops::ConvTransposeOptions;
 
 use super::{Init, Mode, SpectralNorm};
 
-/// Shape and kind of a [`ConvTranspose`], which doubles height and width.
+/// Configuration of a [`ConvTranspose`], which doubles height and width.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvTransposeConfig {
     input: usize,
@@ -18,24 +18,24 @@ pub struct ConvTransposeConfig {
 }
 
 impl ConvTransposeConfig {
-    /// A kernel of side 3 or 4, stride 2, padding 1, a bias and no spectral norm.
+    /// Kernel size 3 or 4, stride 2, padding 1, with bias and without spectral norm.
     pub fn new(input: usize, output: usize, kernel: usize) -> Self {
         Self { input, output, kernel, bias: true, spectral: false }
     }
 
-    /// No bias.
+    /// Omits the bias.
     #[must_use]
     pub fn without_bias(self) -> Self {
         Self { bias: false, ..self }
     }
 
-    /// The weight is divided by its largest singular value.
+    /// Applies spectral norm: the weight is divided by its largest singular value.
     #[must_use]
     pub fn spectral(self) -> Self {
         Self { spectral: true, ..self }
     }
 
-    /// Makes the layer, with first values as [`ConvConfig::init`](super::ConvConfig::init) draws them.
+    /// Makes the layer, initialised like [`ConvConfig::init`](super::ConvConfig::init).
     pub fn init(self, init: &mut Init) -> ConvTranspose {
         let shape = [self.input, self.output, self.kernel, self.kernel];
         let spectral = self.spectral && init.spectral();
@@ -57,11 +57,11 @@ pub struct ConvTranspose {
 }
 
 impl ConvTranspose {
-    /// In training mode spectral norm does one power iteration first.
+    /// `[batch, in, h, w] -> [batch, out, 2h, 2w]`. In training mode, spectral norm first does one power iteration.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         let weight = self.effective_weight(mode);
         let [_, _, kernel, _] = weight.dims();
-        // What is missing to exactly twice the size: one pixel for a kernel of 3, none for one of 4.
+        // Output padding needed for exactly twice the size: 1 for a kernel of 3, 0 for a kernel of 4.
         let missing = 4usize.saturating_sub(kernel);
         let options = ConvTransposeOptions::new([2, 2], [1, 1], [missing, missing], [1, 1], 1);
         conv_transpose2d(x, weight, self.bias.as_ref().map(Param::val), options)
@@ -70,13 +70,13 @@ impl ConvTranspose {
     fn effective_weight(&self, mode: Mode) -> Tensor<4> {
         let weight = self.weight.val();
         let Some(spectral) = &self.spectral else { return weight };
-        // PyTorch takes the matrix of a transposed convolution with the output channels in front.
+        // For transposed convolutions, PyTorch's spectral norm puts the output channels first.
         let turned = weight.permute([1, 0, 2, 3]);
         let shape = turned.dims();
         spectral.divide(turned.reshape([shape[0] as i32, -1]), mode).reshape(shape).permute([1, 0, 2, 3])
     }
 
-    /// The same layer without spectral norm: its weight is divided once and for all.
+    /// The same layer with spectral norm folded into the weight.
     #[must_use]
     pub fn folded(self) -> Self {
         let weight = Param::from_tensor(self.effective_weight(Mode::EVAL).detach());

@@ -1,56 +1,57 @@
-//! First values of parameters.
+//! Initial values of parameters.
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 
 use crate::rng::Rng;
 
-/// Makes parameters on one device; with a seed their first values are the same on every device.
+/// Creates parameters on one device. With a seed, their initial values are the same on every device.
 #[derive(Debug)]
 pub struct Init {
-    /// Absent when values will be loaded.
+    /// None if values will be loaded.
     rng: Option<Rng>,
     spectral: bool,
     device: Device,
 }
 
 impl Init {
-    /// Random values as the papers' code draws them.
+    /// Random initial values, from the same distributions as in the papers' code.
     pub fn random(seed: u64, device: &Device) -> Self {
         Self { rng: Some(Rng::new(seed)), spectral: true, device: device.clone() }
     }
 
-    /// A network for inference whose parameters will be loaded: nothing is allocated before, and there is no spectral
-    /// norm, for stored models have it divided in.
+    /// For inference with parameters that will be loaded: allocates nothing beforehand, and makes layers without
+    /// spectral norm, because model files store weights with spectral norm folded in.
     pub fn to_load(device: &Device) -> Self {
         Self { rng: None, spectral: false, device: device.clone() }
     }
 
-    /// As [`to_load`](Self::to_load), but with spectral norm: for checkpoints, and to list what a network is made of.
+    /// Like [`to_load`](Self::to_load), but with spectral norm: for checkpoints, and to list the parameters of a
+    /// network.
     pub fn to_load_unfolded(device: &Device) -> Self {
         Self { spectral: true, ..Self::to_load(device) }
     }
 
-    /// Whether layers get the spectral norm they ask for.
+    /// Whether layers that ask for spectral norm get it.
     pub(crate) fn spectral(&self) -> bool {
         self.spectral
     }
 
-    /// The device parameters are made on.
+    /// The device that parameters are created on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
     /// Normal with variance `2 gain² / (fan_in + fan_out)` (Glorot & Bengio 2010); the papers' gain is 0.02.
     pub(crate) fn xavier_normal<const D: usize>(&mut self, shape: [usize; D], gain: f64) -> Param<Tensor<D>> {
-        // Fans are the first two sides, each times the area of the kernel.
+        // Fans are the first two dimensions, each times the area of the kernel.
         let area: usize = shape.iter().skip(2).product();
         let fans: usize = shape.iter().take(2).sum();
         let std = gain * (2.0 / (fans * area) as f64).sqrt();
         self.fill(shape, |rng| rng.normal() * std)
     }
 
-    /// Uniform in `±1/sqrt(fan_in)`, `PyTorch`'s default for convolutions.
+    /// Uniform in `±1/sqrt(fan_in)`, the default of `PyTorch` for convolutions.
     pub(crate) fn kaiming_uniform(&mut self, shape: [usize; 4]) -> Param<Tensor<4>> {
         let [_, input, kh, kw] = shape;
         let bound = 1.0 / ((input * kh * kw) as f64).sqrt();
@@ -76,7 +77,7 @@ impl Init {
         Param::uninitialized(ParamId::new(), make, self.device.clone(), false, Shape::new(shape))
     }
 
-    /// A direction: standard normal, divided by its length.
+    /// A random unit vector: standard normal values divided by their Euclidean length.
     pub(crate) fn unit_vector(&mut self, len: usize) -> Tensor<1> {
         let Some(rng) = &mut self.rng else { return Tensor::zeros([len], &self.device) };
         let values: Vec<f64> = (0..len).map(|_| rng.normal()).collect();

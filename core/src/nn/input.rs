@@ -1,35 +1,35 @@
-//! What a generator is given.
+//! The input of a generator.
 
 use burn::tensor::Tensor;
 
 use super::{Layout, Noise};
 
-/// Everything a generator is given: label maps, styles and noise.
+/// The complete input of a generator: label maps, styles and noise.
 #[derive(Clone, Debug)]
 pub struct GeneratorInput {
     /// The label maps.
     pub layout: Layout,
-    /// The latent vectors of networks with a variational encoder, `[batch, length]`.
+    /// Latent vectors, `[batch, length]`, for networks with a variational encoder.
     pub latent: Option<Tensor<2>>,
-    /// The styles of networks with a style per class.
+    /// Styles, for networks with a style per class.
     pub styles: Option<BlockStyles>,
-    /// The noise of networks that add some.
+    /// Noise, for networks that use it.
     pub noise: Noise,
 }
 
-/// Styles of a batch of pictures, `[batch, classes, length]`: row `j` is how class `j` looks, zeros where nothing is known
-/// of it (Zhu et al. 2020, §3).
+/// Style vectors of a batch of pictures, `[batch, classes, length]`. Row `j` is the style of class `j`; a row of
+/// zeros means that the style of the class is unknown (Zhu et al. 2020, §3).
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a picture has one")]
+#[allow(clippy::large_enum_variant, reason = "there is one per generated batch")]
 pub enum BlockStyles {
-    /// The same for every block.
+    /// The same styles for every block.
     All(Tensor<3>),
-    /// One for each block, first to last: style crossover (Zhu et al. 2020).
+    /// Separate styles for each block, first to last: style crossover (Zhu et al. 2020).
     Each(Vec<Tensor<3>>),
 }
 
 impl BlockStyles {
-    /// The styles of a block.
+    /// The styles of a block; none if there are fewer blocks.
     pub(crate) fn of(&self, block: usize) -> Option<&Tensor<3>> {
         match self {
             Self::All(styles) => Some(styles),
@@ -39,30 +39,30 @@ impl BlockStyles {
 }
 
 impl GeneratorInput {
-    /// Nothing but label maps: no style, no noise.
+    /// Label maps only: no style, no noise.
     pub fn new(layout: Layout) -> Self {
         Self { layout, latent: None, styles: None, noise: Noise::Zero }
     }
 
-    /// With latent vectors.
+    /// Sets the latent vectors.
     #[must_use]
     pub fn latent(self, latent: Tensor<2>) -> Self {
         Self { latent: Some(latent), ..self }
     }
 
-    /// With styles.
+    /// Sets the styles.
     #[must_use]
     pub fn styles(self, styles: BlockStyles) -> Self {
         Self { styles: Some(styles), ..self }
     }
 
-    /// With noise.
+    /// Sets the noise.
     #[must_use]
     pub fn noise(self, noise: Noise) -> Self {
         Self { noise, ..self }
     }
 
-    /// What one block is given of it.
+    /// The part of the input that belongs to one block.
     pub(crate) fn of_block(&self, block: usize) -> BlockInput<'_> {
         BlockInput {
             layout: &self.layout,
@@ -72,7 +72,7 @@ impl GeneratorInput {
     }
 }
 
-/// What one block is given of a [`GeneratorInput`] besides features.
+/// The input of one block besides the features.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockInput<'a> {
     pub(crate) layout: &'a Layout,

@@ -1,4 +1,4 @@
-//! A batch of label maps as the layers see it: tensors at whatever size a layer works.
+//! A batch of label maps, available to layers as tensors at any size.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,20 +12,21 @@ use super::patches::PatchTables;
 use crate::error::{Error, Result};
 use crate::label::{DistanceMap, LabelMap, LabelPyramid, LabelScale};
 
-/// How a layer turns class ids into values.
+/// How layers convert class ids into values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LabelEncoding {
-    /// Ids index tables: no one-hot tensor exists. For inference.
+    /// Ids index into tables; no one-hot tensor is built. For inference.
     #[default]
     Indexed,
-    /// One-hot tensors and matrix products, as the papers define the networks. Their gradients are matrix products too,
-    /// where the gradient of indexing is a scatter, which is slow on GPUs. For training, and the reference for tests.
+    /// One-hot tensors and matrix products, as the papers define the networks. For training, and the reference in
+    /// tests: the gradients are matrix products too, whereas the gradient of indexing is a scatter, which is slow on
+    /// GPUs.
     OneHot,
 }
 
-/// A batch of label maps of one size, with everything that layers derive from them computed once per size.
+/// A batch of label maps of equal size. Everything that layers derive from them is computed once per size.
 ///
-/// Clones share what was computed.
+/// Clones share what has been computed.
 #[derive(Clone, Debug)]
 pub struct Layout(Arc<Inner>);
 
@@ -39,11 +40,11 @@ struct Inner {
 }
 
 impl Layout {
-    /// Prepares label maps for networks with `channels` label channels.
+    /// Wraps label maps for networks with `channels` label channels.
     ///
     /// # Errors
     ///
-    /// [`Error::Labels`] if there is no map, sizes differ, or an id has no channel.
+    /// [`Error::Labels`] if there is no map, sizes differ, or an id is not below `channels`.
     pub fn new(maps: Vec<LabelMap>, channels: usize, encoding: LabelEncoding, device: &Device) -> Result<Self> {
         let Some(first) = maps.first() else {
             return Err(Error::Labels("no label map given".into()));
@@ -70,7 +71,7 @@ impl Layout {
         Ok(Self::of(pictures, channels, encoding, device))
     }
 
-    /// Prepares pictures of one size, whose ids have a channel each.
+    /// Wraps label pyramids of equal size, whose ids are all below `channels`.
     pub(crate) fn of(
         pictures: Vec<Arc<LabelPyramid>>,
         channels: usize,
@@ -80,12 +81,12 @@ impl Layout {
         Self(Arc::new(Inner { pictures, channels, encoding, device: device.clone(), scales: Mutex::default() }))
     }
 
-    /// The same maps with instance edges ([`instance_edges`](crate::label::instance_edges)), for networks that have a
-    /// channel for them: one vector for each map, row by row.
+    /// The same maps with instance edges ([`instance_edges`](crate::label::instance_edges)), for networks with an
+    /// edge channel: one vector per map, in row-major order.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] unless there is one value for each pixel of each map.
+    /// [`Error::Argument`] unless there is one value per pixel of each map.
     pub fn with_edges(&self, edges: Vec<Vec<bool>>) -> Result<Self> {
         self.with(
             edges,
@@ -94,11 +95,12 @@ impl Layout {
         )
     }
 
-    /// The same maps with ready-made distance maps, for CLADE-ICPE; without, they are those of the maps.
+    /// The same maps with precomputed distance maps for CLADE-ICPE. By default, they are computed from the label
+    /// maps.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] unless there is one for each map, of its size.
+    /// [`Error::Argument`] unless there is one distance map per label map, of the same size.
     pub fn with_distances(&self, distances: Vec<DistanceMap>) -> Result<Self> {
         self.with(
             distances,
@@ -107,7 +109,7 @@ impl Layout {
         )
     }
 
-    /// The same maps, each with one of `values` added.
+    /// The same maps, each combined with one of `values`.
     fn with<T>(
         &self,
         values: Vec<T>,
@@ -129,7 +131,7 @@ impl Layout {
 
     /// Height and width of the pictures.
     pub fn size(&self) -> [usize; 2] {
-        // There is at least one.
+        // There is at least one picture.
         self.0.pictures.first().map_or([0, 0], |picture| picture.size())
     }
 
@@ -138,29 +140,29 @@ impl Layout {
         self.0.channels
     }
 
-    /// Whether there are instance edges.
+    /// Whether instance edges are set.
     pub fn has_edges(&self) -> bool {
         self.0.pictures.iter().any(|picture| picture.has_edges())
     }
 
-    /// The device of everything derived from the maps.
+    /// The device of the tensors.
     pub fn device(&self) -> &Device {
         &self.0.device
     }
 
-    /// How layers are to turn ids into values.
+    /// How layers convert class ids into values.
     pub fn encoding(&self) -> LabelEncoding {
         self.0.encoding
     }
 
-    /// The maps at another size (source pixel `floor(dst * in / out)`).
+    /// The maps resized (source pixel `floor(dst * in / out)`), as tensors.
     pub(crate) fn at(&self, height: usize, width: usize) -> Arc<LabelTensors> {
         let make = || Arc::new(LabelTensors::new(&self.0, [height, width]));
         let mut scales = self.0.scales.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(scales.entry([height, width]).or_insert_with(make))
     }
 
-    /// The maps painted, `[batch, 3, height, width]` in -1 to 1: class `i` in the colour `palette[i]`.
+    /// The maps as colour pictures, `[batch, 3, height, width]` in -1 to 1: class `i` has the colour `palette[i]`.
     ///
     /// # Errors
     ///
@@ -185,10 +187,10 @@ impl Layout {
     }
 }
 
-/// A [`Layout`] at one size, as tensors; each is made when a layer first asks for it.
+/// A [`Layout`] at one size, as tensors. Each is computed on first use.
 #[derive(Debug)]
 pub(crate) struct LabelTensors {
-    /// One for each picture of the batch.
+    /// One per picture of the batch.
     pictures: Vec<Arc<LabelScale>>,
     height: usize,
     width: usize,
@@ -253,7 +255,8 @@ impl LabelTensors {
         Arc::clone(self.runs.get_or_init(make))
     }
 
-    /// Distinct patches of the labels, where it pays to compute with those instead of pixels: never for a batch.
+    /// Distinct patches of the labels, if computing on them is cheaper than computing on pixels; never for a batch of
+    /// several pictures.
     pub(crate) fn patches(&self) -> Option<Arc<PatchTables>> {
         let make = || match self.pictures.as_slice() {
             [picture] => PatchTables::new(picture, self.channels, &self.device).map(Arc::new),
@@ -262,8 +265,8 @@ impl LabelTensors {
         self.patches.get_or_init(make).clone()
     }
 
-    /// What the papers' networks are fed: one-hot maps, then the instance edges if there are some,
-    /// `[batch, channels (+ 1), height, width]`.
+    /// The semantic input of the papers' networks: one-hot maps, then the instance edges if set, `[batch, channels (+
+    /// 1), height, width]`.
     pub(crate) fn semantics(&self) -> Tensor<4> {
         let make = || match self.edges() {
             Some(edges) => Tensor::cat(vec![self.one_hot(), edges], 1),
@@ -285,7 +288,8 @@ impl LabelTensors {
         Some(self.edges.get_or_init(make).clone())
     }
 
-    /// Where each pixel lies in its object, `[batch, 2, height, width]`: vertical, then horizontal.
+    /// The position of each pixel within its object, `[batch, 2, height, width]`: vertical, then horizontal distance
+    /// from the centre.
     pub(crate) fn distances(&self) -> Tensor<4> {
         let make = || {
             let values: Vec<f32> =
@@ -312,8 +316,8 @@ impl LabelTensors {
         self.one_hot.get_or_init(make).clone()
     }
 
-    /// For each pixel and each of the `kernel * kernel` taps of a convolution, `tap * channels + id` of what it meets there,
-    /// `[batch * height * width, taps]`; `taps * channels` stands for "outside of the picture".
+    /// For each pixel and each of the `kernel * kernel` taps of a convolution, `tap * channels + id` of the pixel
+    /// under the tap, `[batch * height * width, taps]`. The value `taps * channels` means "outside of the picture".
     fn taps(&self, kernel: usize) -> Tensor<2, Int> {
         let make = || {
             let (taps, channels, padding) = (kernel * kernel, self.channels, kernel / 2);
@@ -336,9 +340,9 @@ impl LabelTensors {
         taps.entry(kernel).or_insert_with(make).clone()
     }
 
-    /// A convolution of the one-hot maps, stride 1 and "same" zero padding, without a tensor of them: each tap of the
-    /// kernel adds one column of the weight, `[out, channels, kernel, kernel]`, which is looked up, to the bias, `[out]`. The
-    /// weight has odd sides. Gives `[batch, out, height, width]`.
+    /// Convolves the one-hot maps (stride 1, "same" zero padding) without building them: each tap of the kernel adds
+    /// one looked-up column of the weight, `[out, channels, kernel, kernel]` with odd kernel size, to the bias,
+    /// `[out]`. Returns `[batch, out, height, width]`.
     pub(crate) fn convolve(&self, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
         let [out, channels, kernel, _] = weight.dims();
         let bias = bias.unwrap_or_else(|| Tensor::zeros([out], (&weight.device(), weight.dtype())));
@@ -346,7 +350,7 @@ impl LabelTensors {
         self.unflatten(gpu::sum_rows(rows, self.taps(kernel), bias, false))
     }
 
-    /// The row of each pixel's class in a table `[labels, c]`, as `[batch, c, height, width]`.
+    /// Looks up the class of each pixel in a table `[labels, c]`; returns `[batch, c, height, width]`.
     pub(crate) fn look_up(&self, table: Tensor<2>, encoding: LabelEncoding) -> Tensor<4> {
         match encoding {
             LabelEncoding::Indexed => self.unflatten(table.select(0, self.ids())),
@@ -359,7 +363,7 @@ impl LabelTensors {
         }
     }
 
-    /// `[batch * height * width, c]`, as look-ups give it, to `[batch, c, height, width]`.
+    /// Reshapes the result of a look-up, `[batch * height * width, c]`, to `[batch, c, height, width]`.
     pub(crate) fn unflatten(&self, values: Tensor<2>) -> Tensor<4> {
         let [_, channels] = values.dims();
         values.reshape([self.batch(), self.height, self.width, channels]).permute([0, 3, 1, 2])

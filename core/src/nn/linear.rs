@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::{Init, as_type_of};
 
-/// `y = x W^T + b` with the weight as `PyTorch` stores it, `[out, in]`.
+/// `y = x W^T + b`, with the weight stored as in `PyTorch`, `[out, in]`.
 #[derive(Module, Debug)]
 pub struct Linear {
     weight: Param<Tensor<2>>,
@@ -13,7 +13,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A layer from `input` to `output` values, Xavier-normal with gain 0.02 and bias 0.
+    /// A layer from `input` to `output` values, with Xavier-normal weights (gain 0.02) and zero bias.
     pub fn new(init: &mut Init, input: usize, output: usize) -> Self {
         Self { weight: init.xavier_normal([output, input], 0.02), bias: init.zeros([output]) }
     }

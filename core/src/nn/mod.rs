@@ -49,27 +49,27 @@ use burn::tensor::activation::leaky_relu as burn_leaky_relu;
 use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions, PadMode};
 
-/// Slope of every leaky `ReLU` in the family.
+/// Slope of every leaky `ReLU` in the networks.
 pub const LEAKY_SLOPE: f64 = 0.2;
 
-/// `x` where positive, `0.2 x` elsewhere.
+/// Leaky `ReLU`: `x` where positive, `0.2 x` elsewhere.
 pub fn leaky_relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     if ops::apply_to(&x) { ops::leaky_relu(x) } else { burn_leaky_relu(x, LEAKY_SLOPE) }
 }
 
-/// `x` with as many bits as another tensor.
+/// `x` converted to the float type of `other`.
 pub(crate) fn as_type_of<const D: usize, const E: usize>(other: &Tensor<D>, x: Tensor<E>) -> Tensor<E> {
     if x.dtype() == other.dtype() { x } else { x.cast(other.dtype()) }
 }
 
-/// Doubles height and width by repeating each pixel: `[b, c, h, w] -> [b, c, 2h, 2w]`.
+/// Nearest-neighbour upsampling by two: `[b, c, h, w] -> [b, c, 2h, 2w]`.
 pub fn upsample2(x: Tensor<4>) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     let options = InterpolateOptions::new(InterpolateMode::Nearest).with_output_size([height * 2, width * 2]);
     interpolate(x, options)
 }
 
-/// Puts `by` rows and columns around a picture that mirror those inside; the edge itself is not repeated.
+/// Reflection padding by `by` rows and columns on each side; the edge itself is not repeated.
 pub(crate) fn reflect(x: Tensor<4>, by: usize) -> Tensor<4> {
     x.pad((by, by, by, by), PadMode::Reflect)
 }

@@ -1,27 +1,27 @@
-//! How a forward pass treats the state that training maintains.
+//! Training or inference.
 
 use serde::{Deserialize, Serialize};
 
-/// Which statistics a batch-normalising layer divides by at inference.
+/// Which statistics batch norm uses at inference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Statistics {
-    /// The running averages kept in the model: a pixel's value depends on its neighbourhood only.
+    /// The running averages stored in the model: a pixel depends only on its neighbourhood.
     #[default]
     Running,
-    /// Those of the batch at hand, as while training.
+    /// The statistics of the current batch, as in training.
     Batch,
 }
 
 /// Training or inference.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mode {
-    /// Batch statistics are used and folded into the running ones with weight `momentum` (`PyTorch`: 0.1); spectral
-    /// norm does one power iteration per forward pass.
+    /// Batch norm uses batch statistics and updates the running averages with weight `momentum` (`PyTorch`: 0.1);
+    /// spectral norm does one power iteration per forward pass.
     Train {
         /// Weight of the new statistics in the running average, in `0.0..=1.0`.
         momentum: f64,
     },
-    /// Nothing is updated.
+    /// Inference: no state is updated.
     Eval(Statistics),
 }
 

@@ -1,4 +1,4 @@
-//! Noise maps: what is random in a picture.
+//! Noise maps: the random part of a picture.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -6,33 +6,34 @@ use super::Layout;
 use crate::error::{Error, Result};
 use crate::rng::{Rng, mix64};
 
-/// Where the noise that SEAN adds to its features comes from (Zhu et al. 2020, §3).
+/// Source of the noise that SEAN adds to its features (Zhu et al. 2020, §3).
 ///
-/// Every noisy norm draws one map of standard normal values; draws are numbered in the order they run.
+/// Every norm with noise draws one map of standard normal values. Draws are numbered in the order they run.
 #[derive(Clone, Debug, Default)]
 pub enum Noise {
-    /// None: every value is 0.
+    /// No noise: every value is 0.
     #[default]
     Zero,
-    /// Anchored in the world: a value is a function of the seed, the draw and the place, so that two pictures of
-    /// neighbouring places fit together (where origins are multiples of the network's stride), and the same request gives the same picture on every device.
+    /// A value depends only on the seed, the draw and the world position. Adjacent pictures therefore join without a
+    /// seam (if origins are multiples of the network's stride), and the same request gives the same picture on every
+    /// device.
     Anchored {
         /// Seed of the world.
         seed: u64,
-        /// Where the picture's top left pixel lies in the world: x to the right, y down, in pixels of the picture.
+        /// World position of the picture's top left pixel: x to the right, y down, in pixels of the picture.
         origin: [i64; 2],
     },
-    /// Given, one tensor for each draw, each `[batch, width, height]` (width first, as in the papers' code) at the size
-    /// of the features.
+    /// Given maps, one tensor per draw, each `[batch, width, height]` (width first, as in the papers' code) at the
+    /// size of the features.
     Fed(Vec<Tensor<3>>),
 }
 
 impl Noise {
-    /// Checks that there is something to feed.
+    /// Checks that given noise matches the draws of the network.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if given noise has another number of maps, or a map another shape, than the network draws.
+    /// [`Error::Argument`] if given noise has a different number of maps, or a map has a different shape.
     pub(crate) fn check(&self, batch: usize, sizes: &[[usize; 2]]) -> Result<()> {
         let Self::Fed(maps) = self else { return Ok(()) };
         if maps.len() != sizes.len() {
@@ -50,7 +51,7 @@ impl Noise {
         Ok(())
     }
 
-    /// The map of a draw, `[batch, 1, height, width]`; nothing where there is no noise.
+    /// The map of a draw, `[batch, 1, height, width]`; `None` without noise.
     pub(crate) fn map(&self, draw: usize, layout: &Layout, [height, width]: [usize; 2]) -> Option<Tensor<4>> {
         match self {
             Self::Zero => None,
@@ -63,7 +64,7 @@ impl Noise {
         }
     }
 
-    /// The same on the host, for one picture, `[height, width]`; nothing for given noise either.
+    /// The map of a draw on the host, for one picture, `[height, width]`; `None` without noise and for given noise.
     pub(crate) fn values(&self, draw: usize, whole: [usize; 2], size: [usize; 2]) -> Option<Vec<f32>> {
         match self {
             Self::Zero | Self::Fed(_) => None,
@@ -87,7 +88,7 @@ fn anchored(
     let (left, top) = (anchor(origin[0], width, whole_width), anchor(origin[1], height, whole_height));
     let mut values = Vec::with_capacity(batch * height * width);
     for picture in 0..batch as u64 {
-        // The first picture of a batch has the noise it would have by itself.
+        // The first picture of a batch gets the same noise as it would alone.
         let stream = mix64(seed ^ mix64(draw as u64 + 1)) ^ mix64(picture);
         for y in 0..height as i64 {
             let row = mix64(stream ^ mix64(top.wrapping_add(y) as u64));
@@ -118,7 +119,7 @@ mod tests {
     #[test]
     fn noise_belongs_to_the_place() {
         let whole = values(&Noise::Anchored { seed: 3, origin: [0, 0] }, 2, &layout(64, 32, 1), [16, 32]);
-        // The right half of the picture, asked for by itself.
+        // The right half of the picture, requested separately.
         let half = values(&Noise::Anchored { seed: 3, origin: [32, 0] }, 2, &layout(32, 32, 1), [16, 16]);
         for y in 0..16 {
             assert_eq!(half[y * 16..(y + 1) * 16], whole[y * 32 + 16..(y + 1) * 32]);
@@ -127,7 +128,7 @@ mod tests {
         assert_ne!(other(4, 2), whole);
         assert_ne!(other(3, 1), whole);
         assert_eq!(other(3, 2), whole);
-        // Negative places are places too.
+        // Positions may be negative.
         let west = values(&Noise::Anchored { seed: 3, origin: [-32, 0] }, 2, &layout(64, 32, 1), [16, 32]);
         assert_eq!(west[16..32], whole[..16]);
     }
@@ -143,7 +144,7 @@ mod tests {
         let mean = all.iter().sum::<f32>() / count;
         let variance = all.iter().map(|value| value * value).sum::<f32>() / count - mean * mean;
         assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
-        // Neighbours know nothing of each other.
+        // Neighbouring values are uncorrelated.
         let covariance = all.windows(2).map(|pair| pair[0] * pair[1]).sum::<f32>() / count;
         assert!(covariance.abs() < 0.02, "{covariance}");
     }

@@ -1,4 +1,4 @@
-//! Normalisation without learned scale and shift: the modulation supplies those.
+//! Normalisation without learned scale and shift: the modulation provides those.
 
 use burn::module::Module;
 use burn::tensor::{DType, Tensor};
@@ -9,35 +9,35 @@ use super::{Buffer, Init, Mode, Statistics, as_type_of, ops};
 /// Added to every variance before the square root.
 pub(crate) const EPSILON: f64 = 1e-5;
 
-/// What statistics are taken over.
+/// Which dimensions statistics are taken over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NormKind {
     /// Each channel over the whole batch; inference can use running averages. The papers' "batch" and "syncbatch".
     #[default]
     Batch,
-    /// Each channel of each picture by itself, in training and at inference.
+    /// Each channel of each picture separately, in training and at inference.
     Instance,
 }
 
 /// The parameter-free normalisation inside a modulated norm.
 #[derive(Module, Debug)]
 pub struct ParamFreeNorm {
-    /// `[channels]`; absent for instance norm.
+    /// `[channels]`; `None` for instance norm.
     running_mean: Option<Buffer<1>>,
-    /// `[channels]`; absent for instance norm.
+    /// `[channels]`; `None` for instance norm.
     running_var: Option<Buffer<1>>,
 }
 
 impl ParamFreeNorm {
-    /// Statistics start at mean 0 and variance 1.
+    /// Running statistics start with mean 0 and variance 1.
     pub fn new(init: &Init, kind: NormKind, channels: usize) -> Self {
         let running =
             |value| (kind == NormKind::Batch).then(|| Buffer::new(Tensor::full([channels], value, init.device())));
         Self { running_mean: running(0.0), running_var: running(1.0) }
     }
 
-    /// Mean and `1 / sqrt(var + 1e-5)` of each channel, `[channels]` with 32 bits, as inference takes them for a batch of one
-    /// picture.
+    /// Mean and `1 / sqrt(var + 1e-5)` of each channel, each `[channels]` in 32 bits, as used at inference for a
+    /// batch of one picture.
     pub(super) fn mean_and_scale(&self, x: &Tensor<4>, statistics: Statistics) -> [Tensor<1>; 2] {
         let [mean, var] = match (&self.running_mean, &self.running_var, statistics) {
             (Some(mean), Some(var), Statistics::Running) => [mean.get(), var.get()],
@@ -49,7 +49,8 @@ impl ParamFreeNorm {
         [mean, (var + EPSILON).sqrt().recip()]
     }
 
-    /// `(x - mean) / sqrt(var + 1e-5)`; statistics have 32 bits whatever `x` has.
+    /// `(x - mean) / sqrt(var + 1e-5)`: `[batch, channels, h, w] -> [batch, channels, h, w]`. Statistics are computed
+    /// in 32 bits whatever the type of `x`.
     pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         let (Some(mean), Some(var)) = (&self.running_mean, &self.running_var) else {
             return instance_norm(x);
@@ -61,7 +62,7 @@ impl ParamFreeNorm {
                 let [batch, _, height, width] = x.dims();
                 let (standardized, batch_mean, batch_var) = standardize(x);
                 let count = (batch * height * width) as f64;
-                // The running variance is of the unbiased kind, the division is not.
+                // The running variance is the unbiased one; the division uses the biased one.
                 let unbiased = batch_var * (count / (count - 1.0).max(1.0));
                 let blend = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - momentum) + new * momentum;
                 mean.set(blend(mean.get(), batch_mean));
@@ -72,17 +73,18 @@ impl ParamFreeNorm {
     }
 }
 
-/// Normalises each channel of each picture by itself.
+/// Normalises each channel of each picture separately.
 pub(crate) fn instance_norm(x: Tensor<4>) -> Tensor<4> {
     if !ops::apply_to(&x) {
         return reference(x, &[3, 2]).0;
     }
     let [batch, channels, height, width] = x.dims();
-    // Each plane is a channel of a batch of one.
+    // Treat each plane as a channel of a batch of one.
     standardize(x.reshape([1, batch * channels, height, width])).0.reshape([batch, channels, height, width])
 }
 
-/// Normalises each channel over the batch; also gives the mean and the biased variance, `[channels]`, without gradients.
+/// Normalises each channel over the batch; also returns the mean and the biased variance, `[channels]`, without
+/// gradients.
 fn standardize(x: Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let channels = x.dims()[1];
     if ops::apply_to(&x) {
@@ -94,7 +96,7 @@ fn standardize(x: Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     (standardized, mean.detach().reshape([channels]), var.detach().reshape([channels]))
 }
 
-/// What is normalised, and its mean and biased variance over `dims`, which stay as dimensions of size 1, with 32 bits.
+/// Normalised `x`, and its mean and biased variance over `dims`, which are kept with size 1, in 32 bits.
 fn reference(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     if x.dtype() != DType::F32 {
         let (standardized, mean, var) = reference(x.clone().cast(DType::F32), dims);
@@ -104,7 +106,7 @@ fn reference(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) 
     (centered / (var.clone() + EPSILON).sqrt(), mean, var)
 }
 
-/// `x` less its mean over `dims`, that mean, and the biased variance.
+/// `x` minus its mean over `dims`, that mean, and the biased variance.
 fn centered(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     let mean = x.clone().mean_dims(dims);
     let centered = x - mean.clone();

@@ -1,37 +1,38 @@
-//! Distinct patches of a label map, as tables to look up.
+//! Distinct patches of a label map, as look-up tables.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::label::LabelScale;
 
-/// Patches as rows of tables: of hidden vectors for 3x3 patches, of gamma and beta for 5x5 patches (see
+/// Patches as rows of tables: hidden vectors for 3x3 patches, gamma and beta for 5x5 patches (see
 /// [`Patches`](semsynth_kernels::Patches)).
 #[derive(Debug)]
 pub(crate) struct PatchTables {
     /// Numbers of distinct 3x3 and 5x5 patches.
     pub(crate) distinct: [usize; 2],
-    /// For each 3x3 patch and each of its nine taps, `tap * classes + class`, `[n3, 9]`; beyond the map a larger number. With
-    /// instance edges there are two classes to a label: beside an edge, then at one.
+    /// For each 3x3 patch and each of its nine taps, `tap * classes + class`, `[n3, 9]`; a larger number means
+    /// outside of the map. With instance edges, each label has two classes: without an edge, then with one.
     pub(crate) labels: Tensor<2, Int>,
-    /// For each 5x5 patch and each of its nine 3x3 patches, `tap * n3 + patch`, `[n5, 9]`; beyond the map a larger number.
+    /// For each 5x5 patch and each of its nine 3x3 patches, `tap * n3 + patch`, `[n5, 9]`; a larger number means
+    /// outside of the map.
     pub(crate) nine: Tensor<2, Int>,
-    /// The same with the label in the middle of the 3x3 patch: `tap * labels + label`.
+    /// Like `nine`, with the label in the middle of the 3x3 patch: `tap * labels + label`.
     pub(crate) middles: Tensor<2, Int>,
     /// The 5x5 patch of each pixel, `[height * width]`.
     pub(crate) of_pixels: Tensor<1, Int>,
 }
 
 impl PatchTables {
-    /// Of a picture with `labels` label channels; nothing where there are too many patches to gain from.
+    /// The patches of a picture with `labels` label channels; `None` if there are too many to be worthwhile.
     pub(crate) fn new(scale: &LabelScale, labels: usize, device: &Device) -> Option<Self> {
         let classes = scale.patch_classes();
-        // Ids have 16 bits.
+        // Class ids have 16 bits.
         if classes > 1 << 16 {
             return None;
         }
         let (patches, area) = (scale.patches(), scale.area());
         let distinct @ [n3, n5] = patches.distinct();
-        // Fewer products, and tables much smaller than features.
+        // Worthwhile only if there are fewer products, and tables much smaller than the features.
         if 2 * n3 > area || 2 * n5 > area {
             return None;
         }

@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 
 use super::{Buffer, Init, Mode, ops};
 
-/// Division of a weight by its largest singular value, estimated by power iteration (Miyato et al. 2018), numerically as
-/// `torch.nn.utils.spectral_norm` does it.
+/// Divides a weight by its largest singular value, estimated by power iteration (Miyato et al. 2018). Numerically
+/// equal to `torch.nn.utils.spectral_norm`.
 #[derive(Module, Debug)]
 pub struct SpectralNorm {
     /// Left singular vector, `[out]`.
@@ -16,14 +16,15 @@ pub struct SpectralNorm {
 }
 
 impl SpectralNorm {
-    /// For a weight that is a matrix of `[out, rest]`.
+    /// For a weight that is an `[out, rest]` matrix.
     pub(super) fn new(init: &mut Init, out: usize, rest: usize) -> Self {
         Self { u: Buffer::new(init.unit_vector(out)), v: Buffer::new(init.unit_vector(rest)) }
     }
 
-    /// A weight as a matrix, `[out, rest]`, divided by its singular value. In training one power iteration goes before.
+    /// A weight matrix, `[out, rest]`, divided by its singular value. In training mode, one power iteration comes
+    /// first.
     pub(super) fn divide(&self, matrix: Tensor<2>, mode: Mode) -> Tensor<2> {
-        // The vectors are constants for the gradient; only the weight in sigma and in the quotient is followed.
+        // The gradient treats the vectors as constants and follows the weight only, in sigma and in the quotient.
         let training = matches!(mode, Mode::Train { .. });
         if ops::apply_to(&matrix) {
             if !training {
@@ -76,12 +77,12 @@ mod tests {
         let (u, v) = (singular.u.clone(), singular.v.clone());
         let differ = |a: Tensor<2>, b: Tensor<2>| (a - b).abs().max().into_scalar::<f32>();
         let (row, column) = (v.clone().reshape([50, 1]), u.clone().reshape([7, 1]));
-        // Vectors of the iteration belong together.
+        // The vectors of the iteration belong together.
         assert!(differ(unit(matrix.clone().detach().matmul(row.clone())), column.clone()) < 1e-5);
         let sigma = (matrix.clone().matmul(row) * column).sum().reshape([1, 1]);
         let (expected, found) = (matrix.clone() / sigma, ops::spectral_divide(matrix.clone(), singular));
         assert!(differ(found.clone().inner(), expected.clone().inner()) < 1e-5);
-        // The iteration knows the value that the vectors give.
+        // The iteration returns the singular value for its vectors.
         let again = ops::spectral_divide(matrix.clone(), ops::singular(matrix.clone(), u, v));
         assert!(differ(again.inner(), expected.clone().inner()) < 1e-5);
         let (found, expected) = ((found * slope.clone()).sum().backward(), (expected * slope).sum().backward());

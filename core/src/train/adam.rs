@@ -1,7 +1,7 @@
-//! Adam (Kingma & Ba 2015) with a state that can be saved by name.
+//! Adam (Kingma & Ba 2015) whose state is saved by parameter name.
 //!
-//! Burn's optimizer restores its state onto `Device::default()`, whatever device the module is on, and keys it by ids
-//! that a model file does not have; exact resume needs neither.
+//! Burn's optimizer restores its state onto `Device::default()`, whatever the device of the module, and identifies
+//! parameters by ids that a model file does not store. Exact resume needs its own implementation.
 
 use std::collections::BTreeMap;
 
@@ -23,24 +23,24 @@ pub struct Adam {
     beta_1: f64,
     beta_2: f64,
     steps: u64,
-    /// By the path of the parameter; flat.
+    /// By the path of the parameter; tensors are flat.
     moments: BTreeMap<String, Moments>,
 }
 
 #[derive(Clone, Debug)]
 struct Moments {
-    /// Absent where `beta_1` is 0: then it is the gradient.
+    /// `None` if `beta_1` is 0: then the first moment is the gradient.
     first: Option<Tensor<1>>,
     second: Tensor<1>,
 }
 
 impl Adam {
-    /// An optimizer that has seen nothing yet.
+    /// An optimizer with empty state.
     pub fn new(beta_1: f64, beta_2: f64) -> Self {
         Self { beta_1, beta_2, steps: 0, moments: BTreeMap::new() }
     }
 
-    /// Takes the gradients of `module`'s parameters out of `gradients` and moves each parameter against its own.
+    /// Takes the gradients of `module`'s parameters out of `gradients` and updates the parameters.
     pub fn step<M: Module>(&mut self, module: M, gradients: Gradients, learning_rate: f64) -> M {
         self.steps += 1;
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
@@ -51,7 +51,7 @@ impl Adam {
         module.map(&mut Step { adam: self, gradients, path: Vec::new(), scale, correction_2: correction_2.sqrt() })
     }
 
-    /// Adds the state to `tensors`, names prefixed with `prefix`.
+    /// Adds the state to `tensors`, with names that start with `prefix`.
     ///
     /// # Errors
     ///
@@ -69,11 +69,11 @@ impl Adam {
         Ok(())
     }
 
-    /// Restores what [`save`](Self::save) wrote, for the parameters in `slots`.
+    /// Restores the state that [`save`](Self::save) wrote, for the parameters in `slots`.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] if the count of steps is missing, or a moment is malformed or does not fit its parameter.
+    /// [`Error::Model`] if the step count is missing, or a moment is malformed or does not fit its parameter.
     pub(crate) fn load(&mut self, tensors: &Tensors, prefix: &str, slots: &[Slot], device: &Device) -> Result<()> {
         let steps = tensors.metadata().get(&format!("{prefix}steps")).and_then(|text| text.parse().ok());
         self.steps = steps.ok_or_else(|| Error::Model(format!("the checkpoint lacks {prefix}steps")))?;
@@ -82,7 +82,7 @@ impl Adam {
             let name = format!("{prefix}{}.{leaf}", slot.path);
             let Some(data) = tensors.get(&name) else { return Ok(None) };
             let (values, count) = (data.to_f32(), slot.shape.iter().product::<usize>());
-            // An infinite second moment is possible: it stands for a gradient beyond what its square can hold.
+            // A second moment may be infinite: the square of the gradient was too large for a 32-bit float.
             if values.len() != count || values.iter().any(|value| value.is_nan()) {
                 return Err(Error::Model(format!("{name} does not hold the {count} values of its parameter")));
             }
@@ -90,7 +90,8 @@ impl Adam {
         };
         for slot in slots {
             let first = fetch(slot, "m")?;
-            // Parameters that got no gradient so far have no moments; a first moment alone cannot be.
+            // Parameters without any gradient so far have no moments; a first moment without a second one is an
+            // error.
             match fetch(slot, "v")? {
                 Some(second) if self.beta_1 == 0.0 || first.is_some() => {
                     self.moments.insert(slot.path.clone(), Moments { first, second });
@@ -124,11 +125,12 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// On the CPU: all of it in one pass through memory.
+    /// On the CPU: the whole update in one pass through memory.
     fn fused(&self, value: Tensor<1>, gradient: Tensor<1>, old: Option<Moments>) -> (Tensor<1>, Moments) {
         let (beta_1, beta_2) = (self.adam.beta_1 as f32, self.adam.beta_2 as f32);
         let (scale, correction_2) = (self.scale as f32, self.correction_2 as f32);
-        // All by value: what is behind a reference could change with every store, and nothing goes by vectors.
+        // Capture by value: the compiler must assume that a store changes what a reference points to, and does not
+        // vectorise.
         let blend = |old: &mut f32, new: f32, beta: f32| {
             *old = beta * *old + (1.0 - beta) * new;
             *old
@@ -212,7 +214,7 @@ mod tests {
         weight: Param<Tensor<1>>,
     }
 
-    /// Three steps by hand, with and without a first moment, of more values than one piece of work has.
+    /// Three steps computed by hand, with and without a first moment, on more values than one piece of work holds.
     #[test]
     fn follows_the_definition() {
         let device = Device::flex().autodiff();

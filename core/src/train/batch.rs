@@ -1,4 +1,4 @@
-//! Batches: which samples a step sees, made in the background.
+//! Batches: the samples of a step, loaded in the background.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,16 +9,16 @@ use crate::label::LabelMap;
 use crate::pixels::push_planes;
 use crate::rng::Rng;
 
-/// What one step learns from, on the host.
+/// The data of one step, on the host.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Label maps of one size.
+    /// Label maps of equal size.
     pub labels: Vec<LabelMap>,
-    /// The photos, `[batch, 3, height, width]`, -1 to 1.
+    /// The photos, `[batch, 3, height, width]` in -1 to 1.
     pub images: Vec<f32>,
 }
 
-/// The samples of a step, as a function of seed and step alone, so that a resumed run sees what it would have seen.
+/// The samples of each step. They depend only on seed and step, so a resumed run sees the same samples.
 #[derive(Clone)]
 pub(crate) struct Sampler {
     pub(crate) dataset: Arc<dyn Dataset>,
@@ -28,7 +28,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// The batch of a step. Every epoch goes through the data in another order; no sample is left out.
+    /// The batch of a step. Every epoch visits all samples, in a different order.
     pub(crate) fn batch(&self, step: u64) -> Result<Batch> {
         let len = self.dataset.len() as u64;
         if len == 0 {
@@ -52,14 +52,14 @@ impl Sampler {
         Ok(Batch { labels, images })
     }
 
-    /// Makes the batches of `first..end` on a thread of its own, two steps ahead. An error ends the sequence.
+    /// Loads the batches of `first..end` on a separate thread, two steps ahead. An error ends the sequence.
     pub(crate) fn prefetch(self, first: u64, end: u64) -> Receiver<Result<Batch>> {
         let (sender, receiver): (SyncSender<Result<Batch>>, _) = sync_channel(2);
         std::thread::spawn(move || {
             for step in first..end {
                 let batch = self.batch(step);
                 let failed = batch.is_err();
-                // The receiver is gone when training stopped early.
+                // The receiver is gone if training stopped early.
                 if sender.send(batch).is_err() || failed {
                     break;
                 }

@@ -1,4 +1,4 @@
-//! A training run on disk: everything that the next step depends on.
+//! Checkpoints: files with everything that the next step depends on.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,21 @@ use crate::model::{export, import, names, slots};
 use crate::nn::Init;
 use crate::tensors::{Limits, Tensors};
 
-/// Checkpoints hold both networks, their average and the optimizers' moments: several times a model.
+/// Checkpoints hold both networks, their average and the optimizers' moments, so they are several times as large as a
+/// model.
 const LIMITS: Limits =
     Limits { max_file: 64 << 30, max_metadata: 16 << 20, max_tensors: 65_536, max_rank: 6, max_name: 512 };
 
-/// The format written.
+/// Version of the format that is written.
 const FORMAT: &str = "2";
 
 impl Trainer {
-    /// Writes everything that the next step depends on; a crash never leaves half a file.
+    /// Saves everything that the next step depends on. The file is replaced atomically.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the file cannot be written; [`Error::Diverged`] if a value is not finite, and then nothing is
-    /// written.
+    /// [`Error::Io`] if the file cannot be written; [`Error::Diverged`] if a value is not finite, in which case
+    /// nothing is written.
     pub fn save(&self, path: impl AsRef<Path>, classes: &ClassTable) -> Result<()> {
         let mut tensors = Tensors::new();
         store(&self.network, "network.", &mut tensors)?;
@@ -42,12 +43,13 @@ impl Trainer {
         tensors.save_within(path, &LIMITS)
     }
 
-    /// Goes on where [`save`](Self::save) left off. On the CPU the next steps are those of an uninterrupted run, bit for
-    /// bit. `change` may alter the recipe (its number of steps, say) but not the networks.
+    /// Continues from a checkpoint that [`save`](Self::save) wrote. On the CPU, the next steps equal those of an
+    /// uninterrupted run, bit for bit. `change` may alter the recipe (such as its number of steps) but not the
+    /// networks.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] if the checkpoint does not fit its recipe; otherwise as [`new`](Self::new).
+    /// [`Error::Model`] if the checkpoint does not fit its recipe; otherwise same as [`new`](Self::new).
     pub fn resume(
         checkpoint: Checkpoint,
         device: &crate::device::Device,
@@ -60,7 +62,7 @@ impl Trainer {
         restored.map_err(|error| error.context(path.display()))
     }
 
-    /// With the state of a checkpoint.
+    /// Restores the state from a checkpoint.
     fn restored(mut self, tensors: &Tensors, steps: u64) -> Result<Self> {
         self.step = steps;
         self.network = restore(self.network, "network.", tensors)?;
@@ -76,8 +78,8 @@ impl Trainer {
     }
 }
 
-/// A checkpoint that was read from its file: its recipe says what the run needs, then [`Trainer::resume`] or
-/// [`resume`](super::resume) take it. It holds both networks, their average and the optimizers' moments.
+/// A checkpoint read from a file. Its recipe tells what the run needs; pass it to [`Trainer::resume`] or
+/// [`resume`](super::resume) to continue. It holds both networks, their average and the optimizers' moments.
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -92,8 +94,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if there is no such file, [`Error::Io`] if it cannot be read, [`Error::Model`] if it is no
-    /// checkpoint, or one of another format.
+    /// [`Error::Argument`] if the file does not exist, [`Error::Io`] if it cannot be read, [`Error::Model`] if it is
+    /// not a checkpoint or has another format version.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if !path.exists() {
@@ -119,13 +121,13 @@ impl Checkpoint {
         &self.classes
     }
 
-    /// Steps done.
+    /// Number of completed steps.
     pub fn steps_done(&self) -> u64 {
         self.steps
     }
 }
 
-/// What a checkpoint says besides its tensors: recipe, classes, steps done.
+/// The metadata of a checkpoint: recipe, classes, number of completed steps.
 fn header(tensors: &Tensors) -> Result<(Recipe, ClassTable, u64)> {
     let format = field(tensors, "semsynth-checkpoint")?;
     if format != FORMAT {
@@ -138,7 +140,7 @@ fn header(tensors: &Tensors) -> Result<(Recipe, ClassTable, u64)> {
     Ok((recipe, classes, steps))
 }
 
-/// Refuses a checkpoint whose recipe claims networks larger than the file holds, before they are made.
+/// Rejects a checkpoint whose recipe describes larger networks than the file holds, before they are allocated.
 fn justified(recipe: &Recipe, label_channels: usize, tensors: &Tensors) -> Result<()> {
     recipe.validate()?;
     let blank = recipe.architecture(label_channels).init(&mut Init::to_load(&Device::flex()))?;
@@ -159,7 +161,7 @@ fn field<'a>(tensors: &'a Tensors, key: &str) -> Result<&'a str> {
 fn store<M: Module>(module: &M, prefix: &str, tensors: &mut Tensors) -> Result<()> {
     let names = prefixed(module, prefix);
     export(module, &names, |name, shape, values| {
-        // A step's losses are those before its update: they can be fine while the update was not.
+        // Losses are computed before the update of their step: they can be finite when the updated values are not.
         if !values.iter().all(|value| value.is_finite()) {
             return Err(Error::Diverged(format!(
                 "training diverged: {name} holds a value that is not finite; checkpoints from before are kept. A smaller \

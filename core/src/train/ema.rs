@@ -5,16 +5,16 @@ use burn::tensor::Tensor;
 
 use crate::nn::ops;
 
-/// Moves `average` towards `current`: parameters by `1 - decay` of the way, untrained state all the way.
+/// Moves `average` towards `current`: parameters by a share of `1 - decay`; state that is not trained is copied.
 ///
-/// `current` is the network in training, `average` one made from it by [`Module::valid`].
+/// `current` is the network in training; `average` was made from it by [`Module::valid`].
 pub(crate) fn follow<M: Module>(average: M, current: &M, decay: f64) -> M {
     let mut values = Collect::default();
     current.visit(&mut values);
     average.map(&mut Blend { values: values.0.into_iter(), decay })
 }
 
-/// The weight of the past at a step: early on it is small, so that random first values are forgotten.
+/// The decay at a step. It is small early on, so that random initial values are forgotten.
 pub(crate) fn warm_decay(decay: f64, step: u64) -> f64 {
     decay.min((1.0 + step as f64) / (10.0 + step as f64))
 }
@@ -38,7 +38,7 @@ struct Blend {
 
 impl ModuleMapper for Blend {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        // Both networks are of one type and shape, so they are walked in the same order.
+        // Both networks have the same type and shape, so they are visited in the same order.
         let Some((value, trained)) = self.values.next() else { return param };
         let (id, old, mapper) = param.consume();
         let shape = old.shape();

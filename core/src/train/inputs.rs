@@ -1,4 +1,4 @@
-//! What a network is given to paint a photo again: the label map, and the style that its encoder finds in that photo.
+//! The input for reconstructing a photo: its label map, and the style that the encoder extracts from it.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -8,7 +8,7 @@ use crate::network::{Architecture, Encoder, Network, Posterior};
 use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise};
 use crate::rng::Rng;
 
-/// Label maps as the network is given them. The edges of instances are those of the label maps.
+/// Label maps as network input. Instance edges are those of the label maps.
 pub(super) fn layout_of(
     architecture: &Architecture,
     labels: Vec<LabelMap>,
@@ -23,17 +23,17 @@ pub(super) fn layout_of(
     }
 }
 
-/// How the random inputs of a forward pass are drawn.
+/// How to draw the random inputs of a forward pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sampling {
     /// Seed of noise and of latent vectors.
     pub(super) seed: u64,
-    /// Whether a latent vector is drawn from its distribution, as in training, or is the mean of it.
+    /// Whether to sample latent vectors from their distribution, as in training, or to use the mean.
     pub(super) draw_latent: bool,
 }
 
-/// The input for synthesizing photos again, `[batch, 3, height, width]`, and what is known of their latent vectors where the
-/// network has some.
+/// The input for reconstructing photos, `[batch, 3, height, width]`, and the distribution of their latent vectors if
+/// the network uses them.
 pub(super) fn generator_input(
     network: &Network,
     layout: &Layout,

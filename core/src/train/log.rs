@@ -1,4 +1,4 @@
-//! The record of a training run: one JSON object a line, and the curves drawn from it.
+//! The log of a training run (one JSON object per line), and plots of it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 
-/// What was measured at one step of training.
+/// The values measured at one training step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// Number of the training step, counted from the start of the run.
+    /// Index of the training step, counted from the start of the run.
     pub step: u64,
-    /// Seconds of training up to here.
+    /// Seconds of training so far.
     pub seconds: f64,
-    /// What was measured, by name. A value that is not finite is written as `null` and read as NaN.
+    /// Measured values by name. A value that is not finite is written as `null` and read as NaN.
     #[serde(deserialize_with = "null_is_nan")]
     pub values: BTreeMap<String, f32>,
 }
@@ -29,7 +29,7 @@ fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTre
     Ok(values.into_iter().map(|(name, value)| (name, value.unwrap_or(f32::NAN))).collect())
 }
 
-/// An open log file; each record reaches the system as soon as it is appended.
+/// An open log file. Each record is passed to the system as soon as it is appended.
 #[derive(Debug)]
 pub struct TrainLog {
     file: File,
@@ -37,7 +37,7 @@ pub struct TrainLog {
 }
 
 impl TrainLog {
-    /// Starts an empty log, in place of an existing one.
+    /// Creates an empty log; replaces an existing one.
     ///
     /// # Errors
     ///
@@ -48,10 +48,10 @@ impl TrainLog {
         Ok(Self { file, path })
     }
 
-    /// Continues a log after `step`: what was logged for later steps is dropped, as is a last line that was cut off.
+    /// Continues a log after `step`. Records of later steps and an incomplete last line are dropped.
     ///
-    /// The file is replaced in one go, so that a crash leaves either the old or the new one. A file that does not
-    /// exist is created.
+    /// The file is replaced atomically, so a crash leaves either the old or the new one. If it does not exist, it is
+    /// created.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl TrainLog {
         self.file.write_all(&line).and_then(|()| self.file.flush()).map_err(Error::io(&self.path))
     }
 
-    /// Reads all records; a last line that was cut off is passed over.
+    /// Reads all records; an incomplete last line is ignored.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ fn line(record: &Record) -> Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Easily told apart, also by the colour-blind (Okabe and Ito), without the yellow that vanishes on white.
+/// Distinct colours, also for colour-blind people (Okabe and Ito), without yellow, which is hard to see on white.
 const COLORS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -128,7 +128,7 @@ const COLORS: [RGBColor; 8] = [
     RGBColor(120, 60, 20),
 ];
 
-/// Curves have at most about this many points; more cannot be seen and only make the file large.
+/// Approximate maximum number of points of a curve: more are not visible and make the file larger.
 const POINTS: usize = 800;
 
 const SIZE: (u32, u32) = (1000, 600);
@@ -140,10 +140,11 @@ struct Series {
     smooth: Vec<(u64, f64)>,
 }
 
-/// Draws all values over the steps as an SVG at `path`: per name a thin curve as measured and a thick smoothed one.
+/// Plots all values over the steps as an SVG at `path`: for each name a thin curve of the measured values and a thick
+/// smoothed one.
 ///
-/// Values that are not finite are left out, and rare outliers are cut off at the top or bottom. Without
-/// any values the axes are empty.
+/// Values that are not finite are left out, and rare outliers are clipped at the top or bottom. Without any values
+/// the axes are empty.
 ///
 /// # Errors
 ///
@@ -179,12 +180,12 @@ fn draw(series: &[Series], svg: &mut String) -> std::result::Result<(), String> 
         .draw()
         .map_err(text)?;
 
-    // All thin curves lie below all thick ones.
+    // Draw all thin curves below all thick ones.
     for (one, color) in series.iter().zip(COLORS.iter().cycle()) {
         chart.draw_series(LineSeries::new(one.raw.iter().copied(), color.mix(0.3))).map_err(text)?;
     }
     for (one, &color) in series.iter().zip(COLORS.iter().cycle()) {
-        // A lone point has no line.
+        // A single point has no line.
         let lone = one.smooth.first().filter(|_| one.smooth.len() == 1);
         chart.draw_series(lone.map(|&point| Circle::new(point, 4, color.filled()))).map_err(text)?;
         chart
@@ -208,7 +209,7 @@ fn draw(series: &[Series], svg: &mut String) -> std::result::Result<(), String> 
     area.present().map_err(text)
 }
 
-/// As many decimals as the range asks for.
+/// As many decimals as the range requires.
 fn tick(value: f64, range: f64) -> String {
     let magnitude = range.log10();
     if !(-4.0..6.0).contains(&magnitude) {
@@ -230,7 +231,7 @@ fn series(records: &[Record]) -> Vec<Series> {
     }
     let finish = |(name, mut raw): (&str, Vec<(u64, f64)>)| {
         raw.sort_by_key(|&(step, _)| step);
-        // One outlier must not lift the average for long.
+        // A single outlier must not raise the average for long.
         let (low, high) = usual(&raw).unwrap_or_default();
         let tame: Vec<_> = raw.iter().map(|&(step, value)| (step, value.clamp(low, high))).collect();
         let smooth = thin_out(&smoothed(&tame), false);
@@ -239,7 +240,7 @@ fn series(records: &[Record]) -> Vec<Series> {
     points.into_iter().map(finish).collect()
 }
 
-/// An exponential moving average over about a thirtieth of the points, unbiased at its start.
+/// An exponential moving average over about one thirtieth of the points, with bias correction at its start.
 fn smoothed(points: &[(u64, f64)]) -> Vec<(u64, f64)> {
     let window = (points.len() as f64 / 30.0).clamp(1.0, 500.0);
     let keep = 1.0 - 2.0 / (window + 1.0);
@@ -252,7 +253,8 @@ fn smoothed(points: &[(u64, f64)]) -> Vec<(u64, f64)> {
     points.iter().map(average).collect()
 }
 
-/// Keeps the first, the last and some points between; with `extremes`, the smallest and the largest of each stretch.
+/// Keeps the first and the last point and some in between; with `extremes`, the smallest and the largest of each
+/// section.
 fn thin_out(points: &[(u64, f64)], extremes: bool) -> Vec<(u64, f64)> {
     if points.len() <= POINTS {
         return points.to_vec();
@@ -273,7 +275,7 @@ fn thin_out(points: &[(u64, f64)], extremes: bool) -> Vec<(u64, f64)> {
     kept
 }
 
-/// The lowest and the highest value but for the extreme percent at either end (none of fewer than 20 values).
+/// The range of values without the most extreme percent at either end (the full range for fewer than 20 values).
 fn usual(points: &[(u64, f64)]) -> Option<(f64, f64)> {
     let mut sorted: Vec<_> = points.iter().map(|&(_, value)| value).collect();
     sorted.sort_by(f64::total_cmp);
@@ -281,11 +283,11 @@ fn usual(points: &[(u64, f64)]) -> Option<(f64, f64)> {
     Some((*sorted.get(cut)?, *sorted.get(sorted.len() - 1 - cut)?))
 }
 
-/// What the axes span: all steps, and the usual values of each series.
+/// The ranges of the axes: all steps, and the usual values of each series.
 fn ranges(series: &[Series]) -> ((u64, u64), (f64, f64)) {
     let steps = || series.iter().flat_map(|s| &s.raw).map(|&(step, _)| step);
     let (first, last) = (steps().min().unwrap_or(0), steps().max().unwrap_or(1));
-    // An axis cannot start where it ends.
+    // An axis must not be empty.
     let steps = if first < last { (first, last) } else { (first.saturating_sub(1), last.saturating_add(1)) };
 
     let mut bounds: Option<(f64, f64)> = None;
@@ -301,7 +303,7 @@ fn ranges(series: &[Series]) -> ((u64, u64), (f64, f64)) {
     }
     let (low, high) = bounds.unwrap_or((0.0, 1.0));
     let room = ((high - low) * 0.04).max(high.abs().max(low.abs()) * 1e-3).max(1e-6);
-    // Losses are read against zero: where it is near, the axis starts there.
+    // Losses are compared with zero: if zero is close, the axis starts there.
     let low = if low >= 0.0 && low < high * 0.5 { 0.0 } else { low - room };
     (steps, (low, high + room))
 }
@@ -369,7 +371,7 @@ mod tests {
             TrainLog::resume(&path, 9).unwrap().append(&record(3, &[])).unwrap();
             assert_eq!(steps(&path), [1, 2, 3]);
         }
-        // Only the line end is missing: the record is whole.
+        // Only the line break is missing: the record is complete.
         fs::write(&path, &whole[..whole.len() - 1]).unwrap();
         TrainLog::resume(&path, 9).unwrap().append(&record(4, &[])).unwrap();
         assert_eq!(steps(&path), [1, 2, 3, 4]);
@@ -402,7 +404,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("loss.svg");
         plot(records, &path).unwrap();
-        // Where to leave the pictures for looking at them.
+        // Keeps the plots in this folder for inspection.
         if let Some(folder) = std::env::var_os("SEMSYNTH_KEEP_PLOTS") {
             let name = format!("{}.svg", std::thread::current().name().unwrap_or("plot").replace("::", "-"));
             fs::copy(&path, Path::new(&folder).join(name)).unwrap();

@@ -1,22 +1,23 @@
-//! What the two networks are trained on. Every loss is a tensor of one value, `[1]`.
+//! The losses of generator and discriminator. Every loss is a tensor with one value, `[1]`.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
 use crate::network::{Posterior, Vgg19};
 
-/// Kullback-Leibler divergence of latent vectors' distributions from the standard normal one, summed over vectors and
-/// pictures as in the papers' code: `-1/2 sum(1 + log_variance - mean^2 - exp(log_variance))` (Kingma & Welling 2014).
+/// Kullback-Leibler divergence of the distributions of latent vectors from the standard normal distribution, summed
+/// over vectors and pictures as in the papers' code: `-1/2 sum(1 + log_variance - mean^2 - exp(log_variance))`
+/// (Kingma & Welling 2014).
 pub fn kl_divergence(posterior: &Posterior) -> Tensor<1> {
     let Posterior { mean, log_variance } = posterior;
     let terms = log_variance.clone() + 1.0 - mean.clone().square() - log_variance.clone().exp();
     terms.sum() * -0.5
 }
 
-/// What a discriminator gives: for each scale the output of every layer, the scores of the patches last.
+/// The output of a discriminator: for each scale the output of every layer, with the scores of the patches last.
 pub type DiscriminatorOutput = [Vec<Tensor<4>>];
 
-/// Weights of VGG's five feature maps, shallow to deep (Park et al. 2019, appendix A).
+/// Weights of VGG19's five feature maps, from shallow to deep (Park et al. 2019, appendix A).
 const VGG_WEIGHTS: [f64; 5] = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
 
 /// Hinge loss of the discriminator on real pictures: mean over scales of `mean(max(0, 1 - p))`.
@@ -34,7 +35,7 @@ pub fn hinge_generator(output: &DiscriminatorOutput) -> Tensor<1> {
     mean_over_scales(output, |p| p.mean().neg())
 }
 
-/// Mean absolute difference of the discriminator's features, all layers but the scores, summed over layers and
+/// Mean absolute difference of the discriminator's features (all layers but the scores), summed over layers and
 /// averaged over scales. No gradient flows into the features of the real picture.
 pub fn feature_matching(fake: &DiscriminatorOutput, real: &DiscriminatorOutput) -> Tensor<1> {
     let scales = fake.len() as f64;
@@ -64,7 +65,7 @@ fn mean_over_scales(output: &DiscriminatorOutput, loss: impl Fn(Tensor<4>) -> Te
     sum(terms) / output.len() as f64
 }
 
-/// Adds up terms; the networks make sure that there is one.
+/// Sums terms; the networks ensure that there is at least one.
 fn sum(terms: impl Iterator<Item = Tensor<1>>) -> Tensor<1> {
     terms.reduce(|a, b| a + b).expect("a discriminator has at least one scale and VGG has five taps")
 }

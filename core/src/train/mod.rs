@@ -1,7 +1,7 @@
-//! Training: two networks, one against the other.
+//! Training a generator against a discriminator.
 //!
-//! [`Trainer`] does single steps, [`train`] a whole run with log, contact sheets and checkpoints; [`resume`] goes on
-//! with one from its [`Checkpoint`].
+//! [`Trainer`] does single steps; [`train`] does a whole run with log, contact sheets and checkpoints; [`resume`]
+//! continues a run from its [`Checkpoint`].
 
 mod adam;
 mod batch;

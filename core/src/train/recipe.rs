@@ -1,4 +1,4 @@
-//! A training run, described: everything but the device.
+//! The description of a training run: everything except the device.
 
 use std::path::{Path, PathBuf};
 
@@ -11,100 +11,103 @@ use crate::network::{
 use crate::nn::NormKind;
 use crate::nn::modulation::ModulationKind;
 
-/// How to train, as stored in RON. Missing fields have the values of [`Recipe::default`]: the papers' networks, losses and
-/// optimizer, with an averaged generator and a batch that one GPU holds.
+/// The settings of a training run, stored in RON. Missing fields have the values of [`Recipe::default`]: the papers'
+/// networks, losses and optimizer, with an averaged generator and a batch size that fits one GPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(clippy::struct_excessive_bools, reason = "switches of a file that people write")]
 pub struct Recipe {
-    /// Name of the model; none: that of the run's folder.
+    /// Name of the model; `None` for the name of the run's folder.
     pub name: Option<String>,
-    /// Licence of the weights, an SPDX expression where there is one.
+    /// Licence of the weights, as an SPDX expression if there is one.
     pub licence: String,
-    /// Store the model's weights with 16 bits.
+    /// Whether to store the model's weights in 16 bits.
     pub half: bool,
-    /// Folder of the training data; none: the built-in procedural facades.
+    /// Folder of the training data; `None` for the built-in procedural facades.
     pub data: Option<PathBuf>,
-    /// Class table of the data, where its folder holds none.
+    /// Class table of the data, if its folder has none.
     pub classes: Option<PathBuf>,
     /// The kind of network.
     pub network: NetworkKind,
     /// The modulation of the generator.
     pub modulation: ModulationKind,
-    /// Modulations of its first blocks, where they differ.
+    /// Modulations of its first blocks, if they differ.
     pub leading_blocks: Vec<ModulationKind>,
-    /// Whether it learns from one latent vector for each picture, by a variational encoder. (SEAN has styles anyway.)
+    /// Whether to train with one latent vector per picture, from a variational encoder. (SEAN always has styles.)
     pub latent: bool,
-    /// Whether it is fed instance edges; those of the label maps, for the readers know no instance maps.
+    /// Whether the generator takes instance edges. They are computed from the label maps, because no reader supports
+    /// instance maps.
     pub instance_edges: bool,
-    /// What its norms normalise over.
+    /// Which dimensions its norms normalise over.
     pub norm: NormKind,
     /// Channels of the generator's last block.
     pub ngf: usize,
-    /// How often the generator doubles its latent map.
+    /// How often the generator upsamples its first features.
     pub upsampling: Upsampling,
     /// The discriminator.
     pub discriminator: DiscriminatorConfig,
-    /// Height and width pictures are trained at; multiples of the generator's stride.
+    /// Height and width of training pictures; multiples of the generator's stride.
     pub size: [usize; 2],
-    /// Pictures a step.
+    /// Pictures per step.
     pub batch: usize,
-    /// Steps in all.
+    /// Total number of steps.
     pub steps: u64,
-    /// The step from which learning rates fall linearly, to 0 at the last; none: they do not fall.
+    /// Step from which the learning rates fall linearly, to 0 at the last step; `None` for constant rates.
     pub decay_from: Option<u64>,
     /// The base learning rate.
     pub learning_rate: f64,
-    /// Two time-scale updates (Heusel et al. 2017): the generator learns at half the rate, the discriminator at twice,
-    /// with betas (0, 0.9). Otherwise both at the base rate with betas (0.5, 0.999).
+    /// Two time-scale update rule (Heusel et al. 2017): the generator learns at half the base rate, the discriminator
+    /// at twice the base rate, both with betas (0, 0.9). Otherwise both learn at the base rate with betas (0.5,
+    /// 0.999).
     pub ttur: bool,
-    /// Weights of the generator's losses next to the adversarial one.
+    /// Weights of the generator's losses relative to the adversarial loss.
     pub losses: LossWeights,
-    /// torchvision's VGG19 weights for the perceptual loss, `.pth` or `.safetensors`; without, the loss is left out.
+    /// VGG19 weights of torchvision for the perceptual loss, `.pth` or `.safetensors`; `None` to omit the loss.
     pub vgg: Option<PathBuf>,
-    /// Whether the discriminator learns from pictures that the generator makes anew after its own step, as in the papers'
-    /// code, or from those of the generator's step, which saves a quarter of the time.
+    /// Whether the discriminator learns from pictures that the generator synthesizes again after its own step, as in
+    /// the papers' code. Otherwise the pictures of the generator's step are reused, which saves a quarter of the
+    /// time.
     pub fresh_fakes: bool,
-    /// Decay of the running average of the generator that becomes the model; 0 for none.
+    /// Decay of the running average of the generator, which becomes the model; 0 for no average.
     pub ema: f64,
-    /// Mirror samples half of the time.
+    /// Whether to mirror samples half of the time.
     pub flip: bool,
-    /// Resize samples to this times `size` before the random crop.
+    /// Samples are resized to this times `size` before the random crop.
     pub load_scale: f64,
-    /// Seed of first values, of the order of samples and of their variation.
+    /// Seed of the initial values, of the order of samples and of their variation.
     pub seed: u64,
     /// Steps between contact sheets.
     pub sample_every: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
-    /// Steps between lines of the log.
+    /// Steps between records in the log.
     pub log_every: u64,
 }
 
 /// Kinds of networks that can be trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NetworkKind {
-    /// SPADE, CLADE, SEAN and what is mixed of them: what `modulation` and `leading_blocks` say.
+    /// SPADE, CLADE, SEAN and networks that combine them, as set by `modulation` and `leading_blocks`.
     #[default]
     SpadeFamily,
-    /// The global generator of pix2pixHD; with this trainer's losses and spectral norm it is the "pix2pixHD++" that the
-    /// SPADE paper compares with.
+    /// The global generator of pix2pixHD. With spectral norm and the losses of this trainer it is the "pix2pixHD++"
+    /// that the SPADE paper compares with.
     Pix2PixHd,
     /// The U-Net of pix2pix, without dropout.
     Pix2Pix,
 }
 
-/// Weights of losses.
+/// Weights of the generator's losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LossWeights {
-    /// Matching of the discriminator's features.
+    /// Feature matching on the discriminator's features.
     pub feature_matching: f64,
-    /// Matching of VGG19's features.
+    /// Perceptual loss on VGG19's features.
     pub perceptual: f64,
     /// Mean absolute difference of pixels. Not in the SPADE papers; it helps short runs without VGG19.
     pub l1: f64,
-    /// Closeness of latent vectors to a standard normal distribution, for networks that have some.
+    /// Kullback-Leibler divergence of latent vectors from a standard normal distribution, for networks that use them.
     pub kl: f64,
 }
 
@@ -152,8 +155,8 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// A small CLADE for a first impression within minutes on two CPU cores: 128x128, narrow networks, a larger learning
-    /// rate, and an L1 term in place of the perceptual loss.
+    /// A small CLADE for first results within minutes on two CPU cores: 128x128, narrow networks, a larger learning
+    /// rate, and an L1 loss in place of the perceptual loss.
     pub fn quick() -> Self {
         Self {
             ngf: 16,
@@ -189,12 +192,12 @@ impl Recipe {
     ///
     /// [`Error::Argument`] with line and reason.
     pub fn from_ron_str(text: &str) -> Result<Self> {
-        // Fields of optional values are written plainly: `decay_from: 500`.
+        // Optional fields are written without `Some`: `decay_from: 500`.
         let options = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
         options.from_str(text).map_err(|error| Error::Argument(format!("malformed recipe: {error}")))
     }
 
-    /// The recipe as RON, every field spelt out.
+    /// The recipe as RON, with every field.
     ///
     /// # Errors
     ///
@@ -207,13 +210,13 @@ impl Recipe {
             .map_err(|error| Error::Argument(format!("the recipe cannot be written: {error}")))
     }
 
-    /// The recipe without the paths of this machine: for a file that leaves it.
+    /// The recipe without paths of this machine, for files to share.
     #[must_use]
     pub fn without_paths(&self) -> Self {
         Self { data: None, classes: None, vgg: None, ..self.clone() }
     }
 
-    /// Another network: its kind and modulations, nothing else.
+    /// Changes the network: its kind and modulations, nothing else.
     pub fn set_system(&mut self, system: System) {
         (self.network, self.leading_blocks) = (NetworkKind::SpadeFamily, Vec::new());
         match system {
@@ -240,7 +243,8 @@ impl Recipe {
                     ..GeneratorConfig::new(modulation, ngf, label_channels)
                 };
                 let style = if config.needs().styles {
-                    // Width of the encoder and length of vectors in the paper's proportion to the generator's.
+                    // Keep the paper's ratio of the encoder's width and of the vectors' length to the generator's
+                    // width.
                     StyleConfig::Regions { length: ngf.saturating_mul(8), encoder: Some((ngf / 2).max(1)) }
                 } else if self.latent {
                     let grid = self.size.map(|side| side / config.stride());

@@ -1,4 +1,4 @@
-//! A whole run: steps, log, contact sheets, checkpoints, and the model at the end.
+//! A whole training run: steps, log, contact sheets, checkpoints, and the final model.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,66 +24,66 @@ use crate::pixels::{push_planes, to_images};
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 8;
-/// Batches from which the statistics of a contact sheet during training are taken: enough to judge by.
+/// Batches used to compute statistics for a contact sheet during training: enough for a visual check.
 const SHEET_CALIBRATION: u64 = 4;
-/// Batches from which the model's statistics are taken.
+/// Batches used to compute the statistics of the final model.
 const CALIBRATION: u64 = 32;
 /// The range of the generators' output.
 const VALUE_RANGE: [f32; 2] = [-1.0, 1.0];
 
-/// What to train, on what, and where to put it.
+/// What to train, on which data, and where to write the results.
 #[allow(missing_debug_implementations, reason = "a data set has no Debug")]
 pub struct Run {
-    /// How; of a run that goes on, only what [`resume`] names counts.
+    /// The recipe. When a run is resumed, only the fields that [`resume`] names are used.
     pub recipe: Recipe,
-    /// The folder for everything the run writes.
+    /// The folder for all files of the run.
     pub out: PathBuf,
-    /// Samples to learn from.
+    /// Training samples.
     pub train: Arc<dyn Dataset>,
-    /// Samples to look at and to measure on; never learned from.
+    /// Validation samples, for contact sheets and scores; never trained on.
     pub val: Arc<dyn Dataset>,
-    /// Where to compute.
+    /// The device to train on.
     pub device: Device,
-    /// Stop after this time; the clock starts anew on resume.
+    /// Stop after this time; the clock restarts on resume.
     pub time_limit: Option<Duration>,
 }
 
-/// The files of a run, in its folder.
+/// The paths of a run's files.
 #[derive(Clone, Debug)]
 pub struct Files(PathBuf);
 
 impl Files {
-    /// The files of the run in a folder.
+    /// The paths for a run in `folder`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self(folder.into())
     }
 
-    /// The model, written at the end.
+    /// The final model.
     pub fn model(&self) -> PathBuf {
         self.0.join("model.safetensors")
     }
 
-    /// The contact sheet of the validation set, made with the model.
+    /// The contact sheet of the validation set, made with the final model.
     pub fn sheet(&self) -> PathBuf {
         self.0.join("sheet.png")
     }
 
-    /// The recipe as it was run.
+    /// The recipe of the run.
     pub fn recipe(&self) -> PathBuf {
         self.0.join("recipe.ron")
     }
 
-    /// One JSON object a line: step, seconds, losses.
+    /// The log, one JSON object per line: step, seconds, losses.
     pub fn log(&self) -> PathBuf {
         self.0.join("log.jsonl")
     }
 
-    /// The losses as curves.
+    /// The plot of the losses.
     pub fn plot(&self) -> PathBuf {
         self.0.join("losses.svg")
     }
 
-    /// What a resumed run starts from; see [`Checkpoint::open`].
+    /// The checkpoint that a resumed run starts from; see [`Checkpoint::open`].
     pub fn checkpoint(&self) -> PathBuf {
         self.0.join("checkpoint.safetensors")
     }
@@ -94,21 +94,21 @@ impl Files {
     }
 }
 
-/// Is told what happens during a run.
+/// Receives events during a run.
 pub trait Observer {
     /// Training starts at step `first` of `steps`.
     fn start(&mut self, first: u64, steps: u64);
-    /// A step is done.
+    /// A step is complete.
     fn step(&mut self, step: u64);
-    /// The losses at a step were read.
+    /// The losses of a step were read.
     fn losses(&mut self, record: &Record);
-    /// Something worth a line happened.
+    /// A message for the user.
     fn note(&mut self, text: &str);
-    /// No more steps will come.
+    /// Training has ended.
     fn finish(&mut self);
 }
 
-/// An observer that says nothing.
+/// An observer that ignores all events.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -123,33 +123,33 @@ impl Observer for Silent {
 /// Why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// All steps are done.
+    /// All steps are complete.
     Finished,
-    /// The time was up.
+    /// The time limit was reached.
     TimeUp,
-    /// It was asked to.
+    /// An interruption was requested.
     Interrupted,
 }
 
-/// What a run left behind.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Where.
+    /// The paths of its files.
     pub files: Files,
-    /// Steps done in all.
+    /// Total number of completed steps.
     pub steps: u64,
-    /// Steps a second, of this session.
+    /// Steps per second in this session.
     pub rate: f64,
     /// Why it ended.
     pub stopped: Stopped,
-    /// The model on the validation set.
+    /// The model's score on the validation set.
     pub score: Score,
 }
 
-/// Mean closeness of synthesized pictures to photos.
+/// Mean similarity of synthesized pictures to photos.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
-    /// Pictures compared.
+    /// Number of pictures compared.
     pub pictures: usize,
     /// Peak signal-to-noise ratio in decibels.
     pub psnr: f64,
@@ -157,26 +157,27 @@ pub struct Score {
     pub ssim: f64,
 }
 
-/// Trains until the steps or the time are up, or until `stop` is set, and leaves a model, a contact sheet, a checkpoint
-/// and a log in `run.out`.
+/// Trains until all steps are done, the time is up or `stop` is set, and writes a model, a contact sheet, a
+/// checkpoint and a log to `run.out`.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] if `run.out` holds a run; [`Error::Diverged`] if a loss is no longer finite; otherwise as reading
-/// data and writing files goes.
+/// [`Error::Argument`] if `run.out` already holds a run; [`Error::Diverged`] if a loss is no longer finite; otherwise
+/// errors of reading data and writing files.
 pub fn train(run: &Run, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
     Session::start(run)?.train(observer, stop)
 }
 
-/// Goes on with the run in `run.out` where its checkpoint ends; otherwise as [`train`].
+/// Continues the run in `run.out` from its checkpoint; otherwise same as [`train`].
 ///
-/// What makes the networks and the order of the data (kind, widths, size, batch, average, augmentation, seed) is the
-/// checkpoint's; the rest of `run.recipe` counts: names, paths, steps, rates, losses and intervals.
+/// Settings that determine the networks and the order of the data (kind, widths, size, batch, average, augmentation,
+/// seed) are taken from the checkpoint. The others are taken from `run.recipe`: names, paths, steps, rates, losses
+/// and intervals.
 ///
 /// # Errors
 ///
-/// [`Error::Argument`] if the checkpoint is not that of the run in `run.out`; [`Error::Data`] if its classes are not those
-/// of the data; [`Error::Model`] if it does not fit its recipe; otherwise as [`train`].
+/// [`Error::Argument`] if the checkpoint does not belong to the run in `run.out`; [`Error::Data`] if its classes are
+/// not those of the data; [`Error::Model`] if it does not fit its recipe; otherwise same as [`train`].
 pub fn resume(run: &Run, checkpoint: Checkpoint, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
     Session::resume(run, checkpoint)?.train(observer, stop)
 }
@@ -188,7 +189,7 @@ struct Session<'a> {
     log: TrainLog,
     sampler: Sampler,
     samples: Vec<Sample>,
-    /// Losses not read yet: reading waits for the device.
+    /// Losses that have not been read yet, because reading waits for the device.
     pending: Vec<Losses>,
     started: Instant,
     /// Seconds of earlier sessions.
@@ -216,7 +217,7 @@ impl<'a> Session<'a> {
 
     fn resume(run: &'a Run, checkpoint: Checkpoint) -> Result<Self> {
         let (files, folder) = (Files::new(&run.out), run.out.display());
-        // The folder's own checkpoint will be written over.
+        // The checkpoint in the run's folder will be overwritten.
         if !same_file(checkpoint.path(), &files.checkpoint()) {
             let path = checkpoint.path().display();
             return Err(Error::Argument(format!(
@@ -227,7 +228,8 @@ impl<'a> Session<'a> {
             return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
         }
         let trainer = Trainer::resume(checkpoint, &run.device, |stored| {
-            // What may change is listed, so that a new field of the networks stays the checkpoint's.
+            // List the fields that may change, so that a new field of the networks is taken from the checkpoint by
+            // default.
             let Recipe {
                 name,
                 licence,
@@ -280,7 +282,7 @@ impl<'a> Session<'a> {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(error) => {
-                    // A picture that cannot be read need not cost the steps so far.
+                    // A picture that cannot be read must not cost the steps done so far.
                     self.flush(observer)?;
                     self.checkpoint()?;
                     return Err(
@@ -330,7 +332,7 @@ impl<'a> Session<'a> {
         self.before + self.started.elapsed().as_secs_f64()
     }
 
-    /// Reads the losses of the steps since the last time; stops the run if one of them went wrong.
+    /// Reads the losses of all steps since the last call; ends the run if one of them has diverged.
     fn flush(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let seconds = self.seconds();
         let every = self.trainer.recipe().log_every;
@@ -350,7 +352,7 @@ impl<'a> Session<'a> {
         self.trainer.save(self.files.checkpoint(), self.run.train.classes())
     }
 
-    /// Paints the first samples of the validation set.
+    /// Synthesizes the first samples of the validation set.
     fn sample(&self, network: &Network, path: &Path) -> Result<()> {
         let pictures: Vec<RgbImage> =
             self.samples.iter().map(|sample| self.paint(network, sample)).collect::<Result<_>>()?;
@@ -382,10 +384,10 @@ impl<'a> Session<'a> {
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
     }
 
-    /// Writes the model and its contact sheet, and measures it.
+    /// Writes the final model and its contact sheet, and computes its score.
     fn finish(&self, stop: &AtomicBool) -> Result<Score> {
         let recipe = self.trainer.recipe();
-        // Batches after the last step: deterministic, and as varied as those trained on.
+        // Use the batches that would follow the last step: deterministic, and as varied as those trained on.
         let first = self.trainer.steps_done();
         let batches = self.sampler.clone().prefetch(first, first + CALIBRATION);
         let network = self.trainer.calibrated(batches)?;
@@ -408,14 +410,15 @@ impl<'a> Session<'a> {
         let precision = if recipe.half { Precision::Half } else { Precision::Full };
         let model = Model::from_network(network, manifest, precision)?;
         model.save(self.files.model())?;
-        // The pictures and figures are those of the file, not of the network it was made from.
+        // Compute pictures and scores from the model file, not from the network it was made from.
         let network = model.network(self.run.device.burn())?;
         self.sample(&network, &self.files.sheet())?;
         plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
         self.score(&network, stop)
     }
 
-    /// Measures on the whole validation set, or, where somebody waits for the end, on the first pictures of it.
+    /// Computes the score on the whole validation set, or only on its first pictures if the user is waiting for the
+    /// end.
     fn score(&self, network: &Network, stop: &AtomicBool) -> Result<Score> {
         let [height, width] = self.trainer.recipe().size;
         let (mut pictures, mut decibels, mut similarity) = (0u32, 0.0, 0.0);
@@ -438,7 +441,7 @@ fn folder_name(folder: &Path) -> String {
     folder.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Whether both paths lead to one file that exists.
+/// Whether both paths refer to the same existing file.
 fn same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }

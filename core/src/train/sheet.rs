@@ -1,4 +1,4 @@
-//! Contact sheets: what the network makes of some label maps, beside the photos.
+//! Contact sheets: label maps, synthesized pictures and photos in one picture.
 
 use image::imageops;
 use image::{Rgb, RgbImage};
@@ -8,9 +8,9 @@ use crate::label::{ClassTable, LabelMap};
 /// One sample of a contact sheet.
 #[derive(Clone, Copy, Debug)]
 pub struct SheetRow<'a> {
-    /// What the network was given.
+    /// The network's input.
     pub labels: &'a LabelMap,
-    /// What it made of it.
+    /// The network's output.
     pub synthesized: &'a RgbImage,
     /// The photo the labels belong to, if there is one.
     pub real: Option<&'a RgbImage>,
@@ -24,9 +24,9 @@ const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 
 /// Draws `labels | synthesized | real` for each sample, labels in the colours of `classes`.
 ///
-/// Up to four samples stand below each other; more are laid out from left to right in as many columns as bring the
-/// sheet close to a square (eight become two columns of four). All panels are shown pixel for pixel, each centred in
-/// a cell of the largest panel's size. Where no sample has a photo, the third panel is left out.
+/// Up to four samples are stacked vertically. More are arranged in columns, from left to right, so that the sheet is
+/// close to a square (eight samples make two columns of four). All panels are shown at their original size, each
+/// centred in a cell of the largest panel's size. If no sample has a photo, the third panel is omitted.
 pub fn contact_sheet(rows: &[SheetRow], classes: &ClassTable) -> RgbImage {
     let panels = if rows.iter().any(|row| row.real.is_some()) { 3 } else { 2 };
     let (cell_width, cell_height) = cell_size(rows);

@@ -10,18 +10,18 @@ use super::inputs::{Sampling, generator_input, layout_of};
 use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual};
 use super::{Adam, Batch, Recipe};
 use crate::error::{Error, Result};
-use crate::model::{import, names, read_back, slots};
+use crate::model::{load, read_back};
 use crate::network::{Architecture, Discriminator, Network, Vgg19};
 use crate::nn::{Init, LabelEncoding, Layout, Mode};
 use crate::rng::Rng;
 use crate::tensors::Tensors;
 
-/// Both networks, their optimizers and the step they are at.
+/// Both networks, their optimizers and the number of completed steps.
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) recipe: Recipe,
     pub(super) architecture: Architecture,
-    /// With gradients.
+    /// The device with autodiff.
     pub(super) device: Device,
     /// Generator and encoder.
     pub(super) network: Network,
@@ -34,17 +34,17 @@ pub struct Trainer {
     pub(super) step: u64,
 }
 
-/// The losses of a step, still on the device: reading them waits for the step to be computed.
+/// The losses of a step, still on the device: reading them waits for the computation.
 #[derive(Clone, Debug)]
 pub struct Losses {
-    /// The step they belong to, counted from 1.
+    /// The step, counted from 1.
     pub step: u64,
     names: Vec<&'static str>,
     values: Tensor<1>,
 }
 
 impl Losses {
-    /// The values by name, unweighted: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `kl`
+    /// The unweighted values by name: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `kl`
     /// (latent vectors), `d_real` and `d_fake` (discriminator).
     ///
     /// # Errors
@@ -53,7 +53,8 @@ impl Losses {
     pub fn read(self) -> Result<BTreeMap<String, f32>> {
         let values = read_back(self.values)?;
         for (name, value) in self.names.iter().zip(&values) {
-            // Hinge and L1 losses of a network that still works are of the order of 1; the divergence is a sum over a batch.
+            // Hinge and L1 losses of a working network are of the order of 1; the KL divergence is a sum over the
+            // batch.
             if !value.is_finite() || (value.abs() > 1e4 && *name != "kl") {
                 return Err(Error::Diverged(format!(
                     "training diverged at step {}: loss {name} is {value}; checkpoints from before are kept. A smaller \
@@ -67,7 +68,7 @@ impl Losses {
 }
 
 impl Trainer {
-    /// Fresh networks on a device, for label maps with `label_channels` channels.
+    /// New networks on a device, for label maps with `label_channels` channels.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl Trainer {
         Ok(Self { recipe, architecture, device, network, discriminator, average, adam_g, adam_d, vgg, step: 0 })
     }
 
-    /// Steps done.
+    /// Number of completed steps.
     pub fn steps_done(&self) -> u64 {
         self.step
     }
@@ -101,22 +102,22 @@ impl Trainer {
         &self.recipe
     }
 
-    /// What is trained.
+    /// The configuration of the network that is trained.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
 
-    /// The generator in training, and its encoder.
+    /// The network in training: generator and encoder.
     pub fn network(&self) -> &Network {
         &self.network
     }
 
-    /// The network that becomes the model: the running average where there is one. Without gradients.
+    /// The network that becomes the model: the running average, if there is one. Without gradients.
     pub fn averaged(&self) -> Network {
         self.average.as_ref().map_or_else(|| self.network.valid(), |average| average.clone().fork(&self.plain_device()))
     }
 
-    /// The generator step, then the discriminator step (Park et al. 2019, §4).
+    /// Does one step of the generator, then one of the discriminator (Park et al. 2019, §4).
     ///
     /// # Errors
     ///
@@ -143,7 +144,7 @@ impl Trainer {
         Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
     }
 
-    /// Label maps and photos on a device.
+    /// Uploads label maps and photos to a device.
     fn upload(&self, batch: Batch, device: &Device) -> Result<(Layout, Tensor<4>)> {
         let layout = layout_of(&self.architecture, batch.labels, LabelEncoding::OneHot, device)?;
         let [height, width] = layout.size();
@@ -155,7 +156,7 @@ impl Trainer {
         Ok((layout, Tensor::from_data(TensorData::new(batch.images, shape), device)))
     }
 
-    /// The random numbers of one of a step's passes, a function of seed, step and pass alone.
+    /// The random inputs of one of a step's passes; they depend only on seed, step and pass.
     fn sampling(&self, pass: u64) -> Sampling {
         Sampling { seed: Rng::at(self.recipe.seed, self.step).fork(pass).next_u64(), draw_latent: true }
     }
@@ -167,9 +168,9 @@ impl Trainer {
         conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
         rate: f64,
     ) -> Result<(Terms, Tensor<4>)> {
-        // Gradients flow through this copy of the discriminator but none are computed for it. It shares the state of the
-        // power iteration. The second pass uses the vectors of the first: one iteration per step, as when both halves go
-        // through in one batch.
+        // Gradients flow through this copy of the discriminator, but its own are not computed. It shares the vectors
+        // of the power iteration, and the second pass uses those of the first: one iteration per step, as if both
+        // halves were one batch.
         let discriminator = self.discriminator.clone().no_grad();
         let (input, posterior) = generator_input(&self.network, layout, real, self.sampling(0), Mode::TRAIN)?;
         let fake = self.network.forward(&input, Mode::TRAIN)?;
@@ -215,12 +216,13 @@ impl Trainer {
         inner(terms)
     }
 
-    /// A copy of the averaged network whose statistics fit its weights: an average of weights has other statistics than
-    /// any of the networks it was made of. Running means and the vectors of spectral norm are taken anew over `batches`.
+    /// A copy of the averaged network with recomputed statistics: averaged weights have other statistics than any of
+    /// the networks they were averaged from. Running means and the vectors of spectral norm are computed over
+    /// `batches`.
     ///
     /// # Errors
     ///
-    /// As [`step`](Self::step).
+    /// Same as [`step`](Self::step).
     pub fn calibrated(&self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Network> {
         let network = self.averaged();
         let device = self.plain_device();
@@ -241,17 +243,16 @@ impl Trainer {
 /// Losses by name.
 type Terms = Vec<(&'static str, Tensor<1>)>;
 
-/// Losses without their graphs.
+/// Detaches losses from their graphs.
 fn inner(terms: Terms) -> Terms {
     terms.into_iter().map(|(name, loss)| (name, loss.inner())).collect()
 }
 
 fn load_vgg(path: &std::path::Path, device: &Device) -> Result<Vgg19> {
     let tensors = Tensors::open(path)?;
-    // Frozen: gradients flow through it, none are computed for it.
+    // Frozen: gradients flow through it, but its own are not computed.
     let vgg = Vgg19::new(&mut Init::to_load(device));
-    let names: Vec<String> =
-        names(&slots(&vgg), |paths| paths.iter().map(|path| Vgg19::torchvision_name(path)).collect());
     let hint = "this is not torchvision's VGG19";
-    import(vgg, &tensors, &names).map_err(|error| error.context(format!("{}: {hint}", path.display())))
+    load(vgg, &tensors).map_err(|error| error.context(format!("{}: {hint}", path.display())))
+}: {hint}", path.display())))
 }

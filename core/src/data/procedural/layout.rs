@@ -1,18 +1,18 @@
-//! Where the house stands in the picture and how it is divided.
+//! The position of the house in the picture, and its division into storeys and bays.
 
 use super::rng::Rng;
 use super::shape::Rect;
 use super::style::Kind;
 
-/// Where the house stands in the picture and how it is divided.
+/// The position of the house in the picture, and its division into storeys and bays.
 pub(super) struct Layout {
     pub(super) wall: Rect,
     /// Height of the moulding under the roof.
     pub(super) entablature: f32,
     pub(super) storey: f32,
-    /// Top and bottom of the storeys, from above; the last is the ground floor.
+    /// Top and bottom of each storey, from the top; the last is the ground floor.
     pub(super) storeys: Vec<(f32, f32)>,
-    /// Left and right of the bays.
+    /// Left and right edge of each bay.
     pub(super) bays: Vec<(f32, f32)>,
     pub(super) accent: Vec<bool>,
 }

@@ -1,9 +1,9 @@
-//! A built-in set of facades, so that training runs without any data.
+//! Procedural facades, so that training runs without any data.
 //!
-//! Every picture is drawn from a description in unit coordinates: the photo with anti-aliased edges and materials
-//! filtered to the size of a pixel, the label map by the centre of each pixel. Both come from the same shapes in the
-//! same order, so labels stand exactly where the painted thing stands. Only integer hashes and the basic operations
-//! of IEEE 754 are used: a set is the same on every platform.
+//! Every picture is drawn from a description in unit coordinates. The photo has anti-aliased edges and materials
+//! filtered to the size of a pixel; the label map takes the centre of each pixel. Both are drawn from the same shapes
+//! in the same order, so labels match the photo exactly. Only integer hashes and the basic operations of IEEE 754 are
+//! used, so a set is the same on every platform.
 
 mod layout;
 mod paint;
@@ -21,7 +21,7 @@ use image::RgbImage;
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
 
-/// An endless set of invented, rectified facades with the twelve classes of the CMP facades.
+/// An endless set of procedural, rectified facades with the twelve classes of the CMP facades.
 ///
 /// ```no_run
 /// # use semsynth::data::ProceduralFacades;
@@ -35,15 +35,15 @@ pub struct ProceduralFacades {
 }
 
 impl ProceduralFacades {
-    /// The set of this seed.
+    /// The set with this seed.
     pub const fn new(seed: u64) -> Self {
         Self { seed }
     }
 
     /// Facade `index` as photo and label map of `width` x `height` pixels, each side 16 to 4096.
     ///
-    /// The same index shows the same house at every size of one aspect ratio. Ratios beyond 5:2 and 2:5 are painted
-    /// at that ratio and stretched.
+    /// The same index shows the same house at every size with the same aspect ratio. Aspect ratios beyond 5:2 and 2:5
+    /// are drawn at that limit and stretched.
     ///
     /// # Errors
     /// [`Error::Argument`] for sides outside 16 to 4096.
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::rng::mix64;
 
-    /// Counts of the pixels of each class.
+    /// The number of pixels of each class.
     fn counts(labels: &LabelMap) -> [usize; 12] {
         let mut counts = [0; 12];
         for id in labels.ids() {
@@ -144,7 +144,7 @@ mod tests {
         assert!(darker >= 36, "windows are darker than the wall in {darker} of 40 facades");
     }
 
-    /// Which part of the labels at `(width, height)` is also found, by its nearest pixel, in a picture `times` as large.
+    /// The share of labels at `(width, height)` that equals the nearest pixel's label in a picture `times` as large.
     fn agreement(set: &ProceduralFacades, index: u64, width: usize, height: usize, times: usize) -> f32 {
         let labels = set.render(index, width, height).unwrap().1;
         let large = set.render(index, times * width, times * height).unwrap().1;
@@ -158,10 +158,10 @@ mod tests {
         let set = ProceduralFacades::new(5);
         let mut mean = 0.0;
         for index in 0..12 {
-            // At three times the size the middle of each block is the same point, so only rounding may differ.
+            // At three times the size, the middle of each block is the same point, so only rounding may differ.
             let same = agreement(&set, index, 128, 96, 3);
             assert!(same > 0.995, "{index}: {same}");
-            // At twice the size the nearest pixel lies a quarter of a pixel away.
+            // At twice the size, the nearest pixel is a quarter of a pixel away.
             mean += agreement(&set, index, 256, 192, 2) / 12.0;
         }
         assert!(mean >= 0.95, "{mean}");

@@ -1,16 +1,16 @@
-//! Turning a scene into pixels: colours with anti-aliased edges, labels by the centre of the pixel.
+//! Rasterises a scene: colours with anti-aliased edges, labels by the centre of the pixel.
 
 use super::scene::{Color, Fill, Prim, Scene};
 use super::shape::{Rect, Shape};
 use super::texture::Texture;
 
-/// Lines per pixel row along which the edges of shapes other than rectangles are measured.
+/// Lines per pixel row on which the edges of non-rectangular shapes are sampled.
 const LINES: usize = 4;
 
-/// Rows painted at once: bounds the memory for floating-point colours at any picture size.
+/// Rows rasterised at once: limits the memory for floating-point colours at any picture size.
 const STRIP: usize = 256;
 
-/// Some rows of the picture.
+/// A horizontal strip of the picture.
 struct Strip {
     width: usize,
     /// First row.
@@ -19,11 +19,11 @@ struct Strip {
     /// Pixels per unit, horizontally and vertically.
     scale: (f32, f32),
     colors: Vec<Color>,
-    /// How much of each pixel of one row is inside the current shape.
+    /// The share of each pixel of one row that the current shape covers.
     cover: Vec<f32>,
 }
 
-/// RGB bytes and class ids of `scene`, both row by row from the top left.
+/// RGB bytes and class ids of `scene`, both in row-major order from the top left.
 pub(super) fn paint(scene: &Scene, width: usize, height: usize) -> (Vec<u8>, Vec<u16>) {
     let scale = (width as f32 / scene.aspect, height as f32);
     let mut bytes = Vec::with_capacity(width * height * 3);
@@ -71,7 +71,7 @@ fn touched(from: f32, to: f32, limit: usize) -> std::ops::Range<usize> {
     start..(to.ceil().max(0.0) as usize).clamp(start, limit)
 }
 
-/// How much of pixel `i` lies in `from..to`.
+/// The share of pixel `i` that lies in `from..to`.
 fn overlap(i: usize, from: f32, to: f32) -> f32 {
     (to.min(i as f32 + 1.0) - from.max(i as f32)).clamp(0.0, 1.0)
 }
@@ -90,7 +90,7 @@ impl Strip {
                 let vertical = overlap(y, y0, y1);
                 let (x0, x1) = (r.x0 * self.scale.0, r.x1 * self.scale.0);
                 self.cover[columns.clone()].fill(vertical);
-                // Only the ends are cut; a rectangle within one pixel has a single end.
+                // Only the ends are partly covered; a rectangle within one pixel has a single end.
                 for x in [columns.start, columns.end - 1] {
                     self.cover[x] = vertical * overlap(x, x0, x1);
                 }
@@ -110,7 +110,7 @@ impl Strip {
         }
     }
 
-    /// Lays `fill` over the covered pixels of row `y`.
+    /// Blends `fill` over the covered pixels of row `y`.
     fn blend(&mut self, y: usize, columns: std::ops::Range<usize>, bounds: &Rect, fill: &Fill) {
         let foot = (1.0 / self.scale.0, 1.0 / self.scale.1);
         let v = (y as f32 + 0.5) * foot.1;
@@ -120,7 +120,7 @@ impl Strip {
             let mix = |c: usize| fill.from[c] + (fill.to[c] - fill.from[c]) * t;
             ([mix(0), mix(1), mix(2)], fill.opacity.0 + (fill.opacity.1 - fill.opacity.0) * t)
         };
-        // All gradients but the sideways ones are constant along a row.
+        // All gradients except sideways ones are constant along a row.
         let level = tone((v - bounds.y0) / bounds.height());
         if matches!(fill.texture, Texture::Plain) && !fill.sideways {
             let (color, opacity) = level;

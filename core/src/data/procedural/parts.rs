@@ -1,4 +1,4 @@
-//! The things on a facade, each painted and labelled at once.
+//! The parts of a facade; each is drawn and labelled in one step.
 
 use super::rng::Rng;
 use super::scene::{Color, Fill, Scene, class, mixed, scaled};
@@ -6,7 +6,7 @@ use super::shape::{Rect, Shape};
 use super::style::{Kind, Style};
 use super::texture::Texture;
 
-/// How panes are divided.
+/// How window panes are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Panes {
     /// Two casements under a transom.
@@ -19,7 +19,7 @@ pub(super) enum Panes {
     Picture,
 }
 
-/// What crowns a window.
+/// The ornament above a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hood {
     None,
@@ -29,7 +29,7 @@ pub(super) enum Hood {
     Lintel,
 }
 
-/// How the windows of a storey look.
+/// The look of the windows of a storey.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WindowLook {
     pub(super) panes: Panes,
@@ -39,7 +39,7 @@ pub(super) struct WindowLook {
     pub(super) frame: f32,
 }
 
-/// How a balcony is closed.
+/// The kind of railing of a balcony.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Railing {
     Iron,
@@ -52,7 +52,7 @@ pub(super) struct Builder {
     pub(super) scene: Scene,
     pub(super) style: Style,
     pub(super) rng: Rng,
-    /// Height of a storey: the measure of everything else.
+    /// Height of a storey, which scales everything else.
     pub(super) storey: f32,
 }
 
@@ -61,14 +61,14 @@ fn rectangle(x0: f32, y0: f32, x1: f32, y1: f32) -> Shape {
 }
 
 impl Builder {
-    /// The shadow that something projecting by `depth` throws on the wall below it.
+    /// The shadow on the wall below something that projects by `depth`.
     pub(super) fn shadow_below(&mut self, r: Rect, depth: f32) {
         let shift = 0.5 * depth * self.style.light;
         let soft = Rect::new(r.x0 + shift, r.y1, r.x1 + shift, r.y1 + depth);
         self.scene.rect(soft, Fill::shade(self.style.sun, 0.10 * self.style.sun));
     }
 
-    /// The shadow beside something projecting by `depth`.
+    /// The shadow on the wall beside something that projects by `depth`.
     pub(super) fn shadow_beside(&mut self, r: Rect, depth: f32) {
         let (x0, x1) = if self.style.light > 0.0 { (r.x1, r.x1 + depth) } else { (r.x0 - depth, r.x0) };
         let (from, to) = if self.style.light > 0.0 { (0.8, 0.2) } else { (0.2, 0.8) };
@@ -107,7 +107,7 @@ impl Builder {
         self.scene.rect(jamb, Fill::shade(sun * 0.6, sun * 0.6));
     }
 
-    /// Curtains or a half-drawn roller blind indoors, or a dark room.
+    /// The inside of a room: curtains, a half-drawn roller blind, or darkness.
     fn behind(&mut self, glass: Rect, rise: f32) {
         let cloth = mixed(self.style.glass.1, [0.82, 0.80, 0.74], self.rng.range(0.45, 0.8));
         let body = Rect::new(glass.x0, glass.y0 + rise, glass.x1, glass.y1);
@@ -132,7 +132,7 @@ impl Builder {
         }
     }
 
-    /// The sky, and the dark outline of the house across the street, in the glass.
+    /// The reflection in the glass: the sky and the dark outline of the house across the street.
     fn reflection(&mut self, glass: Rect, rise: f32) {
         let sky = scaled(self.style.sky.1, 0.9);
         let body = Rect::new(glass.x0, glass.y0 + rise, glass.x1, glass.y1);
@@ -189,7 +189,7 @@ impl Builder {
         }
     }
 
-    /// A frame of trim around an opening; to be painted before it.
+    /// A frame of trim around an opening; must be drawn before the opening.
     pub(super) fn surround(&mut self, r: Rect, thickness: f32, arch: f32) {
         let outer = Rect::new(r.x0 - thickness, r.y0 - thickness, r.x1 + thickness, r.y1);
         self.shadow_beside(outer, 0.35 * thickness);
@@ -203,7 +203,7 @@ impl Builder {
         self.scene.paint(shape, Fill::plain(scaled(self.style.trim, 0.84)));
     }
 
-    /// The trim colour, brighter on the side of the light.
+    /// The trim colour, brightened by `gain` on the side of the light.
     fn lit(&self, gain: f32) -> Color {
         scaled(self.style.trim, if self.style.light > 0.0 { gain } else { 2.0 - gain })
     }

@@ -1,4 +1,4 @@
-//! Building the house: every part in its place, from back to front.
+//! Builds the house: places every part, from back to front.
 
 use super::layout::Layout;
 use super::parts::{Builder, Hood, WindowLook};
@@ -9,11 +9,11 @@ use super::shape::{Rect, Shape};
 use super::style::{Kind, Style};
 use super::texture::Texture;
 
-/// The scene of one facade in a picture `aspect` times as wide as high.
+/// The scene of one facade for a picture `aspect` times as wide as high.
 pub(super) fn plan(seed: u64, index: u64, aspect: f32) -> Scene {
     let root = Rng::new(seed, index);
     let (mut layout_rng, mut style_rng, mut program_rng) = (root.fork(1), root.fork(2), root.fork(3));
-    // The architecture decides the bays and the bays' storeys decide the size of bricks, so draw the frame first.
+    // The architecture determines the bays, and the storeys determine the size of bricks, so draw the layout first.
     let mut layout = Layout::random(&mut layout_rng, aspect);
     let style = Style::random(&mut style_rng, layout.storey);
     layout.divide(&mut root.fork(4), style.kind);
@@ -53,7 +53,7 @@ impl House {
         let sky = Rect::new(0.0, 0.0, a, 1.0);
         let (seed, cover) = (rng.seed(), rng.range(0.1, 0.38));
         let s = &mut self.b.scene;
-        // Nothing is painted where the wall will hide it.
+        // Skip what the wall will hide.
         let hidden = wall.x0 <= 0.0 && wall.x1 >= a;
         let zenith = Rect { y1: (wall.y0 + 0.3).max(0.35), ..sky };
         if !hidden {
@@ -83,7 +83,7 @@ impl House {
                 let (step, rise) = (m * rng.range(0.6, 0.8), m * rng.range(0.85, 1.0));
                 let mut y = top + 0.35 * m;
                 while y + 0.5 * m < wall.y1 {
-                    // Counted from the house, so that the first window stands clear of it.
+                    // Measured from the house, so that the first window has some distance to it.
                     for i in 0..4_u8 {
                         let d = 0.3 * step + f32::from(i) * step;
                         let x = if x0 < 0.0 { x1 - d - 0.4 * step } else { x0 + d };
@@ -192,7 +192,7 @@ impl House {
         }
     }
 
-    /// Doors, shops and windows at the street.
+    /// Doors, shops and windows on street level.
     fn ground_floor(&mut self) {
         let Some(&(top, bottom)) = self.layout.storeys.last() else {
             return;
@@ -283,7 +283,7 @@ impl House {
         }
     }
 
-    /// The opening of one bay on one storey and what belongs to it.
+    /// The opening of one bay on one storey, with its ornaments.
     fn bay(&mut self, bay: usize, (y0, y1): (f32, f32), hood: Hood, balcony: bool, running: bool) {
         let (m, (x0, x1)) = (self.layout.storey, self.layout.bays[bay]);
         let (width, height) = ((x1 - x0) * self.program.window.0, m * self.program.window.1);
@@ -324,7 +324,7 @@ impl House {
             self.b.medallion(Rect::new(x - 0.11 * m, y - 0.18 * m, x + 0.11 * m, y + 0.04 * m));
         }
         if self.program.has(Feature::Piers) && !self.program.has(Feature::Pillars) && self.program.shutters <= 0.0 {
-            // Reliefs on the wall between the windows, with clear wall on both sides.
+            // Reliefs on the wall between windows, with some wall free on both sides.
             let half = (0.5 * (x1 - x0) * (1.0 - self.program.window.0) - 0.24 * width).min(0.09 * m);
             if half > 0.03 * m {
                 let (a, b) = (top + 0.02 * m, top + 0.8 * height);
@@ -347,7 +347,7 @@ impl House {
         }
     }
 
-    /// Projecting bays: a lit front between shaded flanks on a console.
+    /// Projecting bays: a lit front between shaded sides, on a console.
     fn oriels(&mut self, upper: usize) {
         let m = self.layout.storey;
         let (from, to) = (usize::from(upper > 2), self.layout.storeys[upper].0);
@@ -425,7 +425,7 @@ impl House {
         }
     }
 
-    /// The end of the wall under the roof.
+    /// The top of the wall under the roof.
     fn crown(&mut self) {
         let (wall, e) = (self.layout.wall, self.layout.entablature);
         if self.program.has(Feature::Gable) {

@@ -1,11 +1,11 @@
-//! What a house has: the choices that make one house of its architecture.
+//! The features of a house, chosen at random for its architecture.
 
 use super::layout::Layout;
 use super::parts::{Hood, Panes, Railing, WindowLook};
 use super::rng::Rng;
 use super::style::Kind;
 
-/// Where balconies are.
+/// Where a house has balconies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Balconies {
     None,
@@ -17,7 +17,7 @@ pub(super) enum Balconies {
     Running,
 }
 
-/// What a house has or lacks.
+/// A feature that a house may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Feature {
     /// Two windows in each bay.
@@ -44,11 +44,11 @@ pub(super) enum Feature {
     Rusticated,
 }
 
-/// The choices that make one house.
+/// The features of one house.
 pub(super) struct Program {
     pub(super) features: Vec<Feature>,
     pub(super) look: WindowLook,
-    /// Window width over bay width, height over storey height.
+    /// Width of a window divided by that of its bay, and height divided by that of its storey.
     pub(super) window: (f32, f32),
     pub(super) main: Hood,
     pub(super) other: Hood,

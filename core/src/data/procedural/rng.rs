@@ -13,18 +13,18 @@ pub(super) fn lattice(x: i32, y: i32, seed: u32) -> f32 {
     (h >> 8) as f32 / 16_777_216.0
 }
 
-/// What the parts of a facade draw from.
+/// The random numbers of a facade.
 #[derive(Clone, Debug)]
 pub(super) struct Rng(rng::Rng);
 
 impl Rng {
-    /// The stream of facade `index` of the set `seed`.
+    /// The stream of facade `index` in the set with seed `seed`.
     pub(super) fn new(seed: u64, index: u64) -> Self {
         let seed = rng::mix64(seed ^ 0x6a09_e667_f3bc_c909);
         Self(rng::Rng::new(rng::mix64(seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)))))
     }
 
-    /// An independent stream, so that one part drawing more numbers does not change the others.
+    /// An independent stream: if one part draws more numbers, the others do not change.
     pub(super) fn fork(&self, tag: u64) -> Self {
         Self(self.0.fork(tag))
     }

@@ -1,9 +1,9 @@
-//! The description of a picture: what is painted, in which order, and which class it has.
+//! The description of a picture: a list of filled shapes with classes, from back to front.
 
 use super::shape::{Rect, Shape};
 use super::texture::Texture;
 
-/// Ids of the classes of the CMP facades; 0, the background, is what nothing else covers.
+/// Ids of the classes of the CMP facades. Pixels that nothing covers are 0, the background.
 pub(super) mod class {
     pub(in super::super) const FACADE: u16 = 1;
     pub(in super::super) const WINDOW: u16 = 2;
@@ -18,7 +18,7 @@ pub(super) mod class {
     pub(in super::super) const SHOP: u16 = 11;
 }
 
-/// Red, green, blue from 0 to 1, as a screen takes them.
+/// Red, green and blue from 0 to 1, in sRGB.
 pub(super) type Color = [f32; 3];
 
 /// `color` scaled by `gain`.
@@ -26,7 +26,7 @@ pub(super) fn scaled(color: Color, gain: f32) -> Color {
     color.map(|c| (c * gain).min(1.0))
 }
 
-/// `share` of `b`, the rest `a`.
+/// Interpolates from `a` to `b`; `share` is the weight of `b`.
 pub(super) fn mixed(a: Color, b: Color, share: f32) -> Color {
     [a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share]
 }
@@ -61,7 +61,7 @@ impl Fill {
         Self { sideways: true, ..Self::gradient(from, to) }
     }
 
-    /// Darkness fading from one opacity to another.
+    /// A black gradient from one opacity to another.
     pub(super) const fn shade(from: f32, to: f32) -> Self {
         Self { opacity: (from, to), ..Self::plain([0.05, 0.05, 0.08]) }
     }
@@ -75,17 +75,17 @@ impl Fill {
     }
 }
 
-/// One thing painted.
+/// One filled shape.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prim {
     pub(super) shape: Shape,
-    /// Nothing for a shape that only carries a class.
+    /// `None` for a shape that only assigns a class.
     pub(super) fill: Option<Fill>,
-    /// The class of the covered pixels; without one they keep theirs.
+    /// The class of the covered pixels; `None` leaves their class unchanged.
     pub(super) class: Option<u16>,
 }
 
-/// The camera's rendering of colours.
+/// Adjusts colours like a camera does.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grade {
     pub(super) gain: Color,
@@ -104,32 +104,32 @@ impl Grade {
     }
 }
 
-/// Everything in the picture, from back to front.
+/// All shapes of the picture, from back to front.
 #[derive(Clone, Debug)]
 pub(super) struct Scene {
-    /// Width of the picture; its height is 1.
+    /// Width of the picture, whose height is 1.
     pub(super) aspect: f32,
     pub(super) prims: Vec<Prim>,
     pub(super) grade: Grade,
 }
 
 impl Scene {
-    /// Paints without changing classes.
+    /// Adds a shape that does not change classes.
     pub(super) fn paint(&mut self, shape: Shape, fill: Fill) {
         self.prims.push(Prim { shape, fill: Some(fill), class: None });
     }
 
-    /// Paints a rectangle without changing classes.
+    /// Adds a rectangle that does not change classes.
     pub(super) fn rect(&mut self, rect: Rect, fill: Fill) {
         self.paint(Shape::Rect(rect), fill);
     }
 
-    /// Paints something of a class.
+    /// Adds a shape with a class.
     pub(super) fn part(&mut self, shape: Shape, fill: Fill, class: u16) {
         self.prims.push(Prim { shape, fill: Some(fill), class: Some(class) });
     }
 
-    /// Gives the pixels of a shape a class without painting.
+    /// Assigns a class to the pixels of a shape without drawing it.
     pub(super) fn mark(&mut self, shape: Shape, class: u16) {
         self.prims.push(Prim { shape, fill: None, class: Some(class) });
     }

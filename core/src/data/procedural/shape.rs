@@ -26,12 +26,12 @@ impl Rect {
         0.5 * (self.x0 + self.x1)
     }
 
-    /// Smaller by `dx` on the left and right and by `dy` above and below; larger where negative.
+    /// Shrinks by `dx` on the left and right and by `dy` above and below; negative values enlarge.
     pub(super) fn inset(&self, dx: f32, dy: f32) -> Self {
         Self::new(self.x0 + dx, self.y0 + dy, self.x1 - dx, self.y1 - dy)
     }
 
-    /// A rectangle of this height standing on the upper edge.
+    /// A rectangle of this height that stands on the upper edge.
     pub(super) fn above(&self, height: f32) -> Self {
         Self { y0: self.y0 - height, y1: self.y0, ..*self }
     }
@@ -41,22 +41,22 @@ impl Rect {
         Self::new(self.x0 + a * self.width(), self.y0, self.x0 + b * self.width(), self.y1)
     }
 
-    /// The part between the fractions `a` and `b` of the height, from above.
+    /// The part between the fractions `a` and `b` of the height, from the top.
     pub(super) fn rows(&self, a: f32, b: f32) -> Self {
         Self::new(self.x0, self.y0 + a * self.height(), self.x1, self.y0 + b * self.height())
     }
 }
 
-/// A shape that every horizontal line cuts in at most one piece.
+/// A shape whose intersection with any horizontal line is at most one segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shape {
     /// The whole rectangle.
     Rect(Rect),
-    /// A rectangle whose upper `rise` is half an ellipse.
+    /// A rectangle whose upper part, of height `rise`, is half an ellipse.
     Arch(Rect, f32),
     /// The ellipse inscribed in the rectangle.
     Ellipse(Rect),
-    /// From `x0..x1` at the top of the rectangle to the two numbers at its bottom.
+    /// From `x0..x1` at the top of the rectangle to the range between the two numbers at its bottom.
     Taper(Rect, f32, f32),
 }
 
@@ -69,13 +69,13 @@ impl Shape {
         }
     }
 
-    /// Where the horizontal line at `y` is inside: from, to.
+    /// The segment of the horizontal line at `y` that is inside: from, to.
     pub(super) fn span(&self, y: f32) -> Option<(f32, f32)> {
         let r = self.bounds();
         if y < r.y0 || y >= r.y1 {
             return None;
         }
-        // Half the width of a unit ellipse at the height `v` over its middle.
+        // Half the width of the ellipse at `v`, the height above its middle (1 at the top).
         let half = |v: f32| (1.0 - v * v).max(0.0).sqrt() * 0.5 * r.width();
         match *self {
             Self::Rect(r) => Some((r.x0, r.x1)),

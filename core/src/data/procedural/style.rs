@@ -1,4 +1,4 @@
-//! What a house is built of: its architecture, colours and light.
+//! The look of a house: architecture, colours and light.
 
 use super::rng::Rng;
 use super::scene::{Color, Fill, mixed, scaled};
@@ -43,20 +43,20 @@ pub(super) struct Style {
     pub(super) shop: Color,
     pub(super) awning: Color,
     pub(super) sky: (Color, Color),
-    /// 1: light from the left, so shadows fall to the right; -1: the other way.
+    /// 1 for light from the left, so that shadows fall to the right; -1 for light from the right.
     pub(super) light: f32,
     /// Strength of the shadows.
     pub(super) sun: f32,
 }
 
-/// `color` with a little of its own.
+/// `color` with a small random variation.
 fn near(rng: &mut Rng, color: Color) -> Color {
     let gain = rng.range(0.93, 1.06);
     color.map(|c| (c * gain + rng.range(-0.015, 0.015)).clamp(0.02, 0.97))
 }
 
 impl Style {
-    /// `storey` is the height of one storey, which sets the size of bricks.
+    /// Draws a style. `storey` is the height of a storey, which determines the size of bricks.
     pub(super) fn random(rng: &mut Rng, storey: f32) -> Self {
         let kind = match rng.int(0, 19) {
             0..=6 => Kind::Stucco,

@@ -1,13 +1,13 @@
-//! Materials, filtered to the size of a pixel so that a small picture shows the mean of a large one.
+//! Materials, filtered to the size of a pixel, so that a small picture shows the mean of a large one.
 
 use super::rng::lattice;
 
-/// How a surface departs from its plain colour.
+/// How a surface varies around its base colour.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Texture {
-    /// Not at all.
+    /// No variation.
     Plain,
-    /// Stains and grain, as strong as `amount`.
+    /// Stains and grain of strength `amount`.
     Plaster { seed: u32, amount: f32 },
     /// Rows of blocks: bricks, ashlar, panels, roof tiles.
     Masonry {
@@ -16,45 +16,45 @@ pub(super) enum Texture {
         course: f32,
         /// Length of a block.
         length: f32,
-        /// Thickness of the joints, which have the fill's second colour.
+        /// Thickness of the joints, drawn in the fill's second colour.
         joint: f32,
-        /// How far the next row is shifted, in blocks.
+        /// Offset of each row relative to the previous one, in blocks.
         bond: f32,
-        /// How much the blocks differ.
+        /// How much the blocks vary in brightness.
         vary: f32,
         /// Top of the first row.
         top: f32,
     },
-    /// Lines of the fill's second colour every `period`, `line` thick, one lying at `start`.
+    /// Lines in the fill's second colour, `line` thick, every `period`; one is at `start`.
     Lines { upright: bool, start: f32, period: f32, line: f32 },
-    /// Upright bars with nothing between them.
+    /// Upright bars with gaps between them.
     Bars { start: f32, period: f32, bar: f32 },
-    /// Soft patches; `cover` of 1 leaves no gap.
+    /// Soft patches; with a `cover` of 1 there are no gaps.
     Clouds { seed: u32, cover: f32 },
-    /// Something like letters, each `period` wide.
+    /// Shapes that resemble letters, each `period` wide.
     Letters { seed: u32, start: f32, period: f32 },
 }
 
-/// What a texture does at a place.
+/// The effect of a texture at a point.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
-    /// Factor to the colour.
+    /// Factor applied to the colour.
     pub(super) gain: f32,
     /// Share of the second colour.
     pub(super) second: f32,
-    /// Factor to the opacity.
+    /// Factor applied to the opacity.
     pub(super) opacity: f32,
 }
 
 const PLAIN: Sample = Sample { gain: 1.0, second: 0.0, opacity: 1.0 };
 
-/// The largest integer up to `x`, without a call into the C library where the processor lacks an instruction for it.
+/// The largest integer up to `x`. Does not call the C library on processors without an instruction for it.
 fn floor(x: f32) -> i32 {
     let whole = x as i32;
     whole - i32::from((whole as f32) > x)
 }
 
-/// Which part of `x - foot/2 .. x + foot/2` lies in `0..width` modulo `period`.
+/// The share of `x - foot/2 .. x + foot/2` that lies in `0..width` modulo `period`.
 fn pulse(x: f32, period: f32, width: f32, foot: f32) -> f32 {
     let integral = |x: f32| {
         let n = floor(x / period) as f32;
@@ -63,7 +63,7 @@ fn pulse(x: f32, period: f32, width: f32, foot: f32) -> f32 {
     ((integral(x + 0.5 * foot) - integral(x - 0.5 * foot)) / foot).clamp(0.0, 1.0)
 }
 
-/// 1 where details of `size` are well resolved by pixels of `foot`, 0 where they are not.
+/// 1 if details of `size` are well resolved by pixels of size `foot`, falling to 0 if they are not.
 fn resolved(size: f32, foot: f32) -> f32 {
     (2.0 - 2.0 * foot / size).clamp(0.0, 1.0)
 }
@@ -81,7 +81,7 @@ fn noise(x: f32, y: f32, seed: u32) -> f32 {
 }
 
 impl Texture {
-    /// The texture in a pixel of `foot` (width, height) around (`x`, `y`).
+    /// The texture in a pixel of size `foot` (width, height) around (`x`, `y`).
     pub(super) fn sample(&self, x: f32, y: f32, foot: (f32, f32)) -> Sample {
         match *self {
             Self::Plain => PLAIN,
@@ -131,7 +131,7 @@ impl Texture {
                 let cell = floor(t);
                 let kind = lattice(cell, 0, seed);
                 let sharp = resolved(period, 2.0 * foot.0);
-                // A word gap, a thin letter or a broad one.
+                // A word gap, a thin letter or a wide one.
                 let ink = if kind < 0.16 {
                     0.0
                 } else {

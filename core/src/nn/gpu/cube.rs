@@ -1,22 +1,23 @@
-//! The kernels: one source for WGSL, SPIR-V, Metal and CUDA.
+//! The GPU kernels, compiled from one source to WGSL, SPIR-V, Metal and CUDA.
 
 #![allow(clippy::used_underscore_binding, reason = "what `cube` makes of the types of a kernel")]
 
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
-/// What a workgroup of the convolution makes: so many pixels of so many output channels.
+/// Size of the tile that one workgroup of the convolution computes: this many pixels by this many output channels.
 pub(super) const PIXELS: usize = 64;
 pub(super) const OUTS: usize = 64;
-/// Input channels it holds at a time.
+/// Input channels that a workgroup holds in shared memory at a time.
 const DEPTH: usize = 16;
-/// Its width and height in units. Each has a patch of pixels and channels of this side.
+/// Width and height of a workgroup in units. Each unit computes a patch of this side of pixels by channels.
 pub(super) const SIDE: usize = 16;
 const PATCH: usize = 4;
-/// Length of a row of pixels in its memory: odd, so that units that write side by side do not wait for each other.
+/// Length of a row of pixels in shared memory. It is odd so that neighbouring units write to different memory banks.
 const ROW: usize = PIXELS + 1;
 
-/// Table `[rows, channels]`, ids `[n, taps]`, bias `[channels]`, out `[n, channels]`, all contiguous: one unit for each value.
+/// Looks up and sums rows. Table `[rows, channels]`, ids `[n, taps]`, bias `[channels]`, out `[n, channels]`, all
+/// contiguous. One unit per value.
 #[cube(launch)]
 pub(super) fn sum_rows_kernel<T: Float, B: Float, I: Int>(
     table: &Tensor<T>,
@@ -45,8 +46,8 @@ pub(super) fn sum_rows_kernel<T: Float, B: Float, I: Int>(
     out[ABSOLUTE_POS] = B::cast_from(sum);
 }
 
-/// `x` and `out` `[batch, channels, h, w]`, of any strides; the rest contiguous. One unit for each value, channels side by
-/// side.
+/// Normalises and modulates. `x` and `out` are `[batch, channels, h, w]` with any strides; the rest is contiguous.
+/// One unit per value, with neighbouring units on neighbouring channels.
 #[cube(launch)]
 pub(super) fn modulate_kernel<F: Float, M: Float, T: Float, I: Int>(
     x: &Tensor<F>,
@@ -74,10 +75,11 @@ pub(super) fn modulate_kernel<F: Float, M: Float, T: Float, I: Int>(
     out[to] = F::cast_from(max(value, slope * value));
 }
 
-/// `x` `[batch, in, h, w]`, `weight` `[out, in, k, k]` and `out` of any strides, `bias` `[out]`.
+/// Convolution. `x` `[batch, in, h, w]`, `weight` `[out, in, k, k]` and `out` may have any strides; `bias` is
+/// `[out]`.
 ///
-/// A matrix product of pixels and output channels over taps and input channels, by squares: a workgroup copies a piece
-/// of both factors into its own memory, then each unit multiplies its rows and columns of them.
+/// This is a tiled matrix product of pixels and output channels over taps and input channels: a workgroup copies a
+/// tile of both factors into shared memory, then each unit multiplies its rows and columns.
 #[cube(launch)]
 pub(super) fn convolution_kernel<F: Float>(
     x: &Tensor<F>,
@@ -104,13 +106,13 @@ pub(super) fn convolution_kernel<F: Float>(
         sums[i] = 0.0f32;
     }
 
-    // What this unit copies: four input channels of one pixel, and one input channel for four output channels.
+    // What this unit copies: four input channels of one pixel, and one input channel of four output channels.
     let (my_pixel, my_channel) = (unit / PATCH, unit % PATCH * PATCH);
     let pixel = first_pixel + my_pixel;
     let (batch, row, column) = (pixel / width / height, pixel / width % height, pixel % width);
     let (my_row, my_out) = (unit / SIDE, unit % SIDE * PATCH);
 
-    // What it multiplies.
+    // The patch this unit multiplies.
     let (unit_y, unit_x) = (UNIT_POS_Y as usize * PATCH, UNIT_POS_X as usize * PATCH);
 
     for tap in 0..kernel * kernel {

@@ -1,7 +1,8 @@
-//! Operations on kernels of our own for GPUs, written in `CubeCL`, for painting: without gradients. Sums are taken in 32 bits
-//! whatever the tensors hold.
+//! GPU kernels for inference, written in `CubeCL`, without gradients. Sums are accumulated in 32 bits whatever the
+//! type of the tensors.
 //!
-//! Each has its definition in Burn's operations beside it, which computes everywhere and which tests compare with.
+//! Each kernel comes with a reference implementation in Burn operations, which runs on any device and which the tests
+//! compare with.
 
 mod convolve;
 #[cfg(feature = "gpu")]
@@ -19,7 +20,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::ops;
 
-/// Whether a tensor lies where these operations have kernels: on a GPU, and without a graph.
+/// Whether these kernels can process a tensor: it is on a GPU and not tracked by autodiff.
 pub(super) fn applies_to<const D: usize>(x: &Tensor<D>) -> bool {
     let device = x.device();
     cfg!(feature = "gpu") && device != Device::flex() && !device.is_autodiff() && !ops::are_off()

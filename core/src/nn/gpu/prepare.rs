@@ -1,10 +1,10 @@
-//! A network as kernels like it best.
+//! Prepares the weights of a network for the GPU kernels.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
-/// The same network with weights laid out for kernels and, if `half`, with 16 bits, except for running statistics. Only for
-/// painting.
+/// The same network with weights in the memory layout of the kernels and, if `half`, in 16 bits, except for running
+/// statistics. For inference only.
 pub(crate) fn prepared<M: Module>(network: M, half: bool) -> M {
     network.map(&mut Prepare { half, path: Vec::new() })
 }
@@ -33,7 +33,8 @@ impl ModuleMapper for Prepare {
     }
 }
 
-/// A convolution's weight, `[out, in, k, k]`, in memory as `[k, k, in, out]`; anything else as it is.
+/// Permutes the memory of a convolution's weight, `[out, in, k, k]`, to `[k, k, in, out]`; returns any other tensor
+/// unchanged.
 pub(super) fn laid_out<const D: usize>(weight: Tensor<D>) -> Tensor<D> {
     const ORDER: [usize; 4] = [2, 3, 1, 0];
     const BACK: [usize; 4] = [3, 2, 0, 1];
@@ -44,7 +45,7 @@ pub(super) fn laid_out<const D: usize>(weight: Tensor<D>) -> Tensor<D> {
     let axes = |order: [usize; 4]| std::array::from_fn::<usize, D, _>(|i| order.get(i).copied().unwrap_or(i));
     let turned: [usize; D] = axes(ORDER).map(|axis| dims.get(axis).copied().unwrap_or(1));
     let signed = |order| axes(order).map(|axis| axis as isize);
-    // Through one dimension, as only that makes a copy for sure.
+    // Reshape to one dimension first: only that is guaranteed to copy.
     let flat: Tensor<1> = weight.permute(signed(ORDER)).reshape([dims.iter().product::<usize>()]);
     flat.reshape(turned).permute(signed(BACK))
 }

@@ -1,12 +1,13 @@
-//! Tables whose rows are looked up: what SPADE and CLADE come down to where labels repeat.
+//! Look-ups in tables of rows, which replace the modulation of SPADE and CLADE where labels repeat.
 
 use burn::tensor::activation::leaky_relu;
 use burn::tensor::{DType, Int, Tensor};
 
 use crate::nn::LEAKY_SLOPE;
 
-/// Sums of rows: row `i` of the result is `bias`, `[channels]`, plus rows `ids[i]`, `[n, taps]`, of `table`,
-/// `[rows, channels]`; an id of `rows` or more counts as a row of zeros. Rectified if `relu`. Of the type of `bias`.
+/// Sums of rows: row `i` of the result `[n, channels]` is `bias`, `[channels]`, plus the rows `ids[i]` of `table`,
+/// where `ids` is `[n, taps]` and `table` is `[rows, channels]`. An id of `rows` or more counts as a row of zeros.
+/// Applies ReLU if `relu`. The result has the type of `bias`.
 pub(in crate::nn) fn sum_rows(table: Tensor<2>, ids: Tensor<2, Int>, bias: Tensor<1>, relu: bool) -> Tensor<2> {
     #[cfg(feature = "gpu")]
     if super::applies_to(&table) {
@@ -28,9 +29,9 @@ pub(super) fn sum_rows_reference(table: Tensor<2>, ids: Tensor<2, Int>, bias: Te
     sum.cast(dtype)
 }
 
-/// Normalises, modulates and rectifies: `(x - mean) * scale * gamma[id] + beta[id]`, where `x` is `[1, channels, h, w]`, mean and
-/// scale are `[channels]`, gamma and beta tables `[rows, channels]`, and ids, `[h * w]`, are of rows there are. Of the type
-/// of `x`.
+/// Normalises, modulates and, if `leaky`, applies leaky ReLU: `(x - mean) * scale * gamma[id] + beta[id]`. `x` is
+/// `[1, channels, h, w]`, mean and scale are `[channels]`, gamma and beta are tables `[rows, channels]`, and every id
+/// in `[h * w]` must be less than `rows`. The result has the type and shape of `x`.
 pub(in crate::nn) fn modulate(
     x: Tensor<4>,
     [mean, scale]: [Tensor<1>; 2],

@@ -30,7 +30,7 @@ fn difference<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
     largest(&mut found.iter().zip(&expected).map(|(a, b)| a - b)) / size.max(1.0)
 }
 
-/// Runs on every device with 32 bits and, where it has them, with 16, and says how far off the result may be.
+/// Runs a check on every device in 32 bits and, where supported, in 16 bits; the last argument is the tolerance.
 fn everywhere(check: impl Fn(&Device, DType, f32)) {
     for device in devices() {
         check(device.burn(), DType::F32, 1e-5);
@@ -57,7 +57,7 @@ fn rows_are_summed() {
         let mut rng = Rng::new(1);
         for (rows, channels, n, taps, relu) in [(1, 1, 1, 1, false), (7, 20, 33, 9, true), (300, 128, 65, 9, false)] {
             let (table, bias) = (random(&mut rng, [rows, channels]), random(&mut rng, [channels]) + 0.5);
-            // Some ids are of no row.
+            // Some ids are beyond the last row.
             let ids = numbers(&mut rng, [n, taps], rows + 2);
             let expected = sum_rows_reference(table.clone(), ids.clone(), bias.clone(), relu);
             let to = |x: Tensor<2>| x.to_device(device).cast(dtype);
@@ -82,7 +82,7 @@ fn rows_modulate() {
             let ids = numbers(&mut rng, [height * width], rows);
             let expected =
                 modulate_reference(x.clone(), [mean.clone(), scale.clone()], tables.clone(), ids.clone(), leaky);
-            // In memory the other way around too.
+            // Also with the dimensions reversed in memory.
             for flipped in [false, true] {
                 let mut x = x.clone().to_device(device).cast(dtype);
                 if flipped {
@@ -99,7 +99,7 @@ fn rows_modulate() {
     });
 }
 
-/// The kernel, where there is one: [`convolve`] prefers Burn's on some devices.
+/// Always calls our kernel; [`convolve`] prefers Burn's on some devices.
 fn by_kernel(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, geometry: Geometry) -> Tensor<4> {
     #[cfg(feature = "gpu")]
     if applies_to(&x) {
@@ -119,7 +119,7 @@ fn it_convolves() {
             [2, 33, 17, 8, 8, 1, 1, 0],
             [2, 16, 64, 10, 7, 4, 2, 2],
             [1, 64, 128, 12, 11, 3, 2, 1],
-            // More pixels than workgroups of one direction have.
+            // More pixels than one dimension of the dispatch has workgroups.
             [1, 1, 4, 260, 260, 1, 1, 0],
         ];
         for [batch, ins, outs, height, width, kernel, stride, padding] in cases {

@@ -1,4 +1,4 @@
-//! Modulations on the kernels of the CPU engine.
+//! How the CPU engine runs a modulation.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -11,29 +11,30 @@ use crate::error::{Error, Result};
 use crate::label::LabelScale;
 use crate::tensors::{TensorData, Tensors};
 
-/// Packs the weights of one norm.
+/// Packs the weights of one norm for the CPU engine.
 pub(crate) type PackFn = fn(&NormWeights<'_>, &CpuConfig) -> Result<Arc<dyn CpuModulation>>;
 
-/// What a norm of the CPU engine is made for.
+/// What a norm is packed for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CpuConfig {
     pub(crate) isa: Isa,
     pub(crate) modulation: ModulationConfig,
     /// Channels of the features.
     pub(crate) channels: usize,
-    /// Whether memory matters more than time.
+    /// Whether to save memory at the cost of time.
     pub(crate) low_memory: bool,
 }
 
 /// The packed weights of one modulation: immutable, and shared by all sessions.
 pub(crate) trait CpuModulation: Debug + Send + Sync {
-    /// What one thread needs besides the weights.
+    /// Creates the mutable state that one thread needs.
     fn session(self: Arc<Self>) -> Box<dyn CpuSession>;
 }
 
-/// A modulation in use: the shared weights, and what is kept from picture to picture.
+/// A modulation in use by one thread: the shared weights, and state kept between pictures.
 pub(crate) trait CpuSession: Debug + Send {
-    /// Takes on styles, `[labels, length]`, or none. `weights` are those it was packed from.
+    /// Sets the styles, `[labels, length]`, or removes them. `weights` must be those that the modulation was packed
+    /// from.
     ///
     /// # Errors
     ///
@@ -42,19 +43,19 @@ pub(crate) trait CpuSession: Debug + Send {
         Ok(())
     }
 
-    /// How strong the noise is that is added to features before they are normalised, `[channels]`; nothing where there is
-    /// none.
+    /// Strength of the noise that is added to features before normalisation, `[channels]`; `None` if the modulation
+    /// uses no noise.
     fn noise_strength(&self) -> Option<&[f32]> {
         None
     }
 
-    /// Normalises by an affine map, modulates, and applies the activation: `x` is `[channels, h, w]`, `out`
-    /// `[channels + extra, h, w]`, of the size of the scale.
+    /// Normalises by the affine map, modulates, and applies the activation. `x` is `[channels, h, w]`, `out` is
+    /// `[channels + extra, h, w]`; height and width are those of `scale`.
     fn modulate(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]);
 }
 
-/// The tensors of one norm, by their names within it. The model has been checked: every name the network needs is there,
-/// with its shape.
+/// The tensors of one norm, by their names within it. The model has been validated: every tensor the network needs
+/// exists and has the right shape.
 #[derive(Clone, Debug)]
 pub(crate) struct NormWeights<'a> {
     tensors: &'a Tensors,
@@ -67,7 +68,7 @@ impl<'a> NormWeights<'a> {
         Self { tensors, norm }
     }
 
-    /// A tensor's values.
+    /// The values of a tensor.
     ///
     /// # Errors
     ///
@@ -76,13 +77,13 @@ impl<'a> NormWeights<'a> {
         values(self.tensors, &format!("{}.{name}", self.norm))
     }
 
-    /// Whether there is such a tensor.
+    /// Whether the tensor exists.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.tensors.get(&format!("{}.{name}", self.norm)).is_some()
     }
 }
 
-/// The values of a tensor by its whole name.
+/// The values of a tensor by its full name.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What is known of a modulation besides its arithmetic.
+//! The description of a modulation: everything but its arithmetic.
 
 use std::fmt::Debug;
 
@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::nn::NormKind;
 use crate::tensors::Tensors;
 
-/// What the modulated norms of a block have in common.
+/// Configuration shared by the modulated norms of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct ModulationConfig {
-    /// What features are normalised over.
+    /// Which dimensions features are normalised over.
     pub norm: NormKind,
-    /// Label channels.
+    /// Number of label channels.
     pub labels: usize,
     /// Whether a channel of instance edges follows the label channels.
     pub edges: bool,
-    /// Length of the style vector of a class; 0 where a block has no styles.
+    /// Length of the style vector of a class; 0 in blocks without styles.
     pub style: usize,
 }
 
@@ -27,19 +27,19 @@ impl ModulationConfig {
     }
 }
 
-/// What a modulation needs besides label maps.
+/// Inputs that a modulation needs besides label maps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// A style vector for each class.
     pub styles: bool,
     /// A noise map for each norm.
     pub noise: bool,
-    /// Where in its object each pixel lies.
+    /// The position of each pixel within its object.
     pub distances: bool,
 }
 
 impl Needs {
-    /// What either needs.
+    /// The union of both.
     #[must_use]
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
@@ -50,30 +50,30 @@ impl Needs {
     }
 }
 
-/// The facts of a modulation: its names, its limits, and how it shows in a checkpoint. Each folder of
-/// [`modulation`](super) has a type with them, whose fields are the parameters of its
+/// Describes a modulation: its names, its limits, and how to recognise it in a checkpoint. Each folder of
+/// [`modulation`](super) has a type that implements this trait; its fields are the parameters of the
 /// [`ModulationKind`](super::ModulationKind).
 pub(crate) trait Facts: Debug {
-    /// What the papers call it: `SPADE 3x3`.
+    /// Its name in the papers, such as `SPADE 3x3`.
     fn label(&self) -> String;
 
-    /// Its name on the command line: `spade`.
+    /// Its name on the command line, such as `spade`.
     fn name(&self) -> &'static str;
 
-    /// What it is, in one line, for help texts.
+    /// A one-line description for help texts.
     fn summary(&self) -> &'static str;
 
-    /// What it needs besides label maps.
+    /// Inputs it needs besides label maps.
     fn needs(&self) -> Needs {
         Needs::default()
     }
 
-    /// Whether it has style vectors in the block of an index, if it needs some at all.
+    /// Whether the block with this index has styles, for modulations that need them.
     fn styles_block(&self, _block: usize) -> bool {
         true
     }
 
-    /// Checks its own parameters, and whether it goes with the network's.
+    /// Checks its own parameters, and that it supports the configuration of the network.
     ///
     /// # Errors
     ///
@@ -82,59 +82,60 @@ pub(crate) trait Facts: Debug {
         Ok(())
     }
 
-    /// Channels that come out beyond those that go in.
+    /// Number of channels that it appends to the features.
     fn extra_channels(&self, _config: &ModulationConfig) -> usize {
         0
     }
 
-    /// What the papers' code calls a norm of this kind, before `_0`, `_1` and `_s`.
+    /// Prefix of its norms in the papers' code, before `_0`, `_1` and `_s`.
     fn norm_prefix(&self) -> &'static str {
         "norm"
     }
 
-    /// How its weights are packed for the CPU engine; nothing where the engine does not support it.
+    /// The function that packs its weights for the CPU engine; `None` if the engine does not support it.
     fn cpu(&self, _config: &ModulationConfig) -> Option<PackFn> {
         None
     }
 
-    /// Reads the number of input channels off a checkpoint that holds it.
+    /// Infers the number of input channels from a checkpoint with this modulation.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] if a tensor is missing or has another number of sides.
+    /// [`Error::Model`] if a tensor is missing or has the wrong number of dimensions.
     fn inputs(&self, block: BlockTensors<'_>) -> Result<Inputs>;
 
-    /// Reads the length of style vectors off a checkpoint that holds it.
+    /// Infers the length of style vectors from a checkpoint with this modulation.
     ///
     /// # Errors
     ///
-    /// As [`inputs`](Self::inputs).
+    /// Same as [`inputs`](Self::inputs).
     fn style_length(&self, _block: BlockTensors<'_>) -> Result<Option<usize>> {
         Ok(None)
     }
 
-    /// Recognises it in a block of a checkpoint.
+    /// Detects this modulation in a block of a checkpoint.
     ///
     /// # Errors
     ///
-    /// [`Error::Model`] if a tensor that it is told by has another number of sides than it must have.
+    /// [`Error::Model`] if a tensor that identifies it has the wrong number of dimensions.
     fn detect(block: BlockTensors<'_>) -> Result<Option<Self>>
     where
         Self: Sized;
 
-    /// The name that the papers' code gives to a layer, from its path within the Burn module: what follows the name of the
-    /// norm, empty for the norm itself. Nothing for a path that is none of its own.
+    /// The name of a layer in the papers' code. `path` is the layer's path within the Burn module; the result is the
+    /// part of the name after that of the norm, empty for the norm itself. `None` if the path is not one of this
+    /// modulation.
     fn official_name(path: &[&str]) -> Option<String>
     where
         Self: Sized;
 }
 
-/// Input channels as the tensors of a checkpoint tell them.
+/// Input channels as inferred from the tensors of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inputs {
-    /// Label channels, and whether instance edges follow them.
+    /// The number of label channels, and whether a channel of instance edges follows them.
     Labels(usize, bool),
-    /// All of them together.
+    /// The total number of channels only.
     Semantics(usize),
 }
 
@@ -142,27 +143,27 @@ pub(crate) enum Inputs {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockTensors<'a> {
     pub(crate) tensors: &'a Tensors,
-    /// The block's official name.
+    /// Official name of the block.
     pub(crate) block: &'a str,
 }
 
 impl BlockTensors<'_> {
-    /// Whether there is a tensor, named from the block down.
+    /// Whether a tensor exists; `name` starts below the block.
     pub(crate) fn has(self, name: &str) -> bool {
         self.tensors.get(&format!("{}.{name}", self.block)).is_some()
     }
 
-    /// The shape of a tensor that must be there, with `N` sides.
+    /// The shape of a required tensor with `N` dimensions; `name` starts below the block.
     pub(crate) fn shape<const N: usize>(self, name: &str) -> Result<[usize; N]> {
         shape_of(self.tensors, &format!("{}.{name}", self.block))
     }
 }
 
-/// The shape of a tensor that must be there, with `N` sides.
+/// The shape of a required tensor with `N` dimensions.
 ///
 /// # Errors
 ///
-/// [`Error::Model`] if it is missing or has another number of sides.
+/// [`Error::Model`] if it is missing or has another number of dimensions.
 pub(crate) fn shape_of<const N: usize>(tensors: &Tensors, name: &str) -> Result<[usize; N]> {
     let data = tensors.get(name).ok_or_else(|| Error::Model(format!("tensor {name:?} is missing")))?;
     let shape = data.shape();

@@ -1,8 +1,9 @@
-//! Modulation: scale and shift per pixel, read off the label map.
+//! Modulation: scale and shift per pixel, computed from the label map.
 //!
-//! Each modulation is a folder here and a line in `registry.rs`. A folder holds its definition in Burn's operations, with
-//! tables for GPUs where it has some, its form on the CPU engine, and its facts: names, limits, and how it shows in a
-//! checkpoint. Networks, engine, model files and importers know modulations by those only.
+//! Each modulation has a folder here and an entry in `registry.rs`. The folder holds its reference implementation in
+//! Burn operations (with tables for GPUs, if any), its implementation for the CPU engine, and its `Facts`: names,
+//! limits, and how to recognise it in a checkpoint. Networks, engine, model files and importers use modulations only
+//! through these interfaces.
 
 mod adain;
 mod clade;

@@ -1,4 +1,4 @@
-//! The modulated norm: parameter-free normalisation, then a modulation.
+//! The modulated norm: parameter-free normalisation followed by a modulation.
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
@@ -8,36 +8,36 @@ use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
 use crate::nn::{Init, LabelEncoding, Mode, ParamFreeNorm, Statistics, as_type_of, gpu, leaky_relu};
 
-/// A modulation as a Burn module: its definition, operation by operation, and its tables where it has some.
+/// A modulation as a Burn module: its reference implementation and, optionally, its tables for GPUs.
 pub(super) trait Layer {
-    /// Its [facts](super::Facts).
+    /// Its [description](super::Facts).
     type Facts;
 
-    /// A layer for features of `channels` channels.
+    /// Makes a layer for features with `channels` channels.
     fn new(init: &mut Init, facts: &Self::Facts, channels: usize, config: &ModulationConfig) -> Self;
 
-    /// Modulates `normalized`, `[batch, channels, height, width]`.
+    /// Modulates `normalized`, `[batch, channels, height, width]`; the result has the same shape.
     fn modulate(&self, normalized: Tensor<4>, input: BlockInput<'_>) -> Tensor<4>;
 
-    /// Channels that follow the modulated ones, `[batch, extra, height, width]`.
+    /// Channels to append to the modulated ones, `[batch, extra, height, width]`.
     fn extra(&self, _labels: &LabelTensors) -> Option<Tensor<4>> {
         None
     }
 
-    /// How strong the noise is that is added to features before they are normalised, `[channels]`; nothing where the
-    /// modulation takes none.
+    /// Strength of the noise that is added to features before normalisation, `[channels]`; `None` if the modulation
+    /// uses no noise.
     fn noise_strength(&self) -> Option<Tensor<1>> {
         None
     }
 
-    /// The modulation of one picture as tables, where that is less work than [`modulate`](Self::modulate).
+    /// The modulation of one picture as tables, if that is cheaper than [`modulate`](Self::modulate).
     fn tables(&self, _labels: &LabelTensors, _style: Option<&Tensor<3>>) -> Option<ModulationTables> {
         None
     }
 }
 
-/// A modulation as a table: each pixel has a row of gamma and of beta, `y = n gamma[row] + beta[row]`. (Gamma has the 1 of
-/// SPADE's `1 + gamma` in it.)
+/// A modulation as tables: each pixel looks up its row of gamma and beta, `y = n gamma[row] + beta[row]`. Gamma
+/// already includes the 1 of SPADE's `1 + gamma`.
 pub(super) struct ModulationTables {
     /// Gamma and beta, `[rows, channels]`.
     pub(super) gamma_beta: [Tensor<2>; 2],
@@ -45,17 +45,17 @@ pub(super) struct ModulationTables {
     pub(super) rows: Tensor<1, Int>,
 }
 
-/// Normalises features, then scales and shifts each pixel by what the label map says of it (Park et al. 2019, §3).
+/// Normalises features, then scales and shifts each pixel depending on the label map (Park et al. 2019, §3).
 #[derive(Module, Debug)]
 pub struct ModulatedNorm {
     param_free_norm: ParamFreeNorm,
     modulation: Modulation,
-    /// The number of the noise map that is added first, where the modulation takes noise.
+    /// Index of the noise map that is added first, if the modulation uses noise.
     noise: Option<usize>,
 }
 
 impl ModulatedNorm {
-    /// A norm over `channels` channels; `noise` is the number of its noise map, if it takes one.
+    /// A norm over `channels` channels; `noise` is the index of its noise map, if it uses one.
     pub(crate) fn new(
         init: &mut Init,
         kind: ModulationKind,
@@ -67,8 +67,8 @@ impl ModulatedNorm {
         Self { param_free_norm, modulation: kind.layer(init, config, channels), noise }
     }
 
-    /// `[batch, channels, height, width]` in, `[batch, channels + extra, height, width]` out, where CLADE with instance edges
-    /// has an extra channel. Followed by leaky ReLU if `leaky`.
+    /// `[batch, channels, height, width] -> [batch, channels + extra, height, width]`, where `extra` is 1 for CLADE
+    /// with instance edges and 0 otherwise. Applies leaky ReLU if `leaky`.
     pub(crate) fn forward(&self, x: Tensor<4>, input: BlockInput<'_>, mode: Mode, leaky: bool) -> Tensor<4> {
         let x = self.with_noise(x, input);
         let [_, _, height, width] = x.dims();
@@ -90,7 +90,7 @@ impl ModulatedNorm {
         })
     }
 
-    /// Adds a noise map, one value per pixel, scaled per channel.
+    /// Adds a noise map: one value per pixel, scaled per channel.
     fn with_noise(&self, x: Tensor<4>, input: BlockInput<'_>) -> Tensor<4> {
         let [_, channels, height, width] = x.dims();
         let (Some(number), Some(strength)) = (self.noise, self.modulation.noise_strength()) else { return x };
@@ -100,7 +100,7 @@ impl ModulatedNorm {
         }
     }
 
-    /// The same in one pass over the features of one picture, where the modulation has tables.
+    /// Normalisation and modulation of one picture in a single pass, if the modulation has tables.
     fn by_tables(
         &self,
         x: &Tensor<4>,

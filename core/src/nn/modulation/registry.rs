@@ -1,4 +1,4 @@
-//! The list of modulations, and everything that asks each of them.
+//! The list of modulations, and the functions that dispatch on it.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -11,8 +11,8 @@ use crate::nn::Init;
 use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
 
-/// Makes the types that know every modulation. A line is: the name in files, its parameters with the values that networks
-/// of the papers have, and its layer.
+/// Generates the types that know every modulation. An entry has the name used in files, the parameters with their
+/// values in the papers' networks, and the layer.
 macro_rules! modulations {
     ($(
         $(#[$doc:meta])*
@@ -26,22 +26,22 @@ macro_rules! modulations {
         }
 
         impl ModulationKind {
-            /// Every modulation, with the parameters it has in the papers.
+            /// Every modulation, with its parameters as in the papers.
             pub const ALL: &[Self] = &[$(Self::$kind $({ $($field: $usual),* })?),*];
 
-            /// What is known of it.
+            /// The description of the modulation.
             pub(crate) fn facts(self) -> Box<dyn Facts> {
                 match self {
                     $(Self::$kind $({ $($field),* })? => Box::new(super::$folder::Facts $({ $($field),* })?),)*
                 }
             }
 
-            /// The modulation of a block of a checkpoint, if it is one of these.
+            /// Detects the modulation of a block of a checkpoint.
             ///
             /// # Errors
             ///
-            /// [`Error::Model`](crate::Error::Model) if a tensor that it is told by has another number of sides than it must
-            /// have.
+            /// [`Error::Model`](crate::Error::Model) if a tensor that identifies a modulation has the wrong number of
+            /// dimensions.
             pub(crate) fn detect(block: BlockTensors<'_>) -> Result<Option<Self>> {
                 $(
                     if let Some(super::$folder::Facts $({ $($field),* })?) = <super::$folder::Facts as Facts>::detect(block)? {
@@ -51,7 +51,7 @@ macro_rules! modulations {
                 Ok(None)
             }
 
-            /// A layer of it, for features of `channels` channels.
+            /// Makes a layer for features with `channels` channels.
             pub(super) fn layer(self, init: &mut Init, config: &ModulationConfig, channels: usize) -> Modulation {
                 match self {
                     $(Self::$kind $({ $($field),* })? => {
@@ -87,8 +87,8 @@ macro_rules! modulations {
             }
         }
 
-        /// What the papers' code calls a layer of a modulation: what follows the name of the norm. From the name of the
-        /// variant of [`Modulation`] and the path within it.
+        /// The name of a layer of a modulation in the papers' code, without that of the norm. `variant` is the name
+        /// of the variant of [`Modulation`], `path` the layer's path within it.
         pub(crate) fn official_name(variant: &str, path: &[&str]) -> Option<String> {
             $(if variant == stringify!($kind) {
                 return <super::$folder::Facts as Facts>::official_name(path);
@@ -96,7 +96,7 @@ macro_rules! modulations {
             None
         }
 
-        /// What the papers' code calls norms with the modulation of this variant, before `_0`, `_1` and `_s`.
+        /// Prefix of the norms with this variant of [`Modulation`] in the papers' code, before `_0`, `_1` and `_s`.
         pub(crate) fn norm_prefix(variant: &str) -> Option<&'static str> {
             $(if variant == stringify!($kind) {
                 let facts = super::$folder::Facts $({ $($field: $usual),* })?;
@@ -108,16 +108,16 @@ macro_rules! modulations {
 }
 
 modulations! {
-    /// SPADE: scale and shift are convolved from the label map.
+    /// SPADE: scale and shift are convolutions of the label map.
     Spade {
-        /// Side of the square kernels (odd, the papers use 3 and 5).
+        /// Size of the square kernels (odd; the papers use 3 and 5).
         kernel: usize = 3
     } => spade::Spade,
     /// CLADE: one scale and one shift per class and channel.
     Clade => clade::Clade,
-    /// CLADE whose scale and shift also depend on the place within the object (CLADE-ICPE).
+    /// CLADE-ICPE: CLADE whose scale and shift also depend on the position within the object.
     CladeIcpe => clade_icpe::CladeIcpe,
-    /// SEAN: SPADE mixed with scales and shifts from a style per class, over noisy features.
+    /// SEAN: SPADE blended with a scale and shift from a style per class, on features with added noise.
     Sean => sean::Sean,
     /// AdaIN with a style per class.
     Adain => adain::Adain,

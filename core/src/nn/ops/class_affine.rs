@@ -1,4 +1,4 @@
-//! Scale and shift by class.
+//! Scale and shift per class.
 
 #[cfg(feature = "train")]
 mod gradients;
@@ -13,8 +13,8 @@ use semsynth_kernels::{Runs, modulate_by_class};
 
 use super::{computed, values};
 
-/// `x * weight[class] + bias[class]`, `[batch, channels, h, w]`, where weight and bias are `[classes, channels]` and classes
-/// are those of `runs`. For tensors on the CPU.
+/// `x * weight[class] + bias[class]`, where `x` and the result are `[batch, channels, h, w]`, weight and bias are
+/// `[classes, channels]`, and classes are given by `runs`. For tensors on the CPU.
 pub(in crate::nn) fn class_affine(x: Tensor<4>, weight: Tensor<2>, bias: Tensor<2>, runs: &Arc<Runs>) -> Tensor<4> {
     let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(Dispatch::class_affine(x.into_dispatch(), weight, bias, Arc::clone(runs)))

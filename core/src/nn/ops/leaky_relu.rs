@@ -1,4 +1,4 @@
-//! The leaky ReLU.
+//! Leaky ReLU.
 
 #[cfg(feature = "train")]
 mod gradients;
@@ -11,7 +11,7 @@ use semsynth_kernels::leaky;
 
 use super::{computed, values};
 
-/// `x` where it is positive, a fifth of it elsewhere. For tensors on the CPU.
+/// `x` where positive, `0.2 x` elsewhere. For tensors on the CPU.
 pub(in crate::nn) fn leaky_relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::leaky_relu_on_cpu(x.into_dispatch()))
 }

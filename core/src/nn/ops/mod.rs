@@ -1,9 +1,8 @@
-//! Operations on kernels of our own (`semsynth-kernels`), for tensors on the CPU, with gradients. Results are those of Burn's
-//! operations but for rounding (and the slope of the leaky ReLU at exactly 0, which is that of the negative side, as in
-//! `PyTorch`).
+//! Operations with our own CPU kernels (`semsynth-kernels`) and gradients. Results equal those of Burn's operations
+//! up to rounding. (The slope of leaky ReLU at exactly 0 is that of the negative side, as in `PyTorch`.)
 //!
-//! Each file has one, by Burn's extension mechanism: a trait, implemented for the backend that computes and, in `gradients`,
-//! with the feature `train`, for `Autodiff` around it.
+//! Each file has one operation and uses Burn's extension mechanism: a trait that is implemented for the CPU backend
+//! and, in `gradients` with the feature `train`, for the `Autodiff` backend around it.
 
 mod class_affine;
 mod convolution;
@@ -31,7 +30,7 @@ thread_local! {
     static PLAIN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `f` on Burn's own operations: what tests and comparisons hold these against. For what `f` does on this thread.
+/// Runs `f` with Burn's operations instead of ours, on this thread: the reference for tests and benchmarks.
 pub(crate) fn without<T>(f: impl FnOnce() -> T) -> T {
     struct Restore(bool);
     impl Drop for Restore {
@@ -43,12 +42,12 @@ pub(crate) fn without<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Whether this thread runs [`without`].
+/// Whether [`without`] is active on this thread.
 pub(super) fn are_off() -> bool {
     PLAIN.get()
 }
 
-/// Whether a tensor lies where these operations run.
+/// Whether these operations support the device of a tensor.
 pub(crate) fn apply_to<const D: usize>(x: &Tensor<D>) -> bool {
     x.device() == Device::flex() && x.dtype() == DType::F32 && !are_off()
 }
@@ -62,7 +61,7 @@ fn values(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("operations apply to 32-bit floats, made contiguous")
 }
 
-/// A tensor whose values `fill` writes.
+/// A new tensor whose values `fill` writes.
 fn computed(shape: impl Into<Shape>, fill: impl FnOnce(&mut [f32])) -> FlexTensor {
     let shape = shape.into();
     let mut values = vec![0.0; shape.num_elements()];

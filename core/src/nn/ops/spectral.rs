@@ -11,18 +11,18 @@ use semsynth_kernels::{dot, times, transposed_times};
 
 use super::{computed, values};
 
-/// What spectral norm knows of a matrix `[out, rest]`, without gradients.
+/// The largest singular value of a matrix `[out, rest]` and its vectors, without gradients.
 #[derive(Clone, Debug)]
 pub(in crate::nn) struct Singular {
-    /// The left vector, `[out]`.
+    /// Left singular vector, `[out]`.
     pub(in crate::nn) u: Tensor<1>,
-    /// The right vector, `[rest]`.
+    /// Right singular vector, `[rest]`.
     pub(in crate::nn) v: Tensor<1>,
-    /// The value, `u · matrix · v`, `[1]`.
+    /// Singular value, `u · matrix · v`, `[1]`.
     sigma: Tensor<1>,
 }
 
-/// One power iteration on a matrix with its left vector. For tensors on the CPU.
+/// One power iteration on a matrix, starting from its left vector. For tensors on the CPU.
 pub(in crate::nn) fn power_iteration(matrix: Tensor<2>, u: Tensor<1>) -> Singular {
     let [out, rest] = matrix.dims();
     let all: Tensor<1> = Tensor::from_dispatch(Dispatch::power_iteration(matrix.into_dispatch(), u.into_dispatch()));
@@ -30,13 +30,13 @@ pub(in crate::nn) fn power_iteration(matrix: Tensor<2>, u: Tensor<1>) -> Singula
     Singular { u: part(0, out), v: part(out, rest), sigma: part(out + rest, 1) }
 }
 
-/// The singular value of vectors that are known. For tensors on the CPU.
+/// The singular value for given vectors. For tensors on the CPU.
 pub(in crate::nn) fn singular(matrix: Tensor<2>, u: Tensor<1>, v: Tensor<1>) -> Singular {
     let [matrix, left, right] = [matrix.into_dispatch(), u.clone().into_dispatch(), v.clone().into_dispatch()];
     Singular { u, v, sigma: Tensor::from_dispatch(Dispatch::singular_value(matrix, left, right)) }
 }
 
-/// A matrix divided by its singular value; gradients take the vectors for constants. For tensors on the CPU.
+/// A matrix divided by its singular value; gradients treat the vectors as constants. For tensors on the CPU.
 pub(in crate::nn) fn spectral_divide(matrix: Tensor<2>, Singular { u, v, sigma }: Singular) -> Tensor<2> {
     let (u, v, sigma) = (u.into_dispatch(), v.into_dispatch(), sigma.into_dispatch());
     Tensor::from_dispatch(Dispatch::spectral_divide(matrix.into_dispatch(), u, v, sigma))
@@ -66,7 +66,7 @@ impl Spectral for Flex {
             transposed_times(values(&matrix), values(&u), v);
             unit(v);
             times(values(&matrix), v, new_u);
-            // The length of what u is the direction of.
+            // The length of u before it is normalised.
             sigma.fill(unit(new_u));
         })
     }
@@ -84,12 +84,12 @@ impl Spectral for Flex {
     }
 }
 
-/// The value of a tensor that has one.
+/// The value of a tensor with one element.
 fn value(tensor: &FlexTensor) -> f32 {
     values(&tensor.to_contiguous()).first().copied().unwrap_or_default()
 }
 
-/// Gives a vector the length 1, and says which it had.
+/// Normalises a vector to length 1 and returns its previous length.
 fn unit(x: &mut [f32]) -> f32 {
     let length = dot(x, x).sqrt().max(1e-12);
     for value in x {

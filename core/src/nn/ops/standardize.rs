@@ -11,14 +11,14 @@ use semsynth_kernels::{Isa, batch_moments};
 
 use super::{computed, dims, values};
 
-/// Mean and variance (divided by n) of each channel of `[batch, channels, h, w]` over the batch, `[2, channels]`, without
+/// Mean and biased variance of each channel of `[batch, channels, h, w]` over the batch, as `[2, channels]`, without
 /// gradients. For tensors on the CPU.
 pub(in crate::nn) fn moments(x: Tensor<4>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::moments(x.into_dispatch()))
 }
 
-/// `(x - mean) / sqrt(variance + epsilon)`, of `[batch, channels, h, w]` and its own [`moments`]. Gradients take into
-/// account that those depend on `x`. For tensors on the CPU.
+/// `(x - mean) / sqrt(variance + epsilon)` for `x` `[batch, channels, h, w]` and its own [`moments`]; the result has
+/// the shape of `x`. Gradients account for the dependence of the moments on `x`. For tensors on the CPU.
 pub(in crate::nn) fn standardize(x: Tensor<4>, moments: Tensor<2>, epsilon: f64) -> Tensor<4> {
     Tensor::from_dispatch(Dispatch::standardize(x.into_dispatch(), moments.into_dispatch(), epsilon as f32))
 }

@@ -1,4 +1,4 @@
-//! Changes in place, for optimizers and averages.
+//! In-place updates, for optimizers and running averages.
 
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::Tensor;
@@ -6,12 +6,12 @@ use rayon::prelude::*;
 
 use super::values;
 
-/// Changes tensors on the CPU value by value, all of one length: `change` gets a piece of each at a time, and of those that it
-/// only reads. Memory that nobody else holds is used again.
+/// Updates CPU tensors of equal length in place. `change` is called with one piece of each tensor at a time, and the
+/// matching pieces of the read-only tensors. Memory is reused if nothing else holds it.
 ///
 /// # Panics
 ///
-/// If a tensor lies elsewhere or has a graph, or lengths differ.
+/// If a tensor is on another device or tracked by autodiff, or lengths differ.
 pub(crate) fn update<const N: usize, const M: usize>(
     tensors: [Tensor<1>; N],
     read: [Tensor<1>; M],
@@ -20,7 +20,7 @@ pub(crate) fn update<const N: usize, const M: usize>(
     const PIECE: usize = 1 << 14;
     let flex = |tensor: Tensor<1>| {
         let tensor = tensor.try_into_primitive::<Flex>().expect("tensors lie on the CPU and have no graph");
-        // Not one call in place of two: a second handle would have the memory copied.
+        // Two separate calls: a second handle would force a copy.
         let whole = tensor.to_contiguous();
         drop(tensor);
         whole

@@ -1,4 +1,4 @@
-//! AdaIN by class on the CPU engine: with a style it is the kernel of CLADE.
+//! Per-class AdaIN on the CPU engine. Once the style is known, it runs the kernel of CLADE.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use crate::error::Result;
 use crate::label::LabelScale;
 
-/// Prepares AdaIN: its tables are made when the style is known.
+/// Packs AdaIN. Its tables are computed when the style is set.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
     Ok(Arc::new(Packed {
         isa: config.isa,
@@ -59,7 +59,7 @@ impl CpuSession for Session {
 }
 
 impl Packed {
-    /// A scale and a shift per class, of a style `[classes, length]`; without one, features stay as they are.
+    /// Scale and shift per class for a style `[classes, length]`. Without a style, features are left unchanged.
     fn clade(&self, style: Option<&[f32]>) -> Clade {
         let (mut gamma, mut beta) = (Vec::new(), Vec::new());
         let mut both = vec![0.0; 2 * self.channels];

@@ -1,4 +1,4 @@
-//! The definition of AdaIN by class in Burn's operations, and its tables.
+//! Reference implementation of per-class AdaIN in Burn operations, and its GPU tables.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -10,10 +10,10 @@ use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
 use crate::nn::{Init, LabelEncoding, Linear};
 
-/// `y = n (1 + gamma) + beta`, where gamma and beta are a linear map of the style of the pixel's class.
+/// `y = n (1 + gamma) + beta`, where gamma and beta are a linear function of the style of the pixel's class.
 #[derive(Module, Debug)]
 pub struct Adain {
-    /// From a style, `[length]`, to gamma and beta, `[2 channels]`.
+    /// Maps a style, `[length]`, to gamma and beta, `[2 channels]`.
     style_affine: Linear,
 }
 
@@ -49,7 +49,7 @@ impl Layer for Adain {
 }
 
 impl Adain {
-    /// Gamma and beta of each class, `[batch, classes, channels]`, of styles `[batch, classes, length]`.
+    /// Gamma and beta of each class, each `[batch, classes, channels]`, for styles `[batch, classes, length]`.
     fn gamma_beta(&self, style: &Tensor<3>) -> [Tensor<3>; 2] {
         let [batch, classes, length] = style.dims();
         let both = self.style_affine.forward(style.clone().reshape([batch * classes, length]));

@@ -1,7 +1,7 @@
-//! AdaIN by class: adaptive instance normalisation (Huang & Belongie 2017) with a style for each class.
+//! Per-class AdaIN: adaptive instance normalisation (Huang & Belongie 2017) with a style for each class.
 //!
-//! The plainest modulation with styles: scale and shift of a pixel are a linear map of the style of its class. It has
-//! SEAN's styles without SPADE's branch and without noise, at about the cost of CLADE.
+//! This is the simplest modulation with styles: scale and shift of a pixel are a linear function of the style of its
+//! class. It uses the same styles as SEAN, without SPADE's branch and without noise, at about the cost of CLADE.
 
 mod cpu;
 mod definition;
@@ -39,7 +39,7 @@ impl facts::Facts for Facts {
     }
 
     fn inputs(&self, block: BlockTensors<'_>) -> Result<Inputs> {
-        // Its own tensors do not tell; the first layer does.
+        // The norm's tensors do not determine the number of input channels; the first layer does.
         let [_, semantics, ..] = facts::shape_of::<4>(block.tensors, "fc.weight")?;
         Ok(Inputs::Semantics(semantics))
     }

@@ -1,4 +1,4 @@
-//! CLADE on the kernels of the CPU engine.
+//! CLADE on the CPU engine.
 
 use std::sync::Arc;
 

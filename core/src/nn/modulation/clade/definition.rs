@@ -1,4 +1,4 @@
-//! The definition of CLADE in Burn's operations, and its tables.
+//! Reference implementation of CLADE in Burn operations, and its GPU tables.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -10,7 +10,7 @@ use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
 use crate::nn::{Conv, Init, LabelEncoding, ops};
 
-/// `y = n W[class] + B[class]` (there is no `1 +` here): a scale and a shift per class and channel.
+/// `y = n W[class] + B[class]` (without SPADE's `1 +`): a scale and a shift per class and channel.
 #[derive(Module, Debug)]
 pub struct Clade {
     /// `[labels, channels]`
@@ -41,14 +41,14 @@ impl Layer for Clade {
         edge_channel(self.inst_conv.as_ref(), labels)
     }
 
-    /// The banks are the tables.
+    /// The weight and bias are the tables.
     fn tables(&self, labels: &LabelTensors, _style: Option<&Tensor<3>>) -> Option<ModulationTables> {
         Some(ModulationTables { gamma_beta: [self.weight.val(), self.bias.val()], rows: labels.ids() })
     }
 }
 
 impl Clade {
-    /// The same by Burn's own operations.
+    /// The same in Burn operations.
     fn reference(&self, normalized: Tensor<4>, labels: &LabelTensors, encoding: LabelEncoding) -> Tensor<4> {
         let [scale, shift] = [&self.weight, &self.bias].map(|bank| labels.look_up(bank.val(), encoding));
         normalized * scale + shift

@@ -1,4 +1,4 @@
-//! The channel that CLADE makes of instance edges.
+//! The extra channel that CLADE computes from instance edges.
 
 use burn::tensor::Tensor;
 use semsynth_kernels::{Affine, Isa, affine};
@@ -9,12 +9,12 @@ use crate::label::LabelScale;
 use crate::nn::layout::LabelTensors;
 use crate::nn::{Conv, ConvConfig, Init, Mode};
 
-/// A 1x1 convolution of the instance edges: an extra channel after the modulated ones.
+/// A 1x1 convolution of the instance edges; its output is appended to the modulated channels.
 pub(in super::super) fn edge_conv(init: &mut Init) -> Conv {
     ConvConfig::new(1, 1, 1).init(init)
 }
 
-/// What [`edge_conv`] makes of the edges, `[batch, 1, height, width]`.
+/// The output of [`edge_conv`], `[batch, 1, height, width]`.
 pub(in super::super) fn edge_channel(conv: Option<&Conv>, labels: &LabelTensors) -> Option<Tensor<4>> {
     Some(conv?.forward(labels.edges()?, Mode::EVAL))
 }
@@ -28,7 +28,7 @@ pub(in super::super) struct CpuEdges {
 }
 
 impl CpuEdges {
-    /// Nothing where the norm has no such channel.
+    /// Packs the edge convolution; `None` if the norm has none.
     pub(in super::super) fn pack(weights: &NormWeights<'_>, isa: Isa) -> Result<Option<Self>> {
         if !weights.has("inst_conv.weight") {
             return Ok(None);

@@ -55,7 +55,7 @@ impl facts::Facts for Facts {
     }
 }
 
-/// Label channels and instance edges of a checkpoint with banks of scales.
+/// Label channels and instance edges of a checkpoint with CLADE tables.
 pub(super) fn inputs(block: BlockTensors<'_>) -> Result<Inputs> {
     let [labels, _] = block.shape::<2>("norm_0.class_specified_affine.weight")?;
     Ok(Inputs::Labels(labels, block.has("norm_0.inst_conv.weight")))

@@ -32,7 +32,7 @@ struct Packed {
     /// `[labels, channels]` each.
     scale: Vec<f32>,
     shift: Vec<f32>,
-    /// Of the vertical and the horizontal distance, and the bias with the 1 it is added to.
+    /// Weights of the vertical and the horizontal distance, then the bias plus 1.
     scale_factor: [f32; 3],
     shift_factor: [f32; 3],
     edges: Option<CpuEdges>,

@@ -1,4 +1,4 @@
-//! The definition of CLADE-ICPE in Burn's operations.
+//! Reference implementation of CLADE-ICPE in Burn operations.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -11,8 +11,8 @@ use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
 use crate::nn::{Conv, ConvConfig, Init, Mode};
 
-/// `y = n W[class] (1 + w(d)) + B[class] (1 + b(d))`, where `w` and `b` are 1x1 convolutions of the distances of a pixel
-/// from the centre of its object.
+/// `y = n W[class] (1 + w(d)) + B[class] (1 + b(d))`, where `w` and `b` are 1x1 convolutions of `d`, the distance of
+/// a pixel from the centre of its object.
 #[derive(Module, Debug)]
 pub struct CladeIcpe {
     /// `[labels, channels]`

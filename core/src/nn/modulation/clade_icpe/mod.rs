@@ -1,4 +1,5 @@
-//! CLADE-ICPE: CLADE whose scale and shift also depend on where in its object a pixel lies (Tan et al. 2021, §3.3).
+//! CLADE-ICPE: CLADE whose scale and shift also depend on the pixel's position within its object (Tan et al. 2021,
+//! §3.3).
 
 mod cpu;
 mod definition;

@@ -1,8 +1,8 @@
-//! SEAN on the kernels of the CPU engine.
+//! SEAN on the CPU engine.
 //!
-//! A style convolution over a map of class vectors is a convolution of the one-hot labels whose kernel has the vectors
-//! multiplied in. So gamma and beta, mixed from both branches, are one convolution of SPADE's hidden layer with the labels
-//! beside it. It is packed anew when the style changes.
+//! A style convolution of a map of class vectors equals a convolution of the one-hot labels whose kernel is
+//! multiplied by the vectors. So gamma and beta, blended from both branches, are one convolution of SPADE's hidden
+//! layer concatenated with the one-hot labels. It is repacked when the style changes.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use super::super::spade::CachedSpade;
 use crate::error::Result;
 use crate::label::LabelScale;
 
-/// Prepares SEAN: its convolutions are packed when the style is known.
+/// Packs SEAN. Its convolutions are packed when the style is set.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
     Ok(Arc::new(Packed {
         isa: config.isa,
@@ -37,11 +37,11 @@ struct Packed {
     /// `[channels]`
     noise_var: Vec<f32>,
     styled: bool,
-    /// The style that was packed last, for sessions that take it on next.
+    /// The style packed last, for other sessions that set the same one.
     latest: Mutex<Option<Arc<Styled>>>,
 }
 
-/// SPADE with a style mixed in.
+/// SPADE with a style blended in.
 #[derive(Debug)]
 struct Styled {
     /// `[labels, length]`
@@ -85,9 +85,10 @@ impl CpuSession for Session {
 }
 
 impl Packed {
-    /// A style packed, unless that was done for another session just before.
+    /// Packs a style, unless another session has just packed the same one.
     fn styled(&self, weights: &NormWeights<'_>, style: Option<&[f32]>) -> Result<Arc<Styled>> {
-        // Not held while packing: that waits on a thread pool, whose threads may come back here meanwhile.
+        // The lock is not held while packing: packing waits on a thread pool, whose threads may call this function
+        // meanwhile.
         let latest = || self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(styled) = latest().as_ref().filter(|styled| styled.style.as_deref() == style) {
             return Ok(Arc::clone(styled));
@@ -98,7 +99,7 @@ impl Packed {
         Ok(styled)
     }
 
-    /// SPADE with the style branch mixed in.
+    /// SPADE with the style branch blended in.
     fn mixed(&self, weights: &NormWeights<'_>, style: Option<&[f32]>) -> Result<Spade> {
         let get = |name: &str| weights.get(name);
         let [mut gamma, mut beta] = [get("Spade.mlp_gamma.weight")?, get("Spade.mlp_beta.weight")?];
@@ -127,7 +128,7 @@ impl Packed {
         Ok(Spade::new(self.isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias))
     }
 
-    /// Each class's vector after the layer of its own, `[length, labels]`.
+    /// The vector of each class after the linear layer of the class, `[length, labels]`.
     fn vectors(&self, weights: &NormWeights<'_>, style: &[f32]) -> Result<Vec<f32>> {
         let length = style.len() / self.labels;
         let of_class = |class: usize| -> Result<Vec<f32>> {

@@ -1,4 +1,4 @@
-//! The definition of SEAN in Burn's operations, and its tables.
+//! Reference implementation of SEAN in Burn operations, and its GPU tables.
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
@@ -13,24 +13,24 @@ use crate::nn::layout::LabelTensors;
 use crate::nn::patches::PatchTables;
 use crate::nn::{Conv, ConvConfig, Init, LabelEncoding, Linear, Mode, as_type_of, gpu};
 
-/// `y = n (1 + gamma) + beta` over noisy features, where gamma and beta are mixed from those of [`Spade`] and those of a
-/// style per class.
+/// `y = n (1 + gamma) + beta` on features with added noise, where gamma and beta are blended from those of [`Spade`]
+/// and those of a style per class.
 ///
 /// The papers' code calls a norm with this modulation ACE.
 #[derive(Module, Debug)]
 pub struct Sean {
-    /// `[1]`; how much gamma comes from the style, before a sigmoid.
+    /// `[1]`; the share of gamma that comes from the style, before a sigmoid.
     blending_gamma: Param<Tensor<1>>,
-    /// `[1]`; how much beta comes from the style, before a sigmoid.
+    /// `[1]`; the share of beta that comes from the style, before a sigmoid.
     blending_beta: Param<Tensor<1>>,
-    /// `[channels]`; how strong the noise is.
+    /// `[channels]`; strength of the noise.
     noise_var: Param<Tensor<1>>,
     spade: Spade,
     style: Option<StyleBranch>,
 }
 
-/// Gamma and beta out of a style per class: each class's vector goes through a layer of its own and is then spread over
-/// the pixels of the class and convolved.
+/// Computes gamma and beta from a style per class: each class has its own linear layer for its vector; the result is
+/// broadcast to the pixels of the class and convolved.
 #[derive(Module, Debug)]
 pub struct StyleBranch {
     fc_mu: Vec<Linear>,
@@ -72,7 +72,7 @@ impl Layer for Sean {
         normalized * (gamma + 1.0) + beta
     }
 
-    /// Gamma and beta of each distinct patch, where those are few.
+    /// Gamma and beta of each distinct patch, if there are few.
     fn tables(&self, labels: &LabelTensors, style: Option<&Tensor<3>>) -> Option<ModulationTables> {
         let ModulationTables { mut gamma_beta, rows } = self.spade.patch_tables(labels)?;
         if let (Some(branch), Some(style)) = (&self.style, style) {
@@ -83,21 +83,21 @@ impl Layer for Sean {
 }
 
 impl Sean {
-    /// Gamma and beta of the style branch and those of SPADE, as the blending weights have them.
+    /// Blends gamma and beta of the style branch with those of SPADE.
     fn mix<const D: usize>(&self, style: [Tensor<D>; 2], spade: [Tensor<D>; 2]) -> [Tensor<D>; 2] {
         let ([style_gamma, style_beta], [gamma, beta]) = (style, spade);
         [mix(&self.blending_gamma, style_gamma, gamma), mix(&self.blending_beta, style_beta, beta)]
     }
 }
 
-/// `a` and `b`, weighted by a sigmoid and what is left to 1.
+/// `s a + (1 - s) b`, where `s` is the sigmoid of `blending`.
 fn mix<const D: usize>(blending: &Param<Tensor<1>>, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     let weight: Tensor<D> = as_type_of(&a, sigmoid(blending.val())).reshape([1; D]);
     b.clone() + (a - b) * weight
 }
 
 impl StyleBranch {
-    /// What each class's layer makes of its vector, `[batch, length, classes]`.
+    /// The output of each class's linear layer, `[batch, length, classes]`.
     fn vectors(&self, style: &Tensor<3>) -> Tensor<3> {
         let [batch, classes, length] = style.dims();
         let mut vectors = Vec::with_capacity(classes);
@@ -108,7 +108,8 @@ impl StyleBranch {
         Tensor::stack(vectors, 2)
     }
 
-    /// Gamma (with the 1 of `1 + gamma`) and beta of each distinct patch, `[rows, channels]`, of the styles of one picture.
+    /// Gamma (including the 1 of `1 + gamma`) and beta of each distinct patch, each `[rows, channels]`, for the
+    /// styles of one picture.
     fn patch_tables(&self, style: &Tensor<3>, patches: &PatchTables) -> Option<[Tensor<2>; 2]> {
         let [_, classes, length] = style.dims();
         let vectors: Tensor<2> = self.vectors(style).reshape([length, classes]);
@@ -121,7 +122,7 @@ impl StyleBranch {
         Some([table(&self.conv_gamma, 1.0)?, table(&self.conv_beta, 0.0)?])
     }
 
-    /// Gamma and beta, each `[batch, channels, height, width]`, of styles `[batch, classes, length]`.
+    /// Gamma and beta, each `[batch, channels, height, width]`, for styles `[batch, classes, length]`.
     fn gamma_beta(&self, style: &Tensor<3>, labels: &LabelTensors, encoding: LabelEncoding) -> [Tensor<4>; 2] {
         let [batch, classes, length] = style.dims();
         let vectors = self.vectors(style);
@@ -130,7 +131,7 @@ impl StyleBranch {
             let vectors: Tensor<2> = vectors.reshape([length, classes]);
             return convs.map(|conv| labels.convolve(collapsed(conv, vectors.clone()), conv.bias()));
         }
-        // A map of vectors: each pixel has that of its class.
+        // Each pixel gets the vector of its class.
         let [_, _, height, width] = labels.one_hot().dims();
         let pixels = labels.one_hot().reshape([batch, classes, height * width]);
         let map = vectors.clone().matmul(as_type_of(&vectors, pixels)).reshape([batch, length, height, width]);
@@ -138,12 +139,13 @@ impl StyleBranch {
     }
 }
 
-/// The convolution of a map of class vectors, `[length, classes]`, is a convolution of the one-hot map with a kernel that
-/// has `classes` input channels instead of `length`: the vectors multiply the weight once, not every pixel.
+/// Multiplies class vectors, `[length, classes]`, into the kernel of a convolution. A convolution of a map of class
+/// vectors equals a convolution of the one-hot map with the resulting kernel, which has `classes` input channels
+/// instead of `length`: the vectors are multiplied once, not at every pixel.
 fn collapsed(conv: &Conv, vectors: Tensor<2>) -> Tensor<4> {
     let [out, _, rows, columns] = conv.weight().dims();
     let [length, classes] = vectors.dims();
-    // The vectors of all taps are the same.
+    // All taps use the same vectors.
     let vectors: Tensor<3> = vectors.transpose().unsqueeze::<3>().expand([rows * columns, classes, length]);
     vectors.matmul(rows_first(conv.weight())).reshape([rows, columns, classes, out]).permute([3, 2, 0, 1])
 }

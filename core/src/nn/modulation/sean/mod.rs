@@ -10,7 +10,7 @@ use super::facts::{self, BlockTensors, Inputs};
 use super::{ModulationConfig, Needs};
 use crate::error::{Error, Result};
 
-/// The block that works at full size in the papers' networks (`up_3`) has no styles.
+/// Index of the block that has no styles: `up_3`, which works at full size in the papers' networks.
 const UNSTYLED_BLOCK: usize = 6;
 
 /// SEAN has no parameters.
@@ -39,7 +39,7 @@ impl facts::Facts for Facts {
     }
 
     fn validate(&self, config: &ModulationConfig) -> Result<()> {
-        // A layer per class in every norm: keep what a small manifest can ask for within reason.
+        // Every norm has a linear layer per class: limit the memory that a small manifest can ask for.
         if config.labels <= 1024 && !config.edges {
             return Ok(());
         }

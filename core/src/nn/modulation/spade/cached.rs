@@ -1,4 +1,4 @@
-//! SPADE that keeps gamma and beta of a label map.
+//! SPADE that caches gamma and beta of a label map.
 
 use std::sync::Arc;
 
@@ -6,27 +6,28 @@ use semsynth_kernels::{Affine, Spade, Tables};
 
 use crate::label::LabelScale;
 
-/// Bytes that one layer keeps at most: 150 MB in the papers' networks, if each did, but the larger ones work on small maps.
+/// Most bytes that one layer caches. The papers' networks would need 150 MB if every layer used all of it, but the
+/// wider layers work on small maps.
 const MOST: usize = 8 << 20;
 
-/// A packed SPADE, with gamma and beta of the label map it was last used for more than once: features and styles change
-/// more often than labels while somebody looks for a style.
+/// A packed SPADE that caches gamma and beta of a label map once that map is used a second time: while a user looks
+/// for a style, features and styles change more often than labels.
 #[derive(Debug)]
 pub(in super::super) struct CachedSpade {
     spade: Arc<Spade>,
-    /// Bytes it may keep.
+    /// Most bytes to cache.
     most: usize,
-    /// The key of the label map, and its tables where they pay.
+    /// The key of the label map, and its tables if they are worthwhile.
     tables: Option<(u64, Tables)>,
 }
 
 impl CachedSpade {
-    /// With low memory nothing is kept.
+    /// Caches nothing if `low_memory`.
     pub(in super::super) fn new(spade: Arc<Spade>, low_memory: bool) -> Self {
         Self { spade, most: if low_memory { 0 } else { MOST }, tables: None }
     }
 
-    /// As [`Spade::run`].
+    /// Same as [`Spade::run`].
     pub(in super::super) fn run(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]) {
         let patches = scale.patches();
         if self.tables.as_ref().map(|(key, _)| *key) != scale.reuse_key() {
@@ -47,7 +48,7 @@ mod tests {
     use crate::label::{LabelMap, LabelPyramid};
     use crate::rng::Rng;
 
-    /// Tables are those of the map at hand, whatever maps came before and however often.
+    /// The tables always belong to the current map, whatever maps came before and however often.
     #[test]
     fn tables_are_kept_until_another_map_comes() {
         let (classes, channels, side) = (3, 20, 24);

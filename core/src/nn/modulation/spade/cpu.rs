@@ -1,4 +1,4 @@
-//! SPADE on the kernels of the CPU engine.
+//! SPADE on the CPU engine.
 
 use std::sync::Arc;
 
@@ -43,8 +43,9 @@ impl CpuSession for CachedSpade {
     }
 }
 
-/// `[out, labels + 1, 9]`, the last channel for edges, as `[out, 2 labels, 9]`: labels beside edges, then labels at them,
-/// whose weights have those of the edge in them.
+/// Converts a weight `[out, labels + 1, 9]`, whose last input channel is the instance edge, to `[out, 2 labels, 9]`:
+/// first the labels of pixels without an edge, then those of pixels with one, to which the weight of the edge is
+/// added.
 fn at_edges(weight: &[f32], labels: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(2 * weight.len());
     for row in weight.chunks_exact((labels + 1) * 9) {

@@ -1,4 +1,4 @@
-//! The definition of SPADE in Burn's operations, and its tables.
+//! Reference implementation of SPADE in Burn operations, and its GPU tables.
 
 use burn::module::Module;
 use burn::tensor::activation::relu;
@@ -14,10 +14,11 @@ use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
 use crate::nn::{Conv, ConvConfig, Init, LabelEncoding, Mode, as_type_of, gpu};
 
-/// Values that the products of all patches may have: 64 MB, as graphics drivers bound what a kernel can see at a time.
+/// Most values that the products of all patches may have: 64 MB, because graphics drivers limit the size of a buffer.
 const MOST_PRODUCTS: usize = 16 << 20;
 
-/// `y = n (1 + gamma) + beta`, where gamma and beta are two convolutions of a convolution of the label map with ReLU.
+/// `y = n (1 + gamma) + beta`, where gamma and beta are convolutions of a hidden layer: a convolution of the label
+/// map with ReLU.
 #[derive(Module, Debug)]
 pub struct Spade {
     mlp_shared: Conv,
@@ -45,7 +46,7 @@ impl Layer for Spade {
 }
 
 impl Spade {
-    /// For a semantic input of `semantics` channels.
+    /// Makes a layer for a semantic input with `semantics` channels.
     pub(in super::super) fn with_kernel(init: &mut Init, kernel: usize, channels: usize, semantics: usize) -> Self {
         Self {
             mlp_shared: ConvConfig::new(semantics, HIDDEN, kernel).init(init),
@@ -57,7 +58,7 @@ impl Spade {
 
     /// Gamma and beta, each `[batch, channels, height, width]`.
     pub(in super::super) fn gamma_beta(&self, labels: &LabelTensors, encoding: LabelEncoding) -> [Tensor<4>; 2] {
-        // None of these convolutions has spectral norm, so the mode does not matter to them.
+        // None of these convolutions has spectral norm, so any mode will do.
         let hidden = match encoding {
             LabelEncoding::OneHot => self.mlp_shared.forward(labels.semantics(), Mode::EVAL),
             LabelEncoding::Indexed => self.indexed_hidden(labels),
@@ -66,8 +67,8 @@ impl Spade {
         [self.mlp_gamma.forward(hidden.clone(), Mode::EVAL), self.mlp_beta.forward(hidden, Mode::EVAL)]
     }
 
-    /// Gamma and beta of each distinct patch, where they are few: their products are taken once for each 3x3 patch and summed
-    /// for each 5x5 patch.
+    /// Gamma and beta of each distinct patch, if there are few: products are computed once for each 3x3 patch and
+    /// summed for each 5x5 patch.
     pub(in super::super) fn patch_tables(&self, labels: &LabelTensors) -> Option<ModulationTables> {
         if self.kernel != 3 {
             return None;
@@ -81,7 +82,7 @@ impl Spade {
         let [hidden, semantics, ..] = self.mlp_shared.weight().dims();
         let mut shared: Tensor<3> = rows_first(self.mlp_shared.weight());
         if labels.edges().is_some() {
-            // A label at an edge is a class of its own, whose weights have the edge's in them.
+            // A label with an instance edge counts as a separate class, whose weight includes that of the edge.
             let (label, edge) = (shared.clone().narrow(1, 0, semantics - 1), shared.narrow(1, semantics - 1, 1));
             shared = Tensor::cat(vec![label.clone(), label + edge], 1);
         }
@@ -98,8 +99,8 @@ impl Spade {
         Some(ModulationTables { gamma_beta, rows: patches.of_pixels.clone() })
     }
 
-    /// A convolution of a one-hot map only ever adds up one weight column per tap: look them up. Edges, if there are
-    /// some, are one channel to convolve.
+    /// A convolution of a one-hot map adds one column of the weight per tap, so look the columns up. Instance edges,
+    /// if set, are one more channel to convolve.
     fn indexed_hidden(&self, labels: &LabelTensors) -> Tensor<4> {
         let weight = self.mlp_shared.weight();
         let [hidden, channels, kernel, _] = weight.dims();
@@ -120,7 +121,7 @@ impl Spade {
     }
 }
 
-/// A weight `[out, in, k, k]` as `[k * k, in, out]`: no copy where it is laid out for kernels.
+/// A weight `[out, in, k, k]` as `[k * k, in, out]`, without a copy if it already has that memory layout.
 pub(in super::super) fn rows_first(weight: Tensor<4>) -> Tensor<3> {
     let [out, input, rows, columns] = weight.dims();
     weight.permute([2, 3, 1, 0]).reshape([rows * columns, input, out])

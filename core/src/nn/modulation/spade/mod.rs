@@ -14,7 +14,7 @@ use super::cpu::PackFn;
 use super::facts::{self, BlockTensors, Inputs};
 use crate::error::{Error, Result};
 
-/// The side of its square kernels (odd, the papers use 3 and 5).
+/// Size of its square kernels (odd; the papers use 3 and 5).
 #[derive(Debug)]
 pub(super) struct Facts {
     pub(super) kernel: usize,
@@ -42,7 +42,7 @@ impl facts::Facts for Facts {
     }
 
     fn cpu(&self, config: &ModulationConfig) -> Option<PackFn> {
-        // A label at an instance edge is a class of its own, and classes have 16 bits.
+        // A label with an instance edge counts as a separate class, and class ids have 16 bits.
         let classes_fit = !config.edges || config.labels < 1 << 15;
         (self.kernel == 3 && classes_fit).then_some(cpu::pack as PackFn)
     }
@@ -65,7 +65,7 @@ impl facts::Facts for Facts {
     }
 }
 
-/// Also of the SPADE inside of SEAN.
+/// Also used for the SPADE inside SEAN.
 pub(super) fn official_name(path: &[&str]) -> Option<String> {
     match path {
         ["mlp_shared"] => Some("mlp_shared.0".into()),

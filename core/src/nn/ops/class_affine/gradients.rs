@@ -1,4 +1,4 @@
-//! Gradients of the scale and shift by class.
+//! Gradients of scale and shift per class.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::super::{computed, values};
 use super::ClassAffines;
 
 trait ClassAffineGradients: Backend {
-    /// With respect to `x`, weight and bias.
+    /// Gradients with respect to `x`, weight and bias.
     fn class_affine_backward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -59,12 +59,12 @@ impl<B: ClassAffines + ClassAffineGradients, C: CheckpointStrategy> ClassAffines
     }
 }
 
-/// The graph's node, whose parents are `x`, weight and bias.
+/// The node in the autodiff graph; its parents are `x`, weight and bias.
 #[derive(Debug)]
 struct ClassAffine;
 
 impl<B: ClassAffineGradients> Backward<B, 3> for ClassAffine {
-    /// `x` and the weight, and where which class is.
+    /// `x` and the weight, and the runs of classes.
     type State = ([NodeId; 2], Arc<Runs>);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {

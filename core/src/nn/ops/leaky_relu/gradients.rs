@@ -1,4 +1,4 @@
-//! The gradient of the leaky ReLU.
+//! The gradient of leaky ReLU.
 
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -36,7 +36,7 @@ impl<B: Rectifiers + RectifierGradients, C: CheckpointStrategy> Rectifiers for A
     }
 }
 
-/// The graph's node.
+/// The node in the autodiff graph.
 #[derive(Debug)]
 struct Rectify;
 

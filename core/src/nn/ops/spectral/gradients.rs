@@ -68,7 +68,7 @@ impl<B: Spectral + SpectralGradients, C: CheckpointStrategy> Spectral for Autodi
     }
 }
 
-/// The graph's node, whose parent is the matrix.
+/// The node in the autodiff graph; its parent is the matrix.
 #[derive(Debug)]
 struct SpectralDivide;
 

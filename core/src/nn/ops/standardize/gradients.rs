@@ -52,7 +52,7 @@ impl<B: Norms + NormGradients, C: CheckpointStrategy> Norms for Autodiff<B, C> {
     }
 }
 
-/// The graph's node, whose parent is `x`.
+/// The node in the autodiff graph; its parent is `x`.
 #[derive(Debug)]
 struct Standardize;
 
