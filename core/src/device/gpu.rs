@@ -10,7 +10,7 @@ use burn_cubecl::cubecl::config::cache::CacheConfig;
 use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use etcetera::BaseStrategy;
 
-use super::{DeviceClass, DeviceInfo};
+use super::{DeviceClass, DeviceInfo, DeviceOptions};
 use crate::error::{Error, Result};
 
 /// The adapters of the graphics API that Burn selects: the first API with a real GPU, else the first with any
@@ -93,7 +93,7 @@ fn lacking(limits: &wgpu::Limits) -> Option<String> {
 /// several threads do so at once.
 static OPENED: Mutex<Vec<DeviceInfo>> = Mutex::new(Vec::new());
 
-pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
+pub(super) fn open_gpu(info: &DeviceInfo, options: DeviceOptions) -> Result<Device> {
     let kind = match info.class {
         DeviceClass::DiscreteGpu => DeviceKind::DiscreteGpu(info.index),
         DeviceClass::IntegratedGpu => DeviceKind::IntegratedGpu(info.index),
@@ -107,7 +107,9 @@ pub(super) fn open_gpu(info: &DeviceInfo) -> Result<Device> {
                 .into(),
         ));
     }
-    set_up();
+    if !options.keep_process_settings {
+        set_up();
+    }
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     if opened.contains(info) {
         return Ok(Device::wgpu(kind));

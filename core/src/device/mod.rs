@@ -56,11 +56,30 @@ pub struct DeviceInfo {
 /// (`CubeClRuntimeConfig::set`): the files `cubecl.toml` and `burn.toml` are not searched for, autotuning takes few
 /// samples, and, with the feature `gpu-tuned`, its results are cached in the folder that the environment variable
 /// `SEMSYNTH_CACHE` names, or else in `semsynth` in the user's cache folder.
+///
+/// [`DeviceOptions::keep_process_settings`] turns that off.
 #[derive(Clone, Debug)]
 pub struct Device {
     burn: burn::tensor::Device,
     info: DeviceInfo,
     reason: String,
+}
+
+/// How a device is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceOptions {
+    /// Leave the process-wide settings of `CubeCL` and Burn as they are: for programs that use those libraries
+    /// themselves. See [`Device`] for what is set otherwise.
+    pub keep_process_settings: bool,
+}
+
+impl DeviceOptions {
+    /// With [`keep_process_settings`](Self::keep_process_settings).
+    #[must_use]
+    pub fn keep_process_settings() -> Self {
+        Self { keep_process_settings: true }
+    }
 }
 
 impl Device {
@@ -71,8 +90,7 @@ impl Device {
     ///
     /// [`Error::Device`] if the driver of the chosen GPU fails.
     pub fn best() -> Result<Self> {
-        let (info, reason) = choose(&Self::list());
-        Self::open(info, reason)
+        Self::by_name("auto")
     }
 
     /// The CPU.
@@ -87,15 +105,26 @@ impl Device {
     /// [`Error::UnknownName`] if there is no such device; it lists the valid names. [`Error::Device`] if the driver
     /// fails or does not support our kernels.
     pub fn by_name(name: &str) -> Result<Self> {
-        match name {
-            "auto" => return Self::best(),
-            "cpu" => return Ok(Self::cpu()),
-            _ => {}
+        Self::by_name_with(name, DeviceOptions::default())
+    }
+
+    /// Opens the device with this name, with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`by_name`](Self::by_name).
+    pub fn by_name_with(name: &str, options: DeviceOptions) -> Result<Self> {
+        if name == "cpu" {
+            return Ok(Self::cpu());
         }
         let list = Self::list();
+        if name == "auto" {
+            let (info, reason) = choose(&list);
+            return Self::open(info, reason, options);
+        }
         let wanted = if name == "gpu" { "gpu:0" } else { name };
         match list.iter().find(|info| info.name == wanted) {
-            Some(info) => Self::open(info.clone(), "requested".into()),
+            Some(info) => Self::open(info.clone(), "requested".into(), options),
             None => {
                 let known = std::iter::once("auto").chain(list.iter().map(|info| info.name.as_str()));
                 let error = Error::unknown_name("device", name, known);
@@ -135,7 +164,7 @@ impl Device {
         &self.burn
     }
 
-    fn open(info: DeviceInfo, reason: String) -> Result<Self> {
+    fn open(info: DeviceInfo, reason: String, options: DeviceOptions) -> Result<Self> {
         if !info.usable {
             let DeviceInfo { name, description, .. } = info;
             return Err(Error::Device(format!(
@@ -144,7 +173,7 @@ impl Device {
         }
         let burn = match info.class {
             DeviceClass::Cpu => burn::tensor::Device::flex(),
-            _ => open_gpu(&info)?,
+            _ => open_gpu(&info, options)?,
         };
         Ok(Self { burn, info, reason })
     }
@@ -181,7 +210,7 @@ fn gpus() -> Vec<DeviceInfo> {
 }
 
 #[cfg(not(feature = "gpu"))]
-fn open_gpu(info: &DeviceInfo) -> Result<burn::tensor::Device> {
+fn open_gpu(info: &DeviceInfo, _options: DeviceOptions) -> Result<burn::tensor::Device> {
     Err(Error::Device(format!("{}: this build has no GPU support (feature `gpu`)", info.name)))
 }
 

@@ -254,5 +254,4 @@ fn load_vgg(path: &std::path::Path, device: &Device) -> Result<Vgg19> {
     let vgg = Vgg19::new(&mut Init::to_load(device));
     let hint = "this is not torchvision's VGG19";
     load(vgg, &tensors).map_err(|error| error.context(format!("{}: {hint}", path.display())))
-}: {hint}", path.display())))
 }
