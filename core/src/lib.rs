@@ -15,7 +15,7 @@
 //! ```
 //!
 //! The modules from the lowest to the highest: [`picture`] (pictures in memory), [`label`] (label maps and class
-//! tables), [`style`] (styles), [`tensors`] (weights files), [`nn`] (layers), [`network`] (whole networks),
+//! tables), [`tensors`] (weights files), [`style`] (styles), [`nn`] (layers), [`network`] (whole networks),
 //! [`model`] (model files), [`synth`] (inference), [`data`] (training pairs), [`metrics`] (PSNR and SSIM),
 //! [`train`] (training). A module uses only modules before it in this list, and [`error`] and [`device`].
 //!
