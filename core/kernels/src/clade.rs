@@ -15,7 +15,7 @@ pub struct Clade {
     classes: usize,
     channels: usize,
     isa: Isa,
-    /// `[channel][class]`; one more class, zero, for all labels without one.
+    /// `[channel][class]`, with one additional class of zeros for all labels without a class.
     scale: Vec<f32>,
     shift: Vec<f32>,
 }
@@ -25,7 +25,7 @@ impl Clade {
     ///
     /// # Panics
     ///
-    /// If a table does not fit.
+    /// If a table has the wrong length.
     pub fn new(isa: Isa, scale_table: &[f32], shift_table: &[f32], [classes, channels]: [usize; 2]) -> Self {
         assert_eq!(scale_table.len(), volume(&[classes, channels]), "scale table is [classes, channels]");
         assert_eq!(shift_table.len(), scale_table.len(), "shift table is [classes, channels]");
@@ -39,15 +39,15 @@ impl Clade {
         Self { classes, channels, isa, scale: transpose(scale_table), shift: transpose(shift_table) }
     }
 
-    /// `out` = act((`x`·`scale` + `shift`) · scale table\[label\] + shift table\[label\]), with scale, shift and act of an
-    /// [`Affine`].
+    /// `out` = act((`x`·`scale` + `shift`) · scale table\[label\] + shift table\[label\]), with scale, shift and act
+    /// of an [`Affine`].
     ///
-    /// `labels` are `[h, w]`, `x` and `out` `[channels, h, w]`. A label without a class
-    /// has scale and shift zero, as a one-hot vector of zeros would give.
+    /// `labels` is `[h, w]`, `x` and `out` are `[channels, h, w]`. For a label without a class, scale and shift are
+    /// zero, as for a one-hot vector of zeros.
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, labels: &[u16], x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         let hw = labels.len();
         assert_eq!(x.len(), volume(&[self.channels, hw]), "x is [channels, h, w]");
@@ -70,7 +70,7 @@ impl Clade {
 
 /// One channel: normalisation, modulation by table, activation. `norm` is scale, shift and slope.
 ///
-/// `ids` are followed by [`PAD`] more numbers.
+/// `ids` must be followed by [`PAD`] more numbers.
 #[inline(always)]
 unsafe fn lookup_task<S: Simd>(g: *const f32, b: *const f32, ids: &[u32], x: &[f32], norm: [f32; 3], out: Shared) {
     let [scale, shift, slope] = norm.map(|v| S::splat(v));

@@ -1,25 +1,26 @@
 //! Convolutions of maps of class vectors.
 //!
-//! In a map where each pixel has the vector of its class, a 3×3 convolution is one of the one-hot labels, with a kernel that has
-//! the vectors multiplied in: `[out, length, 9]` times `[length, classes]` is `[out, classes, 9]`, a matrix product for each
-//! output channel.
+//! If each pixel of a map has the vector of its class, a 3×3 convolution of the map equals a convolution of the
+//! one-hot labels whose kernel is multiplied by the vectors: `[out, length, 9]` times `[length, classes]` gives
+//! `[out, classes, 9]`, one matrix product per output channel.
 
 use crate::isa::{Isa, dispatch};
 use crate::scratch::{local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
 
-/// Output channels of a task, so that their taps are whole vectors.
+/// Output channels per task, chosen so that their taps fill whole vectors.
 const GROUP: usize = 16;
-/// Columns of its matrix product.
+/// Columns of a task's matrix product.
 const COLUMNS: usize = GROUP * 9;
 
-/// `collapsed` = `scale` · `weight` `[out, length, 3, 3]` by `vectors` `[length, classes]`. Of each output channel,
-/// `collapsed` has `stride` values, of which the last `classes · 9` are written.
+/// Multiplies class vectors into a kernel: `collapsed` = `scale` · `weight` `[out, length, 3, 3]` · `vectors`
+/// `[length, classes]`. `collapsed` has `stride` values per output channel, of which the last `classes · 9` are
+/// written.
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn collapse(
     isa: Isa,
     weight: &[f32],

@@ -1,13 +1,13 @@
 //! Convolution for training: batches, weights that change from call to call, and gradients.
 //!
-//! Three ways, each for the way forward and both ways back:
+//! There are three methods, each for the forward pass and both gradients:
 //!
-//! * Kernels of two to four taps a side for each step of the stride: Winograd's minimal filtering. [`crate::winograd`]
-//!   for 3×3 with stride and padding 1 and for its input gradient, which is the same with weights turned over;
-//!   [`tiles`] for all others, and for gradients of weights.
-//! * Few channels on one side ([`scatter`]): products first, sums of neighbours after.
-//! * All others ([`gather`], [`outer`]): matrix products. The input gradient of a convolution with stride s is s² of them
-//!   with stride 1, one for each residue of rows and columns modulo s, which have their share of the taps each.
+//! * Kernels with two to four taps per side and stride step: Winograd's minimal filtering. [`crate::winograd`]
+//!   handles 3×3 with stride and padding 1 and its input gradient, which is the same with flipped kernels; [`tiles`]
+//!   handles all others, and gradients of weights.
+//! * Few channels on one side ([`scatter`]): compute all products first, then sum neighbours.
+//! * All others ([`gather`], [`outer`]): matrix products. The input gradient of a convolution with stride s is s²
+//!   products with stride 1, one for each residue of rows and columns modulo s; each uses its own subset of the taps.
 
 mod gather;
 mod outer;
@@ -24,15 +24,15 @@ use outer::Outer;
 use rayon::prelude::*;
 use tiles::Tiles;
 
-/// Values that the products of a convolution with few channels may take: 256 MiB.
+/// Most values that the products of a convolution with few channels may have: 256 MiB.
 const MAX_PRODUCTS: usize = 64 << 20;
-/// With this many channels or fewer on one side, Winograd's transforms cost more than they save.
+/// With this many channels or fewer on one side, Winograd transforms cost more than they save.
 const FEW: usize = 4;
 
-/// Sizes of a 2-D convolution of a batch of images, with a square kernel and zeros around the images.
+/// The dimensions of a 2-D convolution of a batch of images, with a square kernel and zero padding.
 ///
-/// Images are `[batch, channels, height, width]`, weights `[out, in, kernel, kernel]`. Relative error (Frobenius) against
-/// exact arithmetic is below 1e-5, unless results cancel out.
+/// Images are `[batch, channels, height, width]`, weights `[out, in, kernel, kernel]`. The relative error (Frobenius
+/// norm) compared with exact arithmetic is below 1e-5, unless results cancel out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     batch: usize,
@@ -47,12 +47,12 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// A convolution of `batch` images of `size` `[height, width]`; `[out, in]` are `channels`.
+    /// A convolution of `batch` images of `size` `[height, width]`; `channels` is `[out, in]`.
     ///
     /// # Panics
     ///
-    /// If one of the sizes (other than `padding`) is zero, the kernel does not fit in an image with its padding, or a row
-    /// is longer than 2²⁴ pixels.
+    /// If one of the sizes (other than `padding`) is zero, the kernel does not fit in a padded image, or a row is
+    /// longer than 2²⁴ pixels.
     pub fn new(
         batch: usize,
         [outs, ins]: [usize; 2],
@@ -65,7 +65,7 @@ impl Convolution {
         assert!(kernel > 0 && stride > 0, "a convolution has a kernel and a stride");
         assert!(size[0] > 0 && size[1] > 0, "an image has pixels");
         assert!(size[1] <= 1 << 24, "rows are at most 2^24 pixels long");
-        // Steps that a kernel has room for; with a longer stride there is one output, whatever the stride.
+        // The largest offset of the kernel. With a longer stride there is one output, whatever the stride.
         let room = size.map(|n| {
             let padded = padding.checked_mul(2).and_then(|p| p.checked_add(n)).expect("sizes fit in memory");
             assert!(padded >= kernel, "the kernel fits in an image");
@@ -81,7 +81,7 @@ impl Convolution {
         self.output
     }
 
-    /// Values of the input, the weights, and the output.
+    /// Number of values of the input, the weights, and the output.
     pub fn lens(&self) -> [usize; 3] {
         let ([h, w], [oh, ow]) = (self.size, self.output);
         [
@@ -99,24 +99,24 @@ impl Convolution {
         assert_eq!(output, lens[2], "output is [batch, out, h, w]");
     }
 
-    /// 1×1 with stride 1 and no padding, where an image may as well be one long row?
+    /// Whether this is 1×1 with stride 1 and no padding, so that an image can be treated as one long row.
     fn pointwise(&self) -> bool {
         (self.kernel, self.stride, self.padding) == (1, 1, 0)
     }
 
-    /// Has the layer a 3×3 kernel with stride and padding 1, and channels enough for Winograd's tiles?
+    /// Whether this is 3×3 with stride and padding 1, with enough channels for Winograd tiles.
     fn winograd(&self) -> bool {
         (self.kernel, self.stride, self.padding) == (3, 1, 1) && self.outs.min(self.ins) > FEW
     }
 
-    /// Tiles with lanes of channels, where there are such for the kernel, and channels enough.
+    /// Tiles whose SIMD lanes are channels, if they support the kernel and there are enough channels.
     fn tiles(&self) -> Option<Tiles> {
         let &Self { batch: images, outs, ins, kernel, stride, padding, size, output } = self;
         let fit = Tiles::fits(kernel, stride) && outs.min(ins) > FEW;
         fit.then_some(Tiles { images, outs, ins, kernel, stride, padding, size, output })
     }
 
-    /// Do taps fill panels of 16 much better than that many channels do, and do their products fit in memory?
+    /// Whether taps fill panels of 16 much better than that many channels do, and their products fit in memory.
     fn few(&self, channels: usize) -> bool {
         let taps = self.kernel * self.kernel;
         let pixels = volume(&self.size).max(volume(&self.output));
@@ -124,7 +124,7 @@ impl Convolution {
         fits && self.stride == 1 && 2 * (channels * taps).next_multiple_of(16) < channels.next_multiple_of(16) * taps
     }
 
-    /// Offsets from a pixel of the output to those of the input; or back, for stride 1.
+    /// Offsets from a pixel of the output to those of the input; or the other way around, for stride 1.
     fn taps(&self, forward: bool) -> Vec<[isize; 2]> {
         let offset = |k: usize| k as isize - self.padding as isize;
         let sign = if forward { 1 } else { -1 };
@@ -133,11 +133,12 @@ impl Convolution {
             .collect()
     }
 
-    /// `output` = convolution of `input` with `weight`, + `bias` `[out]`.
+    /// `output` `[batch, out, oh, ow]` = convolution of `input` `[batch, in, h, w]` with `weight` `[out, in, kernel,
+    /// kernel]`, plus `bias` `[out]`.
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn forward(&self, isa: Isa, input: &[f32], weight: &[f32], bias: Option<&[f32]>, output: &mut [f32]) {
         self.check(input.len(), weight.len(), output.len());
         assert!(bias.is_none_or(|b| b.len() == self.outs), "bias is [out]");
@@ -177,11 +178,11 @@ impl Convolution {
         gather::run(isa, &[gather], batch, input, &packed, bias, output);
     }
 
-    /// The gradient of the input, given that of the output.
+    /// The gradient of the input, `[batch, in, h, w]`, from that of the output, `[batch, out, oh, ow]`.
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn input_gradient(&self, isa: Isa, output_gradient: &[f32], weight: &[f32], input_gradient: &mut [f32]) {
         self.check(input_gradient.len(), weight.len(), output_gradient.len());
         let &Self { batch, outs, ins, kernel, stride, padding, size, output } = self;
@@ -207,12 +208,12 @@ impl Convolution {
             let gather = Gather::pointwise(outs, ins, size[0] * size[1]);
             return gather::run(isa, &[gather], batch, output_gradient, &packed, None, input_gradient);
         }
-        // Pixel y of the input, y + padding = i·stride + residue, is under row i − a of the output by tap
+        // Pixel y of the input, y + padding = i·stride + residue, contributes to row i − a of the output through tap
         // residue + a·stride.
         let mut places = vec![[0, 0]; taps];
         let mut gathers = Vec::new();
         let mut row = 0;
-        // Residues beyond the kernel are under no tap.
+        // Residues beyond the kernel have no tap.
         let reach = stride.min(kernel);
         for phase in 0..reach * reach {
             let residue = [phase / reach, phase % reach];
@@ -221,7 +222,7 @@ impl Convolution {
             for (i, &t) in mine.iter().enumerate() {
                 places[t] = [row + i, mine.len()];
             }
-            // the first pixel of the residue
+            // The first pixel with this residue.
             let offset = residue.map(|r| (r + stride - padding % stride) % stride);
             let base = [0, 1].map(|d| ((offset[d] + padding - residue[d]) / stride) as isize);
             let grid = [0, 1].map(|d| size[d].saturating_sub(offset[d]).div_ceil(stride));
@@ -245,18 +246,19 @@ impl Convolution {
             }
         }
         if kernel < stride {
-            // there are pixels under no tap
+            // Some pixels have no tap.
             input_gradient.fill(0.0);
         }
         adjoint_panels(isa, weight, ins, &places, rows, &mut packed);
         gather::run(isa, &gathers, batch, output_gradient, &packed, None, input_gradient);
     }
 
-    /// The gradient of the weights, given the input and the gradient of the output.
+    /// The gradient of the weights, `[out, in, kernel, kernel]`, from the input, `[batch, in, h, w]`, and the
+    /// gradient of the output, `[batch, out, oh, ow]`.
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn weight_gradient(&self, isa: Isa, input: &[f32], output_gradient: &[f32], weight_gradient: &mut [f32]) {
         self.check(input.len(), weight_gradient.len(), output_gradient.len());
         let &Self { batch: images, outs, ins, kernel, stride, padding, size, output } = self;
@@ -265,7 +267,7 @@ impl Convolution {
             return tiles.weight_gradient(isa, input, output_gradient, weight_gradient);
         }
         if self.few(outs) && padding < kernel {
-            // The other way around: windows of the output gradient, for each pixel of the input.
+            // With the roles swapped: windows of the output gradient, for each pixel of the input.
             let outer = Outer {
                 images,
                 rows: ins,
@@ -293,11 +295,11 @@ impl Convolution {
         });
     }
 
-    /// The gradient of the bias, given that of the output; added in `f64`.
+    /// The gradient of the bias, `[out]`, from that of the output, `[batch, out, oh, ow]`; summed in `f64`.
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn bias_gradient(&self, isa: Isa, output_gradient: &[f32], bias_gradient: &mut [f32]) {
         assert_eq!(output_gradient.len(), self.lens()[2], "output gradient is [batch, out, h, w]");
         assert_eq!(bias_gradient.len(), self.outs, "bias gradient is [out]");

@@ -1,4 +1,4 @@
-//! Steps that read and write every value once.
+//! Operations that read and write every value once.
 
 use crate::Affine;
 use crate::isa::{Isa, dispatch};
@@ -6,16 +6,16 @@ use crate::scratch::{Shared, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
 
-/// Values in a task, and in a partial sum of [`moments`].
+/// Number of values in a task, and in a partial sum of [`moments`].
 const BLOCK: usize = 1 << 14;
-/// Partial sums side by side in a block.
+/// Number of partial sums that a block computes in parallel.
 const LANES: usize = 16;
 
-/// Doubles height and width: each value of `x` `[channels, h, w]` becomes 2×2 of `out` `[channels, 2h, 2w]`.
+/// Doubles height and width: each value of `x` `[channels, h, w]` becomes 2×2 values of `out` `[channels, 2h, 2w]`.
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn upsample2(x: &[f32], [channels, h, w]: [usize; 3], out: &mut [f32]) {
     assert_eq!(x.len(), volume(&[channels, h, w]), "x is [channels, h, w]");
     assert_eq!(out.len(), volume(&[x.len(), 4]), "out is [channels, 2h, 2w]");
@@ -36,7 +36,7 @@ pub fn upsample2(x: &[f32], [channels, h, w]: [usize; 3], out: &mut [f32]) {
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn affine(isa: Isa, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
     let channels = affine.scale.len();
     assert!(affine.is_of(channels), "scale and shift are [channels]");
@@ -66,20 +66,21 @@ unsafe fn affine_task<S: Simd>(x: &[f32], norm: [f32; 3], out: Shared) {
 }
 dispatch!(unsafe fn affine_part(x: &[f32], norm: [f32; 3], out: Shared) => affine_task);
 
-/// Mean and variance (divided by n, not n − 1) of each channel of `x` `[channels, …]`, added in `f64` in one fixed order.
+/// Mean and variance (divided by n, not n − 1) of each channel of `x` `[channels, …]`, summed in `f64` in a fixed
+/// order.
 ///
-/// `mean` and `variance` are `[channels]`. The result is the same for all instruction sets, too.
+/// `mean` and `variance` are `[channels]`. The result is also the same for all instruction sets.
 ///
 /// # Panics
 ///
-/// If `x` is empty, or does not split into as many channels as `mean` and `variance` have.
+/// If `x` is empty, or cannot be divided into as many channels as `mean` and `variance` have.
 pub fn moments(isa: Isa, x: &[f32], mean: &mut [f64], variance: &mut [f64]) {
     let channels = mean.len();
     assert_eq!(variance.len(), channels, "mean and variance are [channels]");
     assert!(!x.is_empty() && channels > 0 && x.len().is_multiple_of(channels), "x is [channels, ...]");
     let n = x.len() / channels;
     mean.par_iter_mut().zip(variance).zip(x.par_chunks(n)).for_each(|((mean, variance), x)| {
-        // Around some value of the channel, so that a large mean does not swallow a small variance.
+        // Sum relative to a value of the channel, so that a large mean does not cancel out a small variance.
         let origin = f64::from(x[0]);
         let mut parts = vec![[0.0; 2]; n.div_ceil(BLOCK)];
         parts.par_iter_mut().zip(x.par_chunks(BLOCK)).for_each(|(part, x)| {
@@ -93,7 +94,7 @@ pub fn moments(isa: Isa, x: &[f32], mean: &mut [f64], variance: &mut [f64]) {
     });
 }
 
-/// Sum and sum of squares of the distances to `origin`; the compiler vectorises it.
+/// Sum and sum of squares of the differences from `origin`; the compiler vectorises it.
 #[inline(always)]
 fn moments_task<S: Simd>(x: &[f32], origin: f64, part: &mut [f64; 2]) {
     let (mut sum, mut squares) = ([0.0; LANES], [0.0; LANES]);

@@ -1,4 +1,4 @@
-//! 3×3 convolution to at most four channels: the layer that makes the picture.
+//! 3×3 convolution to at most four channels: the output layer of a generator.
 
 use crate::isa::{Isa, dispatch};
 use crate::scratch::{Shared, local, volume};
@@ -9,13 +9,13 @@ use rayon::prelude::*;
 /// Rows and columns in a task.
 const ROWS: usize = 8;
 const COLUMNS: usize = 256;
-/// Vectors of pixels are taken at most four at a time.
+/// At most four vectors of pixels are processed at a time.
 const STEP: usize = 64;
 
-/// A 3×3 convolution with stride 1 and padding 1 to one to four channels, with leaky rectifier before and tanh after, if
-/// asked for.
+/// A 3×3 convolution with stride 1 and padding 1 to one to four channels, optionally with leaky ReLU before and tanh
+/// after it.
 ///
-/// Direct: SIMD lanes are pixels of a row, and the output channels stay in registers.
+/// This is a direct convolution: SIMD lanes are pixels of a row, and the output channels stay in registers.
 #[derive(Debug)]
 pub struct ConvHead {
     ins: usize,
@@ -29,11 +29,11 @@ pub struct ConvHead {
 }
 
 impl ConvHead {
-    /// Packs `weight` `[out, in, 3, 3]` and `bias` `[out]` (zero if absent); `[out, in]` are `channels`.
+    /// Packs `weight` `[out, in, 3, 3]` and `bias` `[out]` (zero if absent); `channels` is `[out, in]`.
     ///
     /// # Panics
     ///
-    /// If there are no input channels, not one to four output channels, or a slice does not fit them.
+    /// If there are no input channels, not one to four output channels, or a slice has the wrong length.
     pub fn new(isa: Isa, weight: &[f32], bias: Option<&[f32]>, [outs, ins]: [usize; 2]) -> Self {
         assert!((1..=4).contains(&outs) && ins > 0, "a head has input channels, and 1 to 4 output channels");
         assert_eq!(weight.len(), volume(&[outs, ins, 9]), "weight is [out, in, 3, 3]");
@@ -49,21 +49,21 @@ impl ConvHead {
         Self { ins, outs, isa, weights, bias: padded, leaky: false, tanh: false }
     }
 
-    /// With leaky rectifier (slope [`LEAKY_SLOPE`](crate::LEAKY_SLOPE)) on the input.
+    /// Applies leaky ReLU (slope [`LEAKY_SLOPE`](crate::LEAKY_SLOPE)) to the input.
     #[must_use]
     pub fn with_leaky(mut self) -> Self {
         self.leaky = true;
         self
     }
 
-    /// With tanh on the output, to within 3e-7.
+    /// Applies tanh to the output, accurate to 3e-7.
     #[must_use]
     pub fn with_tanh(mut self) -> Self {
         self.tanh = true;
         self
     }
 
-    /// Bytes of weights held.
+    /// Size of the weights in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.weights) + size_of_val(&self.bias)
     }
@@ -72,7 +72,7 @@ impl ConvHead {
     ///
     /// # Panics
     ///
-    /// If height or width is zero or an image does not fit.
+    /// If height or width is zero, or a slice has the wrong length.
     pub fn run(&self, input: &[f32], [h, w]: [usize; 2], output: &mut [f32]) {
         assert!(h > 0 && w > 0, "an image has pixels");
         assert_eq!(input.len(), volume(&[self.ins, h, w]), "input is [in, h, w]");
@@ -90,7 +90,7 @@ impl ConvHead {
     }
 }
 
-/// One call.
+/// The arguments of one call.
 struct Call<'a> {
     head: &'a ConvHead,
     h: usize,
@@ -104,7 +104,7 @@ unsafe impl Sync for Call<'_> {}
 
 #[inline(always)]
 unsafe fn head_task<S: Simd>(call: &Call, r0: usize, x0: usize, pad: *mut f32) {
-    // As many vectors as leave the accumulators in registers.
+    // As many vectors as possible with all accumulators in registers.
     match (call.head.outs, S::L) {
         (1, 16) => block::<S, 1, 4>(call, r0, x0, pad),
         (2, 16) => block::<S, 2, 4>(call, r0, x0, pad),
@@ -125,12 +125,12 @@ unsafe fn block<S: Simd, const N: usize, const NV: usize>(call: &Call, r0: usize
     let (rows, columns) = (ROWS.min(h - r0), COLUMNS.min(w - x0));
     let step = NV * S::L;
     let ld = (columns.next_multiple_of(step) + 2).next_multiple_of(S::L);
-    // The rows and columns around the block, activated, zero outside the image.
+    // Copy the rows and columns of the block and around it, with activation, and zero outside of the image.
     let slope = S::splat(slope(call.head.leaky));
     for c in 0..ins {
         for r in 0..rows + 2 {
             let dst = pad.add((c * (rows + 2) + r) * ld);
-            // row r of the copy is row r0 + r − 1 of the image
+            // Row r of the copy is row r0 + r − 1 of the image.
             let y = r0 + r;
             if y < 1 || y > h {
                 std::ptr::write_bytes(dst, 0, ld);
@@ -186,12 +186,12 @@ unsafe fn block<S: Simd, const N: usize, const NV: usize>(call: &Call, r0: usize
     }
 }
 
-/// tanh to within 3e-7, without branches, so that the compiler vectorises loops over it. NaN stays NaN.
+/// tanh, accurate to 3e-7, without branches, so that the compiler vectorises loops over it. NaN stays NaN.
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
-    // Adding it leaves the nearest integer in the low bits.
+    // Adding this leaves the nearest integer in the low bits.
     const ROUND: f32 = (3 << 22) as f32;
-    // ln(2)ᵏ / k!, of the series of 2^f
+    // ln(2)ᵏ / k!, the coefficients of the series of 2^f.
     const SERIES: [f32; 7] = [
         std::f32::consts::LN_2,
         0.240_226_5,

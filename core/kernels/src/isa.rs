@@ -1,11 +1,11 @@
-//! Instruction sets, chosen at run time.
+//! Instruction sets, selected at run time.
 
 use std::fmt;
 
-/// An instruction set this machine has.
+/// An instruction set that this machine supports.
 ///
-/// A value can only be got from [`Isa::detect`], [`Isa::available`] or [`Isa::PORTABLE`], so having one proves that its
-/// kernels may run here.
+/// Values can only be obtained from [`Isa::detect`], [`Isa::available`] or [`Isa::PORTABLE`], so having one proves
+/// that its kernels may run on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Isa(pub(crate) Set);
 
@@ -67,10 +67,10 @@ impl fmt::Display for Isa {
     }
 }
 
-/// Defines `unsafe fn name(isa, args…)`, which runs `inner::<S>(args…)` with the features of `isa` switched on.
+/// Defines `unsafe fn name(isa, args…)`, which runs `inner::<S>(args…)` with the CPU features of `isa` enabled.
 ///
-/// Everything below `inner` must be `#[inline(always)]`: only what is inlined is compiled for those features. The
-/// caller answers for the pointers among the arguments; the [`Isa`] answers for the features.
+/// Everything that `inner` calls must be `#[inline(always)]`: only inlined code is compiled for those features. The
+/// caller must ensure that pointers among the arguments are valid; the [`Isa`] guarantees the features.
 macro_rules! dispatch {
     ($(#[$meta:meta])* $vis:vis unsafe fn $name:ident $(<$T:ident: $Bound:ident>)? ($($a:ident: $t:ty),* $(,)?) => $inner:ident) => {
         $(#[$meta])*

@@ -1,12 +1,12 @@
-//! Copies from one order of axes to another.
+//! Copies that reorder axes.
 
 use crate::isa::{Isa, dispatch};
 use crate::scratch::Shared;
 use crate::simd::Simd;
 use rayon::prelude::*;
 
-/// Turns a matrix over: lane i of `to(j)` is `src[i·stride + j]`, for `rows` ≤ `lanes` ≤ 16; lanes beyond the rows are
-/// zero, those beyond `lanes` are left as they are.
+/// Transposes a matrix: lane i of `to(j)` is `src[i·stride + j]`, for `rows` ≤ `lanes` ≤ 16. Lanes beyond the rows
+/// are zero; those beyond `lanes` are not written.
 #[inline(always)]
 pub(crate) unsafe fn transposed<S: Simd>(
     src: *const f32,
@@ -30,8 +30,9 @@ pub(crate) unsafe fn transposed<S: Simd>(
     }
 }
 
-/// Part of an image `[channels, h, w]` from row and column `corner` on, with zeros around the image: value (r, x, c) is at
-/// dst + (r·width + x)·cs + c, for `rows` and `width`. There may be up to 15 channels of zeros more, `cs` in all.
+/// Copies a part of an image `[channels, h, w]`, from row and column `corner` on, with zeros outside of the image.
+/// Value (r, x, c) is written to dst + (r·width + x)·cs + c, for `rows` rows and `width` columns. `cs` may exceed the
+/// number of channels by up to 15; those are zero.
 #[inline(always)]
 pub(crate) unsafe fn channels_last<S: Simd>(
     src: *const f32,
@@ -68,7 +69,7 @@ pub(crate) fn panels(isa: Isa, matrix: &[f32], columns: usize, packed: &mut [f32
     parts.for_each(|(panel, rows)| unsafe { one_panel(isa, rows, columns, panel.as_mut_ptr()) });
 }
 
-/// Panels of two matrices of one size in turn, `[rows/16][2][columns][16]`.
+/// Panels of two matrices of equal size, alternating, `[rows/16][2][columns][16]`.
 pub(crate) fn panels_in_turn(isa: Isa, matrices: [&[f32]; 2], columns: usize, packed: &mut [f32]) {
     let [first, second] = matrices.map(|matrix| matrix.par_chunks(columns * 16));
     packed.par_chunks_mut(2 * columns * 16).zip(first.zip(second)).for_each(|(packed, (first, second))| {
@@ -85,8 +86,8 @@ unsafe fn one_panel_task<S: Simd>(rows: &[f32], columns: usize, panel: *mut f32)
 }
 dispatch!(unsafe fn one_panel(rows: &[f32], columns: usize, panel: *mut f32) => one_panel_task);
 
-/// Weights `[out, in, taps]` for the way back: panels of 16 *input* channels, where (o, tap) is row
-/// `rows[tap][0] + o · rows[tap][1]` of a panel of `depth` rows.
+/// Weights `[out, in, taps]` for the backward pass: panels of 16 *input* channels, where (o, tap) is row
+/// `rows[tap][0] + o · rows[tap][1]` of a panel with `depth` rows.
 pub(crate) fn adjoint_panels(
     isa: Isa,
     weight: &[f32],
@@ -97,7 +98,7 @@ pub(crate) fn adjoint_panels(
 ) {
     assert!(packed.len() >= ins.div_ceil(16) * depth * 16 && rows.iter().all(|r| r[0] < depth));
     let packed = Shared::new(packed);
-    // 16 at a time: so many rows of weights are read side by side, in order.
+    // Process 16 output channels at a time, so that the rows of weights are read in order.
     weight.par_chunks(16 * ins * rows.len()).enumerate().for_each(|(i, weight)| {
         // SAFETY: the panels have a row for each output channel and tap; no other task writes those of these channels.
         unsafe { adjoint_rows(isa, weight, ins, i * 16, rows, depth, packed) }
@@ -128,7 +129,7 @@ dispatch!(
     ) => adjoint_rows_task
 );
 
-/// `sum` = the sum of `parts` slices of its length, which begin `stride` apart.
+/// `sum` = the sum of `parts` slices of its length, which start at multiples of `stride`.
 pub(crate) fn add_up(values: &[f32], stride: usize, parts: usize, sum: &mut [f32]) {
     sum.copy_from_slice(&values[..sum.len()]);
     for part in 1..parts {
@@ -138,7 +139,7 @@ pub(crate) fn add_up(values: &[f32], stride: usize, parts: usize, sum: &mut [f32
     }
 }
 
-/// `[channels][taps]`, of values `[taps][width]`, whose first columns are the channels.
+/// Reorders values `[taps][width]`, whose first columns are the channels, to `[channels][taps]`.
 pub(crate) fn taps_last(isa: Isa, values: &[f32], taps: usize, out: &mut [f32]) {
     let (width, channels) = (values.len() / taps, out.len() / taps);
     assert!(channels <= width && values.len() == width * taps && out.len() == channels * taps);

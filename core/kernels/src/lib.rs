@@ -1,13 +1,13 @@
-//! Fast CPU kernels for the generators of the SPADE family: convolution, SPADE and CLADE modulation, and the few
-//! elementwise steps between them.
+//! Fast CPU kernels for the generators of the SPADE family: convolution, SPADE and CLADE modulation, and the
+//! elementwise operations between them.
 //!
-//! * [`Conv3x3`]: Winograd convolution; [`Conv1x1`]; [`ConvHead`]: 3×3 to at most four channels.
-//! * [`Spade`]: spatially-adaptive modulation, computed once for each *distinct* label patch ([`Patches`]) instead of
-//!   once for each pixel; [`Clade`]: modulation by class; [`collapse`]: the style convolutions of SEAN as convolutions of
-//!   labels.
-//! * [`upsample2`], [`moments`], [`affine`].
-//! * For training, on batches and with gradients: [`Convolution`] of any kernel, stride and padding; [`standardize`],
-//!   [`modulate_by_class`], [`leaky`], and [`times`] and its like for spectral norm.
+//! * Convolution: [`Conv3x3`] (Winograd), [`Conv1x1`], and [`ConvHead`] (3×3 to at most four channels).
+//! * Modulation: [`Spade`], spatially-adaptive, computed once for each *distinct* label patch ([`Patches`]) instead
+//!   of once for each pixel; [`Clade`], by class; [`collapse`], which turns the style convolutions of SEAN into
+//!   convolutions of labels.
+//! * Elementwise: [`upsample2`], [`moments`], [`affine`].
+//! * For training, on batches and with gradients: [`Convolution`] with any kernel, stride and padding;
+//!   [`standardize`], [`modulate_by_class`], [`leaky`], and, for spectral norm, [`times`] and related functions.
 //!
 //! ```
 //! use semsynth_kernels::{Conv3x3, Isa};
@@ -20,17 +20,19 @@
 //! assert!((output[0] - 4.0 / 9.0).abs() < 1e-5); // zeros around the image
 //! ```
 //!
-//! All values are `f32`, one image at a time, channel after channel: `[channels, height, width]`; what is for training takes
-//! batches of such images. Slices whose length does not fit are a mistake of the caller and panic.
+//! All values are `f32`. Images are `[channels, height, width]`, one at a time; the functions for training take
+//! batches of such images. A slice with the wrong length is a programming error and causes a panic.
 //!
-//! **Instruction sets.** AVX-512, AVX2 with FMA, NEON, or plain Rust, chosen at run time: what does the arithmetic takes an
-//! [`Isa`]. Steps that only wait for memory are plain Rust. Results of different instruction sets differ in their last
-//! bits.
+//! **Instruction sets.** AVX-512, AVX2 with FMA, NEON or plain Rust is selected at run time, with the [`Isa`]
+//! argument of arithmetic functions. Functions that are limited by memory bandwidth are plain Rust. Results of
+//! different instruction sets differ in their last bits.
 //!
-//! **Threads.** Work is split on the current Rayon pool. Results are the same to the last bit for any number of threads.
+//! **Threads.** Work is distributed over the current Rayon pool. Results are the same to the last bit for any number
+//! of threads.
 //!
-//! **Memory.** Weights are packed once, when a layer is made; those of [`Convolution`] in each call. Calls use working
-//! memory that is kept from call to call: at most 32 MiB for each thread of the pool and 96 MiB in all besides. A call
+//! **Memory.** Weights are packed once, when a layer is made; [`Convolution`] packs them in each call. Working memory
+//! is kept between calls: at most 32 MiB for each thread of the pool, plus 96 MiB in total. A call that needs more
+//! returns it to the system when it ends.
 //! that needs more returns it to the system when it ends.
 
 mod clade;
@@ -68,20 +70,20 @@ pub use winograd::Conv3x3;
 /// Slope of the leaky ReLU for negative values.
 pub const LEAKY_SLOPE: f32 = 0.2;
 
-/// What happens to each channel on the way: act(`x`·`scale` + `shift`), where act is the leaky ReLU or nothing. A
-/// modulation comes between the sum and act.
+/// An affine function per channel with activation: act(`x`·`scale` + `shift`), where act is leaky ReLU or the
+/// identity. A modulation is applied between the sum and act.
 #[derive(Clone, Copy, Debug)]
 pub struct Affine<'a> {
     /// `[channels]`
     pub scale: &'a [f32],
     /// `[channels]`
     pub shift: &'a [f32],
-    /// Whether the leaky ReLU follows.
+    /// Whether leaky ReLU follows.
     pub leaky: bool,
 }
 
 impl Affine<'_> {
-    /// Whether there is a scale and a shift for so many channels.
+    /// Whether scale and shift have this many channels.
     fn is_of(&self, channels: usize) -> bool {
         self.scale.len() == channels && self.shift.len() == channels
     }
@@ -92,7 +94,7 @@ impl Affine<'_> {
     }
 }
 
-/// The slope for negative values: 1 leaves them as they are.
+/// The slope for negative values; 1 without activation.
 fn slope(leaky: bool) -> f32 {
     if leaky { LEAKY_SLOPE } else { 1.0 }
 }

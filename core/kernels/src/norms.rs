@@ -1,7 +1,7 @@
-//! Normalisation, modulation by class and the leaky rectifier for training: batches, and gradients.
+//! Normalisation, modulation by class and leaky ReLU for training, on batches and with gradients.
 //!
-//! Images are `[batch, channels, pixels]`. Each function goes through memory as few times as it can; sums are taken in one
-//! fixed order, whatever the number of threads.
+//! Images are `[batch, channels, pixels]`. Each function makes as few passes through memory as possible; sums are
+//! computed in a fixed order, whatever the number of threads.
 
 use rayon::prelude::*;
 
@@ -12,10 +12,10 @@ use crate::scratch::volume;
 
 /// Values in a task.
 const BLOCK: usize = 1 << 14;
-/// Partial sums side by side.
+/// Number of partial sums that are computed in parallel.
 const LANES: usize = 16;
 
-/// `out` = `x` where it is positive, a fifth of it elsewhere.
+/// Leaky ReLU: `out` = `x` where positive, 0.2 · `x` elsewhere.
 ///
 /// # Panics
 ///
@@ -29,7 +29,7 @@ pub fn leaky(x: &[f32], out: &mut [f32]) {
     });
 }
 
-/// The gradient with respect to the input of [`leaky`], from that with respect to its output.
+/// The gradient of [`leaky`] with respect to its input, from that with respect to its output.
 ///
 /// # Panics
 ///
@@ -43,11 +43,11 @@ pub fn leaky_gradient(x: &[f32], gradient: &[f32], out: &mut [f32]) {
     });
 }
 
-/// Mean and variance (divided by n) of each channel over a batch, both `[channels]`.
+/// Mean and biased variance (divided by n) of each channel over a batch, both `[channels]`.
 ///
 /// # Panics
 ///
-/// If `x` is empty or a slice does not fit.
+/// If `x` is empty or a slice has the wrong length.
 pub fn batch_moments(isa: Isa, x: &[f32], batch: usize, mean: &mut [f32], variance: &mut [f32]) {
     let channels = mean.len();
     assert_eq!(variance.len(), channels, "mean and variance are [channels]");
@@ -62,11 +62,11 @@ pub fn batch_moments(isa: Isa, x: &[f32], batch: usize, mean: &mut [f32], varian
     }
 }
 
-/// `out` = (`x` − mean) · `scale`, mean and scale `[channels]`.
+/// `out` = (`x` − mean) · `scale`; mean and scale are `[channels]`.
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn standardize(x: &[f32], batch: usize, mean: &[f32], scale: &[f32], out: &mut [f32]) {
     let n = plane(x.len(), batch, mean.len());
     assert!(out.len() == x.len() && scale.len() == mean.len(), "out is as x, scale as mean");
@@ -78,12 +78,13 @@ pub fn standardize(x: &[f32], batch: usize, mean: &[f32], scale: &[f32], out: &m
     });
 }
 
-/// The gradient with respect to `x`, from that with respect to the result of [`standardize`] with the mean of `x` over the
-/// batch, and one over the root of its variance (and a small constant): both depend on `x`.
+/// The gradient with respect to `x`, from that with respect to the result of [`standardize`]. `mean` must be the mean
+/// of `x` over the batch, and `scale` one over the square root of its variance (plus a small constant): both depend
+/// on `x`.
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn standardize_gradient(x: &[f32], gradient: &[f32], batch: usize, mean: &[f32], scale: &[f32], out: &mut [f32]) {
     let channels = mean.len();
     let n = plane(x.len(), batch, channels);
@@ -121,7 +122,7 @@ fn sums(x: &[f32], g: &[f32], mean: f32, scale: f32) -> [f64; 2] {
     total
 }
 
-/// Sums of g, and of g · `of`(x), of every 16th pair each.
+/// Sums of g, and of g · `of`(x), each over every 16th pair.
 #[inline(always)]
 fn partial_sums(x: &[f32], g: &[f32], of: impl Fn(f32) -> f32) -> [[f32; LANES]; 2] {
     let mut lanes = [[0.0; LANES]; 2];
@@ -146,16 +147,16 @@ fn partial_sums(x: &[f32], g: &[f32], of: impl Fn(f32) -> f32) -> [[f32; LANES];
 pub struct Runs {
     batch: usize,
     pixels: usize,
-    /// Picture by picture: label, and where the run ends in its picture.
+    /// For each picture: the label of each run, and the pixel where the run ends.
     ends: Vec<Vec<(u16, u32)>>,
 }
 
 impl Runs {
-    /// Finds the runs of `batch` label maps, one after the other.
+    /// Finds the runs of `batch` consecutive label maps.
     ///
     /// # Panics
     ///
-    /// If `labels` cannot be split into as many maps, or maps have 2³² pixels or more.
+    /// If `labels` cannot be divided into `batch` maps of equal size, or maps have 2³² pixels or more.
     pub fn new(labels: &[u16], batch: usize) -> Self {
         assert!(batch > 0 && labels.len().is_multiple_of(batch), "labels are [batch, pixels]");
         let pixels = labels.len() / batch;
@@ -172,7 +173,7 @@ impl Runs {
         Self { batch, pixels, ends }
     }
 
-    /// The runs of a picture: label, first pixel, and pixel after the last.
+    /// The runs of a picture: their label and range of pixels.
     fn of(&self, picture: usize) -> impl Iterator<Item = (usize, std::ops::Range<usize>)> + '_ {
         let mut start = 0;
         self.ends[picture].iter().map(move |&(label, end)| {
@@ -183,11 +184,12 @@ impl Runs {
     }
 }
 
-/// `out` = `x` · weight + bias, where both are those of the pixel's class and the channel, `[classes, channels]`.
+/// `out` = `x` · weight + bias, with weight and bias of the pixel's class and the channel, from tables `[classes,
+/// channels]`.
 ///
 /// # Panics
 ///
-/// If a slice does not fit or a label has no class.
+/// If a slice has the wrong length or a label has no class.
 pub fn modulate_by_class(x: &[f32], runs: &Runs, weight: &[f32], bias: &[f32], out: &mut [f32]) {
     let (n, channels) = modulated(x, runs);
     assert!(weight.len() == bias.len() && weight.len().is_multiple_of(channels), "tables are [classes, channels]");
@@ -203,11 +205,11 @@ pub fn modulate_by_class(x: &[f32], runs: &Runs, weight: &[f32], bias: &[f32], o
     });
 }
 
-/// The gradients with respect to `x`, weight and bias of [`modulate_by_class`], from that with respect to its result.
+/// The gradients of [`modulate_by_class`] with respect to `x`, weight and bias, from that with respect to its result.
 ///
 /// # Panics
 ///
-/// If a slice does not fit or a label has no class.
+/// If a slice has the wrong length or a label has no class.
 pub fn modulate_by_class_gradients(
     x: &[f32],
     runs: &Runs,
@@ -220,7 +222,7 @@ pub fn modulate_by_class_gradients(
     assert!(of_weight.len() == weight.len() && of_bias.len() == weight.len(), "gradients of tables are as tables");
     assert!(of_x.len() == x.len() && gradient.len() == x.len(), "gradients of images are as images");
     let classes = weight.len() / channels;
-    // Of each plane, by class.
+    // For each plane, by class.
     let mut sums = vec![[0.0f64; 2]; runs.batch * channels * classes];
     let parts = planes(of_x, n).zip(x.par_chunks(n)).zip(gradient.par_chunks(n)).zip(sums.par_chunks_mut(classes));
     parts.for_each(|((((i, of_x), x), g), sums)| {
@@ -246,21 +248,21 @@ pub fn modulate_by_class_gradients(
     }
 }
 
-/// Pixels of a plane, of at least one.
+/// Number of pixels of a plane; at least one.
 fn plane(len: usize, batch: usize, channels: usize) -> usize {
     let planes = volume(&[batch, channels]);
     assert!(planes > 0 && len > 0 && len.is_multiple_of(planes), "images are [batch, channels, pixels]");
     len / planes
 }
 
-/// Pixels of a plane, and channels.
+/// Number of pixels of a plane, and of channels.
 fn modulated(x: &[f32], runs: &Runs) -> (usize, usize) {
     let pixels = volume(&[runs.batch, runs.pixels]);
     assert!(!x.is_empty() && pixels > 0 && x.len().is_multiple_of(pixels), "x is [batch, channels, pixels]");
     (runs.pixels, x.len() / pixels)
 }
 
-/// The planes of `[batch, channels, n]`, numbered, a task for every few small ones.
+/// The planes of `[batch, channels, n]` with their indices; several small planes share a task.
 fn planes(out: &mut [f32], n: usize) -> impl IndexedParallelIterator<Item = (usize, &mut [f32])> {
     out.par_chunks_mut(n).enumerate().with_min_len((BLOCK / n).max(1))
 }

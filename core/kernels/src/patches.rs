@@ -1,4 +1,4 @@
-//! Distinct neighbourhoods of a label map.
+//! Distinct patches of a label map.
 
 use crate::scratch::volume;
 use std::collections::HashMap;
@@ -6,41 +6,42 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 /// The distinct 3×3 and 5×5 patches of a label map.
 ///
-/// A hidden vector of SPADE depends on the 3×3 labels around a pixel, its gamma and beta on the 5×5 labels. Label maps
-/// are made of large areas, so there are far fewer distinct patches than pixels. All norms of one size share the patches.
+/// A hidden vector of SPADE depends on the 3×3 labels around a pixel; its gamma and beta depend on the 5×5 labels.
+/// Label maps consist of large uniform areas, so there are far fewer distinct patches than pixels. All norms that
+/// work at one size share the patches.
 #[derive(Debug)]
 pub struct Patches {
     pub(crate) h: usize,
     pub(crate) w: usize,
-    /// Number of the 3×3 patch of each pixel.
+    /// Index of the 3×3 patch of each pixel.
     pub(crate) id3: Vec<u32>,
-    /// Labels of each 3×3 patch; [`OUTSIDE`] beyond the map.
+    /// Labels of each 3×3 patch; [`OUTSIDE`] outside of the map.
     pub(crate) labels: Vec<[u32; 9]>,
-    /// Number of the 5×5 patch of each pixel, and [`PAD`] zeros.
+    /// Index of the 5×5 patch of each pixel, followed by [`PAD`] zeros.
     pub(crate) id5: Vec<u32>,
-    /// Numbers of the nine 3×3 patches of each 5×5 patch; `labels.len()` beyond the map.
+    /// Indices of the nine 3×3 patches of each 5×5 patch; `labels.len()` outside of the map.
     pub(crate) nine: Vec<[u32; 9]>,
 }
 
-/// What follows `id5`, so that vectors of numbers can be read at any pixel.
+/// Number of zeros after `id5`, so that a vector of indices can be read at any pixel.
 pub(crate) const PAD: usize = 16;
-/// No label has this number.
+/// A number that is not a label.
 const OUTSIDE: u32 = u32::MAX;
 
 impl Patches {
-    /// Numbers the patches of `labels` `[h, w]`, in the order in which they appear.
+    /// Numbers the patches of `labels` `[h, w]` in order of first appearance.
     ///
-    /// Labels may be any numbers; what a label without a class means is up to [`Spade`](crate::Spade).
+    /// Labels may be any numbers; [`Spade`](crate::Spade) defines how labels without a class are treated.
     ///
     /// # Panics
     ///
-    /// If the map is empty, does not fit its size, or has 2³¹ pixels or more.
+    /// If the map is empty, `labels` has the wrong length, or the map has 2³¹ pixels or more.
     pub fn new(labels: &[u16], [h, w]: [usize; 2]) -> Self {
         assert!(!labels.is_empty() && labels.len() < 1 << 31, "a label map has 1 to 2^31 - 1 pixels");
         assert_eq!(labels.len(), volume(&[h, w]), "labels are [h, w]");
         let labels: Vec<u32> = labels.iter().map(|&l| u32::from(l)).collect();
         let (id3, labels) = number(&labels, w, OUTSIDE);
-        // A 5×5 patch is known by its nine 3×3 patches, and they are nine neighbours again.
+        // A 5×5 patch is determined by its nine 3×3 patches, which are again a 3×3 neighbourhood.
         let (mut id5, nine) = number(&id3, w, labels.len() as u32);
         id5.resize(id5.len() + PAD, 0);
         Self { h, w, id3, labels, id5, nine }
@@ -51,37 +52,39 @@ impl Patches {
         [self.h, self.w]
     }
 
-    /// Numbers of distinct 3×3 and 5×5 patches.
+    /// The numbers of distinct 3×3 and 5×5 patches.
     pub fn distinct(&self) -> [usize; 2] {
         [self.labels.len(), self.nine.len()]
     }
 
-    /// Labels of each distinct 3×3 patch, row by row; `u32::MAX` beyond the map.
+    /// Labels of each distinct 3×3 patch, in row-major order; `u32::MAX` outside of the map.
     pub fn labels(&self) -> &[[u32; 9]] {
         &self.labels
     }
 
-    /// Numbers of the nine 3×3 patches of each distinct 5×5 patch; as many as there are of them stands for beyond the map.
+    /// Indices of the nine 3×3 patches of each distinct 5×5 patch; the number of 3×3 patches means outside of the
+    /// map.
     pub fn nine(&self) -> &[[u32; 9]] {
         &self.nine
     }
 
-    /// Number of the 5×5 patch of each pixel.
+    /// Index of the 5×5 patch of each pixel.
     pub fn of_pixels(&self) -> &[u32] {
         &self.id5[..self.h * self.w]
     }
 
-    /// Length of a row of a table over 5×5 patches: an odd number of cache lines, so that rows do not share cache sets.
+    /// Length of a row of a table over 5×5 patches: an odd number of cache lines, so that rows do not map to the same
+    /// cache sets.
     pub(crate) fn row5(&self) -> usize {
         (self.nine.len().div_ceil(16) | 1) * 16
     }
 }
 
 /// Numbers the distinct 3×3 neighbourhoods of an image with rows of `w` values, in raster order of first appearance.
-/// Returns the number of each pixel and the nine values of each number.
+/// Returns the index of each pixel's neighbourhood and the nine values of each neighbourhood.
 fn number(values: &[u32], w: usize, outside: u32) -> (Vec<u32>, Vec<[u32; 9]>) {
-    // Distinct columns of three first, so that a neighbourhood is three numbers, which fit a key. The column outside
-    // comes first.
+    // Number the distinct columns of three first: a neighbourhood is then three numbers, which fit in one key. The
+    // column outside of the image comes first.
     let mut columns = Table::default();
     let mut patches = Table::default();
     columns.number([outside; 3]);
@@ -115,7 +118,7 @@ fn number(values: &[u32], w: usize, outside: u32) -> (Vec<u32>, Vec<[u32; 9]>) {
     (ids, patches.keys.iter().map(values).collect())
 }
 
-/// Numbers keys in the order in which they first come.
+/// Numbers keys in order of first appearance.
 #[derive(Default)]
 struct Table {
     ids: HashMap<[u32; 3], u32, BuildHasherDefault<Mix>>,
@@ -131,7 +134,7 @@ impl Table {
     }
 }
 
-/// A multiplicative hash: keys are small numbers of ours, and nobody gains from collisions but time lost.
+/// A multiplicative hash: keys are small numbers computed here, so collisions cost time but are no security problem.
 #[derive(Default)]
 struct Mix(u64);
 
@@ -154,7 +157,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The labels around a pixel, `r` away at most; `None` outside.
+    /// The labels around a pixel up to distance `r`; `None` outside of the map.
     fn around(labels: &[u16], h: usize, w: usize, p: usize, r: isize) -> Vec<Option<u16>> {
         let (y, x) = ((p / w) as isize, (p % w) as isize);
         let at = |y: isize, x: isize| {
@@ -165,7 +168,7 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
-        /// Two pixels have the same number exactly if they have the same labels around.
+        /// Two pixels have the same index exactly if they have the same labels around them.
         #[test]
         fn numbers_stand_for_neighbourhoods(h in 1usize..9, w in 1usize..9, seed in any::<u32>(), kinds in 1u32..4) {
             let label = |i: usize| ((i as u32).wrapping_mul(seed | 1).wrapping_mul(2_654_435_761) >> 20) % kinds;
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_flat_map_has_few_patches() {
-        // inside, four edges, four corners; for 5x5 five positions along each side
+        // Inside, four edges, four corners; for 5×5, five positions along each side.
         assert_eq!(Patches::new(&[7; 400], [20, 20]).distinct(), [9, 25]);
         assert_eq!(Patches::new(&[7], [1, 1]).distinct(), [1, 1]);
     }

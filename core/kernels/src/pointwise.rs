@@ -7,9 +7,9 @@ use crate::simd::Simd;
 use crate::winograd::padded_bias;
 use rayon::prelude::*;
 
-/// Pixels in a task: a multiple of all vectors, and few enough for their channels to stay in cache.
+/// Number of pixels in a task: a multiple of all vector lengths, and few enough for their channels to stay in cache.
 const PIXELS: usize = 96;
-/// Tasks to make at least, if there are channels enough.
+/// Fewest tasks to make, if there are enough channels.
 const TASKS: usize = 16;
 
 /// A 1×1 convolution with stride 1.
@@ -20,16 +20,16 @@ pub struct Conv1x1 {
     isa: Isa,
     /// `[out/16][in][16]`
     weights: Buf,
-    /// `[out]`, padded to blocks of 16.
+    /// `[out]`, padded to a multiple of 16.
     bias: Option<Buf>,
 }
 
 impl Conv1x1 {
-    /// Packs `weight` `[out, in]` and `bias` `[out]` (zero if absent); `[out, in]` are `channels`.
+    /// Packs `weight` `[out, in]` and `bias` `[out]` (zero if absent); `channels` is `[out, in]`.
     ///
     /// # Panics
     ///
-    /// If a number of channels is zero or a slice does not fit them.
+    /// If a number of channels is zero or a slice has the wrong length.
     pub fn new(isa: Isa, weight: &[f32], bias: Option<&[f32]>, [outs, ins]: [usize; 2]) -> Self {
         assert!(outs > 0 && ins > 0, "a convolution has channels");
         assert_eq!(weight.len(), volume(&[outs, ins]), "weight is [out, in]");
@@ -38,7 +38,7 @@ impl Conv1x1 {
         Self { ins, outs, isa, weights, bias: bias.map(|b| padded_bias(Some(b), outs)) }
     }
 
-    /// Bytes of weights held.
+    /// Size of the weights in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.weights) + self.bias.as_ref().map_or(0, |b| size_of_val(&**b))
     }
@@ -47,7 +47,7 @@ impl Conv1x1 {
     ///
     /// # Panics
     ///
-    /// If an image does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, input: &[f32], [h, w]: [usize; 2], output: &mut [f32], residual: Option<&[f32]>) {
         let pixels = volume(&[h, w]);
         assert_eq!(input.len(), volume(&[self.ins, pixels]), "input is [in, h, w]");
@@ -64,7 +64,7 @@ impl Conv1x1 {
         };
         let y = Shared::new(output);
         let (parts, blocks) = (pixels.div_ceil(PIXELS), self.outs.div_ceil(16));
-        // Few pixels: split output channels too. Each group packs its input anew.
+        // With few pixels, split output channels too. Each group packs its input again.
         let group = blocks.div_ceil((TASKS / parts.max(1)).clamp(1, blocks));
         let groups = blocks.div_ceil(group);
         (0..parts * groups).into_par_iter().with_max_len(1).for_each(|i| {
@@ -79,23 +79,23 @@ impl Conv1x1 {
     }
 }
 
-/// One call: sizes, and pointers to whole arrays.
+/// The arguments of one call: sizes, and pointers to whole arrays.
 struct Call {
     ins: usize,
     outs: usize,
     pixels: usize,
     x: *const f32,
-    /// Or null.
+    /// May be null.
     residual: *const f32,
     weights: *const f32,
-    /// Or null.
+    /// May be null.
     bias: *const f32,
 }
 
 // SAFETY: tasks only read through it.
 unsafe impl Sync for Call {}
 
-/// Pixels p0.. of a block, output channels of some blocks of 16.
+/// Computes the output channels of some blocks of 16, for a block of pixels from p0 on.
 #[inline(always)]
 unsafe fn pointwise_task<S: Simd>(
     call: &Call,
@@ -118,7 +118,7 @@ unsafe fn pointwise_task<S: Simd>(
         let at = b * 16 * call.pixels + p0;
         let direct = n == ld && outs == 16;
         let (dst, ldd) = if direct { (y.add(at), call.pixels) } else { (m, ld) };
-        // What the product is added to.
+        // Initialise the sums with bias and residual.
         let start = !call.bias.is_null() || !call.residual.is_null();
         for i in 0..if start { 16 } else { 0 } {
             let bias = S::splat(if call.bias.is_null() { 0.0 } else { *call.bias.add(b * 16 + i) });

@@ -1,7 +1,8 @@
-//! Working memory that outlives a call, so that kernels need no fresh pages each time.
+//! Working memory that is reused between calls, so that kernels do not need fresh pages each time.
 //!
-//! What is kept is bounded: [`KEEP_LOCAL`] for each thread that ran a task, [`KEEP_SHARED`] for the process. A call that
-//! needs more gets it, and gives it back to the system when it ends. Contents are always whatever was there before.
+//! The memory that is kept is bounded: [`KEEP_LOCAL`] for each thread that ran a task, [`KEEP_SHARED`] for the
+//! process. A call that needs more allocates it and returns it to the system when it ends. Buffers contain arbitrary
+//! values at first.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -9,14 +10,14 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bytes that a thread keeps between tasks.
+/// Most bytes that a thread keeps between tasks.
 pub(crate) const KEEP_LOCAL: usize = 32 << 20;
-/// Bytes that the process keeps between calls.
+/// Most bytes that the process keeps between calls.
 const KEEP_SHARED: usize = 96 << 20;
-/// A cache line, and the widest vector.
+/// Size of a cache line, and of the widest vector.
 const ALIGN: usize = 64;
 
-/// `f32` values on a cache line boundary.
+/// `f32` values aligned to a cache line.
 pub(crate) struct Buf {
     ptr: NonNull<f32>,
     len: usize,
@@ -79,7 +80,7 @@ thread_local! {
     static LOCAL: Cell<Option<Buf>> = const { Cell::new(None) };
 }
 
-/// Runs `f` with areas of at least the given lengths, from this thread's own memory. For tasks that run to their end on
+/// Runs `f` with slices of at least the given lengths, from memory of this thread. For tasks that run to their end on
 /// one thread; a nested call is correct, but allocates.
 pub(crate) fn local<const N: usize>(lens: [usize; N], f: impl FnOnce([&mut [f32]; N])) {
     let lens = lens.map(|n| n.next_multiple_of(ALIGN / size_of::<f32>()));
@@ -96,22 +97,22 @@ pub(crate) fn local<const N: usize>(lens: [usize; N], f: impl FnOnce([&mut [f32]
     }
 }
 
-/// The buffers not on loan, the longest unused first.
+/// The buffers not in use, the one unused for longest first.
 static SHARED: Mutex<Vec<Buf>> = Mutex::new(Vec::new());
 
 fn shared() -> MutexGuard<'static, Vec<Buf>> {
-    // The list is whole after any panic: each change is one call.
+    // The list is consistent after any panic: each change is a single call.
     SHARED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A buffer on loan from the process; for memory that several tasks share.
+/// A buffer borrowed from the process, for memory that several tasks share.
 pub(crate) struct Loan {
     buf: Option<Buf>,
     len: usize,
 }
 
 impl Loan {
-    /// `len` values, from the smallest free buffer that has them.
+    /// `len` values, from the smallest free buffer that is large enough.
     pub(crate) fn new(len: usize) -> Self {
         let mut free = shared();
         let fit = free.iter().enumerate().filter(|(_, b)| b.len >= len).min_by_key(|(_, b)| b.len).map(|(i, _)| i);
@@ -144,7 +145,7 @@ impl Drop for Loan {
     }
 }
 
-/// A pointer that tasks on several threads write disjoint parts through.
+/// A pointer through which tasks on several threads write disjoint parts.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(*mut f32);
 
@@ -162,11 +163,11 @@ impl Shared {
     }
 }
 
-/// The product of sizes.
+/// The product of `sizes`.
 ///
 /// # Panics
 ///
-/// If it is too large for memory.
+/// If it exceeds what memory can hold.
 pub(crate) fn volume(sizes: &[usize]) -> usize {
     sizes.iter().try_fold(1usize, |n, &s| n.checked_mul(s)).expect("sizes fit in memory")
 }

@@ -1,7 +1,7 @@
-//! A thin layer over vectors of `f32`: one trait, one implementation for each instruction set.
+//! A thin layer over vectors of `f32`: one trait, with one implementation for each instruction set.
 //!
-//! Kernels are written once, as `#[inline(always)]` functions generic over [`Simd`]; [`dispatch!`](crate::isa::dispatch)
-//! instantiates them inside functions that have the instruction set switched on.
+//! Kernels are written once, as `#[inline(always)]` functions that are generic over [`Simd`].
+//! [`dispatch!`](crate::isa::dispatch) instantiates them inside functions that enable the instruction set.
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
@@ -12,8 +12,8 @@ pub(crate) mod x86;
 ///
 /// # Safety
 ///
-/// For all functions: the CPU has the instruction set, and pointers are valid for what the function says it reads or
-/// writes. Nothing needs to be aligned.
+/// For all functions: the CPU supports the instruction set, and pointers are valid for what the function reads or
+/// writes according to its documentation. Nothing needs to be aligned.
 pub(crate) trait Simd: Copy + 'static {
     /// Lanes in a vector: 8 or 16.
     const L: usize;
@@ -32,7 +32,7 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// a · b
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
-    /// The larger of a and b in each lane; b where either is NaN.
+    /// The larger of a and b in each lane; b if either is NaN.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// a · b + c
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
@@ -75,7 +75,7 @@ pub(crate) trait Simd: Copy + 'static {
         Self::product(k, a, [1, 16], b, ldb, c, ldc, n, acc);
     }
 
-    /// Lanes i with 0 ≤ x+i < w are `row[x+i]`, the others zero; only those are read.
+    /// Lanes i with 0 ≤ x+i < w are `row[x+i]`, the others zero; reads nothing else.
     #[inline(always)]
     unsafe fn load_range(row: *const f32, x: isize, w: isize) -> Self::V {
         if x >= 0 && x + Self::L as isize <= w {
@@ -105,7 +105,7 @@ pub(crate) trait Simd: Copy + 'static {
         }
     }
 
-    /// Splits 4·L consecutive values into those at 0, 1, 2 and 3 modulo 4.
+    /// Splits 4·L consecutive values by their index modulo 4.
     #[inline(always)]
     unsafe fn split4(v: [Self::V; 4]) -> [Self::V; 4] {
         let (a, mut b) = (spill::<Self>(v), [0.0; 64]);
@@ -129,7 +129,7 @@ pub(crate) trait Simd: Copy + 'static {
         unspill::<Self>(&b)
     }
 
-    /// Turns a matrix of L vectors over: lane j of vector i becomes lane i of vector j.
+    /// Transposes a matrix of L vectors: lane j of vector i becomes lane i of vector j.
     #[inline(always)]
     unsafe fn transpose(v: &mut [Self::V; 16]) {
         let mut a = [0.0; 256];
@@ -171,9 +171,9 @@ unsafe fn unspill<S: Simd>(a: &[f32; 64]) -> [S::V; 4] {
     [S::load(p), S::load(p.add(S::L)), S::load(p.add(2 * S::L)), S::load(p.add(3 * S::L))]
 }
 
-/// The inner kernel of [`Simd::product`]: `MR` of its 16 rows, `NR` of its vectors, all in registers.
+/// The inner kernel of [`Simd::product`]: `MR` of its 16 rows and `NR` of its vectors, all in registers.
 ///
-/// Each output is one chain of multiply-adds in the order of k, so no blocking changes a bit of the result.
+/// Each output is one chain of multiply-adds in the order of k, so blocking does not change a bit of the result.
 #[inline(always)]
 unsafe fn micro<S: Simd, const MR: usize, const NR: usize>(
     k: usize,
@@ -214,7 +214,8 @@ unsafe fn micro<S: Simd, const MR: usize, const NR: usize>(
     }
 }
 
-/// Arrays of 8 in plain Rust; the compiler vectorises them for the target's baseline. Multiply-adds round twice.
+/// Arrays of 8 values in plain Rust; the compiler vectorises them for the target's baseline. A multiply-add rounds
+/// twice.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 

@@ -1,8 +1,8 @@
 //! SPADE: modulation by a small network on the label map.
 //!
-//! The network is 3×3 to 128 channels, rectifier, then two 3×3 to gamma and beta. On one-hot labels the first layer is a sum of
-//! nine columns of weights, and all pixels with the same 3×3 labels have the same hidden vector; all with the same 5×5
-//! labels the same gamma and beta. Two routes use that:
+//! The network is a 3×3 convolution to 128 channels, ReLU, then two 3×3 convolutions to gamma and beta. On one-hot
+//! labels the first layer is a sum of nine columns of weights. All pixels with the same 3×3 labels have the same
+//! hidden vector, and all with the same 5×5 labels have the same gamma and beta. There are two methods:
 //!
 //! *Patches.* For 16 channels at a time, with `W[j]` the gamma and beta weights at offset j of nine:
 //!
@@ -10,10 +10,10 @@
 //! 2. `table[id5] = bias + sum over j of T[patch j of id5][j]`, where patches outside the map count as zero;
 //! 3. `out = act(norm(x) · (1 + gamma[id5]) + beta[id5])`.
 //!
-//! Everything of a step stays in cache, and maps of gamma and beta never exist.
+//! All values of a step stay in cache, and maps of gamma and beta are never stored.
 //!
-//! *Dense.* On busy maps: a map of hidden vectors by look-up, gamma and beta by Winograd convolution, a strip of rows at
-//! a time.
+//! *Dense.* For label maps with many distinct patches: looks up a map of hidden vectors, then computes gamma and beta
+//! by Winograd convolution, a strip of rows at a time.
 //!
 //! Source: T. Park et al., *Semantic Image Synthesis with Spatially-Adaptive Normalization*, CVPR 2019, section 3.
 
@@ -28,13 +28,13 @@ use rayon::prelude::*;
 
 /// Channels of the hidden layer.
 pub const HIDDEN: usize = 128;
-/// Weights of a hidden channel in a block: nine offsets of 16 channels.
+/// Number of weights of a hidden channel in a block: nine offsets of 16 channels.
 const OFFSETS: usize = 9 * 16;
-/// Columns of the matrix product taken at a time: a multiple of all vectors, and a divisor of [`OFFSETS`].
+/// Columns of the matrix product computed at a time: a multiple of all vector lengths, and a divisor of [`OFFSETS`].
 const COLUMNS: usize = 48;
 /// Distinct patches in a panel of the matrix product: the rows of [`Simd::strip`].
 const PANEL: usize = 16;
-/// Bytes that the maps of one strip may take in the dense route, and its fewest rows.
+/// Most bytes that the maps of one strip may take in the dense method, and the fewest rows of a strip.
 const STRIP: usize = 16 << 20;
 const STRIP_ROWS: usize = 16;
 
@@ -43,26 +43,28 @@ const STRIP_ROWS: usize = 16;
 pub struct Spade {
     classes: usize,
     channels: usize,
-    /// Channels of the map that gamma and beta are convolved from: the hidden layer, and the one-hot labels if they follow.
+    /// Channels of the map that gamma and beta are convolutions of: the hidden layer, followed by the one-hot labels
+    /// if they are used.
     inputs: usize,
     isa: Isa,
     /// First layer, as `[9][class][HIDDEN]`, and its bias.
     shared: Vec<f32>,
     shared_bias: [f32; HIDDEN],
-    /// Gamma and beta in turn, 16 channels of each; the bias of gamma has the 1 of 1 + gamma in it.
+    /// Gamma and beta alternating, 16 channels of each; the bias of gamma includes the 1 of 1 + gamma.
     both: Conv3x3,
 }
 
 impl Spade {
-    /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta`
-    /// `[channels, 128, 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
+    /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta` `[channels, 128,
+    /// 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
     ///
-    /// `gamma` and `beta` may also be `[channels, 128 + classes, 3, 3]`: then they are convolved from the hidden layer and,
-    /// after it, the one-hot labels themselves, as SEAN's styles come down to (a 3×3 convolution of a vector per class).
+    /// `gamma` and `beta` may also be `[channels, 128 + classes, 3, 3]`: then they are convolutions of the hidden
+    /// layer concatenated with the one-hot labels. SEAN's styles, a 3×3 convolution of a vector per class, can be
+    /// expressed that way.
     ///
     /// # Panics
     ///
-    /// If there are no channels or a slice does not fit.
+    /// If there are no channels or a slice has the wrong length.
     pub fn new(
         isa: Isa,
         [classes, channels]: [usize; 2],
@@ -93,20 +95,20 @@ impl Spade {
         Self { classes, channels, inputs, isa, shared: columns, shared_bias: bias, both }
     }
 
-    /// Bytes of weights held.
+    /// Size of the weights in bytes.
     pub fn bytes(&self) -> usize {
         self.both.bytes() + size_of_val(&*self.shared) + size_of_val(&self.shared_bias)
     }
 
-    /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), with scale, shift and act of an [`Affine`], by the route
-    /// that should be faster.
+    /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), with scale, shift and act of an [`Affine`]. Chooses
+    /// the method that should be faster.
     ///
-    /// `x` and `out` are `[channels, h, w]` of the size of the patches. A label without
-    /// a class is a one-hot vector of zeros.
+    /// `x` and `out` are `[channels, h, w]`, with the size of the patches. A label without a class is treated as a
+    /// one-hot vector of zeros.
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         if patches_pay(patches) {
             self.run_patches(patches, x, affine, out);
@@ -125,13 +127,13 @@ impl Spade {
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run_patches(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         self.check(patches, x, affine, out);
         let hidden = self.hidden(patches);
         let call = self.call(patches, &hidden);
         let (hw, row) = (patches.h * patches.w, patches.row5());
-        // Each task's 16 channels; the last one's may be fewer.
+        // Each task has 16 channels; the last one may have fewer.
         out.par_chunks_mut(16 * hw).enumerate().with_max_len(1).for_each(|(block, out)| {
             local([call.products(), 32 * row], |[t, table]| {
                 // SAFETY: `call` holds panels of all 3×3 patches and one more, and whole blocks of weights; the scratch
@@ -142,8 +144,9 @@ impl Spade {
         });
     }
 
-    /// Gamma and beta of all patches of a map, for [`Spade::run_tables`]: where a map stays and features change. Nothing where
-    /// the patch route would be slower than the dense one, or they would take more than so many bytes.
+    /// Gamma and beta of all patches of a map, for [`Spade::run_tables`], to be used when the map stays the same and
+    /// features change. `None` if the patch method would be slower than the dense one, or the tables would take more
+    /// than `most` bytes.
     pub fn tables(&self, patches: &Patches, most: usize) -> Option<Tables> {
         let (blocks, row) = (self.channels.div_ceil(16), patches.row5());
         if !patches_pay(patches) || blocks * 32 * row > most / size_of::<f32>() {
@@ -161,11 +164,11 @@ impl Spade {
         Some(Tables(tables))
     }
 
-    /// What [`Spade::run_patches`] gives, to the last bit, with the tables that this layer made of these patches.
+    /// The result of [`Spade::run_patches`], to the last bit, with tables that this layer made for these patches.
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run_tables(&self, tables: &Tables, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         self.check(patches, x, affine, out);
         let (hw, row) = (patches.h * patches.w, patches.row5());
@@ -181,7 +184,8 @@ impl Spade {
         Call { patches, hidden, inputs: self.inputs, weights, bias }
     }
 
-    /// Modulates the channels of a block by its table, `[gamma, beta][16][id5]`; `x`, scale and shift are of all channels.
+    /// Modulates the channels of a block by its table, `[gamma, beta][16][id5]`; `x`, scale and shift have all
+    /// channels.
     fn look_up(&self, patches: &Patches, table: &[f32], block: usize, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         let (hw, row) = (patches.h * patches.w, patches.row5());
         for (i, out) in out.chunks_exact_mut(hw).enumerate() {
@@ -197,14 +201,14 @@ impl Spade {
     ///
     /// # Panics
     ///
-    /// If a slice does not fit.
+    /// If a slice has the wrong length.
     pub fn run_dense(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         self.check(patches, x, affine, out);
         let (h, w) = (patches.h, patches.w);
         let hidden = self.hidden(patches);
         let outs = 2 * self.channels.next_multiple_of(16);
         let fit = STRIP / size_of::<f32>() / ((self.inputs + outs) * w);
-        // A strip has a row more on each side, unless it is the whole map.
+        // A strip has one more row on each side, unless it is the whole map.
         let rows = (fit / 4 * 4).max(STRIP_ROWS).min(h);
         let step = if rows == h { h } else { rows - 2 };
         let (mut map, mut both) = (Loan::new(self.inputs * rows * w), Loan::new(outs * rows * w));
@@ -233,8 +237,8 @@ impl Spade {
         }
     }
 
-    /// Hidden vectors of all distinct 3×3 patches, as `[panel][inputs][PANEL]`; all beyond them zero, one at least, which
-    /// stands for patches outside the map.
+    /// Hidden vectors of all distinct 3×3 patches, as `[panel][inputs][PANEL]`. The rest of the last panel is zero;
+    /// it has at least one more vector, which stands for patches outside of the map.
     fn hidden(&self, patches: &Patches) -> Loan {
         let panels = patches.labels.len() / PANEL + 1;
         let mut out = Loan::new(panels * self.inputs * PANEL);
@@ -272,16 +276,19 @@ pub struct Tables(
 );
 
 impl Tables {
-    /// Bytes held.
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.0)
     }
 }
 
-/// Should the patch route be faster than the dense one on this map, and can it run in memory that threads keep?
+/// Whether the patch method should be faster than the dense one on this map, and its memory is within what threads
+/// keep.
 ///
-/// Costs for each channel go with distinct patches on one side and pixels on the other, where Winograd takes at least 16
-/// tiles at a time. The factors were fitted to times on facades and random maps, on two CPUs with AVX-512. The number of
+/// The cost per channel grows with the number of distinct patches for one method, and with the number of pixels for
+/// the other, which computes at least 16 Winograd tiles at a time. The factors were fitted to times on facades and
+/// random maps, on two CPUs with AVX-512. The number of threads must not matter, because the results of the methods
+/// differ in their last bits.
 /// threads has no say, as the routes differ in their last bits.
 fn patches_pay(p: &Patches) -> bool {
     let [n3, n5] = p.distinct();
@@ -289,15 +296,15 @@ fn patches_pay(p: &Patches) -> bool {
     fits && n3 as f64 + 0.2 * (n5 as f64) < 0.4 * (p.h * p.w).max(16 * 16) as f64
 }
 
-/// Where gamma (0) or beta (1) of channel c is among the output channels of both.
+/// Row of gamma (0) or beta (1) of channel c among the output channels of `both`.
 fn row_of(c: usize, which: usize) -> usize {
     (c / 16 * 2 + which) * 16 + c % 16
 }
 
-/// What the tasks of the patch route read.
+/// The data that the tasks of the patch method read.
 struct Call<'a> {
     patches: &'a Patches,
-    /// As made by [`Spade::hidden`].
+    /// The result of [`Spade::hidden`].
     hidden: &'a [f32],
     inputs: usize,
     /// `[block of gamma or beta][inputs][9][16]`
@@ -306,7 +313,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Values of T of one block.
+    /// Number of values of T for one block.
     fn products(&self) -> usize {
         self.hidden.len() / self.inputs * 2 * OFFSETS
     }
@@ -315,8 +322,8 @@ impl Call<'_> {
 /// T `[id3][gamma, beta][9][16]` and the table `[gamma, beta][16][id5]` of one block of 16 channels.
 #[inline(always)]
 unsafe fn table_task<S: Simd>(call: &Call, block: usize, t: *mut f32, table: *mut f32) {
-    // Rows of the product are patches, columns offsets and channels, as the weights have them. A few columns at a time,
-    // whose weights stay in the first cache for all patches.
+    // Rows of the product are patches; columns are offsets and channels, in the order of the weights. Take a few
+    // columns at a time, so that their weights stay in the first-level cache for all patches.
     for which in 0..2 {
         for column in (0..OFFSETS).step_by(COLUMNS) {
             let w = call.weights.as_ptr().add((block * 2 + which) * call.inputs * OFFSETS + column);

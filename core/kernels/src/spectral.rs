@@ -1,19 +1,19 @@
-//! Spectral norm: passes over a weight as a matrix `[rows, columns]`.
+//! Spectral norm: operations on a weight as a matrix `[rows, columns]`.
 
 use rayon::prelude::*;
 
 use crate::scratch::volume;
 
-/// Partial sums side by side.
+/// Number of partial sums that are computed in parallel.
 const LANES: usize = 16;
-/// Columns in a task, and values in a task that goes along rows.
+/// Columns in a task, and values in a task that works along rows.
 const BLOCK: usize = 1 << 12;
 
-/// `weight` · `x` for `x` `[columns]`, into `out` `[rows]`.
+/// `weight` · `x` for `x` `[columns]`, written to `out` `[rows]`.
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn times(weight: &[f32], x: &[f32], out: &mut [f32]) {
     assert_eq!(weight.len(), volume(&[out.len(), x.len()]), "weight is [rows, columns]");
     if x.is_empty() {
@@ -23,24 +23,24 @@ pub fn times(weight: &[f32], x: &[f32], out: &mut [f32]) {
     rows.zip(out).for_each(|(row, out)| *out = dot(row, x));
 }
 
-/// `weight` transposed · `x` for `x` `[rows]`, into `out` `[columns]`.
+/// `weight` transposed · `x` for `x` `[rows]`, written to `out` `[columns]`.
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn transposed_times(weight: &[f32], x: &[f32], out: &mut [f32]) {
     assert_eq!(weight.len(), volume(&[out.len(), x.len()]), "weight is [rows, columns]");
     let columns = out.len();
     if columns == 0 {
         return;
     }
-    // Few columns: tasks as narrow as a cache line, so that there are some.
+    // With few columns, make tasks as narrow as a cache line, so that there are several.
     let block = columns.div_ceil(8).next_multiple_of(LANES).min(BLOCK);
     out.par_chunks_mut(block).enumerate().for_each(|(i, out)| {
         out.fill(0.0);
         let len = out.len();
         let part = |row: usize| &weight[row * columns + i * block..][..len];
-        // Four rows a pass, so that sums are read and written less often.
+        // Four rows per pass, so that sums are read and written less often.
         let rows = x.len() / 4 * 4;
         for row in (0..rows).step_by(4) {
             let ([a, b, c, d], x) = ([0, 1, 2, 3].map(|i| part(row + i)), [x[row], x[row + 1], x[row + 2], x[row + 3]]);
@@ -56,7 +56,7 @@ pub fn transposed_times(weight: &[f32], x: &[f32], out: &mut [f32]) {
     });
 }
 
-/// Sum of products, in one fixed order.
+/// Dot product, summed in a fixed order.
 ///
 /// # Panics
 ///
@@ -93,12 +93,12 @@ pub fn divide(x: &[f32], by: f32, out: &mut [f32]) {
     });
 }
 
-/// The gradient with respect to `weight`, from that with respect to `weight` / sigma, where sigma = `u` · `weight` · `v` and the
-/// vectors, `[rows]` and `[columns]`, are constants.
+/// The gradient with respect to `weight`, from that with respect to `weight` / sigma, where sigma = `u` · `weight` ·
+/// `v`. The vectors, `[rows]` and `[columns]`, are treated as constants.
 ///
 /// # Panics
 ///
-/// If a slice does not fit.
+/// If a slice has the wrong length.
 pub fn spectral_gradient(weight: &[f32], gradient: &[f32], [u, v]: [&[f32]; 2], sigma: f32, out: &mut [f32]) {
     assert_eq!(weight.len(), volume(&[u.len(), v.len()]), "weight is [rows, columns]");
     assert!(gradient.len() == weight.len() && out.len() == weight.len(), "gradients are as the weight");

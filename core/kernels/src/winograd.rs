@@ -1,19 +1,20 @@
 //! 3×3 convolution by Winograd's minimal filtering.
 //!
-//! A tile of m×m outputs needs (m+2)² products for each pair of channels instead of 9·m²: 36 instead of 144 for m = 4.
-//! With inputs d, weights g and outputs y of one tile, all matrices: y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. Summed over input
-//! channels, the products at one position of all tiles are a matrix product, which is where the time goes.
+//! A tile of m×m outputs needs (m+2)² products for each pair of channels instead of 9·m²: 36 instead of 144 for m =
+//! 4. With inputs d, weights g and outputs y of one tile, all matrices: y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. Summed over
+//! input channels, the products at one position of all tiles are a matrix product; it takes most of the time.
 //!
 //! SIMD lanes are *tiles*: a vector holds one position of L neighbouring tiles. Layouts, with P positions:
 //!
-//! * weights as `[out/16][in][9][16]`, or transformed ahead as U `[out/16][P][in][16]`;
+//! * weights as `[out/16][in][9][16]`, or transformed in advance as U `[out/16][P][in][16]`;
 //! * V, transformed input, `[P][in][tiles]`;
 //! * M, products, `[P][out][tiles]`.
 //!
-//! There are two schedules. *Private*: a task is one block of tiles; its V stays in that core's cache while transformed
-//! weights stream past. For many tiles and few channels. *Shared*: V of many tiles is made first, in parallel over input
-//! channels; then a task is one block of output channels, which transforms its weights on the way, so that each is read
-//! once. For few tiles and many channels, where transformed weights, four times the size, would be slow to read.
+//! There are two schedules. *Private*: a task is one block of tiles; its V stays in the cache of one core while
+//! transformed weights are streamed. For many tiles and few channels. *Shared*: V of many tiles is computed first, in
+//! parallel over input channels; then a task is one block of output channels, which transforms its weights as it
+//! goes, so that each is read once. For few tiles and many channels, where transformed weights, which are four times
+//! as large, would be slow to read.
 //!
 //! Each output is one chain of multiply-adds in the order of input channels, whatever the schedule, block sizes and
 //! number of threads.
@@ -32,7 +33,7 @@ pub(crate) use transform::{POWERS, SCALES, skew, windows};
 
 /// Output channels in a block of weights.
 const BLOCK: usize = 16;
-/// Bytes that V may take in the shared schedule, and tiles that it may have; larger images go in several rounds.
+/// Most bytes and tiles that V may have in the shared schedule; larger images are processed in several rounds.
 const MAX_V: usize = 24 << 20;
 const MAX_TILES: usize = 512;
 
@@ -43,17 +44,17 @@ enum Kind {
     F4,
 }
 
-/// Schedule and its block sizes, all multiples of 16.
+/// Schedule with its block sizes, which are multiples of 16.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Plan {
-    /// Tiles and output channels in a block; weights are transformed ahead.
+    /// Number of tiles and output channels in a block; weights are transformed in advance.
     Private { tiles: usize, outs: usize },
-    /// Output channels in a block (at most), and input channels whose weights are transformed at a time.
+    /// Most output channels in a block, and the number of input channels whose weights are transformed at a time.
     Shared { outs: usize, ins: usize },
 }
 
 impl Plan {
-    /// What was fastest for images of about `pixels` pixels, on two CPUs with AVX-512. The optima are flat.
+    /// The fastest choice for images of about `pixels` pixels, on two CPUs with AVX-512. The optima are flat.
     fn choose(pixels: usize, ins: usize) -> (Kind, Self) {
         match pixels {
             0..=100 => (Kind::F2, Self::Shared { outs: 64, ins: 32 }),
@@ -68,7 +69,8 @@ impl Plan {
 
 /// A 3×3 convolution with stride 1 and padding 1.
 ///
-/// Relative error (Frobenius) against exact arithmetic is below 1e-5, for inputs and weights of any scale.
+/// The relative error (Frobenius norm) compared with exact arithmetic is below 1e-5, for inputs and weights of any
+/// scale.
 #[derive(Debug)]
 pub struct Conv3x3 {
     ins: usize,
@@ -76,21 +78,21 @@ pub struct Conv3x3 {
     isa: Isa,
     kind: Kind,
     plan: Plan,
-    /// `[out/16][in][9][16]` for the shared, `[out/16][P][in][16]` for the private schedule.
+    /// `[out/16][in][9][16]` for the shared schedule, `[out/16][P][in][16]` for the private one.
     weights: Buf,
-    /// `[out]`, padded to blocks.
+    /// `[out]`, padded to whole blocks.
     bias: Buf,
 }
 
 impl Conv3x3 {
-    /// Packs `weight` `[out, in, 3, 3]` and `bias` `[out]` (zero if absent); `[out, in]` are `channels`.
+    /// Packs `weight` `[out, in, 3, 3]` and `bias` `[out]` (zero if absent); `channels` is `[out, in]`.
     ///
-    /// `hint_pixels` is the height × width that the layer will mostly see. It sets tile size and schedule, so it changes
-    /// speed, memory and the last bits of the result, and nothing else.
+    /// `hint_pixels` is the height × width of typical images. It determines tile size and schedule, so it affects
+    /// speed, memory and the last bits of the result.
     ///
     /// # Panics
     ///
-    /// If a number of channels is zero or a slice does not fit them.
+    /// If a number of channels is zero or a slice has the wrong length.
     pub fn new(isa: Isa, weight: &[f32], bias: Option<&[f32]>, channels: [usize; 2], hint_pixels: usize) -> Self {
         let (kind, plan) = Plan::choose(hint_pixels, channels[1]);
         Self::with_plan(isa, weight, bias, channels, kind, plan)
@@ -117,8 +119,8 @@ impl Conv3x3 {
         Self { ins, outs, isa, kind, plan, weights, bias: padded_bias(bias, outs) }
     }
 
-    /// Two convolutions of one image, whose outputs come in turn, 16 channels of each; the last 16 are filled up with zeros.
-    /// Keeps weights as they are packed, for [`Conv3x3::packed`].
+    /// Two convolutions of one image whose outputs alternate, 16 channels of each; the last 16 are padded with zeros.
+    /// Keeps weights in packed form, for [`Conv3x3::packed`].
     pub(crate) fn in_turn(isa: Isa, weights: [&[f32]; 2], biases: [&[f32]; 2], [outs, ins]: [usize; 2]) -> Self {
         assert!(weights.iter().all(|weight| weight.len() == volume(&[outs, ins, 9])), "weights are [out, in, 3, 3]");
         let blocks = outs.div_ceil(BLOCK);
@@ -133,12 +135,12 @@ impl Conv3x3 {
         Self { ins, outs: 2 * blocks * BLOCK, isa, kind: Kind::F4, plan, weights: packed, bias }
     }
 
-    /// Weights as `[out/16][in][9][16]` of a layer made by [`Conv3x3::in_turn`], and its bias.
+    /// The weights, `[out/16][in][9][16]`, and bias of a layer made by [`Conv3x3::in_turn`].
     pub(crate) fn packed(&self) -> (&[f32], &[f32]) {
         (&self.weights, &self.bias)
     }
 
-    /// Bytes of weights held.
+    /// Size of the weights in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.weights) + size_of_val(&*self.bias)
     }
@@ -147,7 +149,7 @@ impl Conv3x3 {
     ///
     /// # Panics
     ///
-    /// If height or width is zero, an image does not fit, or a row is longer than 2²⁴ pixels.
+    /// If height or width is zero, a slice has the wrong length, or a row is longer than 2²⁴ pixels.
     pub fn run(&self, input: &[f32], size: [usize; 2], output: &mut [f32], residual: Option<&[f32]>) {
         let layer = Layer {
             channels: [self.outs, self.ins],
@@ -161,7 +163,7 @@ impl Conv3x3 {
     }
 }
 
-/// A layer whose weights are elsewhere, for any number of images. Parts as of [`Conv3x3`].
+/// A layer that borrows its weights, for any number of images. The fields are like those of [`Conv3x3`].
 pub(crate) struct Layer<'a> {
     channels: [usize; 2],
     isa: Isa,
@@ -171,8 +173,8 @@ pub(crate) struct Layer<'a> {
     bias: &'a [f32],
 }
 
-/// `output` `[images, out, h, w]` = convolution of `input` `[images, in, h, w]` + bias, for weights that are used once:
-/// `[out/16][in][9][16]`. `bias` is padded to blocks.
+/// `output` `[images, out, h, w]` = convolution of `input` `[images, in, h, w]` + bias, for weights that are used
+/// once: `[out/16][in][9][16]`. `bias` is padded to whole blocks.
 pub(crate) fn convolve(
     isa: Isa,
     weights: &[f32],
@@ -211,7 +213,7 @@ impl Layer<'_> {
     ) {
         let [outs, ins] = self.channels;
         assert!(h > 0 && w > 0, "an image has pixels");
-        // keeps the positions of gathered values below 2³¹
+        // Keeps the offsets of gathered values below 2³¹.
         assert!(w <= 1 << 24, "rows are at most 2^24 pixels long");
         assert_eq!(x.len(), volume(&[images, ins, h, w]), "input is [in, h, w]");
         assert_eq!(y.len(), volume(&[images, outs, h, w]), "output is [out, h, w]");
@@ -250,10 +252,10 @@ impl Layer<'_> {
     }
 
     fn run_shared<T: Tile>(&self, call: &Call, outs: usize, ins: usize) {
-        // Rounds of about equal numbers of tiles.
+        // Rounds with about equal numbers of tiles.
         let most = (MAX_V / (size_of::<f32>() * T::P * call.ins)).clamp(16, MAX_TILES);
         let round = call.tiles.div_ceil(call.tiles.div_ceil(most)).next_multiple_of(16);
-        // Two tasks for each thread, if there are channels enough. Blocks do not change the result.
+        // Two tasks per thread, if there are enough channels. The block size does not affect the result.
         let share = call.outs / (2 * rayon::current_num_threads());
         let outs = (share / BLOCK * BLOCK).clamp(BLOCK, outs);
         let ins = ins.min(call.ins);
@@ -300,7 +302,7 @@ impl Kind {
         }
     }
 
-    /// U of all packed weights.
+    /// Transforms all packed weights to U.
     fn transform_ahead(self, isa: Isa, packed: &[f32], ins: usize, u: &mut [f32]) {
         let blocks = u.par_chunks_mut(self.positions() * ins * BLOCK).zip(packed.par_chunks(ins * 9 * BLOCK));
         blocks.for_each(|(u, w)| {
@@ -422,7 +424,7 @@ dispatch!(
 mod tests {
     use super::*;
 
-    /// Small integers: their exact result is found without rounding.
+    /// Small integers, so that the result is exact.
     #[test]
     fn every_plan_computes_the_same_convolution() {
         let values = |n: usize, step: usize| (0..n).map(|i| (i * step % 7) as f32 - 3.0).collect::<Vec<_>>();
@@ -436,7 +438,7 @@ mod tests {
         for [ins, outs, h, w] in [[1, 1, 1, 1], [5, 19, 13, 29], [3, 16, 7, 128], [17, 33, 5, 64], [4, 20, 66, 61]] {
             let (x, g, b) = (values(ins * h * w, 5), values(outs * ins * 9, 3), values(outs, 2));
             let at = |k: usize, y: usize, x0: usize| {
-                // y and x0 are one ahead, so that the padding is at zero
+                // y and x0 are one ahead, so that the padding is at index zero.
                 if y == 0 || x0 == 0 || y > h || x0 > w { 0.0 } else { x[(k * h + y - 1) * w + x0 - 1] }
             };
             let mut want = Vec::new();
@@ -462,7 +464,7 @@ mod tests {
         }
     }
 
-    /// Several rounds of the shared schedule: more tiles than fit in one.
+    /// More tiles than fit in one round of the shared schedule.
     #[test]
     fn large_images_go_in_rounds() {
         let (h, w) = (130_usize, 133_usize);

@@ -1,4 +1,4 @@
-//! All convolutions against plain `f64` loops, on every instruction set of this machine.
+//! Compares all convolutions with plain `f64` loops, on every instruction set of this machine.
 
 mod common;
 
@@ -8,10 +8,10 @@ use semsynth_kernels::{Conv1x1, Conv3x3, ConvHead, Isa};
 
 /// One hint for each tile size and schedule.
 const HINTS: [usize; 5] = [64, 256, 1024, 4096, 65_536];
-/// For unit-variance inputs and outputs.
+/// Largest allowed error of one value, for inputs and outputs with unit variance.
 const WORST: f64 = 5e-5;
 
-/// A layer with all its parts, and the exact result.
+/// The weights and inputs of a layer, and the exact result.
 struct Case {
     channels: [usize; 2],
     size: [usize; 2],
@@ -160,7 +160,7 @@ fn head_of_awkward_shapes() {
 #[test]
 #[should_panic(expected = "fit in memory")]
 fn sizes_that_overflow_are_refused() {
-    // 2^66 pixels are 0 modulo 2^64, as many as there are
+    // 2^66 pixels are 0 modulo 2^64, which is the length of the slice.
     Conv1x1::new(Isa::detect(), &[1.0], None, [1, 1]).run(&[], [1 << 33, 1 << 33], &mut [], None);
 }
 

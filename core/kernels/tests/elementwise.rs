@@ -1,4 +1,4 @@
-//! Upsampling, normalisation and statistics against plain loops.
+//! Compares upsampling, normalisation and statistics with plain loops.
 
 mod common;
 
@@ -21,7 +21,7 @@ fn check_moments(channels: usize, n: usize, x: &[f32]) {
             mean.iter().chain(&variance).flat_map(|v| v.to_bits().to_ne_bytes()).map(f32::from).collect()
         });
     });
-    // all instruction sets give the same bits
+    // All instruction sets give the same bits.
     for isa in Isa::available() {
         let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
         moments(isa, x, &mut mean, &mut variance);
@@ -33,10 +33,10 @@ fn check_moments(channels: usize, n: usize, x: &[f32]) {
 #[test]
 fn moments_of_long_channels() {
     check_moments(3, 50_001, &values(150_003, 1, 2.0));
-    // a mean that would swallow the variance if squares were added plainly
+    // A mean so large that plain sums of squares would lose the variance.
     let x: Vec<f32> = values(40_000, 2, 1.0).iter().map(|v| 30_000.0 + v / 8.0).collect();
     check_moments(2, 20_000, &x);
-    // channels that start far from their mean
+    // Channels whose first value is far from their mean.
     let x: Vec<f32> = (0..1000).map(|i| if i % 500 == 0 { 4.0 } else { 0.0 }).collect();
     check_moments(2, 500, &x);
 }

@@ -1,4 +1,4 @@
-//! SPADE and CLADE against plain `f64` computation, on every instruction set of this machine.
+//! Compares SPADE and CLADE with plain `f64` computations, on every instruction set of this machine.
 
 mod common;
 
@@ -27,7 +27,7 @@ impl Block {
         Self::with_inputs(classes, channels, HIDDEN)
     }
 
-    /// Gamma and beta see the one-hot labels beside the hidden layer.
+    /// Gamma and beta are convolutions of the hidden layer concatenated with the one-hot labels.
     fn labelled(classes: usize, channels: usize) -> Self {
         Self::with_inputs(classes, channels, HIDDEN + classes)
     }
@@ -54,7 +54,7 @@ impl Block {
         Spade::new(isa, sizes, &self.shared, &self.shared_bias, g.0, g.1, b.0, b.1)
     }
 
-    /// As the formula says: one-hot map, convolution, rectifier, two convolutions, modulation.
+    /// By the formula: one-hot map, convolution, ReLU, two convolutions, modulation.
     fn exact(&self, labels: &[u16], size: [usize; 2], x: &[f32], act: bool) -> Vec<f64> {
         let hw = labels.len();
         let one_hot: Vec<f64> =
@@ -104,12 +104,12 @@ fn constant(n: usize) -> Vec<u16> {
     vec![1; n]
 }
 
-/// Every pixel a label of its own choice.
+/// A random label for every pixel.
 fn busy(n: usize, classes: u16, seed: u64) -> Vec<u16> {
     values(n, seed, 1000.0).iter().map(|v| v.abs() as u16 % classes).collect()
 }
 
-/// Blocks of labels, one of them void.
+/// Blocks of labels; one of them has no class.
 fn blocks(h: usize, w: usize, classes: u16) -> Vec<u16> {
     let label = |y: usize, x: usize| (y / 3 * 7 + x / 4 * 3) as u16 % (classes + 1);
     (0..h * w).map(|i| label(i / w, i % w)).map(|l| if l == classes { u16::MAX } else { l }).collect()
@@ -132,7 +132,7 @@ fn spade_of_any_number_of_channels_and_classes() {
     }
 }
 
-/// Labels in different void colours are one and the same: no class.
+/// All labels without a class are treated the same.
 #[test]
 fn labels_without_a_class_are_void() {
     let block = Block::new(4, 16);
@@ -152,7 +152,7 @@ fn labels_without_a_class_are_void() {
     assert_eq!(run([4, 65_535]), run([4, 4]));
 }
 
-/// Features change, the map and its tables stay: not a bit of the result does.
+/// If features change while the map and its tables stay the same, results are still equal bit for bit.
 #[test]
 fn tables_are_kept() {
     for (classes, channels, size) in [(6, 19, [33, 31]), (4, 64, [17, 64])] {
@@ -187,7 +187,7 @@ fn tables_are_kept() {
     assert!(Block::new(200, 16).spade(Isa::detect()).tables(&noise, usize::MAX).is_none());
 }
 
-/// A map high enough for several strips of the dense route.
+/// A map high enough for several strips of the dense method.
 #[test]
 fn strips_join_without_a_seam() {
     let (block, size) = (Block::new(3, 16), [150, 300]);
@@ -248,7 +248,7 @@ proptest! {
     }
 }
 
-/// Gamma and beta of the hidden layer and of the labels themselves, also of labels without a class.
+/// Gamma and beta of the hidden layer and of the labels, including labels without a class.
 #[test]
 fn labels_beside_the_hidden_layer() {
     for (classes, channels, size) in [(5, 19, [9, 14]), (1, 3, [4, 4]), (19, 16, [17, 33])] {
@@ -274,7 +274,7 @@ fn a_collapsed_kernel_is_the_product_of_kernel_and_vectors() {
             let found = on_pools(|| {
                 let mut found = vec![f32::NAN; outs * stride];
                 collapse(isa, &weight, &vectors, classes, 0.25, stride, &mut found);
-                // What comes before is left as it is.
+                // Values before the written ones are unchanged.
                 assert!(found.chunks(stride).all(|row| row[..before].iter().all(|value| value.is_nan())));
                 found.chunks(stride).flat_map(|row| row[before..].to_vec()).collect()
             });

@@ -1,4 +1,4 @@
-//! Normalisation, modulation by class and the leaky rectifier of training, against their definitions.
+//! Compares normalisation, modulation by class and leaky ReLU for training with their definitions.
 
 mod common;
 
@@ -12,7 +12,7 @@ fn values(n: usize, seed: u64) -> Vec<f32> {
     common::values(n, seed, 1.0)
 }
 
-/// A scalar loss of some function, whose slope along each input is its gradient.
+/// The derivative of a scalar loss with respect to one input, by finite differences.
 fn slope(x: &[f32], at: usize, loss: impl Fn(&[f32]) -> f64) -> f64 {
     let step = 1e-2;
     let moved = |by: f32| {
@@ -27,7 +27,7 @@ fn weighted(y: &[f32], g: &[f32]) -> f64 {
     y.iter().zip(g).map(|(y, g)| f64::from(*y) * f64::from(*g)).sum()
 }
 
-/// In `f64`, from the definition.
+/// Computed in `f64`, from the definition.
 fn standardized(x: &[f32], [batch, channels, n]: [usize; 3]) -> Vec<f64> {
     let mut y = vec![0.0; x.len()];
     for c in 0..channels {
@@ -70,7 +70,7 @@ proptest! {
         let largest = found.iter().fold(1.0f32, |a, v| a.max(v.abs()));
         for at in [0, x.len() / 2, x.len() - 1] {
             let want = slope(&x, at, loss);
-            // Finite differences are only so good where few values make up the statistics.
+            // Finite differences are inaccurate if few values make up the statistics.
             prop_assert!((f64::from(found[at]) - want).abs() < 0.03 * f64::from(largest), "{} {want}", found[at]);
         }
     }

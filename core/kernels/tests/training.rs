@@ -1,4 +1,4 @@
-//! Convolution for training against plain `f64` loops, on every instruction set of this machine.
+//! Compares convolution for training with plain `f64` loops, on every instruction set of this machine.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::*;
 use proptest::prelude::*;
 use semsynth_kernels::{Convolution, Isa};
 
-/// A convolution with inputs for everything.
+/// A convolution with its inputs and an output gradient.
 struct Case {
     batch: usize,
     channels: [usize; 2],
@@ -22,7 +22,7 @@ struct Case {
 }
 
 impl Case {
-    /// `None` where the kernel does not fit.
+    /// `None` if the kernel does not fit.
     fn new(
         batch: usize,
         channels: [usize; 2],
@@ -51,7 +51,7 @@ impl Case {
         })
     }
 
-    /// Calls `f` with the numbers of an output, a weight and an input value for each of their products.
+    /// Calls `f` with the indices of an output, a weight and an input value for each of their products.
     fn products(&self, mut f: impl FnMut(usize, usize, usize)) {
         let ([outs, ins], [h, w], [oh, ow]) = (self.channels, self.size, self.conv.output_size());
         for i in 0..self.dy.len() {
@@ -169,7 +169,7 @@ fn many_channels() {
     }
 }
 
-/// More images than are padded, turned or transformed at a time, and sums long enough to be split.
+/// More images than are padded, transposed or transformed at a time, and sums long enough to be split.
 #[test]
 fn large_batches_go_in_rounds() {
     for (channels, kind) in [([8, 20], [4, 2, 2]), ([8, 24], [3, 1, 1])] {
@@ -246,7 +246,7 @@ proptest! {
     }
 }
 
-/// With strides beyond the image there is one output, however long the stride is.
+/// With strides larger than the image there is one output, however large the stride is.
 #[test]
 fn strides_beyond_the_image_are_like_any_other() {
     for stride in [4, 1 << 32, usize::MAX / 3 + 1, usize::MAX] {

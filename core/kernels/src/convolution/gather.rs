@@ -1,4 +1,4 @@
-//! Convolution as a matrix product, of weights by pixels gathered in blocks.
+//! Convolution as a matrix product of weights and pixels, which are gathered in blocks.
 
 use crate::isa::{Isa, dispatch};
 use crate::scratch::{Loan, Shared, local, volume};
@@ -6,15 +6,15 @@ use crate::simd::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Pixels in a task are a multiple of this, which is one of all vectors.
+/// The number of pixels in a task is a multiple of this, and this is a multiple of every vector length.
 const UNIT: usize = 96;
-/// Units in a task, at most: more where there are few channels, so that rows of pixels are long.
+/// Most units in a task; with few channels more, so that rows of pixels are long.
 const UNITS: usize = 5;
 /// Rows of the product (input channels × taps) in a block.
 const DEPTH: usize = 512;
-/// Tasks to make at least, if there are channels enough.
+/// Fewest tasks to make, if there are enough channels.
 const TASKS: usize = 16;
-/// Values of padded input made at a time, if there are several images.
+/// Values of padded input to make at a time, if there are several images.
 const MAX_PADDED: usize = 6 << 20;
 
 /// y(b, m, i·spread + `offset[0]`, j·spread + `offset[1]`) = bias(m) + Σ over channels c and taps of
@@ -30,13 +30,14 @@ pub(super) struct Gather {
     pub(super) spread: usize,
     pub(super) offset: [usize; 2],
     pub(super) taps: Vec<[isize; 2]>,
-    /// Weights are in panels of 16 m. The rows `row`.. of a panel, of `rows` in all, are (c, tap) of this product.
+    /// Weights are in panels of 16 m. Rows `row`.. of a panel, which has `rows` rows, are the (c, tap) of this
+    /// product.
     pub(super) row: usize,
     pub(super) rows: usize,
 }
 
 impl Gather {
-    /// 1×1, of images of some pixels in one long row.
+    /// 1×1, for images whose pixels are treated as one long row.
     pub(super) fn pointwise(ins: usize, outs: usize, pixels: usize) -> Self {
         let size = [1, pixels];
         let taps = vec![[0, 0]];
@@ -56,19 +57,19 @@ impl Gather {
     }
 }
 
-/// Where the values of x are: in x itself, or a padded copy.
+/// Where the values of x are read from: x itself, or a padded copy.
 struct Source {
     /// Rows and columns of zeros before the image.
     before: [usize; 2],
     rows: usize,
-    /// Columns of one residue modulo the stride; a row has those of each residue side by side, so that steps of the
-    /// stride read neighbours.
+    /// Number of columns per residue modulo the stride. A row stores the columns of each residue together, so that a
+    /// step of the stride reads neighbours.
     part: usize,
     copied: bool,
 }
 
 impl Source {
-    /// Room for all taps of all products, which have the same x and stride.
+    /// Reserves padding for all taps of all products, which have the same x and stride.
     fn new(gathers: &[Gather]) -> Self {
         let (mut low, mut high) = ([0; 2], [0; 2]);
         for g in gathers {
@@ -98,7 +99,7 @@ impl Source {
             }
             let plane = &plane[(y - top) * w..][..w];
             for (residue, part) in row.chunks_exact_mut(self.part).enumerate() {
-                // column j of the part is column j·stride + residue − left of the image
+                // Column j of the part is column j·stride + residue − left of the image.
                 let first = left.saturating_sub(residue).div_ceil(stride);
                 let from = first * stride + residue - left;
                 if stride == 1 {
@@ -112,7 +113,7 @@ impl Source {
     }
 }
 
-/// Computes products that have the same input, into one output. Slices fit.
+/// Computes products that have the same input, into one output. The caller has checked the lengths of the slices.
 pub(super) fn run(
     isa: Isa,
     gathers: &[Gather],
@@ -126,7 +127,7 @@ pub(super) fn run(
     let source = Source::new(gathers);
     let plane = volume(&[source.rows, source.part, stride]);
     let share = (MAX_PADDED / (ins * plane).max(1)).clamp(1, images);
-    // reads go up to a vector too far
+    // Reads extend up to one vector beyond the end.
     let mut padded = Loan::new(if source.copied { volume(&[share, ins, plane]) + 16 } else { 0 });
     let (xs, ys) = (x.len() / images, y.len() / images);
     for (x, y) in x.chunks(share * xs).zip(y.chunks_mut(share * ys)) {
@@ -156,7 +157,7 @@ pub(super) fn run(
             let units = (DEPTH / depth.max(gather.outs)).min(call.pixels / (TASKS * UNIT)).clamp(1, UNITS);
             let pixels = units * UNIT;
             let (parts, panels) = (call.pixels.div_ceil(pixels), gather.outs.div_ceil(16));
-            // Few pixels: split output channels too. Each group gathers its pixels anew.
+            // With few pixels, split output channels too. Each group gathers its pixels again.
             let group = panels.div_ceil((TASKS / parts.max(1)).clamp(1, panels));
             let groups = panels.div_ceil(group);
             (0..parts * groups).into_par_iter().with_max_len(1).for_each(|i| {
@@ -183,18 +184,18 @@ struct Call<'a> {
     plane: usize,
     row: usize,
     copied: bool,
-    /// Where each tap is, from the first value of x on.
+    /// Offset of each tap from the first value of x.
     taps: &'a [usize],
     pixels: usize,
     weights: *const f32,
-    /// Or null.
+    /// May be null.
     bias: *const f32,
 }
 
 // SAFETY: tasks only read through it.
 unsafe impl Sync for Call<'_> {}
 
-/// Neighbours in a row: `len` pixels of a block from `at` on, and where they are in x and y.
+/// Neighbours in a row: `len` pixels of a block from `at` on, and their positions in x and y.
 #[derive(Clone, Copy, Default)]
 struct Run {
     at: usize,
@@ -203,7 +204,7 @@ struct Run {
     y: usize,
 }
 
-/// A block of pixels, output channels of some panels.
+/// Computes the output channels of some panels for a block of pixels.
 #[inline(always)]
 unsafe fn block_task<S: Simd>(
     call: &Call,
@@ -227,7 +228,7 @@ unsafe fn block_task<S: Simd>(
         (count, at) = (count + 1, at + len);
     }
     let runs = &runs[..count];
-    // What the product is added to.
+    // Initialise the sums with the bias.
     let biased = !call.bias.is_null();
     for o in 0..if biased { panels.len() * 16 } else { 0 } {
         let o16 = panels.start * 16 + o;
@@ -241,7 +242,7 @@ unsafe fn block_task<S: Simd>(
         let kn = DEPTH.min(depth - k0);
         for k in 0..kn {
             let src = call.x.add((k0 + k) / call.taps.len() * call.plane + call.taps[(k0 + k) % call.taps.len()]);
-            // A vector may write over the beginning of the next run, which is written then.
+            // A vector may overwrite the beginning of the next run, which is written afterwards.
             let dst = v.add(k * ld);
             for run in runs {
                 for j in (0..run.len).step_by(S::L) {

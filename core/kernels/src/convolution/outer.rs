@@ -1,4 +1,4 @@
-//! Gradient of weights as a matrix product over pixels.
+//! The gradient of weights as a matrix product over pixels.
 
 use crate::isa::{Isa, dispatch};
 use crate::layout::{add_up, channels_last, transposed};
@@ -11,17 +11,17 @@ use std::ops::Range;
 const COLUMNS: usize = 96;
 /// Pixels in a block.
 const DEPTH: usize = 512;
-/// Tasks to make at least, and pixels that one sum may have, so that rounding errors do not add up.
+/// Fewest tasks to make, and most pixels per sum, so that rounding errors do not accumulate.
 const TASKS: usize = 16;
 const MAX_SUM: usize = 1 << 14;
-/// Values that both sides may have at a time, if there are several images.
+/// Most values of both sides at a time, if there are several images.
 const MAX_ROUND: usize = 2 << 20;
 
 /// sum(m, ky, kx, c) = Σ over images b and pixels (i, j) of the grid of
 /// a(b, m, i, j) · x(b, c, i·stride + ky − padding, j·stride + kx − padding); x is zero outside.
 ///
-/// Both sides are turned so that channels come last: a into panels of 16 m, x into padded images, where the channels of
-/// kx = 0, 1, … of a pixel lie side by side. The columns of the product are (ky, kx, c).
+/// Both sides are transposed so that channels come last: a into panels of 16 m, x into padded images, in which the
+/// channels of kx = 0, 1, … of a pixel are adjacent. The columns of the product are (ky, kx, c).
 pub(super) struct Outer {
     pub(super) images: usize,
     pub(super) rows: usize,
@@ -40,7 +40,7 @@ impl Outer {
         self.grid.map(|n| (n - 1) * self.stride + self.kernel)
     }
 
-    /// Computes the sums; `store(m, sums)` gets those of each m. Slices fit.
+    /// Computes the sums; calls `store(m, sums)` for each m. The caller has checked the lengths of the slices.
     pub(super) fn run(&self, isa: Isa, a: &[f32], x: &[f32], store: impl Fn(usize, &[f32]) + Sync) {
         let ([gh, gw], [ph, pw]) = (self.grid, self.padded());
         let (panels, columns) = (self.rows.div_ceil(16), self.kernel * self.kernel * self.channels);
@@ -49,7 +49,7 @@ impl Outer {
         let blocks = columns.div_ceil(width);
         let share = (MAX_ROUND / (ph * pw * self.channels + panels * 16 * gh * gw)).clamp(1, self.images);
         let parts = TASKS.div_ceil(blocks).max(self.images * gh * gw / MAX_SUM).min(share * gh * gw);
-        // reads go up to a vector too far
+        // Reads extend up to one vector beyond the end.
         let mut last = Loan::new(volume(&[share, ph, pw, self.channels]) + 16);
         let mut packed = Loan::new(volume(&[panels, share, gh, gw, 16]));
         let size = panels * 16 * width;
@@ -96,7 +96,8 @@ impl Outer {
         });
     }
 
-    /// Columns of the product: where they are in x from the corner of a window on, their place in the block, and number.
+    /// Columns of the product: their offset in x from the corner of a window, their position in the block, and their
+    /// number.
     fn segments(&self, lanes: Range<usize>) -> Vec<[usize; 3]> {
         let row = self.kernel * self.channels;
         let segment = |ky: usize| {
@@ -123,7 +124,7 @@ unsafe fn row_task<S: Simd>(outer: &Outer, image: *const f32, y: usize, to: *mut
 }
 dispatch!(unsafe fn row_of(outer: &Outer, image: *const f32, y: usize, to: *mut f32) => row_task);
 
-/// Sums `[rows, padded][width]` of some columns over some pixels; added to what is there if `acc`.
+/// Sums `[rows, padded][width]` of some columns over some pixels; added to the previous values if `acc`.
 #[inline(always)]
 unsafe fn product_task<S: Simd>(
     outer: &Outer,
@@ -139,7 +140,7 @@ unsafe fn product_task<S: Simd>(
 ) {
     let ([gh, gw], [ph, pw], stride) = (outer.grid, outer.padded(), outer.stride);
     let lanes = segments.iter().map(|s| s[2]).sum::<usize>();
-    // The channels of single pixels are read where they are.
+    // The channels of single pixels are read in place.
     let whole = (outer.kernel, outer.stride, outer.padding) == (1, 1, 0);
     for k0 in range.clone().step_by(DEPTH) {
         let kn = DEPTH.min(range.end - k0);
@@ -150,7 +151,7 @@ unsafe fn product_task<S: Simd>(
             let corner = x.add(((b * ph + i * stride) * pw + j * stride) * outer.channels);
             for p in 0..n {
                 let (src, dst) = (corner.add(p * stride * outer.channels), v.add((k + p) * width));
-                // A vector may write over the beginning of the next segment or pixel, which is written then.
+                // A vector may overwrite the beginning of the next segment or pixel, which is written afterwards.
                 for &[from, at, len] in segments {
                     for j in (0..len).step_by(S::L) {
                         S::store(dst.add(at + j), S::load(src.add(from + j)));

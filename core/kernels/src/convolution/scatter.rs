@@ -1,7 +1,7 @@
-//! Convolution with stride 1 to few channels: all products of pixels and weights as one matrix product, then sums of its
-//! shifted rows.
+//! Convolution with stride 1 to few channels: computes all products of pixels and weights as one matrix product, then
+//! sums its shifted rows.
 //!
-//! Panels of 16 are full with the taps of one channel, where [`super::gather`] would leave 15 of 16 rows empty.
+//! The taps of one channel fill panels of 16, whereas [`super::gather`] would leave 15 of 16 rows empty.
 
 use super::gather::{self, Gather};
 use crate::isa::Isa;
@@ -9,8 +9,8 @@ use crate::layout::panels;
 use crate::scratch::{Loan, volume};
 use rayon::prelude::*;
 
-/// y(b, m, i, j) = bias(m) + Σ over channels c and taps of weight(m, tap, c) · x(b, c, i + `tap[0]`, j + `tap[1]`), where
-/// `weight` numbers weights by m, tap and c; x is zero outside.
+/// y(b, m, i, j) = bias(m) + Σ over channels c and taps of weight(m, tap, c) · x(b, c, i + `tap[0]`, j + `tap[1]`),
+/// where `weight` maps m, tap and c to an index; x is zero outside.
 pub(super) fn run(
     isa: Isa,
     images: usize,

@@ -1,19 +1,20 @@
 //! Convolution and gradients by Winograd's minimal filtering, with SIMD lanes that are *channels*.
 //!
-//! A stride of s makes s² images of each, one for each residue (*phase*) of rows and columns modulo s, and as many kernels
-//! of r = k/s taps a side; all phases add up to one convolution with stride 1. All have 6×6 windows, for m×m = (7−r)²
-//! outputs, and the same Bᵀ as F(4×4, 3×3). With windows d, kernels g and outputs y of one tile:
+//! With stride s, each image is split into s² images, one for each residue (*phase*) of rows and columns modulo s,
+//! and each kernel into as many kernels with r = k/s taps per side; the sum over all phases is a convolution with
+//! stride 1. All have 6×6 windows, for m×m = (7−r)² outputs, and the same Bᵀ as F(4×4, 3×3). With windows d, kernels
+//! g and outputs y of one tile:
 //!
 //! * y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A, summed over input channels and phases;
-//! * the gradient of d is a convolution again, of the output gradient with kernels turned over, whose output channels
-//!   have phases;
+//! * the gradient of d is again a convolution, of the output gradient with flipped kernels; its output channels have
+//!   phases;
 //! * the gradient of g is Gᵀ [(A dy Aᵀ) ⊙ (Bᵀ d B)] G, summed over tiles.
 //!
-//! A y are the values of the polynomial with coefficients y at the six points of Bᵀ, G g those of g, scaled.
+//! A y are the values of the polynomial with coefficients y at the six points of Bᵀ; G g are those of g, scaled.
 //!
 //! All transformed values are `[block of channels][36][rows][channel]`; rows are tiles, or input channels of weights.
-//! With lanes that are channels, transforms are the same for all sizes and strides, and need no more than loads and
-//! stores; images are turned once, from and to channels last, a row of tiles at a time.
+//! Because lanes are channels, transforms are the same for all sizes and strides and need only loads and stores;
+//! images are transposed once, to and from channels last, a row of tiles at a time.
 
 use crate::isa::{Isa, dispatch};
 use crate::layout::{add_up, adjoint_panels, channels_last, panels, transposed};
@@ -22,22 +23,23 @@ use crate::simd::Simd;
 use crate::winograd::{POWERS, SCALES, padded_bias, skew, windows};
 use rayon::prelude::*;
 
-/// Positions.
+/// Positions in a window.
 const P: usize = 36;
-/// Channels in a block, at most.
+/// Most channels in a block.
 const BLOCK: usize = 64;
-/// Output channels in a task of the weight gradient, a part of a block.
+/// Output channels in a task of the weight gradient; a part of a block.
 const OUTS: usize = 32;
-/// Tiles in a round, whose transformed values stay in cache: of convolutions, at least, and transformed values if that are
-/// more tiles; of weight gradients, at least, and in each task.
+/// Tiles in a round, chosen so that transformed values stay in cache. For convolutions: the fewest tiles, or as many
+/// as have `ROUND_VALUES` transformed values if that is more. For weight gradients: the fewest tiles, and the tiles
+/// of a task.
 const ROUND: usize = 160;
 const ROUND_VALUES: usize = 1 << 20;
 const ROUND_BACK: usize = 80;
 const SHARE: usize = 40;
-/// Tasks to make of a weight gradient at least.
+/// Fewest tasks of a weight gradient.
 const TASKS: usize = 8;
 
-/// Taps of a phase on a side, and outputs of a tile.
+/// Taps per side of a phase, and outputs per side of a tile.
 trait Fit: 'static {
     const R: usize;
     const M: usize = 7 - Self::R;
@@ -55,7 +57,7 @@ impl Fit for R4 {
     const R: usize = 4;
 }
 
-/// Values at the six points, of the polynomial with the first n coefficients.
+/// Values, at the six points, of the polynomial with the first n coefficients.
 #[inline(always)]
 unsafe fn values<S: Simd>(n: usize, c: [S::V; 5]) -> [S::V; 6] {
     let mut v = [c[0]; 6];
@@ -84,7 +86,7 @@ unsafe fn coefficients<S: Simd>(n: usize, v: [S::V; 6]) -> [S::V; 5] {
     c
 }
 
-/// [`values`] along columns, then rows, of the n×n first of `c`; stored `ps` apart, scaled if `scaled`.
+/// [`values`] along columns, then rows, of the first n×n of `c`; stored with stride `ps`, scaled if `scaled`.
 #[inline(always)]
 unsafe fn values2<S: Simd>(n: usize, c: &[[S::V; 5]; 5], scaled: bool, to: *mut f32, ps: usize) {
     let mut t = [[c[0][0]; 5]; 6];
@@ -128,10 +130,10 @@ unsafe fn coefficients2<S: Simd>(n: usize, scaled: bool, from: *const f32, ps: u
 /// Values `[block][36][rows][channel]`.
 #[derive(Clone, Copy, Debug)]
 struct Blocks {
-    /// A multiple of 16.
+    /// Rounded up to a multiple of 16.
     channels: usize,
     block: usize,
-    /// Values between positions.
+    /// Stride between positions.
     ps: usize,
 }
 
@@ -149,25 +151,25 @@ impl Blocks {
         volume(&[self.count(), P, self.ps])
     }
 
-    /// Where a row of some channels is, at position 0.
+    /// Pointer to a row of channels, at position 0.
     #[inline(always)]
     fn at(&self, channel: usize, row: usize) -> usize {
         channel / self.block * P * self.ps + row * self.block + channel % self.block
     }
 
-    /// Channels in block b.
+    /// Number of channels in block b.
     #[inline(always)]
     fn lanes(&self, b: usize) -> usize {
         self.block.min(self.channels - b * self.block)
     }
 }
 
-/// Images cut into tiles, or into the windows of tiles.
+/// Images divided into tiles, or into the windows of tiles.
 #[derive(Clone, Copy)]
 struct Side {
     channels: usize,
     size: [usize; 2],
-    /// Phases on a side.
+    /// Phases per side.
     phases: usize,
     /// The first row and column of the first tile.
     first: isize,
@@ -181,13 +183,13 @@ impl Side {
         self.channels.next_multiple_of(16)
     }
 
-    /// Channels of all phases.
+    /// Number of channels of all phases together.
     fn all(&self) -> usize {
         self.phases * self.phases * self.padded()
     }
 }
 
-/// The sizes of a convolution.
+/// The dimensions of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiles {
     pub(super) images: usize,
@@ -203,13 +205,14 @@ pub(super) struct Tiles {
 impl Tiles {
     const WEIGHTS: usize = 58;
 
-    /// Is there a tile for this kernel and stride?
+    /// Whether tiles support this kernel and stride.
     pub(super) fn fits(kernel: usize, stride: usize) -> bool {
         kernel.is_multiple_of(stride) && (2..=4).contains(&(kernel / stride))
     }
 
-    /// Do tiles save more products than transformed weights, which are written and read once, cost? About as many as
-    /// [`WEIGHTS`](Self::WEIGHTS) tiles: an estimate from one layer (128 to 256 channels, 4×4, stride 2, 32 tiles).
+    /// Whether tiles save more products than it costs to write and read the transformed weights once. That cost is
+    /// about as high as for [`WEIGHTS`](Self::WEIGHTS) tiles: an estimate from one layer (128 to 256 channels, 4×4,
+    /// stride 2, 32 tiles).
     pub(super) fn pay(&self) -> bool {
         let r = self.kernel / self.stride;
         let tiles: usize = self.output.iter().map(|n| n.div_ceil(7 - r)).product();
@@ -227,7 +230,7 @@ impl Tiles {
     /// Windows of the output gradient, and tiles of the input gradient.
     fn sides_back<T: Fit>(&self) -> (Side, Side) {
         let (s, p) = (self.stride, self.padding);
-        // of the pixels with padding, in steps of the stride: the first that is in the image, in some phase
+        // Counted in strides from the edge of the padding: the first position inside the image, in some phase.
         let u0 = p / s;
         let [th, tw] = self.size.map(|n| ((n - 1 + p) / s + 1 - u0).div_ceil(T::M));
         let first = u0 as isize - (T::R - 1) as isize;
@@ -235,7 +238,7 @@ impl Tiles {
         (output, Side { channels: self.ins, size: self.size, phases: s, first: -((p % s) as isize), th, tw })
     }
 
-    /// Sub-kernels that [`kernels`] makes U of: for each phase the taps in their order, or turned over.
+    /// The taps of the sub-kernels that [`kernels`] transforms to U: for each phase, in their order or flipped.
     fn phase_taps<T: Fit>(&self, forward: bool) -> Vec<usize> {
         let (s, r) = (self.stride, T::R);
         let tap = |i: usize, phase: usize| s * (if forward { i } else { r - 1 - i }) + phase;
@@ -243,7 +246,7 @@ impl Tiles {
         (0..s * s * r * r).map(all).collect()
     }
 
-    /// As [`super::Convolution::forward`].
+    /// Same as [`super::Convolution::forward`].
     pub(super) fn forward(&self, isa: Isa, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
         match self.kernel / self.stride {
             2 => self.convolve::<R2>(isa, true, x, weight, bias, y),
@@ -252,7 +255,7 @@ impl Tiles {
         }
     }
 
-    /// As [`super::Convolution::input_gradient`].
+    /// Same as [`super::Convolution::input_gradient`].
     pub(super) fn input_gradient(&self, isa: Isa, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
         match self.kernel / self.stride {
             2 => self.convolve::<R2>(isa, false, dy, weight, None, dx),
@@ -261,7 +264,7 @@ impl Tiles {
         }
     }
 
-    /// As [`super::Convolution::weight_gradient`].
+    /// Same as [`super::Convolution::weight_gradient`].
     pub(super) fn weight_gradient(&self, isa: Isa, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         match self.kernel / self.stride {
             2 => self.correlate::<R2>(isa, x, dy, dw),
@@ -280,7 +283,7 @@ impl Tiles {
         bias: Option<&[f32]>,
         y: &mut [f32],
     ) {
-        // Tiles of `to` from windows of `from`, either of which has phases.
+        // Computes tiles of `to` from windows of `from`; one of the two may have phases.
         let (from, to) = if forward { self.sides::<T>() } else { self.sides_back::<T>() };
         let kernel = self.kernel * self.kernel;
         // [channels of `to`/16][channels of `from`][kernel][16]
@@ -331,7 +334,7 @@ impl Tiles {
     fn correlate<T: Fit>(&self, isa: Isa, x: &[f32], dy: &[f32], dw: &mut [f32]) {
         let (input, output) = self.sides::<T>();
         let (rows, tw, taps) = (self.images * input.th, input.tw, self.kernel * self.kernel);
-        // A task is a few output channels, a block of input channels, and a part of the tiles of a round.
+        // A task computes a few output channels and a block of input channels, over a part of the tiles of a round.
         let outs = OUTS.min(output.all());
         let (oblocks, iblocks) = (output.all().div_ceil(outs), input.all().div_ceil(BLOCK));
         let parts = TASKS.div_ceil(oblocks * iblocks);
@@ -394,12 +397,12 @@ fn round(rows: usize, most: usize) -> usize {
     rows.div_ceil(rows.div_ceil(most.max(1)))
 }
 
-/// Values in a copy of a row of tiles, or of their windows.
+/// Number of values in a copy of a row of tiles, or of their windows.
 fn area<T: Fit>(side: &Side) -> usize {
     volume(&[side.phases * 6, side.phases * (T::M * side.tw + T::R - 1), side.padded()])
 }
 
-/// U of a panel of weights, to channels c0.. of all phases of `to`.
+/// U of a panel of weights, written to channels c0.. of all phases of `to`.
 #[inline(always)]
 unsafe fn kernels_task<S: Simd, T: Fit>(
     packed: &[f32],
@@ -414,7 +417,7 @@ unsafe fn kernels_task<S: Simd, T: Fit>(
     let kernel = packed.len() / from.channels;
     for k in 0..from.padded() {
         for (phase, taps) in taps.chunks_exact(n).enumerate() {
-            // one of the two sides has a single phase
+            // One of the two sides has a single phase.
             let row = if from.phases > 1 { phase * from.padded() + k } else { k };
             let channel = if from.phases > 1 { c0 } else { phase * to.padded() + c0 };
             for l in (0..16).step_by(S::L) {
@@ -435,7 +438,7 @@ dispatch!(
     ) => kernels_task
 );
 
-/// V (of windows) or Z (of tiles) of row `row` of tiles of all images, which are numbers t0.. of the round.
+/// V (of windows) or Z (of tiles) for row `row` of tiles of all images, which have the numbers t0.. in the round.
 #[inline(always)]
 unsafe fn inputs_task<S: Simd, T: Fit>(
     side: &Side,
@@ -487,7 +490,7 @@ dispatch!(
     ) => inputs_task
 );
 
-/// Block b of M at position p, of all tiles: V U.
+/// Block b of M at position p, for all tiles: V U.
 #[inline(always)]
 unsafe fn multiply_task<S: Simd>(
     us: &Blocks,
@@ -517,7 +520,7 @@ dispatch!(
     ) => multiply_task
 );
 
-/// Pixels of row `row` of tiles of all images, which are numbers t0.. of the round.
+/// Writes the pixels of row `row` of tiles of all images, which have the numbers t0.. in the round.
 #[inline(always)]
 unsafe fn outputs_task<S: Simd, T: Fit>(
     side: &Side,
@@ -546,7 +549,7 @@ unsafe fn outputs_task<S: Simd, T: Fit>(
             }
         }
     }
-    // `first` is zero or less: that many rows and columns of the first tiles are outside.
+    // `first` is zero or negative: that many rows and columns of the first tiles are outside.
     let skip = -first as usize;
     for r in 0..s * T::M {
         let y = s * T::M * ty + r;
@@ -567,8 +570,8 @@ dispatch!(
     ) => outputs_task
 );
 
-/// The gradients `[outs][taps][block]` of output channels o.. and block `ib` of input channels, from some tiles; added to
-/// what is there if `acc`.
+/// The gradients `[outs][taps][block]` of output channels o.. and block `ib` of input channels, over some tiles;
+/// added to the previous values if `acc`.
 #[inline(always)]
 unsafe fn gradients_task<S: Simd, T: Fit>(
     zs: &Blocks,
@@ -614,8 +617,8 @@ dispatch!(
 mod tests {
     use super::*;
 
-    /// All kernels and strides that fit, also where they do not pay, on small integers: their exact result is found
-    /// without rounding.
+    /// All supported kernels and strides, also where tiles do not pay off, on small integers, so that the result is
+    /// exact.
     #[test]
     fn all_tiles_compute_the_convolution_and_its_gradients() {
         let integers = |n: usize, step: usize| (0..n).map(|i| (i * step % 7) as f32 - 3.0).collect::<Vec<_>>();

@@ -6,11 +6,11 @@ use std::arch::aarch64::{
     vreinterpretq_f32_f64, vreinterpretq_f64_f32, vst1q_f32, vsubq_f32, vtrn1q_f32, vtrn1q_f64, vtrn2q_f32, vtrn2q_f64,
 };
 
-/// 8 lanes: pairs of vectors of 4, so that a sum has others to wait beside.
+/// 8 lanes as a pair of vectors of 4: two independent sums hide the latency of each other.
 #[derive(Clone, Copy)]
 pub(crate) struct Neon;
 
-/// An operation on each half.
+/// Applies an operation to each half.
 macro_rules! halves {
     ($($name:ident($($a:ident),*) = $f:ident($($b:ident),*);)*) => {
         $(#[inline(always)]
@@ -47,7 +47,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
-        // Not the instruction of that name: it answers with NaN.
+        // Not `vmaxq_f32`: it returns NaN if either is NaN.
         let half = |i: usize| vbslq_f32(vcgtq_f32(a[i], b[i]), a[i], b[i]);
         [half(0), half(1)]
     }
@@ -58,7 +58,7 @@ impl Simd for Neon {
     }
     #[inline(always)]
     unsafe fn transpose(v: &mut [Self::V; 16]) {
-        // Squares of four on and beside the diagonal, those beside it change places.
+        // Transpose 4×4 blocks; those off the diagonal swap places.
         let square = |i: usize, half: usize| transposed4([v[i][half], v[i + 1][half], v[i + 2][half], v[i + 3][half]]);
         let (a, b, c, d) = (square(0, 0), square(0, 1), square(4, 0), square(4, 1));
         for i in 0..4 {

@@ -11,7 +11,7 @@ use std::arch::x86_64::{
     _mm512_unpacklo_ps,
 };
 
-/// The operations that are one instruction.
+/// The operations that are a single instruction.
 macro_rules! instructions {
     ($($name:ident($($a:ident: $t:ty),*) $(-> $r:ty)? = $f:ident;)*) => {
         $(#[inline(always)]
@@ -50,7 +50,7 @@ impl Simd for Avx2 {
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512;
 
-/// Bit i is set where 0 ≤ x+i < w.
+/// Bit i is set if 0 ≤ x+i < w.
 #[inline(always)]
 fn mask(x: isize, w: isize) -> u16 {
     let lo = (-x).clamp(0, 16) as u32;
@@ -87,7 +87,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn split4(v: [__m512; 4]) -> [__m512; 4] {
-        // residues 0 and 1, then 2 and 3, of each pair of vectors; then join the halves
+        // Indices 0 and 1 modulo 4, then 2 and 3, of each pair of vectors; then join the halves.
         let i01 = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
         let i23 = _mm512_add_epi32(i01, _mm512_set1_epi32(2));
         let a = _mm512_permutex2var_ps(v[0], i01, v[1]);
@@ -118,7 +118,7 @@ impl Simd for Avx512 {
     }
     #[inline(always)]
     unsafe fn transpose(v: &mut [__m512; 16]) {
-        // Within each quarter of four lanes: pairs of rows, then pairs of pairs.
+        // Within each group of four lanes: interleave pairs of rows, then pairs of pairs.
         let mut t = *v;
         for i in 0..8 {
             t[2 * i] = _mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]);
@@ -131,7 +131,7 @@ impl Simd for Avx512 {
                 v[4 * i + 2 * j + 1] = _mm512_shuffle_ps::<0xEE>(a, b);
             }
         }
-        // v[4·i + r] holds, in quarter q, row 4·q + r of columns 4·i..: turn the quarters over.
+        // v[4·i + r] holds, in quarter q, row 4·q + r of columns 4·i..: transpose the quarters.
         for r in 0..4 {
             let (a, b, c, d) = (v[r], v[4 + r], v[8 + r], v[12 + r]);
             let (ab, ab2) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xDD>(a, b));
@@ -161,7 +161,7 @@ impl Simd for Avx512 {
     ) {
         let mut j = 0;
         while j < n {
-            // 4 = 2 + 2 keeps the multipliers busier than 3 + 1
+            // 4 = 2 + 2 uses the multipliers better than 3 + 1.
             let nr = if n - j == 4 { 2 } else { (n - j).min(3) };
             let (b, c) = (b.add(j * 16), c.add(j * 16));
             match nr {

@@ -3,7 +3,7 @@
 use super::MAX_TILES;
 use crate::simd::Simd;
 
-/// One call: sizes, and pointers to whole images.
+/// The arguments of one call: sizes, and pointers to whole images.
 pub(super) struct Call {
     pub(super) ins: usize,
     pub(super) outs: usize,
@@ -17,7 +17,7 @@ pub(super) struct Call {
     pub(super) x: *const f32,
     /// `[images, outs, h, w]`
     pub(super) y: *mut f32,
-    /// `[images, outs, h, w]`, or null.
+    /// `[images, outs, h, w]`; may be null.
     pub(super) residual: *const f32,
     /// `[outs]`
     pub(super) bias: *const f32,
@@ -27,7 +27,7 @@ pub(super) struct Call {
 unsafe impl Sync for Call {}
 
 impl Call {
-    /// Image, row and column of tiles of tile t.
+    /// Image, row of tiles and column of tiles of tile t.
     #[inline(always)]
     fn place(&self, t: usize) -> [usize; 3] {
         [t / self.tw / self.th, t / self.tw % self.th, t % self.tw]
@@ -36,9 +36,9 @@ impl Call {
 
 /// A tile size. Arrays are sized for the larger; F2 uses the leading part.
 pub(super) trait Tile: Copy + 'static {
-    /// Outputs on a side.
+    /// Outputs per side.
     const M: usize;
-    /// Inputs on a side.
+    /// Inputs per side.
     const A: usize = Self::M + 2;
     /// Positions.
     const P: usize = Self::A * Self::A;
@@ -50,7 +50,7 @@ pub(super) trait Tile: Copy + 'static {
     /// G g
     unsafe fn g<S: Simd>(g: [S::V; 3]) -> [S::V; 6];
 
-    /// Values in a padded copy of the rows under any `tiles` consecutive tiles.
+    /// Number of values in a padded copy of the rows under any `tiles` consecutive tiles.
     fn pad_len(th: usize, tw: usize, tiles: usize) -> usize {
         (Self::M * (tiles / tw + 2) + 2 * (tiles / tw / th + 2)) * (Self::M * tw + 2)
     }
@@ -81,8 +81,8 @@ impl Tile for F2 {
 
 /// F(4×4, 3×3), interpolating at 0, ±P, ±Q and ∞.
 ///
-/// P = √½ and Q = √2 round about half as badly as the usual 1 and 2 (measured on layers of 64 to 1024 channels), and
-/// cost the same.
+/// P = √½ and Q = √2 about halve the rounding error of the usual 1 and 2 (measured on layers of 64 to 1024 channels),
+/// at the same cost.
 #[derive(Clone, Copy)]
 pub(super) struct F4;
 
@@ -91,16 +91,17 @@ const Q: f32 = std::f32::consts::SQRT_2;
 /// P² and Q², exact.
 const PP: f32 = 0.5;
 const QQ: f32 = 2.0;
-/// 1 / product of (P − other points), which is the same for −P; and for Q.
+/// 1 / product of (P − other points), which is the same for −P; then the same for Q.
 const NP: f32 = 1.0 / (2.0 * PP * (PP - QQ));
 const NQ: f32 = 1.0 / (2.0 * QQ * (QQ - PP));
 
-/// Powers of P and Q, which with signs are the points but 0 and ∞; and what G scales its rows by. For other ways of using
-/// the same points.
+/// Powers of P and Q (with both signs, these are all points but 0 and ∞), and the factors by which G scales its rows.
+/// For other algorithms that use the same points.
 pub(crate) const POWERS: [[f32; 5]; 2] = [[1.0, P, PP, P * PP, PP * PP], [1.0, Q, QQ, Q * QQ, QQ * QQ]];
 pub(crate) const SCALES: [f32; 6] = [1.0 / (PP * QQ), NP, NP, NQ, NQ, 1.0];
 
-/// Bᵀ d B of windows of 6×6, which does not depend on what part of 6 is kernel; written with stride `ps`.
+/// Bᵀ d B of 6×6 windows, which does not depend on the size of the kernel within the window; written with stride
+/// `ps`.
 #[inline(always)]
 pub(crate) unsafe fn windows<S: Simd>(d: &mut [[S::V; 6]; 6], v: *mut f32, ps: usize) {
     input_tiles::<S, F4>(d, v, ps);
@@ -157,14 +158,14 @@ impl Tile for F4 {
     }
 }
 
-/// A stride of at least n that is an odd multiple of a cache line more than a round one, so that the P streams of a
-/// transform do not share cache sets.
+/// A stride of at least n that is an odd number of cache lines beyond a round one, so that the P streams of a
+/// transform do not map to the same cache sets.
 #[inline(always)]
 pub(crate) fn skew(n: usize) -> usize {
     n.next_multiple_of(16) + 16
 }
 
-/// Do vectors of tiles lie within a row of tiles, so that whole rows of pixels can be read and written?
+/// Whether vectors of tiles lie within a row of tiles, so that whole rows of pixels can be read and written.
 #[inline(always)]
 fn by_rows<S: Simd, T: Tile>(call: &Call) -> bool {
     T::M == 4 && call.tw.is_multiple_of(S::L)
@@ -208,7 +209,7 @@ pub(super) unsafe fn input_transform<S: Simd, T: Tile>(
     }
 }
 
-/// Masked loads of whole rows, split by residue modulo 4. For F4.
+/// Masked loads of whole rows, split by index modulo 4. For F4.
 #[inline(always)]
 unsafe fn input_rows<S: Simd, T: Tile>(
     call: &Call,
@@ -247,7 +248,7 @@ unsafe fn input_rows<S: Simd, T: Tile>(
     }
 }
 
-/// A zero-padded copy of the rows, then gathers. For any width.
+/// Makes a zero-padded copy of the rows, then gathers. For any width.
 #[inline(always)]
 unsafe fn input_gathered<S: Simd, T: Tile>(
     call: &Call,
@@ -262,7 +263,7 @@ unsafe fn input_gathered<S: Simd, T: Tile>(
     let last = (t0 + tn).min(call.tiles) - 1;
     let ([b0, ty0, _], [b1, ty1, _]) = (call.place(t0), call.place(last));
     let pw = T::M * call.tw + 2;
-    // The copy has two rows more for each image than its tiles have; tile row ty of image b begins at this one.
+    // The copy has two more rows per image than its tiles; tile row ty of image b begins at this one.
     let begin = |b: usize, ty: usize| T::M * ((b - b0) * call.th + ty - ty0) + 2 * (b - b0);
     std::ptr::write_bytes(pad, 0, pw * (begin(b1, ty1) + T::A));
     let mut corners = [0u32; MAX_TILES];
@@ -275,7 +276,7 @@ unsafe fn input_gathered<S: Simd, T: Tile>(
             let plane = call.x.add((b * call.ins + c) * call.h * call.w);
             let from = if b == b0 { ty0 } else { 0 };
             let to = if b == b1 { ty1 + 1 } else { call.th };
-            // row y of the image is row y + 1 of the padded one
+            // Row y of the image is row y + 1 of the padded copy.
             for y in (T::M * from).saturating_sub(1)..(T::M * to + 1).min(call.h) {
                 let r = begin(b, from) + y + 1 - T::M * from;
                 std::ptr::copy_nonoverlapping(plane.add(y * call.w), pad.add(r * pw + 1), call.w);
@@ -293,8 +294,8 @@ unsafe fn input_gathered<S: Simd, T: Tile>(
     }
 }
 
-/// Aᵀ M A + bias + residual of output channels o0..o1 and tiles t0..t0+tn, written to the image. M is at
-/// m + p·ps + (o−o0)·tn + t; channels and tiles beyond the last are dropped.
+/// Writes Aᵀ M A + bias + residual of output channels o0..o1 and tiles t0..t0+tn to the image. M is at m + p·ps +
+/// (o−o0)·tn + t; channels and tiles beyond the last are dropped.
 #[inline(always)]
 pub(super) unsafe fn output_transform<S: Simd, T: Tile>(
     call: &Call,
@@ -339,7 +340,7 @@ pub(super) unsafe fn output_transform<S: Simd, T: Tile>(
     }
 }
 
-/// Writes L tiles of one row of tiles, of channel o from tile t on. For F4.
+/// Writes L tiles of one row of tiles, for channel o from tile t on. For F4.
 #[inline(always)]
 unsafe fn output_rows<S: Simd>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
     let [b, ty, tx] = call.place(t);
@@ -357,7 +358,7 @@ unsafe fn output_rows<S: Simd>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 
     }
 }
 
-/// Writes L tiles one by one, of channel o from tile t on. For any width.
+/// Writes L tiles one by one, for channel o from tile t on. For any width.
 #[inline(always)]
 unsafe fn output_scattered<S: Simd, T: Tile>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
     let mut s = [[[0.0; 16]; 4]; 4];

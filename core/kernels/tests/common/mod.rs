@@ -1,9 +1,9 @@
-//! Numbers to compute with, and plain `f64` references.
+//! Test data, and plain reference computations in `f64`.
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use semsynth_kernels::Isa;
 
-/// Sizes that are awkward somewhere: single pixels and rows, primes, just beside multiples of tiles and vectors.
+/// Sizes that are likely to fail: single pixels and rows, primes, sizes next to multiples of tiles and vectors.
 pub(crate) const SIZES: [[usize; 2]; 10] =
     [[1, 1], [1, 37], [41, 1], [2, 3], [4, 4], [7, 64], [13, 29], [5, 127], [33, 31], [17, 130]];
 
@@ -66,7 +66,7 @@ pub(crate) fn leaky(v: f64) -> f64 {
     v.max(0.2 * v)
 }
 
-/// Runs `f` on pools of 1, 2 and 3 threads and asserts that the bits are the same. Returns them.
+/// Runs `f` on pools of 1, 2 and 3 threads, asserts that the results are equal bit for bit, and returns them.
 #[track_caller]
 pub(crate) fn on_pools(f: impl Fn() -> Vec<f32> + Sync) -> Vec<f32> {
     let runs = [1, 2, 3].map(|n| {
