@@ -251,9 +251,8 @@ impl Image {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let damaged =
             |error: image::ImageError| Error::Data(format!("the picture is damaged ({error}); export it again"));
-        let format = match image::guess_format(bytes) {
-            Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-            _ => return Err(Error::Data("this is no PNG or JPEG picture: convert it to one".into())),
+        let Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = image::guess_format(bytes) else {
+            return Err(Error::Data("this is no PNG or JPEG picture: convert it to one".into()));
         };
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         // The limits of this library are checked below.

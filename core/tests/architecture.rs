@@ -1,14 +1,14 @@
-//! ARCHITECTURE.md tells the truth: its list of modules is that of the code, and arrows go one way.
+//! Checks ARCHITECTURE.md against the code: it lists every module, and modules use only those before them.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Modules that are not public: the command does without them, so that a host can too.
+/// Modules that are not public. The command does not use them, so other programs do not need them either.
 const PRIVATE: [&str; 4] = ["engine", "files", "pixels", "rng"];
 
-/// Each module of the crate and the others it uses, outside of tests.
+/// Each module of the crate and the modules it uses, outside of tests.
 fn uses() -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src"));
     let mut uses = BTreeMap::new();
@@ -33,7 +33,7 @@ fn collect(path: &Path, used: &mut BTreeSet<String>) {
         }
         return;
     }
-    // Files that only tests have.
+    // Files used only in tests.
     if path.extension().is_none_or(|extension| extension != "rs")
         || ["tests", "testing", "software", "fuzz"].contains(&path.file_stem().unwrap().to_str().unwrap())
     {
@@ -54,7 +54,7 @@ fn collect(path: &Path, used: &mut BTreeSet<String>) {
 #[test]
 fn modules_use_only_those_above_them_in_the_list() {
     let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md")).unwrap();
-    // Rows of the list: | `name` | what it is for | `a`, `b` |
+    // Rows of the list: | `name` | purpose | `a`, `b` |
     let quoted = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
     let listed: Vec<(String, BTreeSet<String>)> = document
         .split("<!-- modules -->")

@@ -1,4 +1,4 @@
-//! The models that are part of the library.
+//! The built-in models.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -11,7 +11,7 @@ use semsynth::{
     Synthesizer, SynthesizerOptions,
 };
 
-/// Every built-in opens, names its licence, and paints facades nobody has trained on about as they are.
+/// Every built-in model opens, names its licence, and reconstructs facades it was not trained on.
 #[test]
 fn built_in_models_paint() {
     for name in Model::builtins() {
@@ -38,7 +38,7 @@ fn built_in_models_paint() {
     assert!(name == "nothing" && known.iter().map(String::as_str).eq(Model::builtins()));
 }
 
-/// Less memory, the same picture, whether or not the model has other handles.
+/// Low memory gives the same picture, whether or not the model has other handles.
 #[test]
 fn low_memory_gives_the_same_picture() {
     let model = Model::builtin("facades").unwrap();
@@ -54,7 +54,7 @@ fn low_memory_gives_the_same_picture() {
     assert!(paint(low_memory) == expected);
 }
 
-/// Threads that share weights give the pictures that each would give alone.
+/// Threads that share weights give the same pictures as each would alone.
 #[test]
 fn threads_share_a_prepared_model() {
     let model = Model::builtin("facades").unwrap();
@@ -79,7 +79,7 @@ fn threads_share_a_prepared_model() {
     assert!(matches!(none, Err(Error::Argument(_))));
 }
 
-/// Into memory of the caller, with a stride and alpha; under control, and after it was cancelled.
+/// Writes into memory of the caller, with a stride and alpha; under control, and after a cancellation.
 #[test]
 fn pictures_go_into_memory_of_the_caller() {
     let model = Model::builtin("facades").unwrap();

@@ -24,7 +24,7 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A run of two steps, made once for all tests.
+/// A training run of two steps, made once for all tests.
 fn trained() -> &'static Path {
     static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -56,7 +56,7 @@ fn synth_paints_one_file() {
     assert_eq!(image::image_dimensions(picture).unwrap(), (40, 33));
 }
 
-/// Programs run in folders of their users: nothing there is read or left behind.
+/// The command runs in the user's current folder: it must not read or leave anything there.
 #[test]
 fn a_gpu_is_not_set_up_by_the_current_folder() {
     let Some(device) = software() else { return };
@@ -81,7 +81,7 @@ fn a_gpu_is_not_set_up_by_the_current_folder() {
     let mut left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["Cargo.toml", "burn.toml", "cubecl.toml", "labels.png", "picture.png"]);
-    // Builds that measure kernels remember what they found.
+    // Builds that measure kernels cache the results.
     assert_eq!(std::fs::read_dir(cache.path()).unwrap().count() > 0, cfg!(feature = "gpu-tuned"));
 }
 
@@ -119,7 +119,7 @@ fn synth_paints_a_folder_and_names_what_it_cannot() {
     assert!(out.join("a.png").exists() && out.join("b.png").exists() && !out.join("bad.png").exists());
 }
 
-/// A label map is hours of somebody's work: no picture is ever written over one.
+/// A label map can be hours of work: no picture ever overwrites one.
 #[test]
 fn synth_never_writes_over_its_input() {
     let folder = tempfile::tempdir().unwrap();
@@ -134,7 +134,7 @@ fn synth_never_writes_over_its_input() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output));
         assert!(text(&output).contains("label map"), "{}", text(&output));
     }
-    // Two maps, one picture.
+    // Two label maps for one picture.
     image::RgbImage::from_pixel(32, 32, image::Rgb(classes.get(1).unwrap().color))
         .save(maps.join("labels.jpg"))
         .unwrap();
@@ -245,7 +245,7 @@ fn ctrl_c_saves_and_resume_goes_on() {
     assert!(semsynth::train::TrainLog::read(&log).unwrap().last().unwrap().step > steps);
 }
 
-/// A checkpoint of a small SEAN for the 12 facade classes, with the names of its authors' code.
+/// A checkpoint of a small SEAN for the 12 facade classes, with the official names.
 fn checkpoint(folder: &Path) -> String {
     let style = StyleConfig::Regions { length: 6, encoder: Some(2) };
     let config = GeneratorConfig { style, ..GeneratorConfig::new(ModulationKind::Sean, 2, 12) };

@@ -1,6 +1,7 @@
-//! The networks of the SPADE family compute what our own version of them in `PyTorch` does, `fixtures/spade_family.py`: max abs
-//! difference at most 1e-4, and 8-bit pictures within one level. Weights are a formula (`common/hashed.rs`), so that the
-//! golden files are small enough to be part of the repository and nothing here is ever skipped on the CPU.
+//! The networks of the SPADE family give the same results as our own `PyTorch` version of them,
+//! `fixtures/spade_family.py`: the largest absolute difference is at most 1e-4, and 8-bit pictures differ by at most
+//! one level. Weights are computed by a formula (`common/hashed.rs`), so the golden files are small enough for the
+//! repository and no test is skipped on the CPU.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -26,7 +27,7 @@ use semsynth::{Device, Model, Request, Style, Synthesizer};
 
 const TOLERANCE: f32 = 1e-4;
 
-/// Classes of every network but SEAN's, length of latent vectors and of styles.
+/// Number of classes of every network but SEAN's, and length of latent vectors and styles.
 const CLASSES: usize = 5;
 const LENGTH: usize = 8;
 
@@ -38,12 +39,12 @@ fn stored(golden: &Tensors, name: &str) -> Vec<f32> {
     golden.get(name).unwrap_or_else(|| panic!("the golden file has no {name}")).to_f32()
 }
 
-/// A hashed input.
+/// An input computed by the formula.
 fn given<const D: usize>(name: &str, shape: [usize; D], device: &Device) -> Tensor<D> {
     Tensor::from_data(TensorData::new(hashed::values(name, &shape), shape), device.burn())
 }
 
-/// Fills a network with hashed values, of which the golden file knows the sum.
+/// Fills a network with values of the formula, and compares their checksum with that of the golden file.
 fn fill<M: Module>(network: M, golden: &Tensors) -> M {
     let (mut weights, mut sum) = (Tensors::new(), 0u64);
     for (name, shape) in model::shapes(&network).unwrap() {
@@ -56,7 +57,7 @@ fn fill<M: Module>(network: M, golden: &Tensors) -> M {
     model::load(network, &weights).unwrap()
 }
 
-/// What a generator is given, and what it is to paint of it.
+/// The input of a generator, and the expected pictures.
 struct Scene {
     file: &'static str,
     golden: Tensors,
@@ -105,7 +106,7 @@ impl Scene {
         [self.labels[0].height(), self.labels[0].width()]
     }
 
-    /// Pictures that the golden file has: name, statistics, and whether there is noise.
+    /// The pictures in the golden file: name, statistics, and whether with noise.
     fn pictures(&self) -> Vec<(&'static str, Statistics, bool)> {
         let mut pictures =
             vec![("io.out_eval", Statistics::Running, false), ("io.out_batchstats", Statistics::Batch, false)];
@@ -119,7 +120,7 @@ impl Scene {
         matches!(self.config.style, StyleConfig::Regions { .. })
     }
 
-    /// Every so-manieth value of a picture is stored.
+    /// Only every `step`-th value of a picture is stored.
     fn step(&self) -> usize {
         self.golden.metadata()["step"].parse().unwrap()
     }
@@ -152,7 +153,8 @@ impl Scene {
         }
     }
 
-    /// One map for each noisy norm, width first: two norms in the first three blocks, three in the others.
+    /// One map for each norm with noise, width first: two norms in each of the first three blocks, three in each of
+    /// the others.
     fn noise(&self, device: &Device) -> Noise {
         let [height, width] = self.size();
         let doublings = [0, 0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5];
@@ -194,7 +196,7 @@ impl Scene {
     }
 }
 
-/// A wrong constant would not be seen in a picture that is flat or saturated.
+/// Checks that a picture is neither flat nor saturated, which would hide a wrong constant.
 fn check_range(what: &str, picture: &[f32]) {
     let count = picture.len() as f32;
     let mean = picture.iter().sum::<f32>() / count;
@@ -203,7 +205,11 @@ fn check_range(what: &str, picture: &[f32]) {
     assert!(std > 0.1 && saturated < 0.05, "{what}: standard deviation {std}, beyond 0.99: {saturated}");
 }
 
+<<<<<<< HEAD
 /// By both label encodings, with spectral norm and with it folded: the values that networks give.
+=======
+/// The values of the network: with indexed and one-hot encoding, with spectral norm and with it folded.
+>>>>>>> words-b
 fn forward(scene: &Scene, device: &Device) {
     let network = scene.network(device);
     let folded = network.clone().folded();
@@ -233,12 +239,12 @@ fn forward(scene: &Scene, device: &Device) {
     println!("{} on {}: max abs difference {worst:e}", scene.file, device.info().name);
 }
 
-/// The same through the public interface, which has kernels of its own, as bytes.
+/// The bytes of the picture through the public interface, which uses our kernels.
 fn paint(scene: &Scene, device: &Device) {
     let mut synth = Synthesizer::new(&scene.model(), device).unwrap();
     let (mut off, mut count) = (0, 0);
     for (name, statistics, noisy) in scene.pictures() {
-        // A synthesizer is not fed noise, and paints one picture at a time.
+        // A synthesizer takes no given noise, and synthesizes one picture at a time.
         if noisy || (statistics == Statistics::Batch && scene.labels.len() > 1) {
             continue;
         }
@@ -259,7 +265,7 @@ fn paint(scene: &Scene, device: &Device) {
         }
     }
     println!("{} on {}: {off} of {count} bytes are one off", scene.file, device.info().name);
-    // Those near the border between two levels.
+    // Values close to the border between two levels may round differently.
     assert!(count > 1000 && off * 50 < count, "{}: {off} of {count} bytes are one off", scene.file);
 }
 
@@ -333,7 +339,7 @@ fn sean() {
     generator("sean", sean_config());
 }
 
-/// A photo of a scene.
+/// The photo of a scene.
 fn photo(scene: &Scene, device: &Device) -> Tensor<4> {
     let ([height, width], batch) = (scene.size(), scene.labels.len());
     Tensor::from_data(TensorData::new(hashed::photo(batch, height, width), [batch, 3, height, width]), device.burn())
@@ -343,7 +349,7 @@ fn photo(scene: &Scene, device: &Device) -> Tensor<4> {
 fn region_encoder() {
     let scene = Scene::open("sean", sean_config());
     let expected = stored(&scene.golden, "io.style");
-    // The last class has one pixel, which is not there at half the size.
+    // The last class has one pixel, which is lost at half the size.
     assert!(expected.iter().any(|value| value.abs() > 0.1) && expected[3 * LENGTH..] == [0.0; LENGTH]);
     for device in devices() {
         let Some(Encoder::Region(encoder)) = scene.network(&device).encoder else { panic!("it has a region encoder") };
@@ -362,7 +368,7 @@ fn conv_encoder() {
         let network = scene.network(&device);
         let whole = model::store(&network, Precision::Full).unwrap();
         let folded = model::store(&network.clone().folded(), Precision::Full).unwrap();
-        // Instance norms hide what a weight is divided by.
+        // Instance norms hide the factor that a weight is divided by.
         for layer in 1..=6 {
             let sigma = stored(&scene.golden, &format!("sigma.layer{layer}.0"))[0];
             let weight = stored(&folded, &format!("layer{layer}.0.weight"));
@@ -434,7 +440,8 @@ struct One {
     sn: Conv,
 }
 
-/// Inference divides by what the stored vectors give; training takes a step of power iteration first and keeps it.
+/// Inference divides by the singular value of the stored vectors; training first does one power iteration and stores
+/// the result.
 #[test]
 fn spectral_norm() {
     let golden = open("spectral_norm");

@@ -1,5 +1,5 @@
-//! A GPU paints what the CPU paints, with 32 bits and, where it has them, with 16; here on a software GPU. (Every kind of
-//! modulation: unit tests of `engine`.)
+//! A GPU synthesizes the same pictures as the CPU, in 32 and, where supported, in 16 bits, tested on a software GPU.
+//! (Unit tests of `engine` cover every modulation.)
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -16,7 +16,7 @@ fn at_16_bits(device: &Device) -> SynthesizerOptions {
     SynthesizerOptions::new(device).precision(Precision::Half)
 }
 
-/// Levels of 255 that two pictures differ by, at most and on average.
+/// The largest and the mean difference of two pictures, in levels of 255.
 fn difference(a: &RgbImage, b: &RgbImage) -> (u8, f64) {
     let off = || a.iter().zip(b.iter()).map(|(a, b)| a.abs_diff(*b));
     (off().max().unwrap(), off().map(f64::from).sum::<f64>() / a.len() as f64)

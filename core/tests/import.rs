@@ -1,4 +1,4 @@
-//! Importing checkpoints of the papers' code: what is read off the tensors, what is checked, and that pictures are the same.
+//! Importing official checkpoints: the inferred configuration, the checks, and that pictures are the same.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -27,7 +27,7 @@ fn options(classes: u16) -> ImportOptions {
     ImportOptions { classes: Some(table(classes)), name: "test".into(), ..ImportOptions::default() }
 }
 
-/// A checkpoint with random values, as training writes it: spectral norms not divided in, counters of batches.
+/// A checkpoint with random values, as saved in training: with spectral norm not folded, and with batch counters.
 fn checkpoint(architecture: &Architecture) -> Tensors {
     let network = architecture.init(&mut Init::random(4, &flex())).unwrap();
     let mut tensors = model::store(&network, Precision::Full).unwrap();
@@ -82,7 +82,7 @@ fn architectures_are_read_off_the_tensors() {
     ] {
         assert_eq!(imported(&architecture, &options(5)), architecture, "{}", architecture.describe());
     }
-    // Fed pictures: the palette is that of the classes.
+    // The network takes colour pictures: the palette comes from the classes.
     let colors = table(5).iter().map(|class| class.color).collect();
     let painted = Architecture::Pix2Pix(UNetConfig { palette: Some(colors), ..UNetConfig::new(2, 5) });
     assert_eq!(imported(&painted, &options(5)), painted);
@@ -109,7 +109,7 @@ fn known_data_sets_are_recognised_by_their_classes() {
     let sean =
         GeneratorConfig { style: StyleConfig::Regions { length: 4, encoder: Some(2) }, ..GeneratorConfig::sean(2, 19) };
     assert_eq!(import(sean).classes(), &ClassTable::shipped("celebamask-hq").unwrap());
-    // The shifted convention of ADE20K is an option.
+    // The shifted numbering of ADE20K is an option.
     let shifted = ClassTable::shipped("ade20k-shifted").unwrap();
     let options = ImportOptions { classes: Some(shifted.clone()), ..ImportOptions::default() };
     let tensors = checkpoint(&Architecture::SpadeFamily(GeneratorConfig::spade(2, 151)));
@@ -133,7 +133,7 @@ fn what_contradicts_the_tensors_is_named_with_the_option_that_fits() {
     assert!(text.contains("0 to 2") && text.contains("5 label channels"), "{text}");
     let text = message(clade(), &ImportOptions { classes: None, ..options(5) });
     assert!(text.contains("5 input channels") && text.contains("`classes`") && text.contains("ade20k"), "{text}");
-    // A SPADE does not tell what its last channel is for.
+    // The tensors of SPADE do not tell whether the last channel is the edge channel.
     let edged = || spade(GeneratorConfig { instance_edges: true, ..GeneratorConfig::spade(2, 5) });
     let text = message(edged(), &options(5));
     assert!(text.contains("`instance_edges`") && text.contains("6 input channels"), "{text}");
@@ -141,14 +141,14 @@ fn what_contradicts_the_tensors_is_named_with_the_option_that_fits() {
     let read = |edges| import_checkpoint(edged(), None, &with(edges)).unwrap().architecture().clone();
     assert_eq!((read(true).label_channels(), read(true).instance_edges()), (5, true));
     assert_eq!((read(false).label_channels(), read(false).instance_edges()), (6, false));
-    // The latent grid belongs to a size.
+    // The latent grid depends on the picture size.
     let latent = StyleConfig::Latent { length: 9, grid: [4, 8], encoder: None };
     let latent = || spade(GeneratorConfig { style: latent, ..GeneratorConfig::spade(2, 5) });
     let text = message(latent(), &options(5));
     assert!(text.contains("32 cells") && text.contains("`size`"), "{text}");
     let sized = ImportOptions { size: Some([128, 256]), ..options(5) };
     import_checkpoint(latent(), None, &sized).unwrap();
-    // An encoder where none belongs.
+    // An encoder for a network that has none.
     let error = import_checkpoint(clade(), Some(clade()), &options(5)).unwrap_err();
     assert!(error.to_string().contains("no latent vector"), "{error}");
 }
@@ -189,7 +189,7 @@ fn what_does_not_fit_is_named_with_both_shapes() {
     assert!(message(Tensors::new(), &options(5)).contains("no tensors"));
 }
 
-/// Checkpoints that were saved while the network was spread over several GPUs.
+/// Checkpoints saved while the network was distributed over several GPUs.
 #[test]
 fn the_prefix_of_spread_networks_is_taken_off() {
     let architecture = Architecture::SpadeFamily(GeneratorConfig::clade(2, 5));
@@ -202,7 +202,7 @@ fn the_prefix_of_spread_networks_is_taken_off() {
     assert_eq!(bytes(spread), bytes(plain));
 }
 
-/// `PyTorch` before 0.4 kept running statistics for instance norms, which no network reads.
+/// `PyTorch` before 0.4 stored running statistics for instance norms, which no network reads.
 #[test]
 fn statistics_of_old_instance_norms_are_passed_over() {
     let architecture = Architecture::Pix2PixHd(Pix2PixHdConfig { blocks: 1, ..Pix2PixHdConfig::new(2, 5) });
@@ -212,7 +212,7 @@ fn statistics_of_old_instance_norms_are_passed_over() {
     assert_eq!(import_checkpoint(tensors, None, &options(5)).unwrap().architecture(), &architecture);
 }
 
-/// Numbers that overflow when they are multiplied.
+/// Sizes whose product overflows.
 #[test]
 fn absurd_sizes_are_refused() {
     let mut tensors = checkpoint(&Architecture::SpadeFamily(GeneratorConfig::clade(2, 5)));
@@ -228,7 +228,7 @@ fn absurd_sizes_are_refused() {
     assert!(recipe.validate().is_err());
 }
 
-/// `PyTorch` 1.0 stored `weight` divided, and no `weight_v`.
+/// `PyTorch` 1.0 stored `weight` already divided, and no `weight_v`.
 #[test]
 fn both_generations_of_spectral_norm_give_one_model() {
     let architecture = Architecture::SpadeFamily(GeneratorConfig::spade(2, 5));
@@ -261,7 +261,7 @@ fn weights(fixture: &Tensors) -> Tensors {
     tensors
 }
 
-/// Golden networks, imported with next to no options, paint the reference pictures.
+/// Golden networks, imported with hardly any options, synthesize the reference pictures.
 #[test]
 fn imported_golden_networks_paint_the_reference_pictures() {
     let more = Some(Upsampling::More);
@@ -308,7 +308,7 @@ fn imported_golden_networks_paint_the_reference_pictures() {
     }
 }
 
-/// The same weights in PyTorch's two file formats and as safetensors give the same model file and picture.
+/// The same weights in both of PyTorch's file formats and as safetensors give the same model file and picture.
 #[test]
 fn every_file_format_gives_the_same_picture() {
     let mut results = Vec::new();
@@ -323,7 +323,7 @@ fn every_file_format_gives_the_same_picture() {
     assert_eq!(results[0], results[2]);
 }
 
-/// An encoder comes in a file of its own.
+/// An encoder is in a separate file.
 #[test]
 fn encoders_are_imported_with_their_generator() {
     let (Some(generator), Some(encoder)) =
@@ -338,12 +338,12 @@ fn encoders_are_imported_with_their_generator() {
     assert_eq!(model.architecture().style(), style);
     let bytes = model.to_bytes().unwrap();
     assert_eq!(Model::from_bytes(&bytes).unwrap().architecture().style(), style);
-    // A generator in the encoder's place.
+    // A generator in place of the encoder.
     let error = import_checkpoint(weights(&generator), Some(weights(&generator)), &options).unwrap_err();
     assert!(matches!(error, Error::Model(_)), "{error}");
 }
 
-/// Files cut short or with flipped bytes give errors, or a model where the fault is in the values; never a panic.
+/// Truncated files and files with flipped bits give errors, or a model if only values changed; never a panic.
 #[test]
 fn damaged_checkpoints_are_refused() {
     for file in ["spade_normal.legacy.pth", "spade_normal.zip.pth"] {
@@ -359,7 +359,7 @@ fn damaged_checkpoints_are_refused() {
         for eighth in 0..8 {
             assert!(attempt(&bytes[..bytes.len() * eighth / 8]).is_err(), "{file} cut after {eighth}/8");
         }
-        // The pickle stands in the first part of the one and in the last of the other.
+        // The pickle is at the beginning of one format and at the end of the other.
         let mut refused = 0;
         for step in 0..60 {
             let mut damaged = bytes.clone();

@@ -1,4 +1,4 @@
-//! Model files: what is written is read, and nothing malformed is accepted or makes the program panic.
+//! Model files: a written file can be read, and malformed files cause errors, never a panic.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::sync::OnceLock;
@@ -115,7 +115,7 @@ fn manifests_are_checked() {
     assert!(with("(", "[").contains("malformed"));
 }
 
-/// The largest network there is, claimed by a small file: an error at once, nothing of that size is made.
+/// A small file that claims to hold the largest network: it is rejected at once, without allocating that much.
 #[test]
 fn a_small_file_cannot_claim_a_huge_network() {
     let spade = GeneratorConfig { label_channels: 65_535, ..GeneratorConfig::spade(1024, 12) };
@@ -170,7 +170,7 @@ fn half_precision_halves_the_file_and_keeps_three_digits() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Bytes changed anywhere, cut, or repeated: an error or a model, never a panic.
+    /// Bytes changed anywhere, removed, or repeated: an error or a model, never a panic.
     #[test]
     fn mutated_files_never_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
@@ -192,7 +192,7 @@ proptest! {
         }
     }
 
-    /// Text changed in the manifest itself.
+    /// Changes in the text of the manifest.
     #[test]
     fn mutated_manifests_never_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), proptest::char::range(' ', '~')), 1..6),

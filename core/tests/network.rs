@@ -1,4 +1,4 @@
-//! Laws of the networks that need no reference outputs: names, equal ways of computing, statistics, losses.
+//! Properties of the networks that need no reference outputs: names, equivalent computations, statistics, losses.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -40,7 +40,7 @@ fn tensor(shape: [usize; 4], seed: u64) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), &flex())
 }
 
-/// Names and shapes of a key list: `name (shape) type kind` a line.
+/// Names and shapes in a key list, which has `name (shape) type kind` per line.
 fn keys_of(text: &str) -> Vec<(String, Vec<usize>)> {
     let key = |line: &str| {
         let mut columns = line.split('\t');
@@ -52,7 +52,7 @@ fn keys_of(text: &str) -> Vec<(String, Vec<usize>)> {
     text.lines().map(key).filter(|(name, _): &(String, _)| !is_unused(name)).collect()
 }
 
-/// The network a key list belongs to, at full size, by the words of its file name.
+/// The network that a key list belongs to, at full size, from the words of its file name.
 fn network_of(file: &str) -> Architecture {
     let words: Vec<&str> = file.trim_end_matches(".txt").split('_').collect();
     let has = |word: &str| words.contains(&word);
@@ -88,7 +88,7 @@ fn network_of(file: &str) -> Architecture {
     Architecture::SpadeFamily(GeneratorConfig { style, upsampling, instance_edges: edges, ..config })
 }
 
-/// Every key list of the official code: networks at full size, shapes only, have exactly those keys and shapes.
+/// For every key list of the official code, the network at full size has exactly those names and shapes.
 #[test]
 fn full_size_networks_have_the_official_names_and_shapes() {
     let Some(folder) = shared("spec/keys") else { return };
@@ -144,7 +144,7 @@ fn full_size_baselines_have_the_official_names_and_shapes() {
     }
 }
 
-/// An encoder under the path it has in a network.
+/// An encoder at the path it has in a network.
 #[derive(Module, Debug)]
 struct OneEncoder {
     encoder: Encoder,
@@ -172,8 +172,8 @@ fn sizes_that_do_not_fit_are_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Looking values up gives what the one-hot definition gives, on maps where every pixel may be another class, for every
-    /// mixture of modulations, both norms, with instance edges and without, with styles that differ from block to block.
+    /// Indexed encoding gives the same result as one-hot encoding, on random maps, for every mixture of modulations,
+    /// both norms, with and without instance edges, with styles that differ between blocks.
     #[test]
     fn look_ups_equal_matrix_products(
         ids in prop::collection::vec(0u16..7, 2 * 64 * 32),
@@ -191,7 +191,7 @@ proptest! {
         let style = if sean { StyleConfig::Regions { length: 5, encoder: None } } else { StyleConfig::None };
         let config = GeneratorConfig { style, instance_edges: instance_edges && !sean, ..config };
         let network = busy(config.init_random(5, &flex()).unwrap());
-        // The power iterations of a few steps, without which a singular value may be anything.
+        // A few steps of power iteration, without which the singular value would be arbitrary.
         for _ in 0..3 {
             let map = LabelMap::new(64, 32, ids[..64 * 32].to_vec()).unwrap();
             let mut layout = Layout::new(vec![map], 7, LabelEncoding::OneHot, &flex()).unwrap();
@@ -218,8 +218,8 @@ proptest! {
         };
         let (found, expected) = (paint(LabelEncoding::Indexed), paint(LabelEncoding::OneHot));
         let difference = difference(&found, &expected);
-        // Rounding differs between the two, and a norm over two pixels, as in the first block here, makes it up to 300 times
-        // larger. Anything wrong shows in the first digit.
+        // Rounding differs between the two, and a norm over two pixels, as in the first block here, amplifies it up
+        // to 300 times. A wrong result would differ in the first digit.
         prop_assert!(difference <= 1e-3, "{difference}");
         let extremes = expected.iter().fold((1.0f32, -1.0f32), |(low, high), &value| (low.min(value), high.max(value)));
         prop_assert!(extremes.1 - extremes.0 > 1e-2, "a flat picture: {extremes:?}");
@@ -233,7 +233,7 @@ fn modulation() -> impl Strategy<Value = ModulationKind> {
     ]
 }
 
-/// The same network with every parameter moved away from its first value, so that no branch is multiplied by 0.
+/// The same network with every parameter changed from its initial value, so that no branch is multiplied by 0.
 fn busy<M: Module>(network: M) -> M {
     struct Move(u64);
     impl ModuleMapper for Move {
@@ -248,7 +248,7 @@ fn busy<M: Module>(network: M) -> M {
     network.map(&mut Move(1))
 }
 
-/// After one pass with momentum 0.1: a tenth of the batch's mean and unbiased variance, nine tenths of 0 and 1.
+/// After one pass with momentum 0.1: a tenth of the batch's mean and unbiased variance, plus nine tenths of 0 and 1.
 #[test]
 fn running_statistics_follow_the_definition() {
     let norm = ParamFreeNorm::new(&Init::random(1, &flex()), NormKind::Batch, 2);
@@ -279,13 +279,13 @@ fn running_statistics_follow_the_definition() {
 fn feature_matching_leaves_the_verdict_out() {
     let features =
         |value: f32| vec![tensor([1, 2, 3, 3], 1) * 0.0 + value, tensor([1, 1, 2, 2], 2) * 0.0 + 100.0 * value];
-    // One scale differs by 1 in its feature, the other by 3; verdicts differ by far more and do not count.
+    // One scale differs by 1 in its feature, the other by 3; the scores differ by far more but do not count.
     let fake = vec![features(1.0), features(3.0)];
     let real = vec![features(0.0), features(0.0)];
     assert!((values(feature_matching(&fake, &real))[0] - 2.0).abs() < 1e-6);
 }
 
-/// Random weights under torchvision's names, with the classifier that the file also holds.
+/// Random weights with torchvision's names, including the classifier that the file also contains.
 fn vgg_weights() -> Tensors {
     let network = Vgg19::new(&mut Init::random(2, &flex()));
     let ours = model::store(&network, Precision::Full).unwrap();
@@ -293,8 +293,13 @@ fn vgg_weights() -> Tensors {
     let mut theirs = Tensors::new();
     for position in positions {
         for leaf in ["weight", "bias"] {
+<<<<<<< HEAD
             let data = ours.get(&format!("features.{position}.{leaf}")).unwrap().clone();
             // Xavier with gain 0.02 would let the features vanish on the way; He's deviation keeps them.
+=======
+            let data = ours.get(&format!("features.{index}.{leaf}")).unwrap().clone();
+            // With Xavier initialisation and gain 0.02 the features would vanish; He's deviation preserves them.
+>>>>>>> words-b
             let scale = if leaf == "weight" { 70.0 } else { 1.0 };
             let values = data.to_f32().into_iter().map(|value| value * scale).collect();
             theirs.insert_f32(format!("features.{position}.{leaf}"), data.shape().to_vec(), values).unwrap();

@@ -1,5 +1,6 @@
-//! The networks compute what the papers' code computes: max abs difference at most 1e-4 to reference outputs, with
-//! running and with batch statistics, with look-ups and with matrix products, on the CPU and on a (software) GPU.
+//! The networks give the same results as the papers' code: the largest absolute difference from reference outputs is
+//! at most 1e-4, with running and batch statistics, with indexed and one-hot encoding, on the CPU and on a (software)
+//! GPU.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -22,7 +23,7 @@ use semsynth::train::{hinge_fake, hinge_generator, hinge_real, kl_divergence};
 
 const TOLERANCE: f32 = 1e-4;
 
-/// A generator of `ngf` 2 with all its inputs fed from the fixture.
+/// A generator with `ngf` 2 and all its inputs from the fixture.
 fn generator(file: &str, classes: usize, change: impl Fn(GeneratorConfig) -> GeneratorConfig) {
     let Some(path) = shared(&format!("golden/{file}.safetensors")) else { return };
     let fixture = Tensors::open(path).unwrap();
@@ -155,7 +156,7 @@ fn conv_encoder() {
     }
 }
 
-/// An encoder under the path it has in a network.
+/// An encoder at the path it has in a network.
 #[derive(Module, Debug)]
 struct OneEncoder {
     encoder: Encoder,
@@ -206,14 +207,14 @@ fn baseline(file: &str, architecture: &dyn Fn(&Tensors) -> Architecture) {
     assert!(cases >= 2, "the fixture has outputs");
 }
 
-/// Weights with spectral norm divided in: instance norms hide their scale from the picture.
+/// Weights with spectral norm folded: instance norms hide their scale from the picture.
 fn effective_weights(fixture: &Tensors) -> Vec<(String, Vec<f32>)> {
     let names = fixture.names().filter_map(|name| Some((name, name.strip_prefix("io.weight.")?)));
     names.map(|(name, layer)| (format!("{layer}.weight"), fixture.get(name).unwrap().to_f32())).collect()
 }
 
 fn pix2pixhd(enhancer_blocks: Option<usize>, spectral: bool) -> Architecture {
-    // A local enhancer is half as wide as the global generator.
+    // A local enhancer has half the channels of the global generator.
     let ngf = if enhancer_blocks.is_some() { 4 } else { 2 };
     let config = Pix2PixHdConfig { downsamplings: 2, blocks: 2, ..Pix2PixHdConfig::new(ngf, 4) };
     Architecture::Pix2PixHd(Pix2PixHdConfig { instance_edges: true, enhancer_blocks, spectral, ..config })
@@ -274,7 +275,7 @@ struct One {
     sn: Conv,
 }
 
-/// One training step of spectral norm: vectors before and after, and the weight a convolution then uses.
+/// One training step of spectral norm: vectors before and after, and the weight that a convolution uses afterwards.
 #[test]
 fn spectral_norm_in_training() {
     let Some(path) = shared("golden/sn_and_losses.safetensors") else { return };
@@ -286,7 +287,7 @@ fn spectral_norm_in_training() {
     for device in devices() {
         let sn = ConvConfig::new(5, 6, 3).without_bias().spectral().init(&mut Init::random(1, device.burn()));
         let one = model::load(One { sn }, &weights).unwrap();
-        // One picture per input channel, a single 1 in its middle: the output is the kernel, turned around.
+        // One picture per input channel with a single 1 in its middle: the output is the flipped kernel.
         let mut impulses = vec![0.0f32; 5 * 5 * 9];
         (0..5).for_each(|channel| impulses[channel * (5 * 9 + 9) + 4] = 1.0);
         let impulses = Tensor::<4>::from_data(TensorData::new(impulses, [5, 5, 3, 3]), device.burn());
@@ -306,7 +307,7 @@ fn spectral_norm_in_training() {
             let difference = difference(&after.get(ours).unwrap().to_f32(), &fixture.get(theirs).unwrap().to_f32());
             assert!(difference <= 1e-6, "{ours}: {difference}");
         }
-        // In evaluation nothing moves and the same weight is used.
+        // Evaluation updates nothing and uses the same weight.
         let again = values(one.sn.forward(impulses, Mode::EVAL));
         assert!(difference(&again, &response) <= 1e-6);
         assert_eq!(model::store(&one, Precision::Full).unwrap(), after);

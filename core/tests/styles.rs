@@ -1,4 +1,4 @@
-//! Styles in pictures: what is encoded, mixed, crossed over and left out shows as it should.
+//! The effect of styles on pictures: encoding, blending, crossover, and missing styles.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -32,7 +32,7 @@ fn vae() -> Synthesizer {
     Synthesizer::new(&model(config), &Device::cpu()).unwrap()
 }
 
-/// Four quarters.
+/// A map of four quarters.
 fn labels() -> LabelMap {
     let id = |pixel: usize| (2 * (pixel / 64 / 32) + pixel % 64 / 32) as u16;
     LabelMap::new(64, 64, (0..64 * 64).map(id).collect()).unwrap()
@@ -66,7 +66,7 @@ fn region_styles_show_in_the_picture() {
     let of = |style: &Style| Request::new().style(style);
     let (picture_a, picture_b) = (paint(&mut synth, &of(&a)), paint(&mut synth, &of(&b)));
     assert_ne!(picture_a, picture_b);
-    // The ends of a blend, and replacing class after class, are the styles themselves.
+    // The ends of a blend, and replacing one class after the other, give the original styles.
     assert_eq!(paint(&mut synth, &of(&a.blend(&b, 0.0).unwrap())), picture_a);
     assert_eq!(paint(&mut synth, &of(&a.blend(&b, 1.0).unwrap())), picture_b);
     let replaced = (0..CLASSES).try_fold(a.clone(), |style, class| style.with_class(class, &b, class)).unwrap();
@@ -107,13 +107,13 @@ fn absent_classes_count_as_zeros() {
     let zeros = Style::regions(6, vec![row(0), row(1), Some(vec![0.0; 6]), Some(vec![0.0; 6])]).unwrap();
     let absent = paint(&mut synth, &Request::new().style(&style));
     assert_eq!(absent, paint(&mut synth, &Request::new().style(&zeros)));
-    // What it lacks can come from a mean.
+    // Missing classes can be filled in from a mean.
     let whole = synth.encode(&photo(2), Some(&labels()), None).unwrap();
     let mean = Style::mean([&style, &whole]).unwrap();
     let filled = style.or(&mean).unwrap();
     assert_eq!(filled.row(3), whole.row(3));
     assert_ne!(paint(&mut synth, &Request::new().style(&filled)), absent);
-    // A class with a pixel that is lost at half the size is absent too.
+    // A class whose only pixel is lost at half the size is missing too.
     let mut ids: Vec<u16> = vec![0; 64 * 64];
     ids[65] = 3;
     let style = synth.encode(&photo(1), Some(&LabelMap::new(64, 64, ids).unwrap()), None).unwrap();
@@ -149,7 +149,7 @@ fn latent_styles_come_from_a_photo_or_a_seed() {
     let steps: Vec<Style> = a.interpolate(&b, 3).unwrap().collect();
     assert_eq!(paint(&mut synth, &Request::new().style(&steps[0])), drawn);
     assert_eq!(paint(&mut synth, &Request::new().style(&steps[2])), paint(&mut synth, &Request::new().style(&b)));
-    // A label map of another size than the latent grid was made for.
+    // A label map with another size than the latent grid was made for.
     let larger = LabelMap::filled(128, 64, 1).unwrap();
     assert_eq!(rgb(synth.run(&larger, &Request::new()).unwrap()).dimensions(), (128, 64));
 }
@@ -173,12 +173,12 @@ fn styles_that_do_not_fit_are_refused() {
     assert!(message.contains("takes none"), "{message}");
 }
 
-/// Where in its object a pixel lies does not depend on how much is put around the map to fill the network's stride.
+/// A pixel's position within its object does not depend on how much the map is padded to the network's stride.
 #[test]
 fn positions_are_those_of_the_map_as_given() {
     let config = GeneratorConfig::new(ModulationKind::CladeIcpe, 2, usize::from(CLASSES));
     let mut synth = Synthesizer::new(&model(config), &Device::cpu()).unwrap();
-    // A block of 40 columns in a map of 40, which is filled up to 64.
+    // A block of 40 columns in a map of 40 columns, which is padded to 64.
     let narrow = LabelMap::filled(40, 64, 1).unwrap();
     let wide = LabelMap::filled(64, 64, 1).unwrap();
     let paint = |synth: &mut Synthesizer, map: &LabelMap| {
@@ -186,11 +186,11 @@ fn positions_are_those_of_the_map_as_given() {
     };
     let (narrow, wide) = (paint(&mut synth, &narrow), paint(&mut synth, &wide));
     assert_eq!(narrow.dimensions(), (40, 64));
-    // Scaled to itself, the narrow block's columns differ from the wide one's.
+    // Relative to its own size, the columns of the narrow block differ from those of the wide one.
     assert!((0..64).any(|y| narrow.get_pixel(39, y) != wide.get_pixel(39, y)));
 }
 
-/// Edges of instances reach the picture; without an instance map they are those between classes.
+/// Instance edges affect the picture; without an instance map they are the edges between classes.
 #[test]
 fn instances_show_in_the_picture() {
     let config = GeneratorConfig { instance_edges: true, ..GeneratorConfig::clade(2, usize::from(CLASSES)) };

@@ -1,4 +1,4 @@
-//! Training: resume is exact, a run leaves what it says, divergence stops it, devices agree.
+//! Training: resume is exact, a run writes all its files, divergence stops it, devices agree.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
@@ -21,7 +21,7 @@ use semsynth::train::{
 };
 use semsynth::{Device, Error, Model, Request, Synthesizer};
 
-/// Networks small enough for a test, with every mechanism in use.
+/// Networks small enough for a test, with every feature enabled.
 fn recipe() -> Recipe {
     Recipe {
         ngf: 2,
@@ -53,7 +53,7 @@ fn run(out: &Path, recipe: Recipe) -> Run {
     }
 }
 
-/// A whole set as one batch.
+/// A whole data set as one batch.
 fn batch(set: &Procedural) -> Batch {
     let samples: Vec<_> = (0..set.len()).map(|index| set.get(index).unwrap()).collect();
     let mut images = Vec::new();
@@ -69,12 +69,12 @@ fn finished(run: &Run) -> Outcome {
     train(run, &mut Silent, &AtomicBool::new(false)).unwrap()
 }
 
-/// Goes on with the run in its folder.
+/// Resumes the run in its folder.
 fn resumed(run: &Run) -> semsynth::Result<Outcome> {
     resume(run, Checkpoint::open(Files::new(&run.out).checkpoint())?, &mut Silent, &AtomicBool::new(false))
 }
 
-/// Asks to stop after a step, as Ctrl-C does.
+/// Requests an interruption after a step, as Ctrl-C does.
 struct StopAfter<'a>(u64, &'a AtomicBool);
 
 impl Observer for StopAfter<'_> {
@@ -95,7 +95,7 @@ fn losses(files: &Files) -> Vec<(u64, Vec<(String, u32)>)> {
     records.into_iter().map(|record| (record.step, bits(record))).collect()
 }
 
-/// The losses after an interruption equal those of an uninterrupted run bit for bit, and so does the model.
+/// After an interruption, losses and model equal those of an uninterrupted run bit for bit.
 #[test]
 fn resume_is_exact() {
     let spade = ModulationKind::Spade { kernel: 3 };
@@ -118,7 +118,7 @@ fn resume_is_exact() {
         let stop = AtomicBool::new(false);
         let first = train(&run(&parts, recipe.clone()), &mut StopAfter(4, &stop), &stop).unwrap();
         assert_eq!((first.stopped, first.steps), (Stopped::Interrupted, 4));
-        // What makes the network is the checkpoint's, whatever the recipe given now says of it.
+        // The network is that of the checkpoint, whatever the new recipe says.
         let Recipe { steps, decay_from, losses: weights, learning_rate, ttur, fresh_fakes, .. } = recipe.clone();
         let now = Recipe { steps, decay_from, losses: weights, learning_rate, ttur, fresh_fakes, ..Recipe::quick() };
         let now = Recipe { name: recipe.name.clone(), licence: recipe.licence.clone(), log_every: 1, ..now };
@@ -146,7 +146,7 @@ fn a_run_leaves_what_it_says() {
     assert_eq!(outcome.score.pictures, 3);
     assert!(outcome.score.psnr > 3.0 && outcome.score.psnr < 40.0, "{:?}", outcome.score);
 
-    // The model stands by itself: it paints at any size, the same every time.
+    // The model works on its own: it synthesizes at any size, with the same result every time.
     let model = Model::open(files.model()).unwrap();
     assert_eq!(model.manifest().provenance.steps, 6);
     let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
@@ -169,7 +169,7 @@ fn a_run_is_never_overwritten() {
     assert!(error.to_string().contains("can be resumed"), "{error}");
 }
 
-/// A checkpoint is read once: what becomes of its file afterwards does not matter.
+/// A checkpoint is read once: changes of its file afterwards have no effect.
 #[test]
 fn a_checkpoint_is_read_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -181,7 +181,7 @@ fn a_checkpoint_is_read_once() {
     assert_eq!((outcome.stopped, outcome.steps), (Stopped::Finished, 6));
 }
 
-/// A run goes on in its own folder only: the checkpoint of another run there would be lost.
+/// A run can only be resumed in its own folder; otherwise the checkpoint of another run there would be lost.
 #[test]
 fn a_checkpoint_of_another_folder_is_refused() {
     let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -194,7 +194,7 @@ fn a_checkpoint_of_another_folder_is_refused() {
     assert_eq!(std::fs::read(files[0].checkpoint()).unwrap(), before);
 }
 
-/// What a run left is not written over either where its checkpoint is gone, and a refused run leaves no folder.
+/// A finished run is not overwritten even if its checkpoint is missing, and a refused run creates no folder.
 #[test]
 fn results_without_a_checkpoint_are_kept_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,7 +211,7 @@ fn results_without_a_checkpoint_are_kept_too() {
     assert!(!never.exists());
 }
 
-/// A set whose sample 3 cannot be read, or brings the reader down.
+/// A data set whose sample 3 cannot be read, or panics.
 struct Faulty {
     set: Procedural,
     panics: bool,
@@ -239,7 +239,7 @@ impl Dataset for Faulty {
     }
 }
 
-/// Data that cannot be read ends a run with an error, never with a model that looks finished, and keeps the steps so far.
+/// Unreadable data ends a run with an error, keeps the steps so far, and never writes a model that looks finished.
 #[test]
 fn faulty_data_is_no_success() {
     for panics in [false, true] {
@@ -256,7 +256,8 @@ fn faulty_data_is_no_success() {
     }
 }
 
-/// A checkpoint that was tampered with is refused by name; nothing is trained on a half-restored state.
+/// A manipulated checkpoint is rejected with a message that names the problem; nothing is trained on partly restored
+/// state.
 #[test]
 fn incomplete_checkpoints_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -296,14 +297,14 @@ fn incomplete_checkpoints_are_refused() {
     assert!(start.elapsed().as_secs() < 5);
 }
 
-/// A loss that is not finite stops the run, names the step, and leaves the last good checkpoint as it was.
+/// A loss that is not finite stops the run, names the step, and leaves the last good checkpoint unchanged.
 #[test]
 fn divergence_stops_and_keeps_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let good = Recipe { steps: 3, ..recipe() };
     let outcome = finished(&run(folder.path(), good));
     let before = std::fs::read(outcome.files.checkpoint()).unwrap();
-    // From here on a weight is broken, as overflow would do it.
+    // From here on one weight is not finite, as after an overflow.
     let mut tensors = Tensors::open(outcome.files.checkpoint()).unwrap();
     let name = "network.generator.SpadeFamily.conv_img.weight";
     let broken = tensors.remove(name).unwrap();
@@ -321,7 +322,7 @@ fn divergence_stops_and_keeps_the_last_checkpoint() {
     assert_eq!(std::fs::read(outcome.files.checkpoint()).unwrap(), damaged, "the checkpoint was overwritten");
 }
 
-/// Weights can be lost in the last update while all losses so far were fine: such a checkpoint is not written.
+/// Weights can become invalid in the last update although all losses were finite: such a checkpoint is not written.
 #[test]
 fn a_broken_network_does_not_replace_a_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
@@ -337,7 +338,7 @@ fn a_broken_network_does_not_replace_a_checkpoint() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
-/// Training makes the pictures closer to the photos: the point of it all.
+/// Training makes the pictures more similar to the photos.
 #[test]
 fn losses_fall() {
     let recipe = Recipe {
@@ -361,7 +362,7 @@ fn losses_fall() {
     assert!(late < 0.7 * early, "L1 went from {early} to {late}");
 }
 
-/// Every part of every network learns: after a few steps no trained weight is what it was.
+/// Every part of every network is trained: after a few steps every trained weight has changed.
 #[test]
 fn every_weight_learns() {
     let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
@@ -389,9 +390,9 @@ fn every_weight_learns() {
         let smallest = batch.labels.iter().map(|map| map.resize_floor(2, 1).unwrap());
         let present: BTreeSet<u16> = smallest.flat_map(|map| map.ids().collect::<Vec<_>>()).collect();
         for (name, data) in before.iter() {
-            // A class that shows in no block has no gradient there; its layer stays.
+            // A class that no block sees has no gradient, so its layer does not change.
             let class = name.split_once(".fc_mu").and_then(|(_, rest)| rest.split('.').next()?.parse::<u16>().ok());
-            // The block without styles has blending factors all the same.
+            // The block without styles has blending factors that are not used.
             let idle = name.starts_with("up_3.ace_") && name.contains(".blending_");
             if idle || class.is_some_and(|class| !present.contains(&class)) {
                 continue;
@@ -401,7 +402,7 @@ fn every_weight_learns() {
     }
 }
 
-/// The weight of the divergence keeps latent vectors near a standard normal distribution.
+/// The weight of the KL divergence keeps latent vectors close to a standard normal distribution.
 #[test]
 fn the_divergence_of_latent_vectors_is_held_down() {
     let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
@@ -416,12 +417,12 @@ fn the_divergence_of_latent_vectors_is_held_down() {
     assert!(held < free / 2.0, "{held} with the loss, {free} without");
 }
 
-/// One step on a GPU moves every weight as on the CPU: in particular the discriminator's gradient, with pictures that
-/// carry none, and the generator's through a discriminator that is not trained.
+/// One step on a GPU changes every weight as on the CPU: in particular the discriminator's gradients for pictures
+/// without gradients, and the generator's through a discriminator that is not trained.
 #[test]
 fn devices_agree_on_a_step() {
     let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
-    // SEAN reaches every kind of layer: its encoder's, styles, noise.
+    // SEAN has every kind of layer: its encoder, styles, noise.
     for modulation in [ModulationKind::Clade, ModulationKind::Sean] {
         devices_agree(modulation, &batch);
     }
@@ -430,8 +431,8 @@ fn devices_agree_on_a_step() {
 fn devices_agree(modulation: ModulationKind, batch: &Batch) {
     let mut results = Vec::new();
     for device in devices() {
-        // Plain Adam: with TTUR's betas the first step has the same length for every gradient, however small, so rounding
-        // would decide about its sign.
+        // Plain Adam: with TTUR's betas the first step has the same length for every gradient, however small, so
+        // rounding would determine its sign.
         let recipe = Recipe { modulation, ttur: false, fresh_fakes: true, ..recipe() };
         let mut trainer = Trainer::new(recipe, 12, &device).unwrap();
         let mut losses = Vec::new();
@@ -450,7 +451,8 @@ fn devices_agree(modulation: ModulationKind, batch: &Batch) {
         for (tensor, data) in weights.iter() {
             let (found, expected) = (data.to_f32(), cpu.get(tensor).unwrap().to_f32());
             assert!(found.iter().all(|value| value.is_finite()), "{tensor} on {name}");
-            // A bias before a norm has no effect, so its gradient is rounding noise, which Adam scales up; means follow it.
+            // A bias before a norm has no effect, so its gradient is rounding noise, which Adam scales up; means
+            // depend on it.
             if !tensor.contains("weight") {
                 continue;
             }

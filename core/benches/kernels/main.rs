@@ -1,4 +1,4 @@
-//! Times of the kernels on the layers of a 256×256 generator, on the threads of the global Rayon pool.
+//! Benchmarks of the kernels on the layers of a 256×256 generator, on the threads of the global Rayon pool.
 //!
 //! ```text
 //! RAYON_NUM_THREADS=2 cargo run --release --manifest-path core/benches/kernels/Cargo.toml -- --bench 3x3
@@ -26,7 +26,8 @@ fn values(n: usize, seed: u64, scale: f32) -> Vec<f32> {
         .collect()
 }
 
-/// Times `f`; `work` is its floating-point operations, counted as a direct convolution, or its values.
+/// Measures `f`. `work` is the number of floating-point operations, counted as for a direct convolution, or of
+/// values.
 fn time(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, work: usize, mut f: impl FnMut()) {
     group.throughput(Throughput::Elements(work as u64));
     group.bench_function(name, |bencher| bencher.iter(&mut f));

@@ -33,7 +33,7 @@ import zlib
 
 SIZE = 256
 STYLE = 512
-# Network: architecture, classes.
+# Network: architecture, number of classes.
 NETS = {
     "spade-ade20k": ("spade", 151),
     "spade-facades": ("spade", 12),
@@ -41,7 +41,8 @@ NETS = {
     "clade-facades": ("clade", 12),
     "sean-celebamask": ("sean", 19),
 }
-# Largest difference of two systems' pictures, of 255: values are truncated to bytes, so a float's last digit can show.
+# Largest allowed difference between pictures of two systems, of 255: values are truncated to bytes, so rounding can
+# show.
 TOLERANCE = 2
 PEERS = ("onnxruntime", "torch")
 
@@ -65,7 +66,8 @@ def parse():
     return args
 
 
-# Networks in PyTorch, in evaluation mode. A state is a dict of tensors by the checkpoint's names, as `fold` leaves it.
+# Networks in PyTorch, in evaluation mode. A state is a dict of tensors by the names of the checkpoint, as `fold`
+# returns it.
 
 
 def fold(state):
@@ -146,7 +148,7 @@ def generator(arch, state):
 
     class Generator(torch.nn.Module):
         def forward(self, labels, style=None):
-            # Nearest neighbours over whole steps are every n-th pixel.
+            # Nearest-neighbour resizing by whole steps takes every n-th pixel.
             at = {side: labels[..., :: SIZE // side, :: SIZE // side] for side in (8, 16, 32, 64, 128, 256)}
             start = at[8]
             if arch == "clade":
@@ -162,7 +164,7 @@ def generator(arch, state):
     return Generator().eval()
 
 
-# Workers: each is a process of its own.
+# Workers: each runs in a separate process.
 
 
 def prepare(files, arch, classes):
@@ -233,9 +235,10 @@ def paint_onnxruntime(files, arch, classes, threads):
 def paint_torch(files, arch, classes, threads):
     import torch
 
-    # Tried on clade-ade20k, PyTorch 1.13, 2 cores with AVX-512, seconds, least of several runs: eager 0.92; traced and
-    # frozen 0.65 (but 1.8 GB, not 0.9); optimize_for_inference too 0.72; channels last 0.77, frozen 0.79.
-    # Looking columns up instead of rows: eager 0.64 (0.83 in most runs), frozen 0.66; ONNX Runtime 0.73, not 0.49.
+    # Tried on clade-ade20k, PyTorch 1.13, 2 cores with AVX-512, seconds, least of several runs: eager 0.92; traced
+    # and frozen 0.65 (but 1.8 GB, not 0.9); with optimize_for_inference as well 0.72; channels last 0.77, frozen
+    # 0.79. Looking up columns instead of rows: eager 0.64 (0.83 in most runs), frozen 0.66; ONNX Runtime 0.73, not
+    # 0.49.
     torch.set_num_threads(threads)
     network = generator(arch, torch.load(files.folded))
     style = (torch.from_numpy(read_style(files.style, classes)),) if arch == "sean" else ()
@@ -276,7 +279,7 @@ def work(args, files, arch, classes):
     print(json.dumps({"seconds": seconds, "memory": int(peak[1]) * 1024 / 1e9}))
 
 
-# The driver: standard library alone.
+# The driver: uses only the standard library.
 
 
 class Files:
@@ -374,7 +377,8 @@ def stage_maps(args, files, classes):
             width, height, ids = read_png(path)
             if len(ids) != width * height:
                 sys.exit(f"{path}: expected ids, this is a picture in colours")
-            # The middle, by the nearest pixel. Ids beyond the network's classes count on from 0: shapes stay real.
+            # Crop the middle, resized to the nearest pixel. Ids beyond the network's classes wrap around to 0, so
+            # that shapes stay realistic.
             side = min(width, height)
             left, top = (width - side) // 2, (height - side) // 2
             rows = (top + y * side // SIZE for y in range(SIZE))
@@ -396,7 +400,7 @@ def bench(args, files, net, system, python):
     text = run(args.semsynth, "bench", "--model", files.model, "--labels", files.maps, *options)
     found = re.search(r"picture +([\d.]+) s \(median of \d+; ([\d.]+) to ([\d.]+)\)", text)
     memory = re.search(r"memory +([\d.]+) GB", text)
-    # Least and largest around the median: the median of the three is its own.
+    # Least, median and largest: the median of the three is the median that semsynth prints.
     return {"seconds": [float(value) for value in found.groups()], "memory": float(memory[1])}
 
 
@@ -446,7 +450,7 @@ def main():
     args = parse()
     args.work.mkdir(parents=True, exist_ok=True)
     if args.worker:
-        # Tracing says of every size that it becomes a constant: so it shall.
+        # Tracing warns that sizes become constants, which is intended.
         warnings.simplefilter("ignore")
         net = args.net[0]
         arch, classes = NETS[net]

@@ -109,8 +109,8 @@ class Generator(nn.Module):
     def forward(self, one_hot):
         labels = one_hot.argmax(1) if self.by_id else one_hot
         x = self.first(one_hot[:, :, ::32, ::32])
-        # Of each block, by how much the labels are larger than its pictures. Nearest neighbours over whole steps are
-        # every n-th pixel.
+        # For each block, how much larger the labels are than its features. Nearest-neighbour resizing by whole steps
+        # takes every n-th pixel.
         for block, step in zip(self.blocks, (32, 16, 16, 8, 4, 2, 1)):
             if x.shape[-1] * step != one_hot.shape[-1]:
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
@@ -155,10 +155,10 @@ class Discriminator(nn.Module):
 
 class Trainer:
     def __init__(self, args):
-        # Tried for CLADE, PyTorch 1.13, 2 cores with AVX-512, seconds, least of several runs: channels last 1.25; as by
-        # default 1.57, or 1.35 with the banks as 1x1 convolutions of one-hot maps, which make channels last 1.39. Two
-        # batches for the discriminator gain nothing; its gradients in the generator's step, as in the papers' code,
-        # cost 0.1; OpenBLAS in place of Debian's libblas gains nothing.
+        # Tried for CLADE, PyTorch 1.13, 2 cores with AVX-512, seconds, least of several runs: channels last 1.25;
+        # default layout 1.57, or 1.35 with the tables as 1x1 convolutions of one-hot maps, with which channels last
+        # takes 1.39. Two batches for the discriminator gain nothing; computing its gradients in the generator's step,
+        # as in the papers' code, costs 0.1; OpenBLAS in place of Debian's libblas gains nothing.
         self.generator = Generator(args.arch, args.ngf, args.classes).to(memory_format=torch.channels_last)
         discriminator = Discriminator(args.classes + 3, args.ndf)
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
@@ -173,7 +173,7 @@ class Trainer:
 
     def step(self, one_hot, real):
         """The generator's step, then the discriminator's; returns their losses."""
-        # Nobody uses the gradients of the discriminator here; the papers' code has them computed all the same.
+        # The discriminator's gradients are not needed here, although the papers' code computes them.
         self.discriminator.requires_grad_(False)
         fakes, reals = self.judge(one_hot, self.generator(one_hot), real)
         loss_g = sum(-scale[-1].mean() for scale in fakes) / SCALES

@@ -134,7 +134,7 @@ impl BenchArgs {
         // The papers' losses except the perceptual one, which needs VGG weights.
         let losses = LossWeights { perceptual: 0.0, ..LossWeights::default() };
         let (batch, size, ngf) = (self.batch, self.size, self.ngf());
-        let mut recipe = Recipe { ngf, losses, batch, size, ..Recipe::default() };
+        let mut recipe = Recipe { ngf, size, batch, losses, ..Recipe::default() };
         recipe.set_system(self.arch);
         let mut trainer = Trainer::new(recipe, classes.channels(), &device)?;
         let [height, width] = self.size;

@@ -56,7 +56,7 @@ fn adapters(api: wgpu::Backends) -> Vec<DeviceInfo> {
         let mut description = format!("{} through {}", info.name, info.backend);
         let lacking = lacking(&adapter.limits());
         if let Some(lacking) = &lacking {
-            description += &format!(", which has {lacking}");
+            description = format!("{description}, which has {lacking}");
         }
         list.push(DeviceInfo { name: String::new(), class, description, index: *index, usable: lacking.is_none() });
         *index += 1;
@@ -76,13 +76,15 @@ fn lacking(limits: &wgpu::Limits) -> Option<String> {
     if limits.max_compute_invocations_per_workgroup == 0 {
         return Some("no compute shaders".into());
     }
-    let needs: [(&str, fn(&wgpu::Limits) -> u32); 3] = [
-        ("storage buffers per kernel", |limits| limits.max_storage_buffers_per_shader_stage),
-        ("threads per workgroup", |limits| limits.max_compute_invocations_per_workgroup),
-        ("bytes of memory per workgroup", |limits| limits.max_compute_workgroup_storage_size),
-    ];
-    let least = wgpu::Limits::default();
-    let mut needs = needs.into_iter().map(|(what, of)| (what, of(limits), of(&least)));
+    let needs = |limits: &wgpu::Limits| {
+        [
+            ("storage buffers per kernel", limits.max_storage_buffers_per_shader_stage),
+            ("threads per workgroup", limits.max_compute_invocations_per_workgroup),
+            ("bytes of memory per workgroup", limits.max_compute_workgroup_storage_size),
+        ]
+    };
+    let least = needs(&wgpu::Limits::default()).map(|(_, least)| least);
+    let mut needs = needs(limits).into_iter().zip(least).map(|((what, has), least)| (what, has, least));
     needs
         .find(|(_, has, least)| has < least)
         .map(|(what, has, least)| format!("{has} {what}, fewer than the {least} needed"))

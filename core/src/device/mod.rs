@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(choose(&list).0.name, "gpu:1");
         let (chosen, reason) = choose(&[lacking.clone(), info("cpu", DeviceClass::Cpu)]);
         assert!(chosen.name == "cpu" && reason.contains("lacks"), "{chosen:?} {reason}");
-        assert!(matches!(Device::open(lacking, String::new()), Err(Error::Device(_))));
+        assert!(matches!(Device::open(lacking, String::new(), DeviceOptions::default()), Err(Error::Device(_))));
     }
 
     #[test]

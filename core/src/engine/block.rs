@@ -25,9 +25,9 @@ pub(super) struct Block {
 /// State that one thread keeps for a block between pictures.
 #[derive(Debug)]
 pub(super) struct BlockSession {
-    norm_0: Box<dyn CpuSession>,
-    norm_1: Box<dyn CpuSession>,
-    norm_s: Option<Box<dyn CpuSession>>,
+    first: Box<dyn CpuSession>,
+    second: Box<dyn CpuSession>,
+    shortcut: Option<Box<dyn CpuSession>>,
 }
 
 impl Block {
@@ -60,17 +60,17 @@ impl Block {
 
     pub(super) fn session(&self) -> BlockSession {
         BlockSession {
-            norm_0: self.norm_0.session(),
-            norm_1: self.norm_1.session(),
-            norm_s: self.shortcut.as_ref().map(|(norm, _)| norm.session()),
+            first: self.norm_0.session(),
+            second: self.norm_1.session(),
+            shortcut: self.shortcut.as_ref().map(|(norm, _)| norm.session()),
         }
     }
 
     /// Sets the styles, `[labels, length]`, or removes them.
     pub(super) fn set_style(&self, session: &mut BlockSession, tensors: &Tensors, style: Option<&[f32]>) -> Result<()> {
-        self.norm_0.set_style(&mut *session.norm_0, tensors, style)?;
-        self.norm_1.set_style(&mut *session.norm_1, tensors, style)?;
-        match (&self.shortcut, &mut session.norm_s) {
+        self.norm_0.set_style(&mut *session.first, tensors, style)?;
+        self.norm_1.set_style(&mut *session.second, tensors, style)?;
+        match (&self.shortcut, &mut session.shortcut) {
             (Some((norm, _)), Some(session)) => norm.set_style(&mut **session, tensors, style),
             _ => Ok(()),
         }
@@ -87,7 +87,7 @@ impl Block {
         check: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Vec<f32>> {
         let (pixels, size) = (scale.area(), scale.size());
-        let residual = match (&self.shortcut, &mut session.norm_s) {
+        let residual = match (&self.shortcut, &mut session.shortcut) {
             (Some((norm, conv)), Some(session)) => {
                 let modulated = norm.run(&mut **session, &x, scale, scene, false, memory);
                 check()?;
@@ -99,13 +99,13 @@ impl Block {
             _ => None,
         };
         check()?;
-        let modulated = self.norm_0.run(&mut *session.norm_0, &x, scale, scene, true, memory);
+        let modulated = self.norm_0.run(&mut *session.first, &x, scale, scene, true, memory);
         check()?;
         let mut middle = memory.take(self.norm_1.channels() * pixels);
         self.conv_0.run(&modulated, size, &mut middle, None);
         memory.give(modulated);
         check()?;
-        let modulated = self.norm_1.run(&mut *session.norm_1, &middle, scale, scene, true, memory);
+        let modulated = self.norm_1.run(&mut *session.second, &middle, scale, scene, true, memory);
         memory.give(middle);
         check()?;
         let mut y = memory.take(self.output * pixels);

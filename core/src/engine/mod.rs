@@ -196,7 +196,7 @@ impl Session {
                 calls += 1;
                 step((done + work * (calls as f32 / 7.0)) / all)
             };
-            x = block.run(session, x, &*scene.labels.at(size), scene, memory, &mut check)?;
+            x = block.run(session, x, &scene.labels.at(size), scene, memory, &mut check)?;
             done += work;
             channels = plan.output;
         }

@@ -86,8 +86,8 @@ impl DistanceMap {
         &self.horizontal
     }
 
-    /// Samples both planes, first the vertical one, at the given rows and columns, which must be within the map: `2
-    /// * rows * columns` values.
+    /// Samples both planes, first the vertical one, at the given rows and columns, which must be within the map.
+    /// Gives `2 * rows * columns` values.
     pub(super) fn sample(
         &self,
         rows: impl Iterator<Item = usize> + Clone,

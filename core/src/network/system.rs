@@ -57,10 +57,8 @@ impl System {
     ///
     /// [`Error::Argument`] if there is none; the message lists all names.
     pub fn by_name(name: &str) -> Result<Self> {
-        Self::all().find(|system| system.name() == name).ok_or_else(|| {
-            let names: Vec<&str> = Self::all().map(Self::name).collect();
-            Error::Argument(format!("there is no network {name:?}; there is: {}", names.join(", ")))
-        })
+        let found = Self::all().find(|system| system.name() == name);
+        found.ok_or_else(|| Error::unknown_name("network", name, Self::all().map(Self::name)))
     }
 
     /// The modulation of most blocks, and those of the first blocks if they differ; `None` for the baselines.

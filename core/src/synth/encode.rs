@@ -60,7 +60,8 @@ impl PreparedModel {
         let [height, width] = self.manifest().native_size.map(|side| side.next_multiple_of(4));
         if height * width > MAX_ENCODED {
             return Err(Error::Limit(format!(
-                "the model was trained at {width}x{height}: photos of more than {MAX_ENCODED} pixels cannot be encoded"
+                "this model encodes photos at the size it was trained at, {width}x{height}, which is more than the \
+                 {MAX_ENCODED} pixels that are possible"
             )));
         }
         let labels = labels.resize_centered(width, height)?;

@@ -301,7 +301,7 @@ impl Recipe {
         let family = self.network == NetworkKind::SpadeFamily;
         check(
             !self.latent || network.style() != StyleConfig::None && !network.needs().styles,
-            "latent: SEAN has styles of its own, and pix2pixHD and pix2pix have no latent vector".into(),
+            "latent: SEAN and AdaIN have styles of their own, and pix2pixHD and pix2pix have no latent vector".into(),
         )?;
         check(family || self.leading_blocks.is_empty(), "leading_blocks: pix2pixHD and pix2pix have none".into())?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;

@@ -1,8 +1,9 @@
-//! Weights and inputs that are a formula instead of a file: what `fixtures/spade_family.py` computes, and documents, bit for
-//! bit. This file needs nothing but the standard library, so that unit tests can include it too.
+//! Weights and inputs that are computed by a formula instead of stored: the same values, bit for bit, as those of
+//! `fixtures/spade_family.py`, which documents the formula. This file uses only the standard library, so that unit
+//! tests can include it too.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "test support; not every topic uses all of it")]
 
-/// The step between two places: 2^64 divided by the golden ratio.
+/// The step between two indices: 2^64 divided by the golden ratio.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The finaliser of `SplitMix64`.
@@ -17,7 +18,7 @@ fn key(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-/// What is hashed for value `index` of the tensor with this key.
+/// The hash input for value `index` of the tensor with this key.
 fn place(key: u64, index: usize) -> u64 {
     key.wrapping_add((index as u64 + 1).wrapping_mul(GOLDEN))
 }
@@ -27,13 +28,13 @@ fn uniform(key: u64, index: usize) -> f64 {
     2.0 * ((mix(place(key, index)) >> 11) as f64 / (1u64 << 53) as f64) - 1.0
 }
 
-/// One value of a vector of `count` values that has length 1.
+/// One value of a vector with `count` values and length 1.
 fn unit(key: u64, count: usize, index: usize) -> f64 {
     (if uniform(key, index) < 0.0 { -1.0 } else { 1.0 }) / (count as f64).sqrt()
 }
 
-/// The values of a tensor, row-major: weights as their names in the papers' code want them, inputs (`io.*`) in `[-1, 1)` or
-/// with a variance of 1.
+/// The values of a tensor, row-major. The distribution depends on the name in the papers' code: weights as the layer
+/// needs them, inputs (`io.*`) in `[-1, 1)` or with variance 1.
 pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     let (count, rows) = (shape.iter().product::<usize>(), shape[0]);
     let columns = count / rows;
@@ -75,14 +76,14 @@ pub fn values(name: &str, shape: &[usize]) -> Vec<f32> {
     }
 }
 
-/// The share of a tensor in the checksum of a network, which is the sum of them, modulo 2^64.
+/// The contribution of a tensor to the checksum of a network, which is the sum of all contributions modulo 2^64.
 pub fn checksum(name: &str, values: &[f32]) -> u64 {
     let key = key(name);
     let of = |(index, value): (usize, &f32)| mix(place(key, index).wrapping_add(u64::from(value.to_bits())));
     values.iter().enumerate().map(of).fold(0, u64::wrapping_add)
 }
 
-/// The photo that the encoders are shown, `[batch, 3, height, width]`: tiles of 8 pixels, and half of it noise.
+/// The photo for the encoders, `[batch, 3, height, width]`: tiles of 8 pixels, blended with noise in equal parts.
 pub fn photo(batch: usize, height: usize, width: usize) -> Vec<f32> {
     let pixels = values("io.photo", &[batch, 3, height, width]);
     let tiles = values("io.tiles", &[batch, 3, height / 8, width / 8]);

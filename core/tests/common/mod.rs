@@ -1,4 +1,4 @@
-//! What several test topics need.
+//! Helpers shared by several tests.
 #![allow(
     dead_code,
     unused_imports,
@@ -23,7 +23,8 @@ use semsynth::{Device, Image, Model};
 
 pub(crate) use software::{devices, has_half, software};
 
-/// A file of the fixtures that are handed around beside the project, or a message that the test is skipped.
+/// The path of a shared fixture, which is not part of the repository. If it is missing, prints that the test is
+/// skipped.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("SEMSYNTH_SHARED")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
@@ -52,7 +53,7 @@ pub fn difference(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
-/// A label map out of the one-hot `[1, channels, h, w]` of a fixture, and the instance edges if there are more channels than
+/// The label map of a fixture's one-hot `[1, channels, h, w]`, and the instance edges if there are more channels than
 /// `classes`.
 pub fn labels_of(tensors: &Tensors, classes: usize) -> (LabelMap, Option<Vec<bool>>) {
     let one_hot = tensors.get("io.seg").unwrap();
@@ -64,13 +65,13 @@ pub fn labels_of(tensors: &Tensors, classes: usize) -> (LabelMap, Option<Vec<boo
     (LabelMap::new(width, height, (0..pixels).map(id).collect()).unwrap(), edges)
 }
 
-/// A picture as the crate `image` has it.
+/// Converts a picture to the type of the crate `image`.
 pub fn rgb(picture: Image) -> RgbImage {
     let (width, height) = (picture.width() as u32, picture.height() as u32);
     RgbImage::from_raw(width, height, picture.into_bytes()).unwrap()
 }
 
-/// A model with random weights, large enough that every part counts.
+/// A model with random weights, large enough that every part affects the result.
 pub fn random_model(architecture: Architecture, classes: u16) -> Model {
     let class = |id: u16| Class { id, name: format!("class {id}"), color: [id as u8, 0, 7], dont_care: false };
     let network = architecture.init(&mut Init::random(3, &burn::tensor::Device::flex())).unwrap().folded();

@@ -1,13 +1,13 @@
-//! What tests ask of a machine's GPU before they use it. The unit tests of the library include this file as well.
+//! GPU devices for tests. The unit tests of the library include this file as well.
 
 use super::Device;
 
-/// The CPU, and the software GPU where there is one.
+/// The CPU, and the software GPU if there is one.
 pub(crate) fn devices() -> Vec<Device> {
     [Some(Device::cpu()), software()].into_iter().flatten().collect()
 }
 
-/// The software GPU, or a message that what needs one is skipped, and why. `.ci/run` looks for both messages.
+/// The software GPU. If there is none, prints that the test is skipped and why. `.ci/run` looks for both messages.
 pub(crate) fn software() -> Option<Device> {
     match Device::by_name("software") {
         Ok(device) => {
@@ -21,7 +21,7 @@ pub(crate) fn software() -> Option<Device> {
     }
 }
 
-/// Whether a device has 16-bit floats; if not, a message that what needs them is skipped.
+/// Whether a device supports 16-bit floats. If not, prints that this part of the test is skipped.
 pub(crate) fn has_half(device: &Device) -> bool {
     let info = device.info();
     if !device.supports_half() {
