@@ -205,11 +205,7 @@ fn check_range(what: &str, picture: &[f32]) {
     assert!(std > 0.1 && saturated < 0.05, "{what}: standard deviation {std}, beyond 0.99: {saturated}");
 }
 
-<<<<<<< HEAD
-/// By both label encodings, with spectral norm and with it folded: the values that networks give.
-=======
 /// The values of the network: with indexed and one-hot encoding, with spectral norm and with it folded.
->>>>>>> words-b
 fn forward(scene: &Scene, device: &Device) {
     let network = scene.network(device);
     let folded = network.clone().folded();

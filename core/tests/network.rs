@@ -293,13 +293,8 @@ fn vgg_weights() -> Tensors {
     let mut theirs = Tensors::new();
     for position in positions {
         for leaf in ["weight", "bias"] {
-<<<<<<< HEAD
             let data = ours.get(&format!("features.{position}.{leaf}")).unwrap().clone();
             // Xavier with gain 0.02 would let the features vanish on the way; He's deviation keeps them.
-=======
-            let data = ours.get(&format!("features.{index}.{leaf}")).unwrap().clone();
-            // With Xavier initialisation and gain 0.02 the features would vanish; He's deviation preserves them.
->>>>>>> words-b
             let scale = if leaf == "weight" { 70.0 } else { 1.0 };
             let values = data.to_f32().into_iter().map(|value| value * scale).collect();
             theirs.insert_f32(format!("features.{position}.{leaf}"), data.shape().to_vec(), values).unwrap();
