@@ -3,6 +3,7 @@
 #![cfg(feature = "gpu")]
 
 use burn::BurnConfig;
+use burn_cubecl::cubecl::config::RuntimeConfig;
 use semsynth::Device;
 use semsynth::device::DeviceOptions;
 

@@ -237,7 +237,7 @@ fn forward(scene: &Scene, device: &Device) {
 
 /// The bytes of the picture through the public interface, which uses our kernels.
 fn paint(scene: &Scene, device: &Device) {
-    let mut synth = Synthesizer::new(&scene.model(), device).unwrap();
+    let mut synth = Synthesizer::new(scene.model(), device).unwrap();
     let (mut off, mut count) = (0, 0);
     for (name, statistics, noisy) in scene.pictures() {
         // A synthesizer takes no given noise, and synthesizes one picture at a time.
@@ -253,7 +253,7 @@ fn paint(scene: &Scene, device: &Device) {
             (0..3).for_each(|channel| found.extend(picture.pixels().map(|pixel| pixel.0[channel])));
         }
         for (found, expected) in found.iter().step_by(scene.step()).zip(stored(&scene.golden, name)) {
-            let expected = ((expected + 1.0) / 2.0 * 255.0) as u8;
+            let expected = (f32::midpoint(expected, 1.0) * 255.0) as u8;
             let (file, device) = (scene.file, &device.info().name);
             assert!(found.abs_diff(expected) <= 1, "{file} {name} on {device}: {found} where {expected} is right");
             off += usize::from(*found != expected);

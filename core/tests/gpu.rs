@@ -63,6 +63,6 @@ fn the_baselines() {
 
 #[test]
 fn sixteen_bits_are_not_for_the_cpu() {
-    let half = Synthesizer::new(&Model::builtin("facades").unwrap(), at_16_bits(&Device::cpu()));
+    let half = Synthesizer::new(Model::builtin("facades").unwrap(), at_16_bits(&Device::cpu()));
     assert!(matches!(half, Err(Error::Argument(_))));
 }

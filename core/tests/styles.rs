@@ -23,13 +23,13 @@ fn sean() -> Synthesizer {
         style: StyleConfig::Regions { length: 6, encoder: Some(2) },
         ..GeneratorConfig::new(ModulationKind::Sean, 2, usize::from(CLASSES))
     };
-    Synthesizer::new(&model(config), &Device::cpu()).unwrap()
+    Synthesizer::new(model(config), &Device::cpu()).unwrap()
 }
 
 fn vae() -> Synthesizer {
     let style = StyleConfig::Latent { length: 8, grid: [2, 2], encoder: Some(2) };
     let config = GeneratorConfig { style, ..GeneratorConfig::spade(2, usize::from(CLASSES)) };
-    Synthesizer::new(&model(config), &Device::cpu()).unwrap()
+    Synthesizer::new(model(config), &Device::cpu()).unwrap()
 }
 
 /// A map of four quarters.
@@ -168,7 +168,7 @@ fn styles_that_do_not_fit_are_refused() {
     assert!(message.contains("one style for all blocks"), "{message}");
     assert!(matches!(vae.encode(&photo(1), Some(&labels()), None), Err(Error::Argument(_))));
     assert!(matches!(sean.encode(&photo(1), None, None), Err(Error::Argument(_))));
-    let mut clade = Synthesizer::new(&model(GeneratorConfig::clade(2, usize::from(CLASSES))), &Device::cpu()).unwrap();
+    let mut clade = Synthesizer::new(model(GeneratorConfig::clade(2, usize::from(CLASSES))), &Device::cpu()).unwrap();
     let message = error(&mut clade, &Request::new().style(&style));
     assert!(message.contains("takes none"), "{message}");
 }
@@ -177,7 +177,7 @@ fn styles_that_do_not_fit_are_refused() {
 #[test]
 fn positions_are_those_of_the_map_as_given() {
     let config = GeneratorConfig::new(ModulationKind::CladeIcpe, 2, usize::from(CLASSES));
-    let mut synth = Synthesizer::new(&model(config), &Device::cpu()).unwrap();
+    let mut synth = Synthesizer::new(model(config), &Device::cpu()).unwrap();
     // A block of 40 columns in a map of 40 columns, which is padded to 64.
     let narrow = LabelMap::filled(40, 64, 1).unwrap();
     let wide = LabelMap::filled(64, 64, 1).unwrap();
@@ -194,7 +194,7 @@ fn positions_are_those_of_the_map_as_given() {
 #[test]
 fn instances_show_in_the_picture() {
     let config = GeneratorConfig { instance_edges: true, ..GeneratorConfig::clade(2, usize::from(CLASSES)) };
-    let mut synth = Synthesizer::new(&model(config), &Device::cpu()).unwrap();
+    let mut synth = Synthesizer::new(model(config), &Device::cpu()).unwrap();
     let plain = paint(&mut synth, &Request::new());
     assert_eq!(plain, paint(&mut synth, &Request::new().instances(labels())));
     let stripes = LabelMap::new(64, 64, (0..64 * 64).map(|pixel| (pixel / 64 / 4) as u16).collect()).unwrap();
