@@ -55,8 +55,8 @@ pub struct Spade {
 }
 
 impl Spade {
-    /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta` `[channels, 128,
-    /// 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
+    /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta`
+    /// `[channels, 128, 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
     ///
     /// `gamma` and `beta` may also be `[channels, 128 + classes, 3, 3]`: then they are convolutions of the hidden
     /// layer concatenated with the one-hot labels. SEAN's styles, a 3×3 convolution of a vector per class, can be
