@@ -61,10 +61,9 @@ impl Vgg19 {
         path.to_owned()
     }
 
-    /// The five feature maps after ReLU of pictures `[batch, 3, h, w]` in -1 to 1: `[batch, 64, h, w]`,
-    /// `[batch, 128, h / 2, w / 2]`, `[batch, 256, h / 4, w / 4]`, `[batch, 512, h / 8, w / 8]` and
-    /// `[batch, 512, h / 16, w / 16]`. As in the papers' code, the input is not normalised to VGG's training mean and
-    /// deviation.
+    /// The five feature maps after ReLU of pictures `[batch, 3, h, w]` in -1 to 1: `[batch, 64, h, w]`, `[batch, 128,
+    /// h / 2, w / 2]`, `[batch, 256, h / 4, w / 4]`, `[batch, 512, h / 8, w / 8]` and `[batch, 512, h / 16, w / 16]`.
+    /// As in the papers' code, the input is not normalised to VGG's training mean and deviation.
     pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x = x;
         let mut taps = Vec::with_capacity(TAPS.len());
