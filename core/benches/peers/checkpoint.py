@@ -1,9 +1,9 @@
-"""Writes a checkpoint with random weights, named and laid out as the papers' code does it, with PyTorch itself.
+"""Writes a checkpoint with random weights, in the format and with the names of the papers' code, using PyTorch.
 
     python3 checkpoint.py spade|clade|clade-icpe|sean OUT.pth [--labels N] [--ngf 64] [--edges] [--legacy]
 
-To measure importing and painting at full size without anybody's weights. Debian: apt-get install python3-torch.
-Names and shapes are facts of the published networks; this code is ours.
+For benchmarks of import and synthesis at full size without trained weights. Debian: apt-get install python3-torch.
+Names and shapes are facts of the published networks; this code is our own.
 """
 
 import argparse

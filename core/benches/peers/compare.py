@@ -1,18 +1,18 @@
-"""Times ONNX Runtime, PyTorch and semsynth on the same networks with the same weights, on the CPU, in one run.
+"""Benchmarks ONNX Runtime, PyTorch and semsynth on the same networks with the same weights, on the CPU, in one run.
 
     python3 compare.py --semsynth target/release/semsynth --work /tmp/peers --labels FACADES/val_label
     python3 compare.py --semsynth target/release/semsynth --work /tmp/peers --noise --net clade-ade20k
 
 Weights are random (`checkpoint.py`); PyTorch and ONNX Runtime get them with spectral norm folded, semsynth by `semsynth
-import`. Networks have their official width (ngf 64) and paint one 256x256 picture at a time in 32-bit floats, with the
-running statistics of their batch norms. A picture's time goes from the label map in memory to the picture's bytes:
-one-hot maps are made in it, and styles of SEAN are mapped in it. The systems take turns: in every round each is started
-afresh and paints one picture to warm up and then `--runs` more, over the same label maps. A figure is the median of its
-rounds' medians.
+import`. Networks have their official width (ngf 64) and synthesize one 256x256 picture at a time in 32-bit floats, with
+the running statistics of their batch norms. The time of a picture is from the label map in memory to the picture's
+bytes; it includes making one-hot maps and mapping the styles of SEAN. The systems take turns: in every round each is
+started as a new process and synthesizes one picture to warm up and then `--runs` more, over the same label maps. A
+figure is the median of the medians of its rounds.
 
 Needs an interpreter with PyTorch (Debian: apt-get install python3-torch libopenblas0; with Debian's plain libblas SEAN
 takes a little longer) and one with ONNX Runtime (pip install onnxruntime); they may be different ones, and each needs
-NumPy. Files are kept in `--work`, 2.5 to 4 GB for SEAN and 6 to 9 GB for all networks, and used again by the next run.
+NumPy. Files are kept in `--work`, 2.5 to 4 GB for SEAN and 6 to 9 GB for all networks, and reused by the next run.
 The forward functions are written from the papers; names are facts of the published networks.
 """
 
@@ -92,8 +92,8 @@ def fold(state):
 
 
 def generator(arch, state):
-    """A module from `[1, classes, 256, 256]` one-hot (CLADE: `[256, 256]` ids) and SEAN's `[classes, 512]` styles to a
-    picture in -1 to 1."""
+    """A module that maps one-hot `[1, classes, 256, 256]` (CLADE: ids `[256, 256]`) and, for SEAN, styles
+    `[classes, 512]` to a picture in -1 to 1."""
     import torch
     import torch.nn.functional as F
 
@@ -189,7 +189,7 @@ def prepare(files, arch, classes):
 
 
 def write_style(path, values):
-    """A style of semsynth that gives every class its row."""
+    """Writes a style file of semsynth in which every class has its row of `values`."""
     rows, length = values.shape
     end = values.nbytes
     header = json.dumps({
@@ -263,7 +263,7 @@ def paint_torch(files, arch, classes, threads):
 
 
 def work(args, files, arch, classes):
-    """Times pictures, writes the first one and prints what was found as JSON."""
+    """Measures pictures, writes the first one and prints the times and peak memory as JSON."""
     import numpy
 
     paint = {"onnxruntime": paint_onnxruntime, "torch": paint_torch}[args.worker](files, arch, classes, args.threads)
@@ -283,7 +283,7 @@ def work(args, files, arch, classes):
 
 
 class Files:
-    """Where the files of a network lie."""
+    """The paths of the files of a network."""
 
     def __init__(self, folder, net):
         self.checkpoint = folder / f"{net}.pth"
@@ -305,7 +305,7 @@ def run(*command):
 
 
 def interpreter(module):
-    """A Python that has the module, and the module's version."""
+    """A Python interpreter that has the module, and the version of the module."""
     for python in (sys.executable, "python3", "/usr/bin/python3"):
         code = f"import numpy, {module}; print({module}.__version__)"
         found = subprocess.run([python, "-c", code], check=False, capture_output=True, text=True)
@@ -364,7 +364,7 @@ def write_png(path, ids):
 
 
 def stage_maps(args, files, classes):
-    """Puts the label maps of this run where all systems read them."""
+    """Writes the label maps of this run to the folder that all systems read."""
     files.maps.mkdir(exist_ok=True)
     for old in files.maps.iterdir():
         old.unlink()
@@ -392,7 +392,7 @@ def stage_maps(args, files, classes):
 
 
 def bench(args, files, net, system, python):
-    """One round of one system: seconds of its pictures (their median for semsynth), GB at most."""
+    """One round of one system: seconds of its pictures (median, least and most for semsynth), peak memory in GB."""
     if system != "semsynth":
         options = ["--work", args.work, "--net", net, "--runs", args.runs, "--threads", args.threads]
         return json.loads(run(python, __file__, "--worker", system, *options))
@@ -405,7 +405,7 @@ def bench(args, files, net, system, python):
 
 
 def difference(args, files, arch):
-    """Largest difference, of 255, of any two systems' pictures of the first map; the share of bytes not 0 or 255."""
+    """Largest difference (of 255) between any two systems' pictures of the first map; share of bytes not 0 or 255."""
     picture = files.picture("semsynth")
     options = ["--labels", min(files.maps.iterdir()), "--output", picture, "--device", "cpu"]
     if arch == "sean":
@@ -417,7 +417,7 @@ def difference(args, files, arch):
 
 
 def compare(args, net, pythons):
-    """Makes what is missing, takes turns, prints the rows of a network; returns whether its pictures agree."""
+    """Makes missing files, runs the systems in turn, prints the rows of a network; returns whether pictures agree."""
     arch, classes = NETS[net]
     files = Files(args.work, net)
     if not files.onnx.exists():

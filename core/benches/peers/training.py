@@ -1,14 +1,14 @@
-"""Times training steps of SPADE and CLADE in PyTorch, on the CPU.
+"""Benchmarks training steps of SPADE and CLADE in PyTorch, on the CPU.
 
     python3 training.py [--arch clade] [--ngf 32] [--size 128] [--batch 4] [--classes 12] [--threads 2] [--steps 9]
 
-What `semsynth train` is measured against. A step is what it does with `fresh_fakes` and without VGG19 and averaging:
-the generator's step, with hinge loss and feature matching (weight 10), then the discriminator's, on pictures painted
-anew, each with its Adam (betas 0 and 0.9, rates 1e-4 and 4e-4). Both networks have spectral norm, by PyTorch's own
-hook; the discriminator has two scales and ndf 64, and judges synthesized and real pictures in one batch, as in the
-papers' code.
-Pictures are random, label maps are blocks of random classes; both are made before the clock starts. The figure is the
-median of `--steps` after two to warm up.
+For comparison with `semsynth train`. A step does the same as there with `fresh_fakes` and without VGG19 and averaging:
+a step of the generator, with hinge loss and feature matching (weight 10), then one of the discriminator, on newly
+synthesized pictures, each with its own Adam (betas 0 and 0.9, rates 1e-4 and 4e-4). Both networks have spectral norm,
+by PyTorch's own hook; the discriminator has two scales and ndf 64, and takes synthesized and real pictures in one
+batch, as in the papers' code.
+Pictures are random, label maps are blocks of random classes; both are made before the measurement. The figure is the
+median of `--steps` steps after two to warm up.
 
 Needs PyTorch (Debian: apt-get install python3-torch). Written from the papers.
 """
@@ -94,7 +94,7 @@ class Block(nn.Module):
 
 
 class Generator(nn.Module):
-    """From one-hot labels `[batch, classes, size, size]` to pictures `[batch, 3, size, size]`, -1 to 1."""
+    """One-hot labels `[batch, classes, size, size]` to pictures `[batch, 3, size, size]` in -1 to 1."""
 
     def __init__(self, arch, ngf, classes):
         super().__init__()
@@ -139,7 +139,7 @@ class Patches(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Wang et al. 2018, section 3.2: for each scale the outputs of all layers, the verdicts last."""
+    """Wang et al. 2018, section 3.2: for each scale the outputs of all layers, with the scores last."""
 
     def __init__(self, inputs, ndf):
         super().__init__()
@@ -166,13 +166,13 @@ class Trainer:
         self.adam_d = torch.optim.Adam(self.discriminator.parameters(), lr=4e-4, betas=(0.0, 0.9))
 
     def judge(self, one_hot, fake, real):
-        """The discriminator's outputs of synthesized and of real pictures: for each scale those of all layers."""
+        """The discriminator's outputs for synthesized and for real pictures: for each scale those of all layers."""
         both = torch.cat([torch.cat([one_hot, fake], 1), torch.cat([one_hot, real], 1)])
         halves = [[features.chunk(2) for features in scale] for scale in self.discriminator(both)]
         return ([[pair[half] for pair in scale] for scale in halves] for half in (0, 1))
 
     def step(self, one_hot, real):
-        """The generator's step, then the discriminator's; returns their losses."""
+        """One step of the generator, then one of the discriminator; returns their losses."""
         # The discriminator's gradients are not needed here, although the papers' code computes them.
         self.discriminator.requires_grad_(False)
         fakes, reals = self.judge(one_hot, self.generator(one_hot), real)

@@ -133,8 +133,8 @@ impl Convolution {
             .collect()
     }
 
-    /// `output` `[batch, out, oh, ow]` = convolution of `input` `[batch, in, h, w]` with `weight` `[out, in, kernel,
-    /// kernel]`, plus `bias` `[out]`.
+    /// `output` `[batch, out, oh, ow]` = convolution of `input` `[batch, in, h, w]` with `weight`
+    /// `[out, in, kernel, kernel]`, plus `bias` `[out]`.
     ///
     /// # Panics
     ///

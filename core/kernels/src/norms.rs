@@ -184,8 +184,8 @@ impl Runs {
     }
 }
 
-/// `out` = `x` · weight + bias, with weight and bias of the pixel's class and the channel, from tables `[classes,
-/// channels]`.
+/// `out` = `x` · weight + bias, with weight and bias of the pixel's class and the channel, from tables
+/// `[classes, channels]`.
 ///
 /// # Panics
 ///

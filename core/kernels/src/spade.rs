@@ -55,8 +55,8 @@ pub struct Spade {
 }
 
 impl Spade {
-    /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta` `[channels, 128,
-    /// 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
+    /// Packs the weights: `shared` `[128, classes, 3, 3]`, `shared_bias` `[128]`, `gamma` and `beta`
+    /// `[channels, 128, 3, 3]`, `gamma_bias` and `beta_bias` `[channels]`.
     ///
     /// `gamma` and `beta` may also be `[channels, 128 + classes, 3, 3]`: then they are convolutions of the hidden
     /// layer concatenated with the one-hot labels. SEAN's styles, a 3×3 convolution of a vector per class, can be
@@ -231,7 +231,8 @@ impl Spade {
                 let (skip, n1, at) = ((y0 - top) * w, (y1 - y0) * w, (c * h + y0) * w);
                 let part = |which| &both[row_of(c, which) * n + skip..][..n1];
                 let norm = affine.of_channel(c);
-                // SAFETY: gamma, beta and x have n1 values, and so has `out` from `at` on; tasks write different channels.
+                // SAFETY: gamma, beta and x have n1 values, and so has `out` from `at` on; tasks write different
+                // channels.
                 unsafe { modulate(self.isa, part(0), part(1), &x[at..][..n1], norm, writer.ptr().add(at)) }
             });
         }

@@ -1,7 +1,7 @@
 //! 3×3 convolution by Winograd's minimal filtering.
 //!
-//! A tile of m×m outputs needs (m+2)² products for each pair of channels instead of 9·m²: 36 instead of 144 for m =
-//! 4. With inputs d, weights g and outputs y of one tile, all matrices: y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. Summed over
+//! A tile of m×m outputs needs (m+2)² products for each pair of channels instead of 9·m²: for m = 4, 36 instead of 144.
+//! With inputs d, weights g and outputs y of one tile, all matrices: y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A. Summed over
 //! input channels, the products at one position of all tiles are a matrix product; it takes most of the time.
 //!
 //! SIMD lanes are *tiles*: a vector holds one position of L neighbouring tiles. Layouts, with P positions:

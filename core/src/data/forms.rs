@@ -252,7 +252,7 @@ fn class_table(dir: &Path, given: Option<&ClassTable>) -> Result<Option<ClassTab
 
 fn no_classes(dir: &Path) -> Error {
     Error::Data(format!(
-        "{}: nothing says what the classes are. Put a classes.ron, classes.json or classes.gpl there (id, name and \
+        "{}: the classes are unknown. Put a classes.ron, classes.json or classes.gpl there (id, name and \
          colour of each class), or give a class table when opening the data set",
         dir.display()
     ))
@@ -297,7 +297,7 @@ fn nothing_found(dir: &Path, split: Split) -> Result<Error> {
          and index PNGs of the same stem\n  \
          {split}/*.jpg or *.jpg: pictures twice as wide as high, photo left and labels in class colours right\n  \
          cmp_*.jpg + cmp_*.png, also in base/ and extended/: the CMP Facade Database as published\n\
-         Saw: {seen}",
+         Found: {seen}",
         dir.display()
     )))
 }
@@ -554,14 +554,14 @@ mod tests {
     #[test]
     fn what_is_no_data_set_is_described() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(error(dir.path(), Train, None).contains("Saw: nothing"));
+        assert!(error(dir.path(), Train, None).contains("Found: nothing"));
         folder(dir.path().join("img"));
         folder(dir.path().join("masks"));
         RgbImage::new(4, 3).save(dir.path().join("a.JPG")).unwrap();
         fs::write(dir.path().join("b.txt"), "").unwrap();
         let message = error(dir.path(), Train, None);
         assert!(message.contains("no train pairs") && message.contains("train_img/ + train_label/"), "{message}");
-        assert!(message.contains("Saw: img/, masks/, 1 file .jpg, 1 file .txt"), "{message}");
+        assert!(message.contains("Found: img/, masks/, 1 file .jpg, 1 file .txt"), "{message}");
         assert!(error(&dir.path().join("none"), Train, None).contains("is not a folder"));
         assert!(error(&dir.path().join("b.txt"), Train, None).contains("is not a folder"));
         folder(dir.path().join("label"));

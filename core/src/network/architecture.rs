@@ -149,7 +149,7 @@ impl Architecture {
                 vec![format!("{name} ({part}), ngf {ngf}, {halvings} halvings, {blocks} blocks")]
             }
             Self::Pix2Pix(config) => {
-                let input = if config.palette.is_some() { "fed colours" } else { "fed one-hot maps" };
+                let input = if config.palette.is_some() { "colour input" } else { "one-hot input" };
                 vec![format!("pix2pix U-Net, {input}, ngf {}, {} halvings", config.ngf, config.downsamplings)]
             }
         };
@@ -204,7 +204,7 @@ pub struct Network {
 
 /// One of the generators.
 #[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is one in a network")]
+#[allow(clippy::large_enum_variant, reason = "a network has one generator")]
 pub enum AnyGenerator {
     /// SPADE, CLADE, SEAN and networks that combine them.
     SpadeFamily(Generator),
@@ -216,7 +216,7 @@ pub enum AnyGenerator {
 
 /// One of the encoders.
 #[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant, reason = "there is at most one in a network")]
+#[allow(clippy::large_enum_variant, reason = "a network has at most one encoder")]
 pub enum Encoder {
     /// Extracts one latent vector for the whole picture.
     Conv(ConvEncoder),

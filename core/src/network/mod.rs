@@ -63,7 +63,7 @@ fn check_one_hot(layout: &Layout) -> Result<()> {
     }
     let channels = layout.channels();
     Err(Error::Limit(format!(
-        "this network is fed {channels} one-hot channels of {width}x{height} pixels at once, more than this library \
+        "this network takes {channels} one-hot channels of {width}x{height} pixels at once, more than this library \
          accepts: give it a smaller label map"
     )))
 }

@@ -41,8 +41,8 @@ pub struct RegionEncoder {
 }
 
 impl RegionEncoder {
-    /// Styles of photos: `[batch, 3, height, width]` in -1 to 1, with label maps of the same size `->` `[batch,
-    /// classes, length]` with values in -1 to 1. A class without a pixel at half the size gets zeros.
+    /// The styles of photos, `[batch, classes, length]` with values in -1 to 1. Photos are `[batch, 3, height, width]`
+    /// in -1 to 1, with label maps of the same size. A class without a pixel at half the size gets zeros.
     ///
     /// # Errors
     ///

@@ -265,8 +265,8 @@ impl LabelTensors {
         self.patches.get_or_init(make).clone()
     }
 
-    /// The semantic input of the papers' networks: one-hot maps, then the instance edges if set, `[batch, channels (+
-    /// 1), height, width]`.
+    /// The semantic input of the papers' networks: one-hot maps, then the instance edges if set,
+    /// `[batch, channels (+ 1), height, width]`.
     pub(crate) fn semantics(&self) -> Tensor<4> {
         let make = || match self.edges() {
             Some(edges) => Tensor::cat(vec![self.one_hot(), edges], 1),

@@ -15,7 +15,7 @@ use crate::nn::modulation::ModulationKind;
 /// networks, losses and optimizer, with an averaged generator and a batch size that fits one GPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools, reason = "switches of a file that people write")]
+#[allow(clippy::struct_excessive_bools, reason = "options in a file that people write")]
 pub struct Recipe {
     /// Name of the model; `None` for the name of the run's folder.
     pub name: Option<String>,

@@ -221,11 +221,11 @@ impl<'a> Session<'a> {
         if !same_file(checkpoint.path(), &files.checkpoint()) {
             let path = checkpoint.path().display();
             return Err(Error::Argument(format!(
-                "{path} is not the checkpoint of the run in {folder}: go on in the folder it lies in"
+                "{path} is not the checkpoint of the run in {folder}: resume in the folder of the checkpoint"
             )));
         }
         if checkpoint.classes() != run.train.classes() {
-            return Err(Error::Data(format!("{folder}: the run was started with other classes than the data's")));
+            return Err(Error::Data(format!("{folder}: the classes of the run are not those of the data")));
         }
         let trainer = Trainer::resume(checkpoint, &run.device, |stored| {
             // List the fields that may change, so that a new field of the networks is taken from the checkpoint by
@@ -323,7 +323,7 @@ impl<'a> Session<'a> {
         let rate = (steps - first) as f64 / self.started.elapsed().as_secs_f64();
         observer.finish();
         self.checkpoint()?;
-        observer.note(&format!("{steps} steps done; taking the model's statistics"));
+        observer.note(&format!("{steps} steps done; computing the model's statistics"));
         let score = self.finish(stop)?;
         Ok(Outcome { files: self.files, steps, rate, stopped, score })
     }
