@@ -31,7 +31,7 @@ impl InspectArgs {
     ///
     /// # Errors
     ///
-    /// Errors from reading the file. If a label map does not fit the classes, [`Error::UnknownLabels`], after the
+    /// Errors from reading the file. If a label map does not fit the classes, [`Error::UnknownLabels`](crate::Error::UnknownLabels), after the
     /// report is printed.
     pub fn run(&self) -> Result<Ending> {
         let extension = self.file.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
