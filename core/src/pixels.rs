@@ -1,11 +1,8 @@
-//! Conversion between pictures and tensors.
+//! Conversion between pictures and planes of values.
 
-use burn::tensor::{DType, Tensor};
 use image::RgbImage;
 
-use crate::error::Result;
-use crate::model::read_back;
-use crate::picture::{PixelFormat, PixelsMut};
+use crate::picture::PixelsMut;
 
 /// Appends a picture as three planes with values in -1 to 1.
 pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
@@ -14,22 +11,9 @@ pub(crate) fn push_planes(image: &RgbImage, planes: &mut Vec<f32>) {
     }
 }
 
-/// Turns network output, `[batch, 3, height, width]`, into pictures: `range` maps to 0 to 255; values are clamped,
-/// then truncated, as in the papers' code.
-pub(crate) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbImage>> {
-    let [_, channels, height, width] = output.dims();
-    let values = read_back(output.cast(DType::F32))?;
-    let image = |planes: &[f32]| {
-        let mut image = RgbImage::new(width as u32, height as u32);
-        let mut out = PixelsMut::new(PixelFormat::Rgb8, width, height, 3 * width, &mut image)?;
-        write_planes(planes, width, range, &mut out);
-        Ok(image)
-    };
-    values.chunks_exact(channels * height * width).map(image).collect()
-}
-
-/// Writes one picture, given as three planes with rows of `width`, into `out`, which has the same size or a smaller
-/// one: the lower right part that does not fit is cropped.
+/// Writes one picture, given as three planes with rows of `width`, into `out`: `range` maps to 0 to 255; values are
+/// clamped, then truncated, as in the papers' code. `out` has the same size or a smaller one: the lower right
+/// part that does not fit is cropped.
 pub(crate) fn write_planes(planes: &[f32], width: usize, [low, high]: [f32; 2], out: &mut PixelsMut<'_>) {
     let byte = |value: &f32| ((value - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8;
     let area = planes.len() / 3;
@@ -48,16 +32,17 @@ pub(crate) fn write_planes(planes: &[f32], width: usize, [low, high]: [f32; 2], 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::TensorData;
+    use crate::picture::PixelFormat;
 
     #[test]
     fn bytes_are_truncated_and_clamped() {
-        let values = vec![-1.0f32, 1.0, 0.0, 0.5, -2.0, 3.0, 0.999, -0.999, 0.1, 0.2, 0.3, 0.4];
-        let tensor = Tensor::<4>::from_data(TensorData::new(values, [1, 3, 2, 2]), &burn::tensor::Device::flex());
-        let image = to_images(tensor, [-1.0, 1.0]).unwrap().remove(0);
-        assert_eq!(image.get_pixel(0, 0).0, [0, 0, 140]);
-        assert_eq!(image.get_pixel(1, 0).0, [255, 255, 153]);
+        let planes = [-1.0f32, 1.0, 0.0, 0.5, -2.0, 3.0, 0.999, -0.999, 0.1, 0.2, 0.3, 0.4];
+        let mut bytes = [0; 12];
+        let mut out = PixelsMut::new(PixelFormat::Rgb8, 2, 2, 6, &mut bytes).unwrap();
+        write_planes(&planes, 2, [-1.0, 1.0], &mut out);
+        assert_eq!(bytes[..3], [0, 0, 140]);
+        assert_eq!(bytes[3..6], [255, 255, 153]);
         // 0.0 maps to 127.5, which is truncated to 127.
-        assert_eq!(image.get_pixel(0, 1).0[0], 127);
+        assert_eq!(bytes[6], 127);
     }
 }

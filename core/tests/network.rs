@@ -276,7 +276,7 @@ fn running_statistics_follow_the_definition() {
 }
 
 #[test]
-fn feature_matching_leaves_the_verdict_out() {
+fn feature_matching_leaves_the_output_out() {
     let features =
         |value: f32| vec![tensor([1, 2, 3, 3], 1) * 0.0 + value, tensor([1, 1, 2, 2], 2) * 0.0 + 100.0 * value];
     // One scale differs by 1 in its feature, the other by 3; the scores differ by far more but do not count.

@@ -319,12 +319,12 @@ fn hinge_losses() {
     let Some(path) = shared("golden/sn_and_losses.safetensors") else { return };
     let fixture = Tensors::open(path).unwrap();
     for device in devices() {
-        let verdicts: Vec<Vec<Tensor<4>>> =
+        let outputs: Vec<Vec<Tensor<4>>> =
             ["d.p0", "d.p1"].iter().map(|name| vec![tensor(&fixture, name, &device)]).collect();
         for (name, loss) in [
-            ("loss.hinge_D_real", hinge_real(&verdicts)),
-            ("loss.hinge_D_fake", hinge_fake(&verdicts)),
-            ("loss.hinge_G", hinge_generator(&verdicts)),
+            ("loss.hinge_D_real", hinge_real(&outputs)),
+            ("loss.hinge_D_fake", hinge_fake(&outputs)),
+            ("loss.hinge_G", hinge_generator(&outputs)),
         ] {
             let difference = difference(&values(loss), &fixture.get(name).unwrap().to_f32());
             assert!(difference <= 1e-6, "{name}: {difference}");

@@ -11,6 +11,7 @@ use image::RgbImage;
 
 use super::batch::Sampler;
 use super::inputs::{Sampling, generator_input, layout_of};
+use super::sheet::to_images;
 use super::{Checkpoint, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
 use crate::data::{Augment, Dataset, Sample, fit};
 use crate::device::Device;
@@ -20,7 +21,7 @@ use crate::metrics::{psnr, ssim};
 use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
 use crate::network::Network;
 use crate::nn::{LabelEncoding, Mode, Statistics};
-use crate::pixels::{push_planes, to_images};
+use crate::pixels::push_planes;
 
 /// Pictures on a contact sheet.
 const SHEET: usize = 8;

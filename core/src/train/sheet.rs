@@ -1,9 +1,14 @@
 //! Contact sheets: label maps, synthesized pictures and photos in one picture.
 
+use burn::tensor::{DType, Tensor};
 use image::imageops;
 use image::{Rgb, RgbImage};
 
+use crate::error::Result;
 use crate::label::{ClassTable, LabelMap};
+use crate::model::read_back;
+use crate::picture::{PixelFormat, PixelsMut};
+use crate::pixels::write_planes;
 
 /// One sample of a contact sheet.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +71,20 @@ fn cell_size(rows: &[SheetRow]) -> (u32, u32) {
 
 fn columns(samples: usize, panels: u32) -> u32 {
     if samples <= 4 { 1 } else { (samples as f64 / f64::from(panels)).sqrt().ceil() as u32 }
+}
+
+/// Turns network output, `[batch, 3, height, width]`, into pictures: `range` maps to 0 to 255; values are clamped,
+/// then truncated, as in the papers' code.
+pub(super) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbImage>> {
+    let [_, channels, height, width] = output.dims();
+    let values = read_back(output.cast(DType::F32))?;
+    let image = |planes: &[f32]| {
+        let mut image = RgbImage::new(width as u32, height as u32);
+        let mut out = PixelsMut::new(PixelFormat::Rgb8, width, height, 3 * width, &mut image)?;
+        write_planes(planes, width, range, &mut out);
+        Ok(image)
+    };
+    values.chunks_exact(channels * height * width).map(image).collect()
 }
 
 #[cfg(test)]

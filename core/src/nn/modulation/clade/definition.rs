@@ -55,7 +55,7 @@ impl Clade {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     use burn::tensor::{Device, TensorData};
 
