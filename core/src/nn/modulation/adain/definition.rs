@@ -58,3 +58,49 @@ impl Adain {
         [both.clone().narrow(2, 0, channels), both.narrow(2, channels, channels)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+    use crate::label::LabelMap;
+    use crate::nn::{Layout, Noise, NormKind};
+    use crate::rng::Rng;
+
+    /// Value by value, in both encodings, for a batch of one picture and of two.
+    #[test]
+    fn it_is_a_linear_map_of_the_style_of_each_class() {
+        let (device, classes, channels, length, size) = (Device::flex(), 3, 2, 4, [5, 6]);
+        let mut rng = Rng::new(1);
+        let mut random = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
+        let config = ModulationConfig { norm: NormKind::Batch, labels: classes, edges: false, style: length };
+        let adain = Adain::new(&mut Init::random(1, &device), &Facts, channels, &config);
+        let probe = |x: Vec<f32>| -> Vec<f32> {
+            let x = Tensor::<2>::from_data(TensorData::new(x, [1, length]), &device);
+            adain.style_affine.forward(x).into_data().try_to_vec().unwrap()
+        };
+        for batch in [1, 2] {
+            let ids: Vec<Vec<u16>> =
+                (0..batch).map(|k| (0..30).map(|i| ((i * 7 + k) % classes) as u16).collect()).collect();
+            let (x, styles) = (random(batch * channels * 30), random(batch * classes * length));
+            let maps = ids.iter().map(|ids| LabelMap::new(6, 5, ids.clone()).unwrap()).collect::<Vec<_>>();
+            let mut expected = x.clone();
+            for (i, value) in expected.iter_mut().enumerate() {
+                let (picture, channel, pixel) = (i / channels / 30, i / 30 % channels, i % 30);
+                let class = usize::from(ids[picture][pixel]);
+                let both = probe(styles[(picture * classes + class) * length..][..length].to_vec());
+                *value = *value * (1.0 + both[channel]) + both[channels + channel];
+            }
+            for encoding in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
+                let layout = Layout::new(maps.clone(), classes, encoding, &device).unwrap();
+                let style = Tensor::from_data(TensorData::new(styles.clone(), [batch, classes, length]), &device);
+                let input = BlockInput { layout: &layout, noise: &Noise::Zero, style: Some(&style) };
+                let x = Tensor::from_data(TensorData::new(x.clone(), [batch, channels, size[0], size[1]]), &device);
+                let found: Vec<f32> = adain.modulate(x, input).into_data().try_to_vec().unwrap();
+                let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off < 1e-5, "{batch} {encoding:?}: {off}");
+            }
+        }
+    }
+}
