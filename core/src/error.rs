@@ -141,7 +141,7 @@ impl Error {
             }
             Self::Io { path, context, .. } => {
                 let prefix = prefix.to_string();
-                if !path.display().to_string().starts_with(&prefix) {
+                if !path.starts_with(&prefix) {
                     *context = format!("{prefix}: {context}");
                 }
             }

@@ -62,7 +62,7 @@ pub use label::{ClassTable, LabelMap};
 pub use model::Model;
 pub use picture::{Image, PixelFormat, Pixels, PixelsMut};
 pub use style::Style;
-pub use synth::{CancelToken, Control, PreparedModel, Request, Synthesizer, SynthesizerOptions};
+pub use synth::{CancelToken, Control, PreparedModel, Request, StyleEncoder, Synthesizer, SynthesizerOptions};
 
 /// The README's example compiles.
 #[cfg(doctest)]

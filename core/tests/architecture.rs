@@ -41,6 +41,7 @@ fn collect(path: &Path, used: &mut BTreeSet<String>) {
     }
     let text = fs::read_to_string(path).unwrap();
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    assert!(!code.contains("use crate::{"), "{}: a grouped import hides what it uses", path.display());
     for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
         for rest in line.split("crate::").skip(1) {
             let name: String =

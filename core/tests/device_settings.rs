@@ -14,12 +14,10 @@ fn a_host_keeps_its_settings() {
         println!("skipped: there is no software GPU here");
         return;
     }
-    match Device::by_name_with("software", DeviceOptions::keep_process_settings()) {
-        Ok(_) => {}
-        Err(error) => {
-            println!("skipped: {error}");
-            return;
-        }
+    let keep = DeviceOptions::keep_process_settings();
+    if let Err(error) = Device::by_name_with("software", keep) {
+        println!("skipped: {error}");
+        return;
     }
     assert!(BurnConfig::try_set(BurnConfig::default()), "nobody has set it so far");
 }

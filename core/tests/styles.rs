@@ -6,11 +6,14 @@ mod common;
 use common::{random_model, rgb};
 use image::RgbImage;
 use semsynth::label::LabelMap;
-use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
+use semsynth::network::{Architecture, GeneratorConfig, StyleConfig, System};
 use semsynth::nn::Statistics;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::style::StyleKind;
-use semsynth::{Device, Error, Image, Model, Request, Style, Synthesizer};
+use semsynth::{
+    CancelToken, Control, Device, Error, Image, Model, PreparedModel, Request, Style, StyleEncoder, Synthesizer,
+    SynthesizerOptions,
+};
 
 const CLASSES: u16 = 4;
 
@@ -213,5 +216,59 @@ fn warming_up_changes_no_picture() {
         for (width, height) in [(0, 32), (1 << 40, 1 << 40)] {
             assert!(synth.warm_up(width, height, &request).is_err());
         }
+    }
+}
+
+/// Many threads ask for the encoder at once, in a pool as small as can be; and the encoder alone gives the same.
+#[test]
+fn threads_encode_at_the_same_time() {
+    let config = GeneratorConfig {
+        style: StyleConfig::Regions { length: 64, encoder: Some(64) },
+        ..GeneratorConfig::new(ModulationKind::Sean, 2, usize::from(CLASSES))
+    };
+    let model = model(config);
+    let expected = StyleEncoder::new(&model, &Device::cpu()).unwrap().encode(&photo(1), Some(&labels()), None).unwrap();
+    for threads in [1, 2] {
+        let prepared = PreparedModel::new(&model, SynthesizerOptions::new(&Device::cpu()).threads(threads)).unwrap();
+        assert!(prepared.uses_engine());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(prepared.encode(&photo(1), Some(&labels()), None).unwrap(), expected));
+            }
+        });
+    }
+}
+
+/// Baselines can be cancelled inside a picture too.
+#[test]
+fn every_network_stops_when_it_is_cancelled() {
+    for system in System::all() {
+        let mut synth =
+            Synthesizer::new(random_model(system.architecture(4, usize::from(CLASSES)), CLASSES), &Device::cpu())
+                .unwrap();
+        let length =
+            if let StyleConfig::Regions { length, .. } = synth.manifest().architecture.style() { length } else { 0 };
+        let mut request = Request::new();
+        if length > 0 {
+            request = request.style(&Style::regions(length, vec![None; usize::from(CLASSES)]).unwrap());
+        }
+        let labels = LabelMap::filled(256, 256, 1).unwrap();
+        let token = CancelToken::new();
+        let mut seen = Vec::new();
+        let mut progress = |done| {
+            seen.push(done);
+            if done > 0.0 {
+                token.cancel();
+            }
+        };
+        let ended = synth.run_with(&labels, &request, &mut Control::new().cancel(&token).progress(&mut progress));
+        assert!(matches!(ended, Err(Error::Cancelled)), "{system}");
+        assert!(seen.len() == 2 && seen[1] < 0.5, "{system}: {seen:?}");
+        let mut seen = Vec::new();
+        synth.run_with(&labels, &request, &mut Control::new().progress(&mut |done| seen.push(done))).unwrap();
+        assert!(
+            seen.is_sorted() && seen.len() > 5 && seen[0] == 0.0 && seen.last() == Some(&1.0),
+            "{system}: {seen:?}"
+        );
     }
 }

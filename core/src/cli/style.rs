@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::network::StyleConfig;
 use crate::picture::Image;
 use crate::style::{Style, StyleKind};
-use crate::synth::PreparedModel;
+use crate::synth::StyleEncoder;
 
 /// Arguments of `semsynth style`.
 #[derive(Args, Debug)]
@@ -129,8 +129,8 @@ impl StyleArgs {
         match &self.action {
             Action::Encode(args) => {
                 let model = Model::open(&args.model)?;
-                let prepared = PreparedModel::new(&model, &Device::by_name(&args.device)?)?;
-                let style = args.encode(&prepared)?;
+                let encoder = StyleEncoder::new(&model, &Device::by_name(&args.device)?)?;
+                let style = args.encode(&encoder)?;
                 save(&style, &args.output)
             }
             Action::Blend(args) => save(&args.blend()?, &args.output),
@@ -161,22 +161,22 @@ impl StyleArgs {
 }
 
 impl EncodeArgs {
-    fn encode(&self, model: &PreparedModel) -> Result<Style> {
+    fn encode(&self, encoder: &StyleEncoder) -> Result<Style> {
         let labels = self.labels.as_deref().map(|path| (path, self.colors));
-        encode(model, &self.photo, labels, self.seed)
+        encode(encoder, &self.photo, labels, self.seed)
     }
 }
 
 /// Encodes the style of a photo.
 pub(super) fn encode(
-    model: &PreparedModel,
+    encoder: &StyleEncoder,
     photo: &Path,
     labels: Option<(&Path, ColorArgs)>,
     seed: Option<u64>,
 ) -> Result<Style> {
     let read =
-        |(path, colors): (&Path, ColorArgs)| LabelMap::read(path, &model.manifest().classes, colors.policy()?)?.map();
-    model.encode(&Image::open(photo)?, labels.map(read).transpose()?.as_ref(), seed)
+        |(path, colors): (&Path, ColorArgs)| LabelMap::read(path, &encoder.manifest().classes, colors.policy()?)?.map();
+    encoder.encode(&Image::open(photo)?, labels.map(read).transpose()?.as_ref(), seed)
 }
 
 impl BlendArgs {

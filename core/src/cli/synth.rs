@@ -119,7 +119,7 @@ impl SynthArgs {
         }
         if let Some(photo) = &self.style_photo {
             let labels = self.style_labels.as_deref().map(|path| (path, self.colors));
-            request = request.style(&style::encode(synth.prepared(), photo, labels, None)?);
+            request = request.style(&style::encode(&synth.prepared().style_encoder()?, photo, labels, None)?);
         }
         let needs_style = matches!(synth.manifest().architecture.style(), StyleConfig::Regions { .. });
         if needs_style && request.style.is_none() {

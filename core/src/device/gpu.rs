@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, Once, PoisonError};
 
 use burn::BurnConfig;
-use burn::tensor::wgpu::wgpu;
+use burn::tensor::wgpu::{WgpuInitError, wgpu};
 use burn::tensor::{Device, DeviceKind};
 use burn_cubecl::cubecl::config::cache::CacheConfig;
 use burn_cubecl::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
@@ -116,10 +116,12 @@ pub(super) fn open_gpu(info: &DeviceInfo, options: DeviceOptions) -> Result<Devi
     if opened.contains(info) {
         return Ok(Device::wgpu(kind));
     }
-    let device = Device::wgpu_options()
-        .device_kind(kind)
-        .init()
-        .map_err(|error| Error::Device(format!("{} ({}): {error}", info.name, info.description)))?;
+    let device = match Device::wgpu_options().device_kind(kind.clone()).init() {
+        Ok(device) => device,
+        // The program uses Burn itself and has opened it already.
+        Err(WgpuInitError::Registration { .. }) => Device::wgpu(kind),
+        Err(error) => return Err(Error::Device(format!("{} ({}): {error}", info.name, info.description))),
+    };
     opened.push(info.clone());
     Ok(device)
 }

@@ -86,10 +86,15 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::Model`](crate::Error::Model) if a tensor is missing.
-    pub(crate) fn new(config: &GeneratorConfig, tensors: Arc<Tensors>, size: [usize; 2]) -> Result<Self> {
+    pub(crate) fn new(
+        config: &GeneratorConfig,
+        tensors: Arc<Tensors>,
+        size: [usize; 2],
+        low_memory: bool,
+    ) -> Result<Self> {
         let plan = Plan::new(config);
         let isa = Isa::detect();
-        let block = |block: &BlockPlan| Block::new(isa, &tensors, block, pixels(config, block, size), false);
+        let block = |block: &BlockPlan| Block::new(isa, &tensors, block, pixels(config, block, size), low_memory);
         let blocks = plan.blocks.par_iter().map(block).collect::<Result<_>>()?;
         Self::of_blocks(isa, config, plan, blocks, tensors)
     }
@@ -181,7 +186,8 @@ impl Session {
             _ => engine.fc.gather(&scene.labels.at(size), engine.semantics, &mut x),
         }
         let work: Vec<f32> = plan.blocks.iter().map(work).collect();
-        let all = work.iter().sum::<f32>();
+        // The output convolution is little work.
+        let all = work.iter().sum::<f32>() * 1.05;
         let mut done = 0.0;
         for (((block, session), plan), work) in engine.blocks.iter().zip(blocks).zip(&plan.blocks).zip(work) {
             if plan.doubles {
@@ -190,11 +196,11 @@ impl Session {
                 memory.give(std::mem::replace(&mut x, larger));
                 size = size.map(|side| 2 * side);
             }
-            // A block calls `check` at most seven times.
+            // A block calls `check` five or six times.
             let mut calls = 0;
             let mut check = || {
                 calls += 1;
-                step((done + work * (calls as f32 / 7.0)) / all)
+                step((done + work * (calls as f32 / 6.0)) / all)
             };
             x = block.run(session, x, &scene.labels.at(size), scene, memory, &mut check)?;
             done += work;

@@ -116,7 +116,7 @@ impl Owned {
 
 /// A session of an engine for a network and picture size.
 fn session(config: &GeneratorConfig, tensors: &Tensors, size: [usize; 2]) -> Session {
-    Arc::new(Engine::new(config, Arc::new(tensors.clone()), size).unwrap()).session()
+    Arc::new(Engine::new(config, Arc::new(tensors.clone()), size, false).unwrap()).session()
 }
 
 /// The largest difference between the engine and the reference implementation.
@@ -373,7 +373,7 @@ fn sessions_do_not_disturb_each_other() {
     let style = StyleConfig::Regions { length: 4, encoder: None };
     let config = GeneratorConfig { style, ..GeneratorConfig::new(ModulationKind::Sean, 2, 5) };
     let tensors = weights(&config, 1);
-    let engine = Arc::new(Engine::new(&config, Arc::new(tensors), [32, 64]).unwrap());
+    let engine = Arc::new(Engine::new(&config, Arc::new(tensors), [32, 64], false).unwrap());
     let owned = |seed: u64| {
         let mut rng = Rng::new(seed);
         let all = (0..20).map(|_| rng.normal() as f32).collect();

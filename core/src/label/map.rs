@@ -305,6 +305,14 @@ impl LabelMap {
         read::stored_ids(path.as_ref())
     }
 
+    /// Like [`open_ids`](Self::open_ids), from the content of a file.
+    ///
+    /// # Errors
+    /// As for [`LabelMap::from_image_bytes`]; [`Error::Labels`] for a picture of colours.
+    pub fn ids_from_image_bytes(bytes: &[u8]) -> Result<Self> {
+        read::ids_from_bytes(bytes)
+    }
+
     /// Writes the map as a PNG that [`LabelMap::open`] can read: 8-bit indexed (value = id, palette = class
     /// colours) if all ids are below 256, otherwise 16-bit grey.
     ///

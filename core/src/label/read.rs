@@ -46,12 +46,18 @@ impl LabelReading {
 }
 
 pub(super) fn stored_ids(path: &Path) -> Result<LabelMap> {
-    let picture = decode::open(path)?;
+    ids_of(decode::open(path)?).map_err(|error| error.context(path.display()))
+}
+
+pub(super) fn ids_from_bytes(bytes: &[u8]) -> Result<LabelMap> {
+    ids_of(decode::decode(bytes)?)
+}
+
+fn ids_of(picture: Picture) -> Result<LabelMap> {
     match picture.pixels {
         Stored::Values { values, .. } => LabelMap::new(picture.width, picture.height, values),
         Stored::Colors(_) => Err(Error::Labels("this is a picture of colours, without ids".into())),
     }
-    .map_err(|error| error.context(path.display()))
 }
 
 pub(super) fn read(path: &Path, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {

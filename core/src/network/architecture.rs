@@ -81,6 +81,16 @@ impl Architecture {
         }
     }
 
+    /// Whether a block, counted from 0, takes styles.
+    pub fn has_styles(&self, block: usize) -> bool {
+        match self {
+            Self::SpadeFamily(config) => {
+                super::Plan::new(config).blocks.get(block).is_some_and(|block| block.config.style > 0)
+            }
+            Self::Pix2PixHd(_) | Self::Pix2Pix(_) => false,
+        }
+    }
+
     /// Inputs that the network needs besides label maps.
     pub fn needs(&self) -> Needs {
         match self {
@@ -245,8 +255,8 @@ impl Network {
     ) -> Result<Tensor<4>> {
         match &self.generator {
             AnyGenerator::SpadeFamily(generator) => generator.forward_by_steps(input, mode, step),
-            AnyGenerator::Pix2PixHd(generator) => step(0.0).and_then(|()| generator.forward(input, mode)),
-            AnyGenerator::Pix2Pix(generator) => step(0.0).and_then(|()| generator.forward(input, mode)),
+            AnyGenerator::Pix2PixHd(generator) => generator.forward_by_steps(input, mode, step),
+            AnyGenerator::Pix2Pix(generator) => generator.forward_by_steps(input, mode, step),
         }
     }
 

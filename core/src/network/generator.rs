@@ -325,7 +325,6 @@ impl Generator {
         let sizes: Vec<[usize; 2]> =
             self.noise.iter().map(|&block| first.map(|side| side << self.doublings[block])).collect();
         input.noise.check(layout.batch(), &sizes)?;
-        step(0.0)?;
         let mut x = match &self.fc {
             Start::Labels(conv) => {
                 self.check_styles(input)?;

@@ -142,6 +142,17 @@ impl UNet {
     /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of 2 to the number of downsamplings,
     /// or the layout does not fit.
     pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
+        self.forward_by_steps(input, mode, &mut |_| Ok(()))
+    }
+
+    /// Like [`forward`](Self::forward); `step` gets the fraction done, 0 to 1, between levels, and may end it with an
+    /// error.
+    pub(crate) fn forward_by_steps(
+        &self,
+        input: &GeneratorInput,
+        mode: Mode,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<Tensor<4>> {
         let layout = &input.layout;
         super::check_layout(layout, self.labels, false, 1 << self.levels.len())?;
         let [height, width] = layout.size();
@@ -154,7 +165,9 @@ impl UNet {
         };
         let mut skips = Vec::with_capacity(self.levels.len());
         let mut x = input;
+        let depth = self.levels.len();
         for (index, level) in self.levels.iter().enumerate() {
+            step(index as f32 / (2 * depth) as f32)?;
             let activated = if index == 0 { x } else { leaky_relu(x) };
             skips.push(activated.clone());
             x = level.down.forward(activated, mode);
@@ -163,6 +176,7 @@ impl UNet {
             }
         }
         for (index, level) in self.levels.iter().enumerate().rev() {
+            step((2 * depth - 1 - index) as f32 / (2 * depth) as f32)?;
             x = level.up.forward(relu(x), mode);
             if let Some(norm) = &level.up_norm {
                 x = norm.forward(x, mode);

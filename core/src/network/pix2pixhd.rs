@@ -177,20 +177,39 @@ impl Pix2PixHd {
     /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of the stride or too small, or the
     /// layout does not fit.
     pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
+        self.forward_by_steps(input, mode, &mut |_| Ok(()))
+    }
+
+    /// Like [`forward`](Self::forward); `step` gets the fraction done, 0 to 1, between layers, and may end it with an
+    /// error.
+    pub(crate) fn forward_by_steps(
+        &self,
+        input: &GeneratorInput,
+        mode: Mode,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<Tensor<4>> {
         let (layout, least) = (&input.layout, self.least);
         super::check_layout(layout, self.labels, self.edges, self.stride)?;
         let [height, width] = layout.size();
         check(height.min(width) >= least, || format!("{width}x{height} is too small: sides must be {least} or more"))?;
         super::check_one_hot(layout)?;
         let semantics = layout.at(height, width).semantics();
+        let layers = self.trunk.layers() + self.local.as_ref().map_or(0, Enhancer::layers) + 1;
+        let mut done = 0;
+        let mut step = || {
+            done += 1;
+            step((done - 1) as f32 / layers as f32)
+        };
         let features = match &self.local {
-            None => self.trunk.forward(semantics, mode),
+            None => self.trunk.forward(semantics, mode, &mut step)?,
             Some(local) => {
                 let options = AvgPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
                 let half = avg_pool2d(semantics.clone(), options.with_count_include_pad(false));
-                local.forward(semantics, self.trunk.forward(half, mode), mode)
+                let global = self.trunk.forward(half, mode, &mut step)?;
+                local.forward(semantics, global, mode, &mut step)?
             }
         };
+        step()?;
         Ok(self.last.forward(reflect(features, 3), mode).tanh())
     }
 
@@ -203,18 +222,27 @@ impl Pix2PixHd {
 }
 
 impl Trunk {
-    fn forward(&self, semantics: Tensor<4>, mode: Mode) -> Tensor<4> {
+    fn forward(&self, semantics: Tensor<4>, mode: Mode, step: &mut dyn FnMut() -> Result<()>) -> Result<Tensor<4>> {
+        step()?;
         let mut x = norm(self.first.forward(reflect(semantics, 3), mode));
         for conv in &self.down {
+            step()?;
             x = norm(conv.forward(x, mode));
         }
         for block in &self.blocks {
+            step()?;
             x = block.forward(x, mode);
         }
         for conv in &self.up {
+            step()?;
             x = norm(conv.forward(x, mode));
         }
-        x
+        Ok(x)
+    }
+
+    /// How often [`forward`](Self::forward) calls `step`.
+    fn layers(&self) -> usize {
+        1 + self.down.len() + self.blocks.len() + self.up.len()
     }
 
     fn folded(self) -> Self {
@@ -230,13 +258,27 @@ impl Trunk {
 impl Enhancer {
     /// `semantics` is `[batch, semantics, h, w]`, `global` the global generator's features at half that height and
     /// width.
-    fn forward(&self, semantics: Tensor<4>, global: Tensor<4>, mode: Mode) -> Tensor<4> {
+    fn forward(
+        &self,
+        semantics: Tensor<4>,
+        global: Tensor<4>,
+        mode: Mode,
+        step: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Tensor<4>> {
+        step()?;
         let x = norm(self.first.forward(reflect(semantics, 3), mode));
         let mut x = norm(self.down.forward(x, mode)) + global;
         for block in &self.blocks {
+            step()?;
             x = block.forward(x, mode);
         }
-        norm(self.up.forward(x, mode))
+        step()?;
+        Ok(norm(self.up.forward(x, mode)))
+    }
+
+    /// How often [`forward`](Self::forward) calls `step`.
+    fn layers(&self) -> usize {
+        2 + self.blocks.len()
     }
 }
 

@@ -46,6 +46,9 @@ impl Layout {
     ///
     /// [`Error::Labels`] if there is no map, sizes differ, or an id is not below `channels`.
     pub fn new(maps: Vec<LabelMap>, channels: usize, encoding: LabelEncoding, device: &Device) -> Result<Self> {
+        if channels == 0 {
+            return Err(Error::Argument("a layout needs at least one label channel".into()));
+        }
         let Some(first) = maps.first() else {
             return Err(Error::Labels("no label map given".into()));
         };

@@ -1,12 +1,14 @@
 //! Cancellation and progress.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, MutexGuard, TryLockError};
+use std::time::Duration;
 
 use rayon::ThreadPool;
 
+use super::prepared::Pool;
 use crate::error::{Error, Result};
 
 /// Cancels a running synthesis, from any thread. Clones share one state.
@@ -36,7 +38,8 @@ impl CancelToken {
 
 /// Cancellation and progress reports for [`Synthesizer::run_with`](super::Synthesizer::run_with).
 ///
-/// On the CPU both happen between kernels, a few milliseconds apart. On a GPU they happen between blocks of the
+/// In the CPU engine both happen between kernels, milliseconds to tens of milliseconds apart; only packing a new style of
+/// SEAN takes longer. Elsewhere ([`PreparedModel::uses_engine`](super::PreparedModel::uses_engine)) they happen between blocks of the
 /// network. The GPU then has to finish each block before the next one is queued, which costs some speed.
 #[derive(Default)]
 pub struct Control<'a> {
@@ -73,7 +76,7 @@ impl<'a> Control<'a> {
     /// its argument and must return the error that a report gives.
     pub(super) fn run<T: Send>(
         &mut self,
-        pool: Option<&ThreadPool>,
+        pool: Option<&Pool>,
         work: impl FnOnce(&mut dyn FnMut(f32) -> Result<()>) -> Result<T> + Send,
     ) -> Result<T> {
         self.reported = None;
@@ -85,7 +88,10 @@ impl<'a> Control<'a> {
                 self.report(done);
                 cancel.check()
             }),
-            Some(pool) => self.run_in(pool, &cancel, work),
+            Some(pool) => {
+                let _turn = wait_for_turn(pool, &cancel)?;
+                self.run_in(&pool.threads, &cancel, work)
+            }
         }?;
         self.report(1.0);
         Ok(result)
@@ -104,8 +110,8 @@ impl<'a> Control<'a> {
             let result = &mut result;
             scope.spawn(move |_| {
                 *result = Some(work(&mut |done| {
-                    // Sending fails only if the caller's thread panicked; the scope ends then.
-                    let _ = sender.send(done);
+                    // Sending fails if the callback panicked on the caller's thread.
+                    sender.send(done).map_err(|_| Error::Cancelled)?;
                     cancel.check()
                 }));
             });
@@ -125,6 +131,20 @@ impl<'a> Control<'a> {
     }
 }
 
+/// Waits until no other picture is computed by the threads of a pool.
+fn wait_for_turn<'a>(pool: &'a Pool, cancel: &CancelToken) -> Result<MutexGuard<'a, ()>> {
+    loop {
+        match pool.turn.try_lock() {
+            Ok(turn) => return Ok(turn),
+            Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                cancel.check()?;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Control<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let progress = self.progress.is_some();
@@ -136,11 +156,55 @@ impl fmt::Debug for Control<'_> {
 mod tests {
     use std::thread;
 
+    use std::sync::Mutex;
+
     use super::*;
+
+    fn pool(threads: usize) -> Pool {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        Pool { threads, turn: Mutex::new(()) }
+    }
+
+    /// Pictures of one pool take turns, and one that waits can be cancelled.
+    #[test]
+    fn a_pool_computes_one_picture_at_a_time() {
+        let (own, token) = (pool(2), CancelToken::new());
+        let turn = own.turn.lock().unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| Control::new().cancel(&token).run(Some(&own), |_| Ok(())));
+            thread::sleep(Duration::from_millis(20));
+            assert!(!waiting.is_finished());
+            token.cancel();
+            assert!(matches!(waiting.join().unwrap(), Err(Error::Cancelled)));
+        });
+        drop(turn);
+        Control::new().run(Some(&own), |_| Ok(())).unwrap();
+    }
+
+    /// A callback that panics ends the work, and the panic is the caller's.
+    #[test]
+    fn a_panic_of_the_callback_ends_the_work() {
+        let own = pool(1);
+        let mut steps = 0;
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut progress = |done| assert!(done < 0.5, "the host's own mistake");
+            let _ = Control::new().progress(&mut progress).run(Some(&own), |step| {
+                for i in 0..1000 {
+                    steps = i;
+                    thread::sleep(Duration::from_millis(1));
+                    step(i as f32 / 10.0)?;
+                }
+                Ok(())
+            });
+        }));
+        assert!(panicked.is_err());
+        assert!(steps < 900, "{steps}");
+        Control::new().run(Some(&own), |_| Ok(())).unwrap();
+    }
 
     #[test]
     fn progress_rises_from_0_to_1_on_the_callers_thread() {
-        let own = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let own = pool(2);
         for pool in [None, Some(&own)] {
             let caller = thread::current().id();
             let mut seen = Vec::new();
@@ -158,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_token_ends_the_work() {
-        let own = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        let own = pool(1);
         for pool in [None, Some(&own)] {
             let token = CancelToken::new();
             let mut control = Control::new().cancel(&token);

@@ -1,23 +1,63 @@
 //! Encoding the style of a photo.
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, TensorData};
 use image::imageops::{FilterType, resize};
 
-use super::PreparedModel;
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::LabelMap;
-use crate::model::read_back;
+use crate::model::{self, Manifest, Model, read_back};
 use crate::network::{ConvEncoder, Encoder, RegionEncoder};
 use crate::nn::{LabelEncoding, Layout, Mode};
 use crate::picture::Image;
 use crate::pixels::push_planes;
 use crate::rng::Rng;
 use crate::style::Style;
+use crate::tensors::Tensors;
 
 /// Largest photo that SEAN's encoder accepts, in pixels: its first layer makes 32 channels of this size.
 const MAX_ENCODED: usize = 1 << 22;
 
-impl PreparedModel {
+/// The style encoder of a model, without its generator: for programs that only encode. Immutable and cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StyleEncoder {
+    manifest: Arc<Manifest>,
+    device: Device,
+    encoder: Encoder,
+}
+
+impl StyleEncoder {
+    /// Loads the encoder of a model.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the model has none.
+    pub fn new(model: impl Into<Model>, device: &Device) -> Result<Self> {
+        let (manifest, tensors) = model.into().into_parts();
+        Self::load(manifest, &tensors, device)
+    }
+
+    /// Loads it from the tensors of a model.
+    pub(super) fn load(manifest: Arc<Manifest>, tensors: &Tensors, device: &Device) -> Result<Self> {
+        let encoder = model::load_encoder(&manifest.architecture, tensors, device.burn())?;
+        Self::of(manifest, encoder, device)
+    }
+
+    pub(super) fn of(manifest: Arc<Manifest>, encoder: Option<Encoder>, device: &Device) -> Result<Self> {
+        let encoder = encoder.ok_or_else(|| {
+            let network = manifest.architecture.describe();
+            Error::Argument(format!("this model ({network}) has no style encoder"))
+        })?;
+        Ok(Self { manifest, device: device.clone(), encoder })
+    }
+
+    /// The manifest of the model.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
     /// Encodes the style of a photo.
     ///
     /// A model with a style per class (SEAN) needs `labels`, the label map of the photo. Both are resized to the
@@ -27,37 +67,29 @@ impl PreparedModel {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the model has no encoder, if labels are missing or not used by it, or if it takes no
-    /// seed; [`Error::UnknownLabels`] if an id has no class; [`Error::Limit`] if the training size is over 2²²
-    /// pixels; [`Error::Device`] if the device fails.
+    /// [`Error::Argument`] if labels are missing or not used by the model, or if it takes no seed;
+    /// [`Error::UnknownLabels`] if an id has no class; [`Error::Limit`] if the training size is over 2²² pixels;
+    /// [`Error::Device`] if the device fails.
     pub fn encode(&self, photo: &Image, labels: Option<&LabelMap>, seed: Option<u64>) -> Result<Style> {
-        let encode = || match (self.encoder()?, labels, seed) {
-            (None, ..) => {
-                let network = self.architecture().describe();
-                Err(Error::Argument(format!("this model ({network}) has no style encoder")))
-            }
-            (Some(Encoder::Region(_)), _, Some(_)) => {
+        match (&self.encoder, labels, seed) {
+            (Encoder::Region(_), _, Some(_)) => {
                 Err(Error::Argument("seed: this model has a style per class, which is never sampled".into()))
             }
-            (Some(Encoder::Region(_)), None, _) => {
+            (Encoder::Region(_), None, _) => {
                 Err(Error::Argument("this model has a style per class: give the photo's label map too".into()))
             }
-            (Some(Encoder::Region(encoder)), Some(labels), None) => self.region_style(&encoder, photo, labels),
-            (Some(Encoder::Conv(_)), Some(_), _) => Err(Error::Argument(
+            (Encoder::Region(encoder), Some(labels), None) => self.region_style(encoder, photo, labels),
+            (Encoder::Conv(_), Some(_), _) => Err(Error::Argument(
                 "this model has one style for the whole picture: leave the photo's label map out".into(),
             )),
-            (Some(Encoder::Conv(encoder)), None, seed) => self.latent_style(&encoder, photo, seed),
-        };
-        match self.pool() {
-            Some(pool) => pool.install(encode),
-            None => encode(),
+            (Encoder::Conv(encoder), None, seed) => self.latent_style(encoder, photo, seed),
         }
     }
 
     fn region_style(&self, encoder: &RegionEncoder, photo: &Image, labels: &LabelMap) -> Result<Style> {
-        let classes = &self.manifest().classes;
+        let classes = &self.manifest.classes;
         labels.check(classes)?;
-        let [height, width] = self.manifest().native_size.map(|side| side.next_multiple_of(4));
+        let [height, width] = self.manifest.native_size.map(|side| side.next_multiple_of(4));
         if height * width > MAX_ENCODED {
             return Err(Error::Limit(format!(
                 "this model encodes photos at the size it was trained at, {width}x{height}, which is more than the \
@@ -66,8 +98,8 @@ impl PreparedModel {
         }
         let labels = labels.resize_centered(width, height)?;
         let present = labels.resize_floor(width / 2, height / 2)?;
-        let channels = self.architecture().label_channels();
-        let layout = Layout::new(vec![labels], channels, LabelEncoding::Indexed, self.device().burn())?;
+        let channels = self.manifest.architecture.label_channels();
+        let layout = Layout::new(vec![labels], channels, LabelEncoding::Indexed, self.device.burn())?;
         let styles = encoder.forward(self.upload(photo, [height, width]), &layout, Mode::EVAL)?;
         let [_, _, length] = styles.dims();
         let values = read_back(styles)?;
@@ -88,7 +120,7 @@ impl PreparedModel {
                 let [_, length] = posterior.mean.dims();
                 let mut rng = Rng::new(seed);
                 let noise: Vec<f32> = (0..length).map(|_| rng.normal() as f32).collect();
-                posterior.sample(Tensor::from_data(TensorData::new(noise, [1, length]), self.device().burn()))
+                posterior.sample(Tensor::from_data(TensorData::new(noise, [1, length]), self.device.burn()))
             }
         };
         Style::global(read_back(latent)?)
@@ -105,6 +137,6 @@ impl PreparedModel {
         }
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(pixels, &mut planes);
-        Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), self.device().burn())
+        Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), self.device.burn())
     }
 }

@@ -12,6 +12,7 @@ mod request;
 mod synthesizer;
 
 pub use control::{CancelToken, Control};
+pub use encode::StyleEncoder;
 pub use options::SynthesizerOptions;
 pub use prepared::PreparedModel;
 pub use request::Request;

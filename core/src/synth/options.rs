@@ -36,8 +36,8 @@ impl SynthesizerOptions {
     }
 
     /// Uses less memory on the CPU: the model's weights are freed while they are packed for the kernels (unless
-    /// other handles of the model exist), and only packed weights are kept between pictures. Preparing takes a
-    /// little longer.
+    /// other handles of the model exist), and no tables of gamma and beta are kept between pictures; buffers still
+    /// are. Preparing takes a little longer.
     #[must_use]
     pub fn low_memory(self) -> Self {
         Self { low_memory: true, ..self }
@@ -51,6 +51,8 @@ impl SynthesizerOptions {
     }
 
     /// Runs on a thread pool of its own with this many threads. Pictures do not depend on the number.
+    ///
+    /// Synthesizers that share the model then take turns: the pool computes one picture at a time.
     #[must_use]
     pub fn threads(self, threads: usize) -> Self {
         Self { threads: Some(threads), ..self }

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::DType;
 use rayon::ThreadPool;
 
-use super::{Synthesizer, SynthesizerOptions};
+use super::{StyleEncoder, Synthesizer, SynthesizerOptions};
 use crate::device::{Device, DeviceClass};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::model::{self, Manifest, Model, Precision};
-use crate::network::{Architecture, Encoder, Network};
+use crate::label::{LabelMap, MAX_SIDE};
+use crate::model::{Manifest, Model, Precision};
+use crate::network::{Architecture, Network};
 use crate::nn::gpu;
-use crate::tensors::Tensors;
+use crate::picture::Image;
+use crate::style::Style;
 
 /// A model's weights, packed for a device. It is immutable and cheap to clone; any number of threads can share it,
 /// each with its own [`Synthesizer`].
@@ -41,10 +43,8 @@ struct Inner {
     manifest: Arc<Manifest>,
     device: Device,
     weights: Weights,
-    /// The model's tensors, to load the encoder from.
-    tensors: Arc<Tensors>,
-    encoder: Mutex<Option<Encoder>>,
-    pool: Option<ThreadPool>,
+    encoder: Mutex<Option<StyleEncoder>>,
+    pool: Option<Pool>,
 }
 
 /// The weights, in one of two forms.
@@ -75,7 +75,7 @@ impl PreparedModel {
         let (model, options) = (model.into(), options.into());
         let pool = options.threads.map(thread_pool).transpose()?;
         match &pool {
-            Some(pool) => pool.install(|| Self::on(model, &options)),
+            Some(pool) => pool.threads.install(|| Self::on(model, &options)),
             None => Self::on(model, &options),
         }
         .map(|inner| Self(Arc::new(Inner { pool, ..inner })))
@@ -92,29 +92,31 @@ impl PreparedModel {
             )));
         }
         let size = options.size_hint.unwrap_or(model.manifest().native_size);
-        let of = |manifest, tensors, weights| {
+        if let Some(side) = size.into_iter().find(|side| !(1..=MAX_SIDE).contains(side)) {
+            return Err(Error::Argument(format!("size_hint: a side of {side} pixels, it must be 1 to {MAX_SIDE}")));
+        }
+        let of = |manifest, weights| {
             let device = device.clone();
-            Inner { manifest, device, weights, tensors, encoder: Mutex::default(), pool: None }
+            Inner { manifest, device, weights, encoder: Mutex::default(), pool: None }
         };
         match model.architecture().clone() {
             Architecture::SpadeFamily(config) if on_cpu && !options.reference && Engine::supports(&config) => {
                 let (manifest, tensors) = model.into_parts();
-                let engine = if options.low_memory {
-                    let tensors = Arc::unwrap_or_clone(tensors);
-                    Engine::low_memory(&config, tensors, size)?
-                } else {
-                    Engine::new(&config, tensors, size)?
+                let engine = match (options.low_memory, Arc::try_unwrap(tensors)) {
+                    (true, Ok(tensors)) => Engine::low_memory(&config, tensors, size)?,
+                    // Somebody else holds the tensors: there is nothing to free.
+                    (low_memory, Err(tensors)) => Engine::new(&config, tensors, size, low_memory)?,
+                    (false, Ok(tensors)) => Engine::new(&config, Arc::new(tensors), size, false)?,
                 };
-                let rest = Arc::clone(engine.tensors());
-                Ok(of(manifest, rest, Weights::Engine(Arc::new(engine))))
+                Ok(of(manifest, Weights::Engine(Arc::new(engine))))
             }
             _ => {
                 let mut network = model.network(device.burn())?;
                 if !on_cpu && !options.reference {
                     network.generator = gpu::prepared(network.generator, half);
                 }
-                let (manifest, tensors) = model.into_parts();
-                Ok(of(manifest, tensors, Weights::Network { network, reference: options.reference }))
+                let (manifest, _) = model.into_parts();
+                Ok(of(manifest, Weights::Network { network, reference: options.reference }))
             }
         }
     }
@@ -142,29 +144,64 @@ impl PreparedModel {
         &self.0.weights
     }
 
-    pub(super) fn pool(&self) -> Option<&ThreadPool> {
+    /// Whether the CPU engine synthesizes, rather than the network on Burn.
+    pub fn uses_engine(&self) -> bool {
+        matches!(self.0.weights, Weights::Engine(_))
+    }
+
+    pub(super) fn pool(&self) -> Option<&Pool> {
         self.0.pool.as_ref()
     }
 
-    /// The style encoder, if the model has one; it is loaded on first use.
-    pub(super) fn encoder(&self) -> Result<Option<Encoder>> {
-        if let Weights::Network { network, .. } = &self.0.weights {
-            return Ok(network.encoder.clone());
+    /// Encodes the style of a photo; see [`StyleEncoder::encode`].
+    ///
+    /// # Errors
+    ///
+    /// As [`StyleEncoder::encode`]; [`Error::Argument`] if the model has no encoder.
+    pub fn encode(&self, photo: &Image, labels: Option<&LabelMap>, seed: Option<u64>) -> Result<Style> {
+        let encode = || self.style_encoder()?.encode(photo, labels, seed);
+        match &self.0.pool {
+            Some(pool) => pool.threads.install(encode),
+            None => encode(),
         }
-        let mut encoder = self.0.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        if encoder.is_none() {
-            *encoder = model::load_encoder(self.architecture(), &self.0.tensors, self.0.device.burn())?;
+    }
+
+    /// The style encoder, loaded on first use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the model has none.
+    pub fn style_encoder(&self) -> Result<StyleEncoder> {
+        // Not held while loading: that waits on a thread pool, whose threads may come back here meanwhile.
+        let loaded = || self.0.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(encoder) = &*loaded() {
+            return Ok(encoder.clone());
         }
-        Ok(encoder.clone())
+        let Inner { manifest, device, .. } = &*self.0;
+        let encoder = match &self.0.weights {
+            Weights::Engine(engine) => StyleEncoder::load(Arc::clone(manifest), engine.tensors(), device),
+            Weights::Network { network, .. } => StyleEncoder::of(Arc::clone(manifest), network.encoder.clone(), device),
+        }?;
+        *loaded() = Some(encoder.clone());
+        Ok(encoder)
     }
 }
 
-fn thread_pool(threads: usize) -> Result<ThreadPool> {
+/// A thread pool of a model's own, which computes one picture at a time: a thread that waits for its part of a picture
+/// would otherwise start another one and finish that first.
+#[derive(Debug)]
+pub(super) struct Pool {
+    pub(super) threads: ThreadPool,
+    pub(super) turn: Mutex<()>,
+}
+
+fn thread_pool(threads: usize) -> Result<Pool> {
     if threads == 0 {
         return Err(Error::Argument("threads: 0 is not possible, it must be at least 1".into()));
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("semsynth {i}")).build();
-    pool.map_err(|error| Error::Device(format!("{threads} threads: {error}")))
+    let threads = pool.map_err(|error| Error::Device(format!("{threads} threads: {error}")))?;
+    Ok(Pool { threads, turn: Mutex::new(()) })
 }
 
 /// Both types can be sent to other threads; a prepared model can also be shared.
@@ -173,6 +210,7 @@ const _: () = {
     const fn sent<T: Send>() {}
     shared::<PreparedModel>();
     shared::<Model>();
+    shared::<StyleEncoder>();
     shared::<SynthesizerOptions>();
     shared::<super::CancelToken>();
     sent::<Synthesizer>();

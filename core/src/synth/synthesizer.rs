@@ -24,20 +24,22 @@ pub struct Synthesizer {
     prepared: PreparedModel,
     /// The buffers of the CPU engine.
     session: Option<engine::Session>,
-    last: Option<Described>,
+    last: Option<LastLabels>,
 }
 
 /// The inputs of the last picture, and the label pyramid made from them.
 #[derive(Debug)]
-struct Described {
+struct LastLabels {
     labels: LabelMap,
     instances: Option<LabelMap>,
     pyramid: Arc<LabelPyramid>,
+    /// On the device, where the engine does not run.
+    layout: Option<Layout>,
 }
 
 /// The style in the form that networks take.
-enum Look {
-    Plain,
+enum StyleInput {
+    None,
     Latent(Vec<f32>),
     Classes(ClassStyles),
 }
@@ -141,7 +143,7 @@ impl Synthesizer {
         labels.check(&self.manifest().classes)?;
         same_size("the output picture", [out.width(), out.height()], labels)?;
         let pyramid = self.describe(labels, request)?;
-        let look = self.look(request)?;
+        let style = self.style_input(request)?;
         let [low, high] = self.manifest().value_range;
         let noise = if self.prepared.architecture().needs().noise && !request.quiet {
             Noise::Anchored { seed: request.seed, origin: request.origin }
@@ -154,15 +156,24 @@ impl Synthesizer {
             (Weights::Engine(_), Some(session)) => {
                 let scene = engine::Scene {
                     labels: &pyramid,
-                    latent: if let Look::Latent(latent) = &look { Some(latent) } else { None },
-                    styles: if let Look::Classes(styles) = &look { Some(styles) } else { None },
+                    latent: if let StyleInput::Latent(latent) = &style { Some(latent) } else { None },
+                    styles: if let StyleInput::Classes(styles) = &style { Some(styles) } else { None },
                     noise,
                     statistics,
                 };
                 control.run(prepared.pool(), |step| session.run(&scene, step))?
             }
             (Weights::Network { network, reference }, _) => {
-                let input = generator_input(prepared, &pyramid, look, noise);
+                let layout = || {
+                    let classes = prepared.architecture().label_channels();
+                    Layout::of(vec![Arc::clone(&pyramid)], classes, LabelEncoding::Indexed, prepared.device().burn())
+                };
+                // Keeps the tensors of the label map on the device for the next picture.
+                let layout = match &mut self.last {
+                    Some(last) => last.layout.get_or_insert_with(layout).clone(),
+                    None => layout(),
+                };
+                let input = generator_input(prepared, layout, style, noise);
                 let (device, watched) = (prepared.device().burn(), control.is_used());
                 control.run(prepared.pool(), |step| {
                     let mut step = |done: f32| {
@@ -207,11 +218,11 @@ impl Synthesizer {
         }
         let pyramid = Arc::new(pyramid);
         let (labels, instances) = (labels.clone(), request.instances.clone());
-        self.last = Some(Described { labels, instances, pyramid: Arc::clone(&pyramid) });
+        self.last = Some(LastLabels { labels, instances, pyramid: Arc::clone(&pyramid), layout: None });
         Ok(pyramid)
     }
 
-    fn look(&self, request: &Request) -> Result<Look> {
+    fn style_input(&self, request: &Request) -> Result<StyleInput> {
         let architecture = self.prepared.architecture();
         match architecture.style() {
             StyleConfig::None => {
@@ -219,15 +230,15 @@ impl Synthesizer {
                     let network = architecture.describe();
                     return Err(Error::Argument(format!("a style was given, but this model ({network}) takes none")));
                 }
-                Ok(Look::Plain)
+                Ok(StyleInput::None)
             }
             StyleConfig::Latent { length, .. } => {
                 if !request.block_styles.is_empty() {
                     return Err(Error::Argument("this model has one style for all blocks".into()));
                 }
                 match &request.style {
-                    Some(style) => self.rows_of(style).map(Look::Latent),
-                    None => Ok(Look::Latent(Style::random(request.seed, length)?.to_rows())),
+                    Some(style) => self.rows_of(style).map(StyleInput::Latent),
+                    None => Ok(StyleInput::Latent(Style::random(request.seed, length)?.to_rows())),
                 }
             }
             StyleConfig::Regions { .. } => {
@@ -240,10 +251,13 @@ impl Synthesizer {
                             "a style for block {block}: the network has blocks 0 to {last}"
                         )));
                     }
+                    if !architecture.has_styles(*block) {
+                        return Err(Error::Argument(format!("a style for block {block}: that block takes no styles")));
+                    }
                     Ok((*block, self.rows_of(style)?))
                 };
                 let some = request.block_styles.iter().map(of_block).collect::<Result<_>>()?;
-                Ok(Look::Classes(ClassStyles { all: self.rows_of(style)?, some }))
+                Ok(StyleInput::Classes(ClassStyles { all: self.rows_of(style)?, some }))
             }
         }
     }
@@ -275,18 +289,17 @@ impl Synthesizer {
 }
 
 /// Moves the inputs of a network to its device.
-fn generator_input(prepared: &PreparedModel, pyramid: &Arc<LabelPyramid>, look: Look, noise: Noise) -> GeneratorInput {
+fn generator_input(prepared: &PreparedModel, layout: Layout, style: StyleInput, noise: Noise) -> GeneratorInput {
     let (architecture, device) = (prepared.architecture(), prepared.device().burn());
     let classes = architecture.label_channels();
-    let layout = Layout::of(vec![Arc::clone(pyramid)], classes, LabelEncoding::Indexed, device);
     let input = GeneratorInput::new(layout).noise(noise);
-    match look {
-        Look::Plain => input,
-        Look::Latent(latent) => {
+    match style {
+        StyleInput::None => input,
+        StyleInput::Latent(latent) => {
             let length = latent.len();
             input.latent(Tensor::from_data(TensorData::new(latent, [1, length]), device))
         }
-        Look::Classes(styles) => {
+        StyleInput::Classes(styles) => {
             let upload = |rows: &[f32]| -> Tensor<3> {
                 Tensor::from_data(TensorData::new(rows.to_vec(), [1, classes, rows.len() / classes]), device)
             };

@@ -94,12 +94,13 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`] if the file does not exist, [`Error::Io`] if it cannot be read, [`Error::Model`] if it is
+    /// [`Error::Io`] if the file does not exist or cannot be read, [`Error::Model`] if it is
     /// not a checkpoint or has another format version.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         if !path.exists() {
-            return Err(Error::Argument(format!("{}: there is no checkpoint to resume from", path.display())));
+            let missing = Error::io(&path)(std::io::ErrorKind::NotFound.into());
+            return Err(missing.context("there is no checkpoint to resume from"));
         }
         let tensors = Tensors::open_within(&path, &LIMITS)?;
         let (recipe, classes, steps) = header(&tensors).map_err(|error| error.context(path.display()))?;

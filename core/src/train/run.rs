@@ -284,11 +284,12 @@ impl<'a> Session<'a> {
                 Ok(batch) => batch,
                 Err(error) => {
                     // A picture that cannot be read must not cost the steps done so far.
-                    self.flush(observer)?;
-                    self.checkpoint()?;
-                    return Err(
-                        error.context(format!("after step {}, kept in the checkpoint", self.trainer.steps_done()))
-                    );
+                    let step = self.trainer.steps_done();
+                    let kept = match self.flush(observer).and_then(|()| self.checkpoint()) {
+                        Ok(()) => format!("after step {step}, kept in the checkpoint"),
+                        Err(other) => format!("after step {step}, which could not be saved ({other})"),
+                    };
+                    return Err(error.context(kept));
                 }
             };
             let losses = self.trainer.step(batch)?;
