@@ -81,16 +81,6 @@ impl Architecture {
         }
     }
 
-    /// Whether a block, counted from 0, takes styles.
-    pub fn has_styles(&self, block: usize) -> bool {
-        match self {
-            Self::SpadeFamily(config) => {
-                super::Plan::new(config).blocks.get(block).is_some_and(|block| block.config.style > 0)
-            }
-            Self::Pix2PixHd(_) | Self::Pix2Pix(_) => false,
-        }
-    }
-
     /// Inputs that the network needs besides label maps.
     pub fn needs(&self) -> Needs {
         match self {

@@ -15,7 +15,8 @@ pub struct Request {
     pub statistics: Option<Statistics>,
     /// The style. SEAN needs one; a model with a latent vector samples one from `seed` if this is `None`.
     pub style: Option<Style>,
-    /// Other styles for some of SEAN's residual blocks, by block number from 0 (style crossover).
+    /// Other styles for some of SEAN's residual blocks, by block number from 0 (style crossover). Blocks that take no
+    /// styles (SEAN's block 6) ignore theirs.
     pub block_styles: Vec<(usize, Style)>,
     /// Turns off the noise in SEAN's features.
     pub quiet: bool,

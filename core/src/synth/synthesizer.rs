@@ -251,9 +251,6 @@ impl Synthesizer {
                             "a style for block {block}: the network has blocks 0 to {last}"
                         )));
                     }
-                    if !architecture.has_styles(*block) {
-                        return Err(Error::Argument(format!("a style for block {block}: that block takes no styles")));
-                    }
                     Ok((*block, self.rows_of(style)?))
                 };
                 let some = request.block_styles.iter().map(of_block).collect::<Result<_>>()?;
