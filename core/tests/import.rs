@@ -291,17 +291,17 @@ fn imported_golden_networks_paint_the_reference_pictures() {
             let map = DistanceMap::new(labels.width(), labels.height(), vertical.to_vec(), horizontal.to_vec());
             layout = layout.with_distances(vec![map.unwrap()]).unwrap();
         }
-        let mut guide = GeneratorInput::new(layout);
+        let mut input = GeneratorInput::new(layout);
         let mut name = "io.out_eval";
         if fixture.get("io.z").is_some() {
-            guide = guide.latent(tensor(&fixture, "io.z", &device));
+            input = input.latent(tensor(&fixture, "io.z", &device));
         }
         if fixture.get("io.style").is_some() {
             name = "io.out_eval_nonoise";
-            guide = guide.styles(BlockStyles::All(tensor(&fixture, "io.style", &device)));
+            input = input.styles(BlockStyles::All(tensor(&fixture, "io.style", &device)));
         }
         let network = model.network(device.burn()).unwrap();
-        let found = values(network.forward(&guide, Mode::Eval(Statistics::Running)).unwrap());
+        let found = values(network.forward(&input, Mode::Eval(Statistics::Running)).unwrap());
         let difference = difference(&found, &fixture.get(name).unwrap().to_f32());
         println!("{file} imported: max abs difference {difference:e}");
         assert!(difference <= 1e-4, "{file}: {difference}");

@@ -156,10 +156,10 @@ fn sizes_that_do_not_fit_are_refused() {
     let layout = |width, height, id| {
         Layout::new(vec![LabelMap::filled(width, height, id).unwrap()], 2, LabelEncoding::Indexed, &flex())
     };
-    let guide = |width, height| GeneratorInput::new(layout(width, height, 1).unwrap());
-    let message = network.forward(&guide(48, 64), Mode::EVAL).unwrap_err().to_string();
+    let input = |width, height| GeneratorInput::new(layout(width, height, 1).unwrap());
+    let message = network.forward(&input(48, 64), Mode::EVAL).unwrap_err().to_string();
     assert!(message.contains("48x64") && message.contains("32"), "{message}");
-    assert_eq!(network.forward(&guide(96, 32), Mode::EVAL).unwrap().dims(), [1, 3, 32, 96]);
+    assert_eq!(network.forward(&input(96, 32), Mode::EVAL).unwrap().dims(), [1, 3, 32, 96]);
     assert!(matches!(layout(32, 32, 2), Err(Error::Labels(_))));
     assert!(GeneratorConfig::clade(3, 2).validate().is_err());
     assert!(
@@ -211,10 +211,10 @@ proptest! {
                 let edges = edges.chunks(64 * 32).map(<[bool]>::to_vec).take(batch).collect();
                 layout = layout.with_edges(edges).unwrap();
             }
-            let guide = GeneratorInput::new(layout)
+            let input = GeneratorInput::new(layout)
                 .noise(Noise::Anchored { seed: 2, origin: [0, 0] })
                 .styles(BlockStyles::Each(styles.clone()));
-            values(network.forward(&guide, Mode::Eval(statistics)).unwrap())
+            values(network.forward(&input, Mode::Eval(statistics)).unwrap())
         };
         let (found, expected) = (paint(LabelEncoding::Indexed), paint(LabelEncoding::OneHot));
         let difference = difference(&found, &expected);

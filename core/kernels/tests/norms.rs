@@ -51,7 +51,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn standardizing_is_what_it_is_by_definition(
+    fn standardize_matches_its_formula(
         batch in 1usize..4, channels in 1usize..5, n in 2usize..60, seed in any::<u32>(), offset in -50.0f32..50.0,
     ) {
         let x: Vec<f32> = values(batch * channels * n, seed.into()).iter().map(|v| v + offset).collect();
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn modulation_by_class_is_what_it_is_by_definition(
+    fn modulation_by_class_matches_its_formula(
         batch in 1usize..4, channels in 1usize..5, n in 1usize..60, classes in 1usize..6, seed in any::<u32>(),
     ) {
         let x = values(batch * channels * n, seed.into());
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn the_gradient_of_the_rectifier_is_its_slope(n in 1usize..100, seed in any::<u32>()) {
+    fn the_gradient_of_leaky_relu_is_its_slope(n in 1usize..100, seed in any::<u32>()) {
         let (x, g) = (values(n, seed.into()), values(n, 1 + u64::from(seed)));
         let (mut y, mut found) = (vec![f32::NAN; n], vec![f32::NAN; n]);
         leaky(&x, &mut y);

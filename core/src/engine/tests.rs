@@ -26,6 +26,8 @@ fn weights(config: &GeneratorConfig, seed: u64) -> Tensors {
         let fan: usize = data.shape().iter().skip(1).product::<usize>().max(1);
         let statistic = name.contains("running_var");
         let scale = if data.shape().len() > 1 { 1.0 / (fan as f64).sqrt() } else { 0.2 };
+        // Gains of random styles multiply from block to block: large ones turn rounding into another picture.
+        let scale = if name.contains("style_affine") { 0.3 * scale } else { scale };
         let value = |_| if statistic { 0.5 + rng.uniform() } else { rng.normal() * scale };
         let values = (0..data.len()).map(value).map(|value| value as f32).collect();
         tensors.insert_f32(name, data.shape().to_vec(), values).unwrap();
@@ -211,9 +213,8 @@ fn modulation() -> impl Strategy<Value = ModulationKind> {
 #[test]
 fn a_gpu_gives_what_the_reference_gives() {
     let Some(device) = software() else { return };
-    // The worst value and the mean: rounding grows from block to block where gains of random styles multiply (AdaIN).
-    let mut precisions = vec![(false, 5e-4, 2e-5)];
-    precisions.extend(has_half(&device).then_some((true, 0.1, 0.01)));
+    let mut precisions = vec![(false, 2e-4)];
+    precisions.extend(has_half(&device).then_some((true, 0.1)));
     let device = device.burn();
     let edged = |config: GeneratorConfig| GeneratorConfig { instance_edges: true, ..config };
     let instance = |config: GeneratorConfig| GeneratorConfig { norm: NormKind::Instance, ..config };
@@ -248,13 +249,13 @@ fn a_gpu_gives_what_the_reference_gives() {
             let labels = owned.input(&config, device).layout.at(64, 96);
             assert_eq!(labels.patches().is_some(), block > 1);
             let expected = owned.expected(&config, &tensors);
-            for &(half, most, most_mean) in &precisions {
+            for &(half, most) in &precisions {
                 let found = owned.on_gpu(&config, &tensors, device, half);
                 let off = |(a, b): (&f32, &f32)| (a - b).abs();
                 let worst = found.iter().zip(&expected).map(off).fold(0.0, f32::max);
                 let mean = found.iter().zip(&expected).map(off).sum::<f32>() / found.len() as f32;
                 println!("{what}, blocks of {block}, {statistics:?}, half {half}: {worst:e}, mean {mean:e}");
-                assert!(worst <= most && mean <= most_mean, "{what} {block} {statistics:?} {half}: {worst} {mean}");
+                assert!(worst <= most && mean <= most / 10.0, "{what} {block} {statistics:?} {half}: {worst} {mean}");
             }
         }
     }

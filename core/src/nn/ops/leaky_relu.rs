@@ -17,11 +17,11 @@ pub(in crate::nn) fn leaky_relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 #[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
-trait Rectifiers: Backend {
+trait LeakyRelus: Backend {
     fn leaky_relu_on_cpu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-impl Rectifiers for Flex {
+impl LeakyRelus for Flex {
     fn leaky_relu_on_cpu(x: FlexTensor) -> FlexTensor {
         let x = x.to_contiguous();
         computed(x.shape(), |y| leaky(values(&x), y))

@@ -11,22 +11,22 @@ use burn::backend::{Autodiff, Backend, Flex, TensorMetadata};
 use semsynth_kernels::leaky_gradient;
 
 use super::super::{computed, values};
-use super::Rectifiers;
+use super::LeakyRelus;
 
-trait RectifierGradients: Backend {
+trait LeakyReluGradients: Backend {
     fn leaky_relu_on_cpu_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-impl RectifierGradients for Flex {
+impl LeakyReluGradients for Flex {
     fn leaky_relu_on_cpu_backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
         let (x, gradient) = (x.to_contiguous(), gradient.to_contiguous());
         computed(x.shape(), |dx| leaky_gradient(values(&x), values(&gradient), dx))
     }
 }
 
-impl<B: Rectifiers + RectifierGradients, C: CheckpointStrategy> Rectifiers for Autodiff<B, C> {
+impl<B: LeakyRelus + LeakyReluGradients, C: CheckpointStrategy> LeakyRelus for Autodiff<B, C> {
     fn leaky_relu_on_cpu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        match Rectify.prepare::<C>([x.node()]).compute_bound().stateful() {
+        match LeakyRelu.prepare::<C>([x.node()]).compute_bound().stateful() {
             OpsKind::Tracked(mut prepared) => {
                 let state = prepared.checkpoint(&x);
                 prepared.finish(state, B::leaky_relu_on_cpu(x.into_primitive()))
@@ -38,9 +38,9 @@ impl<B: Rectifiers + RectifierGradients, C: CheckpointStrategy> Rectifiers for A
 
 /// The node in the autodiff graph.
 #[derive(Debug)]
-struct Rectify;
+struct LeakyRelu;
 
-impl<B: RectifierGradients> Backward<B, 1> for Rectify {
+impl<B: LeakyReluGradients> Backward<B, 1> for LeakyRelu {
     type State = NodeId;
 
     fn backward(self, ops: Ops<NodeId, 1>, grads: &mut Gradients, checkpointer: &mut Checkpointer) {
