@@ -5,9 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Device;
 
-<<<<<<< ours
-/// The CPU, and the software GPU if there is one.
-=======
 /// Held by the one test that uses OpenGL, until its thread ends: if a thread waits six seconds for the work of another,
 /// `wgpu` takes that for a deadlock and panics.
 static OPENGL: Mutex<()> = Mutex::new(());
@@ -16,8 +13,7 @@ thread_local! {
     static HELD: RefCell<Option<MutexGuard<'static, ()>>> = const { RefCell::new(None) };
 }
 
-/// The CPU, and the software GPU where there is one.
->>>>>>> theirs
+/// The CPU, and the software GPU if there is one.
 pub(crate) fn devices() -> Vec<Device> {
     [Some(Device::cpu()), software()].into_iter().flatten().collect()
 }
