@@ -38,6 +38,11 @@ impl Upsampling {
             Self::Most => 7,
         }
     }
+
+    /// Number of residual blocks.
+    pub fn blocks(self) -> usize {
+        if self == Self::Most { 8 } else { 7 }
+    }
 }
 
 /// The kind of style that a network takes besides the label map.
@@ -163,7 +168,7 @@ impl GeneratorConfig {
 
     /// Number of residual blocks.
     pub fn blocks(&self) -> usize {
-        if self.upsampling == Upsampling::Most { 8 } else { 7 }
+        self.upsampling.blocks()
     }
 
     /// The modulation of a block.

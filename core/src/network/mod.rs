@@ -25,7 +25,7 @@ pub use vgg::Vgg19;
 pub use names::is_unused;
 
 pub(crate) use names::official_names;
-pub(crate) use plan::{BLOCKS, Plan};
+pub(crate) use plan::{BLOCKS, FIRST_WIDTH, Plan};
 
 use burn::tensor::Tensor;
 

@@ -18,12 +18,15 @@ pub(crate) struct Plan {
     pub(crate) blocks: Vec<BlockPlan>,
 }
 
+/// Channels of the first features, in multiples of `ngf`.
+pub(crate) const FIRST_WIDTH: usize = 16;
+
 impl Plan {
     /// The plan of a validated configuration.
     pub(crate) fn new(config: &GeneratorConfig) -> Self {
         let n = config.ngf;
-        let mut channels = vec![[16 * n, 16 * n]; 3];
-        channels.extend([[16 * n, 8 * n], [8 * n, 4 * n], [4 * n, 2 * n], [2 * n, n]]);
+        let mut channels = vec![[FIRST_WIDTH * n; 2]; 3];
+        channels.extend([[FIRST_WIDTH * n, 8 * n], [8 * n, 4 * n], [4 * n, 2 * n], [2 * n, n]]);
         if config.upsampling == Upsampling::Most {
             channels.push([n, n / 2]);
         }
@@ -63,7 +66,7 @@ impl Plan {
             });
         }
         let last_channels = blocks.last().map_or(n, |block| block.output);
-        Self { first_channels: 16 * n, last_channels, blocks }
+        Self { first_channels: FIRST_WIDTH * n, last_channels, blocks }
     }
 }
 

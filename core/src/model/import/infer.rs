@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Hints;
 use crate::error::{Error, Result};
 use crate::network::{
-    Architecture, BLOCKS, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling,
+    Architecture, BLOCKS, FIRST_WIDTH, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling,
 };
 use crate::nn::NormKind;
 use crate::nn::modulation::{BlockTensors, Inputs, ModulationKind, shape_of};
@@ -135,9 +135,9 @@ pub(super) fn architecture(tensors: &Tensors, layout: Layout, hints: &Hints) -> 
 
 fn spade_family(shapes: &Shapes<'_>, hints: &Hints) -> Result<GeneratorConfig> {
     let [widest, ..] = shapes.of::<4>("head_0.conv_0.weight")?;
-    let ngf = widest / 16;
+    let ngf = widest / FIRST_WIDTH;
     let upsampling = upsampling(shapes, hints)?;
-    let blocks = if upsampling == Upsampling::Most { 8 } else { 7 };
+    let blocks = upsampling.blocks();
     let blocks: Vec<BlockTensors<'_>> = BLOCKS.iter().take(blocks).map(|block| shapes.block(block)).collect();
     let kinds: Vec<ModulationKind> = blocks.iter().map(|block| modulation(*block)).collect::<Result<_>>()?;
     let last = kinds.last().copied().unwrap_or(ModulationKind::Clade);
