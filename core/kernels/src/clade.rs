@@ -2,10 +2,10 @@
 
 use crate::Affine;
 use crate::isa::{Isa, dispatch};
+use crate::map::{Map, MapMut, Source, for_each_run};
 use crate::patches::PAD;
 use crate::scratch::{Shared, volume};
 use crate::simd::Simd;
-use rayon::prelude::*;
 
 /// Class-adaptive modulation: a scale and a shift for each class and channel.
 ///
@@ -52,18 +52,30 @@ impl Clade {
         let hw = labels.len();
         assert_eq!(x.len(), volume(&[self.channels, hw]), "x is [channels, h, w]");
         assert_eq!(out.len(), x.len(), "out is [channels, h, w]");
+        if hw > 0 {
+            let x = Source::new(Map::whole(x, [1, hw]), [0, 0]);
+            self.run_rows(labels, x, affine, MapMut::whole(out, [1, hw]));
+        }
+    }
+
+    /// As [`run`](Self::run), for some rows; `labels` are those of the output's pixels.
+    ///
+    /// # Panics
+    ///
+    /// If the input lacks pixels of the output, or something has the wrong size.
+    pub fn run_rows(&self, labels: &[u16], x: Source<'_>, affine: Affine<'_>, out: MapMut<'_>) {
+        assert_eq!(labels.len(), out.size()[0] * out.size()[1], "there is a label for each pixel");
+        assert_eq!(x.channels(), self.channels, "x has the layer's channels");
         assert!(affine.is_of(self.channels), "scale and shift are [channels]");
         let mut ids: Vec<u32> = labels.iter().map(|&l| u32::from(l).min(self.classes as u32)).collect();
-        ids.resize(hw + PAD, 0);
-        if hw == 0 {
-            return;
-        }
+        ids.resize(ids.len() + PAD, 0);
         let row = self.classes + 1;
-        out.par_chunks_mut(hw).enumerate().with_min_len(4).for_each(|(c, out)| {
+        for_each_run(x, out, |c, offset, x, out| {
             let (g, b) = (&self.scale[c * row..][..row], &self.shift[c * row..][..row]);
-            let norm = affine.of_channel(c);
-            // SAFETY: `row` entries of g and b, and all ids are below; `hw` pixels of x and out.
-            unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &ids, &x[c * hw..][..hw], norm, Shared::new(out)) }
+            // SAFETY: `row` entries of g and b, and all ids are below; ids are longer than the output by `PAD`.
+            unsafe {
+                lookup(self.isa, g.as_ptr(), b.as_ptr(), &ids[offset..], x, affine.of_channel(c), Shared::new(out));
+            }
         });
     }
 }

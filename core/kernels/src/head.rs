@@ -1,6 +1,7 @@
 //! 3×3 convolution to at most four channels: the output layer of a generator.
 
 use crate::isa::{Isa, dispatch};
+use crate::map::{Map, Ring};
 use crate::scratch::{Shared, local, volume};
 use crate::simd::Simd;
 use crate::slope;
@@ -77,7 +78,33 @@ impl ConvHead {
         assert!(h > 0 && w > 0, "an image has pixels");
         assert_eq!(input.len(), volume(&[self.ins, h, w]), "input is [in, h, w]");
         assert_eq!(output.len(), volume(&[self.outs, h, w]), "output is [out, h, w]");
-        let call = Call { head: self, h, w, x: input.as_ptr(), y: Shared::new(output) };
+        self.run_rows(Map::whole(input, [h, w]), [0, 0], [h, w], output);
+    }
+
+    /// Convolves some rows: `output` `[out, h, w]`, whose row and column 0 are at `at` in `input`. What `input` lacks
+    /// around them counts as zero.
+    ///
+    /// # Panics
+    ///
+    /// If height or width is zero, or a map has another size.
+    pub fn run_rows(&self, input: Map<'_>, at: [usize; 2], [h, w]: [usize; 2], output: &mut [f32]) {
+        assert!(h > 0 && w > 0, "an image has pixels");
+        assert_eq!(input.channels(), self.ins, "input has the layer's channels");
+        assert_eq!(output.len(), volume(&[self.outs, h, w]), "output is [out, h, w]");
+        let from = input.place;
+        let near = [from.first.max(at[0].saturating_sub(1)), from.end.min(at[0] + h + 1)];
+        let call = Call {
+            head: self,
+            h,
+            w,
+            x: input.values.as_ptr(),
+            stride: from.plane(),
+            width: from.width,
+            ring: Ring::new(from.capacity, at[0]),
+            rows: near.map(|row| row as isize - at[0] as isize),
+            left: at[1] as isize,
+            y: Shared::new(output),
+        };
         let columns = w.div_ceil(COLUMNS);
         (0..h.div_ceil(ROWS) * columns).into_par_iter().with_max_len(1).for_each(|i| {
             let (r0, x0) = (i / columns * ROWS, i % columns * COLUMNS);
@@ -96,6 +123,14 @@ struct Call<'a> {
     h: usize,
     w: usize,
     x: *const f32,
+    /// Distance between channels, and width of the input.
+    stride: usize,
+    width: usize,
+    ring: Ring,
+    /// Rows of the input that exist, relative to the output: from the first up to before the second.
+    rows: [isize; 2],
+    /// The column of the input where column 0 of the output is.
+    left: isize,
     y: Shared,
 }
 
@@ -130,15 +165,14 @@ unsafe fn block<S: Simd, const N: usize, const NV: usize>(call: &Call, r0: usize
     for c in 0..ins {
         for r in 0..rows + 2 {
             let dst = pad.add((c * (rows + 2) + r) * ld);
-            // Row r of the copy is row r0 + r − 1 of the image.
-            let y = r0 + r;
-            if y < 1 || y > h {
+            let y = (r0 + r) as isize - 1;
+            if y < call.rows[0] || y >= call.rows[1] {
                 std::ptr::write_bytes(dst, 0, ld);
                 continue;
             }
-            let row = call.x.add((c * h + y - 1) * w);
+            let row = call.x.add(c * call.stride + call.ring.at(y) * call.width);
             for j in (0..ld).step_by(S::L) {
-                let v = S::load_range(row, (x0 + j) as isize - 1, w as isize);
+                let v = S::load_range(row, (x0 + j) as isize - 1 + call.left, call.width as isize);
                 S::store(dst.add(j), S::max(v, S::mul(slope, v)));
             }
         }

@@ -20,6 +20,9 @@
 //! assert!((output[0] - 4.0 / 9.0).abs() < 1e-5); // zeros around the image
 //! ```
 //!
+//! A [`Map`] has only some rows of an image in memory; functions that end in `_rows` compute some rows of a larger
+//! output from it, with the bits that the whole image would give.
+//!
 //! All values are `f32`. Images are `[channels, height, width]`, one at a time; the functions for training take
 //! batches of such images. A slice with the wrong length is a programming error and causes a panic.
 //!
@@ -33,7 +36,6 @@
 //! **Memory.** Weights are packed once, when a layer is made; [`Convolution`] packs them in each call. Working memory
 //! is kept between calls: at most 32 MiB for each thread of the pool, plus 96 MiB in total. A call that needs more
 //! returns it to the system when it ends.
-//! that needs more returns it to the system when it ends.
 
 mod clade;
 mod collapse;
@@ -42,6 +44,7 @@ mod elementwise;
 mod head;
 mod isa;
 mod layout;
+mod map;
 mod norms;
 mod patches;
 mod pointwise;
@@ -57,15 +60,16 @@ pub use convolution::Convolution;
 pub use elementwise::{affine, moments, upsample2};
 pub use head::ConvHead;
 pub use isa::Isa;
+pub use map::{Map, MapMut, Source, for_each_run};
 pub use norms::{
     Runs, batch_moments, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients, standardize,
     standardize_gradient,
 };
 pub use patches::Patches;
 pub use pointwise::Conv1x1;
-pub use spade::{HIDDEN, Spade, Tables};
+pub use spade::{HIDDEN, Part, Spade, Tables};
 pub use spectral::{divide, dot, spectral_gradient, times, transposed_times};
-pub use winograd::Conv3x3;
+pub use winograd::{Conv3x3, Residual};
 
 /// Slope of the leaky ReLU for negative values.
 pub const LEAKY_SLOPE: f32 = 0.2;

@@ -3,8 +3,9 @@
 use crate::scratch::volume;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 
-/// The distinct 3×3 and 5×5 patches of a label map.
+/// The distinct 3×3 and 5×5 patches of a label map, or of a part of it.
 ///
 /// A hidden vector of SPADE depends on the 3×3 labels around a pixel; its gamma and beta depend on the 5×5 labels.
 /// Label maps consist of large uniform areas, so there are far fewer distinct patches than pixels. All norms that
@@ -13,17 +14,24 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub struct Patches {
     pub(crate) h: usize,
     pub(crate) w: usize,
-    /// Index of the 3×3 patch of each pixel.
+    /// Index of the 3×3 patch of each pixel of `around`.
     pub(crate) id3: Vec<u32>,
+    /// How many rows and columns `id3` has before those of the part, and its width.
+    pub(crate) before: [usize; 2],
+    pub(crate) w3: usize,
     /// Labels of each 3×3 patch; [`OUTSIDE`] outside of the map.
     pub(crate) labels: Vec<[u32; 9]>,
-    /// Index of the 5×5 patch of each pixel, followed by [`PAD`] zeros.
+    /// Index of the 5×5 patch of each pixel.
     pub(crate) id5: Vec<u32>,
     /// Indices of the nine 3×3 patches of each 5×5 patch; `labels.len()` outside of the map.
     pub(crate) nine: Vec<[u32; 9]>,
+    /// Side of the blocks that [`Spade`](crate::Spade) chooses a method for.
+    pub(crate) block: usize,
+    /// Whether the patch method should be faster, `[h / block, w / block]` rounded up.
+    pub(crate) pays: Vec<bool>,
 }
 
-/// Number of zeros after `id5`, so that a vector of indices can be read at any pixel.
+/// Number of values after a list of indices, so that a vector of them can be read at any pixel.
 pub(crate) const PAD: usize = 16;
 /// A number that is not a label.
 const OUTSIDE: u32 = u32::MAX;
@@ -37,17 +45,41 @@ impl Patches {
     ///
     /// If the map is empty, `labels` has the wrong length, or the map has 2³¹ pixels or more.
     pub fn new(labels: &[u16], [h, w]: [usize; 2]) -> Self {
-        assert!(!labels.is_empty() && labels.len() < 1 << 31, "a label map has 1 to 2^31 - 1 pixels");
-        assert_eq!(labels.len(), volume(&[h, w]), "labels are [h, w]");
-        let labels: Vec<u32> = labels.iter().map(|&l| u32::from(l)).collect();
-        let (id3, labels) = number(&labels, w, OUTSIDE);
-        // A 5×5 patch is determined by its nine 3×3 patches, which are again a 3×3 neighbourhood.
-        let (mut id5, nine) = number(&id3, w, labels.len() as u32);
-        id5.resize(id5.len() + PAD, 0);
-        Self { h, w, id3, labels, id5, nine }
+        Self::within(labels, [h, w], 0..h, 0..w, h.max(w))
     }
 
-    /// Height and width of the map.
+    /// Numbers the patches of some rows and columns of `labels` `[h, w]`, which must have two more on each side of
+    /// them, except where the map ends. [`Spade`](crate::Spade) chooses a method for each block of `block`×`block`
+    /// pixels, from its patches alone: blocks begin at the first row and column.
+    ///
+    /// # Panics
+    ///
+    /// If the part is empty or not within the map, `labels` has the wrong length, or the map has 2³¹ pixels or more.
+    pub fn within(labels: &[u16], [h, w]: [usize; 2], rows: Range<usize>, columns: Range<usize>, block: usize) -> Self {
+        assert!(!labels.is_empty() && labels.len() < 1 << 31, "a label map has 1 to 2^31 - 1 pixels");
+        assert_eq!(labels.len(), volume(&[h, w]), "labels are [h, w]");
+        assert!(!rows.is_empty() && !columns.is_empty() && rows.end <= h && columns.end <= w, "the part has pixels");
+        let labels: Vec<u32> = labels.iter().map(|&l| u32::from(l)).collect();
+        let [above, left] = [&rows, &columns].map(|range| range.start.min(1));
+        let around_rows = rows.start - above..(rows.end + 1).min(h);
+        let around_columns = columns.start - left..(columns.end + 1).min(w);
+        let (w3, h3) = (around_columns.len(), around_rows.len());
+        let (id3, labels) = number(&labels, w, around_rows, around_columns, OUTSIDE);
+        let (h, w) = (rows.len(), columns.len());
+        // A 5×5 patch is determined by its nine 3×3 patches, which are again a 3×3 neighbourhood.
+        debug_assert_eq!(id3.len(), h3 * w3);
+        let (id5, nine) = number(&id3, w3, above..above + h, left..left + w, labels.len() as u32);
+        let mut patches = Self { h, w, id3, before: [above, left], w3, labels, id5, nine, block, pays: Vec::new() };
+        patches.pays = patches.pays_by_block();
+        patches
+    }
+
+    /// Number of bytes in memory.
+    pub fn bytes(&self) -> usize {
+        4 * (self.id3.len() + self.id5.len()) + 36 * (self.labels.len() + self.nine.len())
+    }
+
+    /// Height and width of the part.
     pub fn size(&self) -> [usize; 2] {
         [self.h, self.w]
     }
@@ -70,7 +102,14 @@ impl Patches {
 
     /// Index of the 5×5 patch of each pixel.
     pub fn of_pixels(&self) -> &[u32] {
-        &self.id5[..self.h * self.w]
+        &self.id5
+    }
+
+    /// Indices of the 3×3 patches of a row's pixels, from `left` columns before the first on, as far as they exist.
+    /// The row may be one before the first or one after the last.
+    pub(crate) fn row3(&self, row: isize) -> &[u32] {
+        let row = (row + self.before[0] as isize) as usize;
+        &self.id3[row * self.w3..][..self.w3]
     }
 
     /// Length of a row of a table over 5×5 patches: an odd number of cache lines, so that rows do not map to the same
@@ -78,29 +117,67 @@ impl Patches {
     pub(crate) fn row5(&self) -> usize {
         (self.nine.len().div_ceil(16) | 1) * 16
     }
+
+    /// Whether the patch method should be faster than the dense one, for each block.
+    ///
+    /// The cost per channel grows with the number of distinct patches for one method, and with the number of pixels
+    /// for the other, which computes at least 16 Winograd tiles at a time. The factors were fitted to times on
+    /// facades and random maps, on two CPUs with AVX-512. Only the patches within the block count: neither the number
+    /// of threads nor the rest of the map may matter, because the results of the methods differ in their last bits.
+    fn pays_by_block(&self) -> Vec<bool> {
+        let [down, across] = [self.h, self.w].map(|side| side.div_ceil(self.block));
+        // For each patch, the number of the last block it was seen in, plus one.
+        let (mut seen3, mut seen5) = (vec![0_u32; self.labels.len()], vec![0_u32; self.nine.len()]);
+        let mut pays = Vec::with_capacity(down * across);
+        for number in 0..down * across {
+            let (y, x) = (number / across * self.block, number % across * self.block);
+            let (rows, columns) = (y..(y + self.block).min(self.h), x..(x + self.block).min(self.w));
+            let (mut n3, mut n5) = (0_u32, 0_u32);
+            let mark = number as u32 + 1;
+            let count = |seen: &mut [u32], id: u32| u32::from(std::mem::replace(&mut seen[id as usize], mark) != mark);
+            for y in rows.clone() {
+                let ids3 = &self.row3(y as isize)[self.before[1]..][columns.clone()];
+                let ids5 = &self.id5[y * self.w..][columns.clone()];
+                ids3.iter().for_each(|&id| n3 += count(&mut seen3, id));
+                ids5.iter().for_each(|&id| n5 += count(&mut seen5, id));
+            }
+            let area = (rows.len() * columns.len()).max(16 * 16);
+            pays.push(f64::from(n3) + 0.2 * f64::from(n5) < 0.4 * area as f64);
+        }
+        pays
+    }
 }
 
-/// Numbers the distinct 3×3 neighbourhoods of an image with rows of `w` values, in raster order of first appearance.
-/// Returns the index of each pixel's neighbourhood and the nine values of each neighbourhood.
-fn number(values: &[u32], w: usize, outside: u32) -> (Vec<u32>, Vec<[u32; 9]>) {
+/// Numbers the distinct 3×3 neighbourhoods of the pixels in some rows and columns of an image with rows of `w` values,
+/// in raster order of first appearance. Returns the index of each pixel's neighbourhood and the nine values of each
+/// neighbourhood.
+fn number(
+    values: &[u32],
+    w: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    outside: u32,
+) -> (Vec<u32>, Vec<[u32; 9]>) {
     // Number the distinct columns of three first: a neighbourhood is then three numbers, which fit in one key. The
     // column outside of the image comes first.
-    let mut columns = Table::default();
+    let mut triples = Table::default();
     let mut patches = Table::default();
-    columns.number([outside; 3]);
-    let mut around = vec![0; w + 2];
-    let mut ids = Vec::with_capacity(values.len());
-    let rows: Vec<&[u32]> = values.chunks_exact(w).collect();
-    let beyond = vec![outside; w];
-    for (y, row) in rows.iter().enumerate() {
-        let above = if y > 0 { rows[y - 1] } else { &beyond };
-        let below = rows.get(y + 1).copied().unwrap_or(&beyond);
+    triples.number([outside; 3]);
+    // The columns and one more on each side.
+    let mut around = vec![0; columns.len() + 2];
+    let (from, to) = (columns.start.saturating_sub(1), (columns.end + 1).min(w));
+    let first = from + 1 - columns.start;
+    let mut ids = Vec::with_capacity(rows.len() * columns.len());
+    let beyond = vec![outside; to - from];
+    let part = |y: usize| values.get(y * w..(y + 1) * w).map_or(&beyond[..], |row| &row[from..to]);
+    for y in rows {
+        let (above, row, below) = (if y > 0 { part(y - 1) } else { &beyond }, part(y), part(y + 1));
         let mut last = ([outside; 3], 0);
-        for (x, ((&a, &b), &c)) in above.iter().zip(*row).zip(below).enumerate() {
+        for (x, ((&a, &b), &c)) in above.iter().zip(row).zip(below).enumerate() {
             if last.0 != [a, b, c] {
-                last = ([a, b, c], columns.number([a, b, c]));
+                last = ([a, b, c], triples.number([a, b, c]));
             }
-            around[x + 1] = last.1;
+            around[x + first] = last.1;
         }
         let mut last = ([u32::MAX; 3], 0);
         for c in around.windows(3) {
@@ -112,7 +189,7 @@ fn number(values: &[u32], w: usize, outside: u32) -> (Vec<u32>, Vec<[u32; 9]>) {
         }
     }
     let values = |p: &[u32; 3]| {
-        let c = p.map(|i| columns.keys[i as usize]);
+        let c = p.map(|i| triples.keys[i as usize]);
         std::array::from_fn(|j| c[j % 3][j / 3])
     };
     (ids, patches.keys.iter().map(values).collect())
@@ -185,6 +262,42 @@ mod tests {
                 prop_assert_eq!(&p.labels[p.id3[a] as usize][..], &want[..]);
             }
         }
+    }
+
+    /// A part of a map has the patches that the whole map has there.
+    #[test]
+    fn parts_of_a_map_have_its_patches() {
+        let (h, w) = (23_usize, 31_usize);
+        let labels: Vec<u16> = (0..h * w).map(|i| ((i / w / 4 + i % w / 5) * 7 % 3) as u16).collect();
+        let whole = Patches::new(&labels, [h, w]);
+        for (rows, columns) in [(0_usize..23, 0_usize..31), (0..8, 4..9), (5..23, 0..2), (2..3, 30..31), (9..14, 8..29)]
+        {
+            // Two more rows and columns on each side, as far as they exist.
+            let (top, left) = (rows.start.saturating_sub(2), columns.start.saturating_sub(2));
+            let (bottom, right) = ((rows.end + 2).min(h), (columns.end + 2).min(w));
+            let part: Vec<u16> = (top..bottom).flat_map(|y| labels[y * w..][left..right].to_vec()).collect();
+            let [inner, across] = [(&rows, top), (&columns, left)].map(|(range, by)| range.start - by..range.end - by);
+            let part = Patches::within(&part, [bottom - top, right - left], inner, across, 8);
+            for (i, y) in rows.clone().enumerate() {
+                for (j, x) in columns.clone().enumerate() {
+                    let nine = |patches: &Patches, id: u32| {
+                        patches.nine[id as usize].map(|id| patches.labels.get(id as usize).copied())
+                    };
+                    assert_eq!(nine(&part, part.id5[i * columns.len() + j]), nine(&whole, whole.id5[y * w + x]));
+                    let id3 = part.row3(i as isize)[part.before[1] + j];
+                    assert_eq!(part.labels[id3 as usize], whole.labels[whole.id3[y * w + x] as usize]);
+                }
+            }
+        }
+    }
+
+    /// The method depends on the block alone.
+    #[test]
+    fn noise_is_dense_and_flat_areas_are_not() {
+        let label = |i: usize| if i % 96 < 32 { (i * i * 7_919 % 251 % 7) as u16 } else { 1 };
+        let labels: Vec<u16> = (0..64 * 96).map(label).collect();
+        let patches = Patches::within(&labels, [64, 96], 0..64, 0..96, 32);
+        assert_eq!(patches.pays, [false, true, true, false, true, true]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::isa::{Isa, dispatch};
 use crate::layout::panels;
+use crate::map::{Map, MapMut};
 use crate::scratch::{Buf, Shared, local, volume};
 use crate::simd::Simd;
 use crate::winograd::padded_bias;
@@ -53,16 +54,54 @@ impl Conv1x1 {
         assert_eq!(input.len(), volume(&[self.ins, pixels]), "input is [in, h, w]");
         assert_eq!(output.len(), volume(&[self.outs, pixels]), "output is [out, h, w]");
         assert!(residual.is_none_or(|r| r.len() == output.len()), "residual is [out, h, w]");
+        let residual = residual.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        self.run_pixels(pixels, input.as_ptr(), pixels, Shared::new(output), pixels, residual);
+    }
+
+    /// Convolves some rows; the first row to write is row `first` of `input`.
+    ///
+    /// # Panics
+    ///
+    /// If a map has another number of channels, widths differ, or the input lacks rows.
+    pub fn run_rows(&self, input: Map<'_>, first: usize, output: MapMut<'_>) {
+        let (from, to) = (input.place, output.place);
+        assert!(input.channels() == self.ins && output.channels() == self.outs, "maps have the layer's channels");
+        assert_eq!(from.width, to.width, "input and output have the same width");
+        assert!(from.first <= first && first + to.rows() <= from.end, "the input has the rows of the output");
+        let (x, y) = (input.values.as_ptr(), Shared::new(output.values));
+        let mut r = 0;
+        while r < to.rows() {
+            let (source, target) = ((first + r) % from.capacity, (to.first + r) % to.capacity);
+            let rows = (to.rows() - r).min(from.capacity - source).min(to.capacity - target);
+            let x = x.wrapping_add(source * from.width);
+            let y = y.moved(target * to.width);
+            self.run_pixels(rows * to.width, x, from.plane(), y, to.plane(), std::ptr::null());
+            r += rows;
+        }
+    }
+
+    /// Convolves consecutive pixels; `x_stride` and `y_stride` are the distances between channels, that of the
+    /// residual is `y_stride`.
+    fn run_pixels(
+        &self,
+        pixels: usize,
+        x: *const f32,
+        x_stride: usize,
+        y: Shared,
+        y_stride: usize,
+        residual: *const f32,
+    ) {
         let call = Call {
             ins: self.ins,
             outs: self.outs,
             pixels,
-            x: input.as_ptr(),
-            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            x,
+            x_stride,
+            y_stride,
+            residual,
             weights: self.weights.as_ptr(),
             bias: self.bias.as_ref().map_or(std::ptr::null(), |b| b.as_ptr()),
         };
-        let y = Shared::new(output);
         let (parts, blocks) = (pixels.div_ceil(PIXELS), self.outs.div_ceil(16));
         // With few pixels, split output channels too. Each group packs its input again.
         let group = blocks.div_ceil((TASKS / parts.max(1)).clamp(1, blocks));
@@ -85,6 +124,9 @@ struct Call {
     outs: usize,
     pixels: usize,
     x: *const f32,
+    /// Distances between channels.
+    x_stride: usize,
+    y_stride: usize,
     /// May be null.
     residual: *const f32,
     weights: *const f32,
@@ -109,15 +151,15 @@ unsafe fn pointwise_task<S: Simd>(
     let ld = n.next_multiple_of(S::L);
     for c in 0..call.ins {
         for j in (0..ld).step_by(S::L) {
-            let x = S::load_range(call.x.add(c * call.pixels + p0), j as isize, n as isize);
+            let x = S::load_range(call.x.add(c * call.x_stride + p0), j as isize, n as isize);
             S::store(v.add(c * ld + j), x);
         }
     }
     for b in blocks {
         let outs = 16.min(call.outs - b * 16);
-        let at = b * 16 * call.pixels + p0;
+        let at = b * 16 * call.y_stride + p0;
         let direct = n == ld && outs == 16;
-        let (dst, ldd) = if direct { (y.add(at), call.pixels) } else { (m, ld) };
+        let (dst, ldd) = if direct { (y.add(at), call.y_stride) } else { (m, ld) };
         // Initialise the sums with bias and residual.
         let start = !call.bias.is_null() || !call.residual.is_null();
         for i in 0..if start { 16 } else { 0 } {
@@ -125,7 +167,7 @@ unsafe fn pointwise_task<S: Simd>(
             for j in (0..ld).step_by(S::L) {
                 let mut r = bias;
                 if !call.residual.is_null() && i < outs {
-                    r = S::add(r, S::load_range(call.residual.add(at + i * call.pixels), j as isize, n as isize));
+                    r = S::add(r, S::load_range(call.residual.add(at + i * call.y_stride), j as isize, n as isize));
                 }
                 S::store(dst.add(i * ldd + j), r);
             }
@@ -133,7 +175,7 @@ unsafe fn pointwise_task<S: Simd>(
         S::strip(call.ins, call.weights.add(b * call.ins * 16), v, ld, dst, ldd, ld / S::L, start);
         if !direct {
             for i in 0..outs {
-                std::ptr::copy_nonoverlapping(m.add(i * ld), y.add(at + i * call.pixels), n);
+                std::ptr::copy_nonoverlapping(m.add(i * ld), y.add(at + i * call.y_stride), n);
             }
         }
     }

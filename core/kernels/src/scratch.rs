@@ -161,6 +161,9 @@ impl Shared {
     pub(crate) fn ptr(self) -> *mut f32 {
         self.0
     }
+    pub(crate) fn moved(self, by: usize) -> Self {
+        Self(self.0.wrapping_add(by))
+    }
 }
 
 /// The product of `sizes`.

@@ -20,11 +20,13 @@
 use crate::Affine;
 use crate::clade::lookup;
 use crate::isa::{Isa, dispatch};
-use crate::patches::Patches;
-use crate::scratch::{KEEP_LOCAL, Loan, Shared, local, volume};
+use crate::map::{Map, MapMut, Runs, Source, for_each_run_of};
+use crate::patches::{PAD, Patches};
+use crate::scratch::{Loan, Shared, local, volume};
 use crate::simd::Simd;
-use crate::winograd::Conv3x3;
+use crate::winograd::{Conv3x3, Residual};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Channels of the hidden layer.
 pub const HIDDEN: usize = 128;
@@ -101,7 +103,7 @@ impl Spade {
     }
 
     /// `out` = act((`x`·`scale` + `shift`) · (1 + gamma) + beta), with scale, shift and act of an [`Affine`]. Chooses
-    /// the method that should be faster.
+    /// the method that should be faster, for each block of the patches.
     ///
     /// `x` and `out` are `[channels, h, w]`, with the size of the patches. A label without a class is treated as a
     /// one-hot vector of zeros.
@@ -110,46 +112,103 @@ impl Spade {
     ///
     /// If a slice has the wrong length.
     pub fn run(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
-        if patches_pay(patches) {
-            self.run_patches(patches, x, affine, out);
-        } else {
-            self.run_dense(patches, x, affine, out);
-        }
+        let x = Source::new(Map::whole(x, patches.size()), [0, 0]);
+        self.run_rows(Part::whole(patches), None, x, affine, MapMut::whole(out, patches.size()));
     }
 
-    fn check(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &[f32]) {
-        assert_eq!(x.len(), volume(&[self.channels, patches.h, patches.w]), "x is [channels, h, w]");
-        assert_eq!(out.len(), x.len(), "out is [channels, h, w]");
-        assert!(affine.is_of(self.channels), "scale and shift are [channels]");
-    }
-
-    /// [`Spade::run`] by distinct patches. Its memory grows with their number.
+    /// [`Spade::run`] by distinct patches everywhere. Its memory grows with their number.
     ///
     /// # Panics
     ///
     /// If a slice has the wrong length.
     pub fn run_patches(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
-        self.check(patches, x, affine, out);
-        let hidden = self.hidden(patches);
-        let call = self.call(patches, &hidden);
-        let (hw, row) = (patches.h * patches.w, patches.row5());
-        // Each task has 16 channels; the last one may have fewer.
-        out.par_chunks_mut(16 * hw).enumerate().with_max_len(1).for_each(|(block, out)| {
-            local([call.products(), 32 * row], |[t, table]| {
-                // SAFETY: `call` holds panels of all 3×3 patches and one more, and whole blocks of weights; the scratch
-                // areas hold T and the table of one block.
-                unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
-                self.look_up(patches, table, block, x, affine, out);
-            });
-        });
+        let x = Source::new(Map::whole(x, patches.size()), [0, 0]);
+        self.look_up(Part::whole(patches), 0..patches.w, None, x, affine, MapMut::whole(out, patches.size()));
     }
 
-    /// Gamma and beta of all patches of a map, for [`Spade::run_tables`], to be used when the map stays the same and
-    /// features change. `None` if the patch method would be slower than the dense one, or the tables would take more
-    /// than `most` bytes.
+    /// [`Spade::run`] by convolution everywhere.
+    ///
+    /// # Panics
+    ///
+    /// If a slice has the wrong length.
+    pub fn run_dense(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
+        let x = Source::new(Map::whole(x, patches.size()), [0, 0]);
+        let hidden = self.hidden(patches);
+        self.convolve(Part::whole(patches), 0..patches.w, &hidden, x, affine, MapMut::whole(out, patches.size()));
+    }
+
+    /// As [`run`](Self::run), for a part of the patches, with their tables if they exist. Its result in a pixel has
+    /// the same bits in all parts, if these begin and end at multiples of 4 pixels or where the map ends.
+    ///
+    /// `x` starts at the part's first row and column; the rows of `out` are those of the part.
+    ///
+    /// # Panics
+    ///
+    /// If the part is not within the patches, the input lacks pixels, or tables are of other patches.
+    pub fn run_rows(
+        &self,
+        part: Part<'_>,
+        tables: Option<&Tables>,
+        x: Source<'_>,
+        affine: Affine<'_>,
+        out: MapMut<'_>,
+    ) {
+        let Part { patches, row, columns: [first, end], .. } = part;
+        assert!(affine.is_of(self.channels), "scale and shift are [channels]");
+        assert!(x.channels() == self.channels && out.channels() == self.channels, "maps have the layer's channels");
+        let rows = out.place.rows();
+        assert!(row + rows <= patches.h && first < end && end <= patches.w, "the part is within the patches");
+        if rows == 0 {
+            return;
+        }
+        // Rectangles of blocks with one method: rows from and to, columns from and to, and whether patches pay.
+        let (block, across) = (patches.block, patches.w.div_ceil(patches.block));
+        let (mut areas, mut y) = (Vec::<([usize; 4], bool)>::new(), row);
+        while y < row + rows {
+            let next = ((y / block + 1) * block).min(row + rows);
+            let mut x = first;
+            let begin = areas.len();
+            while x < end {
+                let pays = patches.pays[y / block * across + x / block];
+                let to = ((x / block + 1) * block).min(end);
+                match areas[begin..].last_mut() {
+                    Some((area, same)) if *same == pays => area[3] = to,
+                    _ => areas.push(([y, next, x, to], pays)),
+                }
+                x = to;
+            }
+            // Join rows that are of one method throughout.
+            if let [.., (above, one), (area, two)] = &mut areas[..]
+                && one == two
+                && [above[1], above[2], above[3]] == [y, first, end]
+                && [area[2], area[3]] == [first, end]
+            {
+                above[1] = next;
+                areas.pop();
+            }
+            y = next;
+        }
+        let hidden = areas.iter().any(|(_, pays)| !pays).then(|| self.hidden(patches));
+        let (values, place) = (out.values, out.place);
+        for ([top, bottom, left, right], pays) in areas {
+            let x = x.moved(top - row, left - first);
+            let rows = place.first + top - row..place.first + bottom - row;
+            let out = MapMut::new(values, [place.capacity, place.width], rows);
+            let part = Part { row: top, columns: [left, right], out: part.out + left - first, ..part };
+            let columns = part.out..part.out + right - left;
+            match &hidden {
+                Some(hidden) if !pays => self.convolve(part, columns, hidden, x, affine, out),
+                _ => self.look_up(part, columns, tables, x, affine, out),
+            }
+        }
+    }
+
+    /// Gamma and beta of all patches, for [`Spade::run_rows`], to be used when parts of them are run one after the
+    /// other, or the map stays the same and features change. `None` if no block is faster with them, or they would
+    /// take more than `most` bytes.
     pub fn tables(&self, patches: &Patches, most: usize) -> Option<Tables> {
         let (blocks, row) = (self.channels.div_ceil(16), patches.row5());
-        if !patches_pay(patches) || blocks * 32 * row > most / size_of::<f32>() {
+        if !patches.pays.contains(&true) || blocks * 32 * row > most / size_of::<f32>() {
             return None;
         }
         let hidden = self.hidden(patches);
@@ -157,26 +216,11 @@ impl Spade {
         let mut tables = vec![0.0; blocks * 32 * row];
         tables.par_chunks_exact_mut(32 * row).enumerate().with_max_len(1).for_each(|(block, table)| {
             local([call.products()], |[t]| {
-                // SAFETY: as in `run_patches`, with the table in memory of its own.
+                // SAFETY: as in `look_up`, with the table in memory of its own.
                 unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
             });
         });
         Some(Tables(tables))
-    }
-
-    /// The result of [`Spade::run_patches`], to the last bit, with tables that this layer made for these patches.
-    ///
-    /// # Panics
-    ///
-    /// If a slice has the wrong length.
-    pub fn run_tables(&self, tables: &Tables, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
-        self.check(patches, x, affine, out);
-        let (hw, row) = (patches.h * patches.w, patches.row5());
-        assert_eq!(tables.0.len(), self.channels.div_ceil(16) * 32 * row, "tables are of these patches");
-        let parts = out.par_chunks_mut(16 * hw).zip(tables.0.par_chunks_exact(32 * row));
-        parts.enumerate().with_max_len(1).for_each(|(block, (out, table))| {
-            self.look_up(patches, table, block, x, affine, out);
-        });
     }
 
     fn call<'a>(&'a self, patches: &'a Patches, hidden: &'a [f32]) -> Call<'a> {
@@ -184,56 +228,108 @@ impl Spade {
         Call { patches, hidden, inputs: self.inputs, weights, bias }
     }
 
-    /// Modulates the channels of a block by its table, `[gamma, beta][16][id5]`; `x`, scale and shift have all
-    /// channels.
-    fn look_up(&self, patches: &Patches, table: &[f32], block: usize, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
-        let (hw, row) = (patches.h * patches.w, patches.row5());
-        for (i, out) in out.chunks_exact_mut(hw).enumerate() {
-            let c = block * 16 + i;
-            let (g, b) = (&table[i * row..], &table[(16 + i) * row..]);
-            let (x, norm) = (&x[c * hw..][..hw], affine.of_channel(c));
-            // SAFETY: rows of the table have an entry for each number in `id5`, which has padding at its end.
-            unsafe { lookup(self.isa, g.as_ptr(), b.as_ptr(), &patches.id5, x, norm, Shared::new(out)) };
+    /// By distinct patches; `columns` are those of the output.
+    fn look_up(
+        &self,
+        part: Part<'_>,
+        columns: Range<usize>,
+        tables: Option<&Tables>,
+        x: Source<'_>,
+        affine: Affine<'_>,
+        out: MapMut<'_>,
+    ) {
+        let (patches, row) = (part.patches, part.patches.row5());
+        assert!(x.channels() == self.channels && affine.is_of(self.channels), "maps have the layer's channels");
+        // Indices by offset in the output.
+        let [rows, width] = out.size();
+        let mut ids = vec![0; rows * width + PAD];
+        for (r, ids) in ids.chunks_exact_mut(width).take(rows).enumerate() {
+            let from = &patches.id5[(part.row + r) * patches.w..][part.columns[0]..part.columns[1]];
+            ids[columns.clone()].copy_from_slice(from);
         }
+        let runs = Runs::new(x, out, columns);
+        let blocks = self.channels.div_ceil(16);
+        let look_up = |block: usize, table: &[f32]| {
+            for c in block * 16..(block * 16 + 16).min(self.channels) {
+                let (g, b, norm) = (&table[c % 16 * row..], &table[(16 + c % 16) * row..], affine.of_channel(c));
+                // SAFETY: tasks have channels of their own; rows of the table have an entry for each index, and
+                // indices are longer than the output by `PAD`.
+                unsafe {
+                    runs.of_channel(c, |offset, x, out| {
+                        lookup(self.isa, g.as_ptr(), b.as_ptr(), &ids[offset..], x, norm, Shared::new(out));
+                    });
+                }
+            }
+        };
+        if let Some(tables) = tables {
+            assert_eq!(tables.0.len(), blocks * 32 * row, "tables are of these patches");
+            let tables = tables.0.par_chunks_exact(32 * row).enumerate().with_max_len(1);
+            return tables.for_each(|(block, table)| look_up(block, table));
+        }
+        let hidden = self.hidden(patches);
+        let call = self.call(patches, &hidden);
+        // Each task has 16 channels; the last one may have fewer.
+        (0..blocks).into_par_iter().with_max_len(1).for_each(|block| {
+            local([call.products(), 32 * row], |[t, table]| {
+                // SAFETY: `call` holds panels of all 3×3 patches and one more, and whole blocks of weights; the scratch
+                // areas hold T and the table of one block.
+                unsafe { table_of(self.isa, &call, block, t.as_mut_ptr(), table.as_mut_ptr()) };
+                look_up(block, table);
+            });
+        });
     }
 
-    /// [`Spade::run`] by convolution.
-    ///
-    /// # Panics
-    ///
-    /// If a slice has the wrong length.
-    pub fn run_dense(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
-        self.check(patches, x, affine, out);
-        let (h, w) = (patches.h, patches.w);
-        let hidden = self.hidden(patches);
+    /// By convolution; `columns` are those of the output, `hidden` is from [`Spade::hidden`].
+    fn convolve(
+        &self,
+        part: Part<'_>,
+        columns: Range<usize>,
+        hidden: &[f32],
+        x: Source<'_>,
+        affine: Affine<'_>,
+        out: MapMut<'_>,
+    ) {
+        let patches = part.patches;
+        assert!(x.channels() == self.channels && affine.is_of(self.channels), "maps have the layer's channels");
+        let (h, w) = (out.place.rows(), columns.len());
+        // One more row and column on each side, except where the map ends.
+        let end3 = patches.id3.len() / patches.w3;
+        let [top3, left3] = [part.row + patches.before[0], part.columns[0] + patches.before[1]];
+        let (left, right) = (left3.min(1), (patches.w3 - left3 - w).min(1));
         let outs = 2 * self.channels.next_multiple_of(16);
         let fit = STRIP / size_of::<f32>() / ((self.inputs + outs) * w);
-        // A strip has one more row on each side, unless it is the whole map.
-        let rows = (fit / 4 * 4).max(STRIP_ROWS).min(h);
-        let step = if rows == h { h } else { rows - 2 };
-        let (mut map, mut both) = (Loan::new(self.inputs * rows * w), Loan::new(outs * rows * w));
-        let writer = Shared::new(out);
+        let step = (fit / 4 * 4).max(STRIP_ROWS).min(h);
+        let mut map = Loan::new(self.inputs * (step + 2) * (w + left + right));
+        let mut both = Loan::new(outs * step * w);
+        let (values, place) = (out.values, out.place);
         for y0 in (0..h).step_by(step) {
             let y1 = (y0 + step).min(h);
-            let (top, bottom) = (y0.saturating_sub(1), (y1 + 1).min(h));
-            let n = (bottom - top) * w;
-            let (map, both) = (&mut map[..self.inputs * n], &mut both[..outs * n]);
-            let ids = &patches.id3[top * w..bottom * w];
-            map.par_chunks_exact_mut(n).enumerate().for_each(|(i, row)| {
-                for (v, &id) in row.iter_mut().zip(ids) {
-                    let id = id as usize;
-                    *v = hidden[(id / PANEL * self.inputs + i) * PANEL + id % PANEL];
+            let (from, to) = ((top3 + y0).saturating_sub(1), (top3 + y1 + 1).min(end3));
+            let (rows, wide) = (to - from, w + left + right);
+            let map = &mut map[..self.inputs * rows * wide];
+            map.par_chunks_exact_mut(rows * wide).enumerate().for_each(|(i, plane)| {
+                for (r, row) in plane.chunks_exact_mut(wide).enumerate() {
+                    let ids = &patches.id3[(from + r) * patches.w3 + left3 - left..][..wide];
+                    for (v, &id) in row.iter_mut().zip(ids) {
+                        let id = id as usize;
+                        *v = hidden[(id / PANEL * self.inputs + i) * PANEL + id % PANEL];
+                    }
                 }
             });
-            self.both.run(map, [bottom - top, w], both, None);
+            let n = (y1 - y0) * w;
+            let both = &mut both[..outs * n];
+            let at = [top3 + y0 - from, left];
+            let target = MapMut::whole(both, [y1 - y0, w]);
+            self.both.run_rows(Map::whole(map, [rows, wide]), at, target, Residual::None);
             let both = &*both;
-            (0..self.channels).into_par_iter().for_each(|c| {
-                let (skip, n1, at) = ((y0 - top) * w, (y1 - y0) * w, (c * h + y0) * w);
-                let part = |which| &both[row_of(c, which) * n + skip..][..n1];
-                let norm = affine.of_channel(c);
-                // SAFETY: gamma, beta and x have n1 values, and so has `out` from `at` on; tasks write different
-                // channels.
-                unsafe { modulate(self.isa, part(0), part(1), &x[at..][..n1], norm, writer.ptr().add(at)) }
+            let rows = place.first + y0..place.first + y1;
+            let out = MapMut::new(values, [place.capacity, place.width], rows);
+            for_each_run_of(x.moved(y0, 0), out, columns.clone(), |c, offset, x, out| {
+                let at = offset / place.width * w + offset % place.width - columns.start;
+                let part = |which| &both[row_of(c, which) * n + at..][..out.len()];
+                let (gamma, beta) = (part(0), part(1));
+                // SAFETY: gamma, beta, x and out have the same length.
+                unsafe { modulate(self.isa, gamma, beta, x, affine.of_channel(c), out.as_mut_ptr()) }
             });
         }
     }
@@ -269,6 +365,25 @@ impl Spade {
     }
 }
 
+/// A part of [`Patches`], and where it is in an output.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The patches.
+    pub patches: &'a Patches,
+    /// The first row.
+    pub row: usize,
+    /// The first column, and the one after the last.
+    pub columns: [usize; 2],
+    /// The column of the output that the first column is.
+    pub out: usize,
+}
+
+impl<'a> Part<'a> {
+    fn whole(patches: &'a Patches) -> Self {
+        Self { patches, row: 0, columns: [0, patches.w], out: 0 }
+    }
+}
+
 /// Gamma and beta of all distinct patches of a map, made by [`Spade::tables`].
 #[derive(Debug)]
 pub struct Tables(
@@ -281,20 +396,6 @@ impl Tables {
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.0)
     }
-}
-
-/// Whether the patch method should be faster than the dense one on this map, and its memory is within what threads
-/// keep.
-///
-/// The cost per channel grows with the number of distinct patches for one method, and with the number of pixels for
-/// the other, which computes at least 16 Winograd tiles at a time. The factors were fitted to times on facades and
-/// random maps, on two CPUs with AVX-512. The number of threads must not matter, because the results of the methods
-/// differ in their last bits.
-/// threads has no say, as the routes differ in their last bits.
-fn patches_pay(p: &Patches) -> bool {
-    let [n3, n5] = p.distinct();
-    let fits = 2 * OFFSETS * (n3 + PANEL) + 32 * p.row5() <= KEEP_LOCAL / size_of::<f32>();
-    fits && n3 as f64 + 0.2 * (n5 as f64) < 0.4 * (p.h * p.w).max(16 * 16) as f64
 }
 
 /// Row of gamma (0) or beta (1) of channel c among the output channels of `both`.

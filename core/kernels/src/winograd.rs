@@ -25,10 +25,11 @@ mod transform;
 
 use crate::isa::{Isa, dispatch};
 use crate::layout::{panels, panels_in_turn};
+use crate::map::{Map, MapMut, Place, Ring};
 use crate::scratch::{Buf, Loan, Shared, local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
-use transform::{Call, F2, F4, Tile, input_transform, output_transform, weight_transform};
+use transform::{Call, F2, F4, Plane, Tile, input_transform, output_transform, weight_transform};
 pub(crate) use transform::{POWERS, SCALES, skew, windows};
 
 /// Output channels in a block of weights.
@@ -151,16 +152,47 @@ impl Conv3x3 {
     ///
     /// If height or width is zero, a slice has the wrong length, or a row is longer than 2²⁴ pixels.
     pub fn run(&self, input: &[f32], size: [usize; 2], output: &mut [f32], residual: Option<&[f32]>) {
-        let layer = Layer {
+        self.layer().run(1, input, size, output, residual);
+    }
+
+    /// Convolves some rows: row and column 0 of the rows to write are at `at` in `input`, and what `input` lacks
+    /// around them counts as zero.
+    ///
+    /// An output has the same bits in every call in which it has the same place in its tile: give rows and columns
+    /// that begin at multiples of [`TILE`](Self::TILE) of the map, and end there or where the map ends.
+    ///
+    /// # Panics
+    ///
+    /// If a map has another number of channels, there are no rows, a row is longer than 2²⁴ pixels, or the residual
+    /// lacks pixels of the output.
+    pub fn run_rows(&self, input: Map<'_>, at: [usize; 2], output: MapMut<'_>, residual: Residual<'_>) {
+        self.layer().run_rows(input, at, output, residual);
+    }
+
+    /// Tiles are of this size, or of half of it.
+    pub const TILE: usize = 4;
+
+    fn layer(&self) -> Layer<'_> {
+        Layer {
             channels: [self.outs, self.ins],
             isa: self.isa,
             kind: self.kind,
             plan: self.plan,
             weights: &self.weights,
             bias: &self.bias,
-        };
-        layer.run(1, input, size, output, residual);
+        }
     }
+}
+
+/// What a convolution is added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Residual<'a> {
+    /// Nothing.
+    None,
+    /// The values that the output has before.
+    Output,
+    /// A map in which row and column 0 of the rows to write are at the given place.
+    Map(Map<'a>, [usize; 2]),
 }
 
 /// A layer that borrows its weights, for any number of images. The fields are like those of [`Conv3x3`].
@@ -196,29 +228,52 @@ pub(crate) fn convolve(
 }
 
 impl Layer<'_> {
-    fn run(&self, images: usize, x: &[f32], size: [usize; 2], y: &mut [f32], residual: Option<&[f32]>) {
-        match self.kind {
-            Kind::F2 => self.run_tiles::<F2>(images, x, size, y, residual),
-            Kind::F4 => self.run_tiles::<F4>(images, x, size, y, residual),
-        }
-    }
-
-    fn run_tiles<T: Tile>(
-        &self,
-        images: usize,
-        x: &[f32],
-        [h, w]: [usize; 2],
-        y: &mut [f32],
-        residual: Option<&[f32]>,
-    ) {
+    fn run(&self, images: usize, x: &[f32], [h, w]: [usize; 2], y: &mut [f32], residual: Option<&[f32]>) {
         let [outs, ins] = self.channels;
         assert!(h > 0 && w > 0, "an image has pixels");
-        // Keeps the offsets of gathered values below 2³¹.
-        assert!(w <= 1 << 24, "rows are at most 2^24 pixels long");
         assert_eq!(x.len(), volume(&[images, ins, h, w]), "input is [in, h, w]");
         assert_eq!(y.len(), volume(&[images, outs, h, w]), "output is [out, h, w]");
         assert!(residual.is_none_or(|r| r.len() == y.len()), "residual is [out, h, w]");
+        let residual = residual.map_or(Residual::None, |residual| Residual::Map(Map::whole(residual, [h, w]), [0, 0]));
+        self.run_images(images, Map::whole(x, [h, w]), [0, 0], MapMut::whole(y, [h, w]), residual);
+    }
+
+    fn run_rows(&self, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
+        let [outs, ins] = self.channels;
+        assert!(y.place.rows() > 0, "there are rows to write");
+        assert_eq!(x.channels(), ins, "input has the layer's channels");
+        assert_eq!(y.channels(), outs, "output has the layer's channels");
+        if let Residual::Map(map, [row, column]) = residual {
+            assert_eq!(map.channels(), outs, "residual has the output's channels");
+            let (has, rows) = (map.place, row..row + y.place.rows());
+            assert!(has.first <= rows.start && rows.end <= has.end, "residual has the output's rows");
+            assert!(column + y.place.width <= has.width, "residual has the output's columns");
+        }
+        self.run_images(1, x, at, y, residual);
+    }
+
+    fn run_images(&self, images: usize, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
+        match self.kind {
+            Kind::F2 => self.run_tiles::<F2>(images, x, at, y, residual),
+            Kind::F4 => self.run_tiles::<F4>(images, x, at, y, residual),
+        }
+    }
+
+    fn run_tiles<T: Tile>(&self, images: usize, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
+        let [outs, ins] = self.channels;
+        let (h, w) = (y.place.rows(), y.place.width);
+        // Keeps the offsets of gathered values below 2³¹.
+        assert!(w <= 1 << 24, "rows are at most 2^24 pixels long");
         let (th, tw) = (h.div_ceil(T::M), w.div_ceil(T::M));
+        fn plane<P>(ptr: P, place: Place, [row, column]: [usize; 2]) -> Plane<P> {
+            let ring = Ring::new(place.capacity, row);
+            Plane { ptr, stride: place.plane(), width: place.width, ring, left: column as isize }
+        }
+        let from = x.place;
+        // Rows further away than this are not read, and a ring only counts rows that are nearer than its capacity.
+        let near = [from.first.max(at[0].saturating_sub(1)), from.end.min(at[0] + h.next_multiple_of(T::M) + 1)];
+        let rows = near.map(|row| row as isize - at[0] as isize);
+        let (to, out) = (y.place, y.values.as_mut_ptr());
         let call = Call {
             ins,
             outs,
@@ -227,9 +282,14 @@ impl Layer<'_> {
             th,
             tw,
             tiles: images * th * tw,
-            x: x.as_ptr(),
-            y: y.as_mut_ptr(),
-            residual: residual.map_or(std::ptr::null(), <[f32]>::as_ptr),
+            x: plane(x.values.as_ptr(), from, at),
+            rows,
+            y: plane(out, to, [to.first, 0]),
+            residual: match residual {
+                Residual::None => plane(std::ptr::null(), to, [to.first, 0]),
+                Residual::Output => plane(out.cast_const(), to, [to.first, 0]),
+                Residual::Map(map, at) => plane(map.values.as_ptr(), map.place, at),
+            },
             bias: self.bias.as_ptr(),
         };
         match self.plan {

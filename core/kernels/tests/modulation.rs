@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use proptest::prelude::*;
-use semsynth_kernels::{Affine, Clade, HIDDEN, Isa, Patches, Spade, collapse};
+use semsynth_kernels::{Affine, Clade, HIDDEN, Isa, Map, MapMut, Part, Patches, Source, Spade, collapse};
 
 const WORST: f64 = 5e-5;
 
@@ -166,12 +166,12 @@ fn tables_are_kept() {
             for seed in [1, 2] {
                 let x = values(channels * labels.len(), seed, 1.0);
                 let [mut kept, mut fresh] = [(); 2].map(|()| vec![f32::NAN; x.len()]);
-                spade.run_tables(
-                    &tables,
-                    &patches,
-                    &x,
+                spade.run_rows(
+                    Part { patches: &patches, row: 0, columns: [0, size[1]], out: 0 },
+                    Some(&tables),
+                    Source::new(Map::whole(&x, size), [0, 0]),
                     Affine { scale: &block.scale, shift: &block.shift, leaky: true },
-                    &mut kept,
+                    MapMut::whole(&mut kept, size),
                 );
                 spade.run_patches(
                     &patches,

@@ -1,9 +1,11 @@
 //! Winograd transforms of tiles and weights.
 
 use super::MAX_TILES;
+use crate::map::Ring;
 use crate::simd::Simd;
 
-/// The arguments of one call: sizes, and pointers to whole images.
+/// The arguments of one call: sizes, and pointers to whole planes. Rows and columns are relative to the first of the
+/// output.
 pub(super) struct Call {
     pub(super) ins: usize,
     pub(super) outs: usize,
@@ -13,14 +15,28 @@ pub(super) struct Call {
     pub(super) th: usize,
     pub(super) tw: usize,
     pub(super) tiles: usize,
-    /// `[images, ins, h, w]`
-    pub(super) x: *const f32,
-    /// `[images, outs, h, w]`
-    pub(super) y: *mut f32,
-    /// `[images, outs, h, w]`; may be null.
-    pub(super) residual: *const f32,
+    /// `[images, ins]` planes
+    pub(super) x: Plane<*const f32>,
+    /// Rows of the input that exist: from the first up to before the second. Others are zero.
+    pub(super) rows: [isize; 2],
+    /// `[images, outs]` planes
+    pub(super) y: Plane<*mut f32>,
+    /// `[images, outs]` planes; may be null.
+    pub(super) residual: Plane<*const f32>,
     /// `[outs]`
     pub(super) bias: *const f32,
+}
+
+/// Planes in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Plane<P> {
+    pub(super) ptr: P,
+    /// Distance between planes, and their width.
+    pub(super) stride: usize,
+    pub(super) width: usize,
+    pub(super) ring: Ring,
+    /// The column where column 0 of the output is.
+    pub(super) left: isize,
 }
 
 // SAFETY: tasks only read through it, except for `y`, where they write different parts.
@@ -220,19 +236,19 @@ unsafe fn input_rows<S: Simd, T: Tile>(
     v: *mut f32,
     ps: usize,
 ) {
-    let (h, w, l) = (call.h as isize, call.w as isize, S::L as isize);
+    let (w, l) = (call.x.width as isize, S::L as isize);
     for c in c0..c1 {
         for t in (0..tn).step_by(S::L) {
             let [b, ty, tx] = call.place(t0 + t);
-            let (y0, x0) = (4 * ty as isize - 1, 4 * tx as isize - 1);
-            let plane = call.x.wrapping_add((b * call.ins + c) * call.h * call.w);
+            let (y0, x0) = (4 * ty as isize - 1, 4 * tx as isize - 1 + call.x.left);
+            let plane = call.x.ptr.wrapping_add((b * call.ins + c) * call.x.stride);
             let mut d = [[S::splat(0.0); 6]; 6];
             for i in 0..6 {
                 let y = y0 + i as isize;
-                if y < 0 || y >= h || t0 + t >= call.tiles {
+                if y < call.rows[0] || y >= call.rows[1] || t0 + t >= call.tiles {
                     continue;
                 }
-                let row = plane.offset(y * w);
+                let row = plane.add(call.x.ring.at(y) * call.x.width);
                 let q = S::split4([
                     S::load_range(row, x0, w),
                     S::load_range(row, x0 + l, w),
@@ -271,15 +287,21 @@ unsafe fn input_gathered<S: Simd, T: Tile>(
         let [b, ty, tx] = call.place(t0 + t);
         *corner = (begin(b, ty) * pw + tx * T::M) as u32;
     }
+    // Column j of the copy is column left + j − 1 of the input.
+    let skip = (1 - call.x.left).clamp(0, pw as isize) as usize;
+    let first = (call.x.left - 1).max(0) as usize;
+    let n = call.x.width.saturating_sub(first).min(pw - skip);
     for c in c0..c1 {
         for b in b0..=b1 {
-            let plane = call.x.add((b * call.ins + c) * call.h * call.w);
+            let plane = call.x.ptr.add((b * call.ins + c) * call.x.stride + first);
             let from = if b == b0 { ty0 } else { 0 };
             let to = if b == b1 { ty1 + 1 } else { call.th };
             // Row y of the image is row y + 1 of the padded copy.
-            for y in (T::M * from).saturating_sub(1)..(T::M * to + 1).min(call.h) {
-                let r = begin(b, from) + y + 1 - T::M * from;
-                std::ptr::copy_nonoverlapping(plane.add(y * call.w), pad.add(r * pw + 1), call.w);
+            let (top, bottom) = ((T::M * from) as isize - 1, (T::M * to) as isize + 1);
+            for y in top.max(call.rows[0])..bottom.min(call.rows[1]) {
+                let r = begin(b, from) + (y - top) as usize;
+                let row = plane.add(call.x.ring.at(y) * call.x.width);
+                std::ptr::copy_nonoverlapping(row, pad.add(r * pw + skip), n);
             }
         }
         for t in (0..tn).step_by(S::L) {
@@ -344,16 +366,19 @@ pub(super) unsafe fn output_transform<S: Simd, T: Tile>(
 #[inline(always)]
 unsafe fn output_rows<S: Simd>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
     let [b, ty, tx] = call.place(t);
+    let (to, more) = (&call.y, &call.residual);
     for i in 0..4.min(call.h - 4 * ty) {
-        let row = ((b * call.outs + o) * call.h + 4 * ty + i) * call.w;
+        let (plane, row) = (b * call.outs + o, (4 * ty + i) as isize);
+        let out = to.ptr.add(plane * to.stride + to.ring.at(row) * to.width);
+        let added = more.ptr.wrapping_add(plane * more.stride + more.ring.at(row) * more.width);
         let q = S::join4(y[i]);
         for j in 0..4 {
             let x = (4 * tx + j * S::L) as isize;
             let mut v = q[j];
-            if !call.residual.is_null() {
-                v = S::add(v, S::load_range(call.residual.add(row), x, call.w as isize));
+            if !more.ptr.is_null() {
+                v = S::add(v, S::load_range(added, x + more.left, more.width as isize));
             }
-            S::store_range(call.y.add(row), x, call.w as isize, v);
+            S::store_range(out, x, call.w as isize, v);
         }
     }
 }
@@ -370,11 +395,14 @@ unsafe fn output_scattered<S: Simd, T: Tile>(call: &Call, o: usize, t: usize, y:
     for l in 0..S::L.min(call.tiles - t) {
         let [b, ty, tx] = call.place(t + l);
         let (y0, x0) = (ty * T::M, tx * T::M);
+        let (to, more) = (&call.y, &call.residual);
         for i in 0..T::M.min(call.h - y0) {
-            let row = ((b * call.outs + o) * call.h + y0 + i) * call.w + x0;
+            let (plane, row) = (b * call.outs + o, (y0 + i) as isize);
+            let out = to.ptr.add(plane * to.stride + to.ring.at(row) * to.width + x0);
+            let added = plane * more.stride + more.ring.at(row) * more.width + (x0 as isize + more.left) as usize;
             for j in 0..T::M.min(call.w - x0) {
-                let more = if call.residual.is_null() { 0.0 } else { *call.residual.add(row + j) };
-                *call.y.add(row + j) = s[i][j][l] + more;
+                let more = if more.ptr.is_null() { 0.0 } else { *more.ptr.add(added + j) };
+                *out.add(j) = s[i][j][l] + more;
             }
         }
     }
