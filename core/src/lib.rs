@@ -58,11 +58,13 @@ pub mod train;
 
 pub use device::Device;
 pub use error::{Error, ErrorCategory, ErrorCode, Result};
-pub use label::{ClassTable, LabelMap};
+pub use label::{ClassTable, LabelMap, LabelSource, Rect};
 pub use model::Model;
-pub use picture::{Image, PixelFormat, Pixels, PixelsMut};
+pub use picture::{Image, PixelFormat, Pixels, PixelsMut, RowSink};
 pub use style::Style;
-pub use synth::{CancelToken, Control, PreparedModel, Request, StyleEncoder, Synthesizer, SynthesizerOptions};
+pub use synth::{
+    Border, CancelToken, Control, Estimate, PreparedModel, Request, StyleEncoder, Synthesizer, SynthesizerOptions,
+};
 
 /// The README's example compiles.
 #[cfg(doctest)]

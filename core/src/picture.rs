@@ -196,6 +196,23 @@ impl fmt::Debug for PixelsMut<'_> {
     }
 }
 
+/// Where the rows of a picture go, from top to bottom, each exactly once.
+pub trait RowSink: Send {
+    /// Takes row `y`: red, green and blue of each pixel.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps it from that; it ends the synthesis.
+    fn write(&mut self, y: usize, rgb: &[u8]) -> Result<()>;
+}
+
+/// A function is a sink for rows.
+impl<F: FnMut(usize, &[u8]) -> Result<()> + Send> RowSink for F {
+    fn write(&mut self, y: usize, rgb: &[u8]) -> Result<()> {
+        self(y, rgb)
+    }
+}
+
 /// A picture: red, green and blue, 8 bits each, row by row from the top left, without padding.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Image(RgbImage);

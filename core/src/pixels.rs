@@ -29,6 +29,17 @@ pub(crate) fn write_planes(planes: &[f32], width: usize, [low, high]: [f32; 2], 
     }
 }
 
+/// Writes planes of values as pixels of red, green and blue, one after the other. `range` maps to 0 to 255, as in
+/// [`write_planes`].
+pub(crate) fn write_rgb(planes: &[f32], [low, high]: [f32; 2], out: &mut [u8]) {
+    let byte = |value: &f32| ((value - low) / (high - low) * 255.0).clamp(0.0, 255.0) as u8;
+    let (red, rest) = planes.split_at(planes.len() / 3);
+    let (green, blue) = rest.split_at(red.len());
+    for (pixel, ((red, green), blue)) in out.as_chunks_mut::<3>().0.iter_mut().zip(red.iter().zip(green).zip(blue)) {
+        *pixel = [byte(red), byte(green), byte(blue)];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,18 @@ impl<'a> MapMut<'a> {
         self.values.len() / self.place.plane()
     }
 
+    /// Some of the rows, counted from the first to be written.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer rows.
+    pub fn rows(&mut self, rows: Range<usize>) -> MapMut<'_> {
+        assert!(rows.start <= rows.end && rows.end <= self.place.rows(), "the rows are within the map");
+        let first = self.place.first;
+        let place = Place { first: first + rows.start, end: first + rows.end, ..self.place };
+        MapMut { values: self.values, place }
+    }
+
     /// The same rows of some of the channels, and of all after them.
     ///
     /// # Panics

@@ -1,6 +1,7 @@
 //! Distinct patches of a label map.
 
 use crate::scratch::volume;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
@@ -105,6 +106,16 @@ impl Patches {
         &self.id5
     }
 
+    /// The distinct 3×3 patches in some rows and columns of `id3`: the index of each pixel's patch, and their labels.
+    pub(crate) fn distinct3(&self, rows: Range<usize>, columns: Range<usize>) -> (Vec<u32>, Vec<[u32; 9]>) {
+        let mut patches = Renumbered::new(self.labels.len());
+        let mut ids = Vec::with_capacity(rows.len() * columns.len());
+        for y in rows {
+            ids.extend(self.id3[y * self.w3..][columns.clone()].iter().map(|&id| patches.number(id)));
+        }
+        (ids, patches.old.iter().map(|&id| self.labels[id as usize]).collect())
+    }
+
     /// Indices of the 3×3 patches of a row's pixels, from `left` columns before the first on, as far as they exist.
     /// The row may be one before the first or one after the last.
     pub(crate) fn row3(&self, row: isize) -> &[u32] {
@@ -112,10 +123,29 @@ impl Patches {
         &self.id3[row * self.w3..][..self.w3]
     }
 
-    /// Length of a row of a table over 5×5 patches: an odd number of cache lines, so that rows do not map to the same
-    /// cache sets.
-    pub(crate) fn row5(&self) -> usize {
-        (self.nine.len().div_ceil(16) | 1) * 16
+    /// The distinct patches of some rows and columns alone, in order of first appearance there.
+    pub(crate) fn distinct_of(&self, rows: Range<usize>, columns: Range<usize>) -> Distinct<'_> {
+        if rows.len() == self.h && columns.len() == self.w {
+            return Distinct {
+                labels: Cow::Borrowed(&self.labels),
+                nine: Cow::Borrowed(&self.nine),
+                ids: Cow::Borrowed(&self.id5),
+            };
+        }
+        let mut patches = Renumbered::new(self.nine.len());
+        let mut ids = Vec::with_capacity(rows.len() * columns.len());
+        for y in rows {
+            ids.extend(self.id5[y * self.w..][columns.clone()].iter().map(|&id| patches.number(id)));
+        }
+        // A number beyond the 3×3 patches stands for what is outside of the map.
+        let outside = self.labels.len() as u32;
+        let mut inner = Renumbered::new(self.labels.len());
+        let nine = |&id: &u32| self.nine[id as usize].map(|id| if id == outside { u32::MAX } else { inner.number(id) });
+        let mut nine: Vec<[u32; 9]> = patches.old.iter().map(nine).collect();
+        let count = inner.old.len() as u32;
+        nine.iter_mut().flatten().for_each(|id| *id = (*id).min(count));
+        let labels = inner.old.iter().map(|&id| self.labels[id as usize]).collect();
+        Distinct { labels: Cow::Owned(labels), nine: Cow::Owned(nine), ids: Cow::Owned(ids) }
     }
 
     /// Whether the patch method should be faster than the dense one, for each block.
@@ -145,6 +175,43 @@ impl Patches {
             pays.push(f64::from(n3) + 0.2 * f64::from(n5) < 0.4 * area as f64);
         }
         pays
+    }
+}
+
+/// The distinct patches of a part of a map. Fields are as in [`Patches`].
+pub(crate) struct Distinct<'a> {
+    pub(crate) labels: Cow<'a, [[u32; 9]]>,
+    pub(crate) nine: Cow<'a, [[u32; 9]]>,
+    /// Index of the 5×5 patch of each pixel of the part.
+    pub(crate) ids: Cow<'a, [u32]>,
+}
+
+impl Distinct<'_> {
+    /// Length of a row of a table over 5×5 patches: an odd number of cache lines, so that rows do not map to the same
+    /// cache sets.
+    pub(crate) fn row5(&self) -> usize {
+        (self.nine.len().div_ceil(16) | 1) * 16
+    }
+}
+
+/// New numbers for some of many numbers, in order of first appearance.
+struct Renumbered {
+    new: Vec<u32>,
+    old: Vec<u32>,
+}
+
+impl Renumbered {
+    fn new(count: usize) -> Self {
+        Self { new: vec![u32::MAX; count], old: Vec::new() }
+    }
+
+    fn number(&mut self, old: u32) -> u32 {
+        let new = &mut self.new[old as usize];
+        if *new == u32::MAX {
+            *new = self.old.len() as u32;
+            self.old.push(old);
+        }
+        *new
     }
 }
 

@@ -21,7 +21,7 @@ use crate::Affine;
 use crate::clade::lookup;
 use crate::isa::{Isa, dispatch};
 use crate::map::{Map, MapMut, Runs, Source, for_each_run_of};
-use crate::patches::{PAD, Patches};
+use crate::patches::{Distinct, PAD, Patches};
 use crate::scratch::{Loan, Shared, local, volume};
 use crate::simd::Simd;
 use crate::winograd::{Conv3x3, Residual};
@@ -133,8 +133,7 @@ impl Spade {
     /// If a slice has the wrong length.
     pub fn run_dense(&self, patches: &Patches, x: &[f32], affine: Affine<'_>, out: &mut [f32]) {
         let x = Source::new(Map::whole(x, patches.size()), [0, 0]);
-        let hidden = self.hidden(patches);
-        self.convolve(Part::whole(patches), 0..patches.w, &hidden, x, affine, MapMut::whole(out, patches.size()));
+        self.convolve(Part::whole(patches), 0..patches.w, x, affine, MapMut::whole(out, patches.size()));
     }
 
     /// As [`run`](Self::run), for a part of the patches, with their tables if they exist. Its result in a pixel has
@@ -188,7 +187,6 @@ impl Spade {
             }
             y = next;
         }
-        let hidden = areas.iter().any(|(_, pays)| !pays).then(|| self.hidden(patches));
         let (values, place) = (out.values, out.place);
         for ([top, bottom, left, right], pays) in areas {
             let x = x.moved(top - row, left - first);
@@ -196,23 +194,24 @@ impl Spade {
             let out = MapMut::new(values, [place.capacity, place.width], rows);
             let part = Part { row: top, columns: [left, right], out: part.out + left - first, ..part };
             let columns = part.out..part.out + right - left;
-            match &hidden {
-                Some(hidden) if !pays => self.convolve(part, columns, hidden, x, affine, out),
-                _ => self.look_up(part, columns, tables, x, affine, out),
+            if pays {
+                self.look_up(part, columns, tables, x, affine, out);
+            } else {
+                self.convolve(part, columns, x, affine, out);
             }
         }
     }
 
-    /// Gamma and beta of all patches, for [`Spade::run_rows`], to be used when parts of them are run one after the
-    /// other, or the map stays the same and features change. `None` if no block is faster with them, or they would
-    /// take more than `most` bytes.
+    /// Gamma and beta of all patches, for [`Spade::run_rows`], to be used when the map stays the same and features
+    /// change. `None` if no block is faster with them, or they would take more than `most` bytes.
     pub fn tables(&self, patches: &Patches, most: usize) -> Option<Tables> {
-        let (blocks, row) = (self.channels.div_ceil(16), patches.row5());
+        let distinct = patches.distinct_of(0..patches.h, 0..patches.w);
+        let (blocks, row) = (self.channels.div_ceil(16), distinct.row5());
         if !patches.pays.contains(&true) || blocks * 32 * row > most / size_of::<f32>() {
             return None;
         }
-        let hidden = self.hidden(patches);
-        let call = self.call(patches, &hidden);
+        let hidden = self.hidden(&distinct.labels);
+        let call = self.call(&distinct, &hidden);
         let mut tables = vec![0.0; blocks * 32 * row];
         tables.par_chunks_exact_mut(32 * row).enumerate().with_max_len(1).for_each(|(block, table)| {
             local([call.products()], |[t]| {
@@ -223,9 +222,9 @@ impl Spade {
         Some(Tables(tables))
     }
 
-    fn call<'a>(&'a self, patches: &'a Patches, hidden: &'a [f32]) -> Call<'a> {
+    fn call<'a>(&'a self, distinct: &'a Distinct<'_>, hidden: &'a [f32]) -> Call<'a> {
         let (weights, bias) = self.both.packed();
-        Call { patches, hidden, inputs: self.inputs, weights, bias }
+        Call { nine: &distinct.nine, row: distinct.row5(), hidden, inputs: self.inputs, weights, bias }
     }
 
     /// By distinct patches; `columns` are those of the output.
@@ -238,13 +237,24 @@ impl Spade {
         affine: Affine<'_>,
         out: MapMut<'_>,
     ) {
-        let (patches, row) = (part.patches, part.patches.row5());
+        let patches = part.patches;
         assert!(x.channels() == self.channels && affine.is_of(self.channels), "maps have the layer's channels");
-        // Indices by offset in the output.
         let [rows, width] = out.size();
+        // With tables, indices are those of all patches.
+        let all = Part { row: 0, columns: [0, patches.w], ..part };
+        let distinct = match tables {
+            Some(_) => all.distinct(patches.h),
+            None => part.distinct(rows),
+        };
+        let row = distinct.row5();
+        // Indices by offset in the output.
         let mut ids = vec![0; rows * width + PAD];
+        let part_width = columns.len();
         for (r, ids) in ids.chunks_exact_mut(width).take(rows).enumerate() {
-            let from = &patches.id5[(part.row + r) * patches.w..][part.columns[0]..part.columns[1]];
+            let from = match tables {
+                Some(_) => &distinct.ids[(part.row + r) * patches.w + part.columns[0]..][..part_width],
+                None => &distinct.ids[r * part_width..][..part_width],
+            };
             ids[columns.clone()].copy_from_slice(from);
         }
         let runs = Runs::new(x, out, columns);
@@ -266,8 +276,8 @@ impl Spade {
             let tables = tables.0.par_chunks_exact(32 * row).enumerate().with_max_len(1);
             return tables.for_each(|(block, table)| look_up(block, table));
         }
-        let hidden = self.hidden(patches);
-        let call = self.call(patches, &hidden);
+        let hidden = self.hidden(&distinct.labels);
+        let call = self.call(&distinct, &hidden);
         // Each task has 16 channels; the last one may have fewer.
         (0..blocks).into_par_iter().with_max_len(1).for_each(|block| {
             local([call.products(), 32 * row], |[t, table]| {
@@ -279,16 +289,8 @@ impl Spade {
         });
     }
 
-    /// By convolution; `columns` are those of the output, `hidden` is from [`Spade::hidden`].
-    fn convolve(
-        &self,
-        part: Part<'_>,
-        columns: Range<usize>,
-        hidden: &[f32],
-        x: Source<'_>,
-        affine: Affine<'_>,
-        out: MapMut<'_>,
-    ) {
+    /// By convolution; `columns` are those of the output.
+    fn convolve(&self, part: Part<'_>, columns: Range<usize>, x: Source<'_>, affine: Affine<'_>, out: MapMut<'_>) {
         let patches = part.patches;
         assert!(x.channels() == self.channels && affine.is_of(self.channels), "maps have the layer's channels");
         let (h, w) = (out.place.rows(), columns.len());
@@ -296,20 +298,23 @@ impl Spade {
         let end3 = patches.id3.len() / patches.w3;
         let [top3, left3] = [part.row + patches.before[0], part.columns[0] + patches.before[1]];
         let (left, right) = (left3.min(1), (patches.w3 - left3 - w).min(1));
+        let (first3, wide) = (top3.saturating_sub(1), w + left + right);
+        let (ids, labels) = patches.distinct3(first3..(top3 + h + 1).min(end3), left3 - left..left3 + w + right);
+        let hidden = self.hidden(&labels);
         let outs = 2 * self.channels.next_multiple_of(16);
         let fit = STRIP / size_of::<f32>() / ((self.inputs + outs) * w);
         let step = (fit / 4 * 4).max(STRIP_ROWS).min(h);
-        let mut map = Loan::new(self.inputs * (step + 2) * (w + left + right));
+        let mut map = Loan::new(self.inputs * (step + 2) * wide);
         let mut both = Loan::new(outs * step * w);
         let (values, place) = (out.values, out.place);
         for y0 in (0..h).step_by(step) {
             let y1 = (y0 + step).min(h);
             let (from, to) = ((top3 + y0).saturating_sub(1), (top3 + y1 + 1).min(end3));
-            let (rows, wide) = (to - from, w + left + right);
+            let rows = to - from;
             let map = &mut map[..self.inputs * rows * wide];
             map.par_chunks_exact_mut(rows * wide).enumerate().for_each(|(i, plane)| {
                 for (r, row) in plane.chunks_exact_mut(wide).enumerate() {
-                    let ids = &patches.id3[(from + r) * patches.w3 + left3 - left..][..wide];
+                    let ids = &ids[(from - first3 + r) * wide..][..wide];
                     for (v, &id) in row.iter_mut().zip(ids) {
                         let id = id as usize;
                         *v = hidden[(id / PANEL * self.inputs + i) * PANEL + id % PANEL];
@@ -336,12 +341,12 @@ impl Spade {
 
     /// Hidden vectors of all distinct 3×3 patches, as `[panel][inputs][PANEL]`. The rest of the last panel is zero;
     /// it has at least one more vector, which stands for patches outside of the map.
-    fn hidden(&self, patches: &Patches) -> Loan {
-        let panels = patches.labels.len() / PANEL + 1;
+    fn hidden(&self, labels: &[[u32; 9]]) -> Loan {
+        let panels = labels.len() / PANEL + 1;
         let mut out = Loan::new(panels * self.inputs * PANEL);
         out.par_chunks_exact_mut(self.inputs * PANEL).enumerate().with_min_len(8).for_each(|(q, panel)| {
             panel.fill(0.0);
-            for (l, labels) in patches.labels.iter().skip(q * PANEL).take(PANEL).enumerate() {
+            for (l, labels) in labels.iter().skip(q * PANEL).take(PANEL).enumerate() {
                 let mut sum = self.shared_bias;
                 for (j, &k) in labels.iter().enumerate() {
                     let k = k as usize;
@@ -379,6 +384,11 @@ pub struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// The distinct patches of a number of rows.
+    fn distinct(self, rows: usize) -> Distinct<'a> {
+        self.patches.distinct_of(self.row..self.row + rows, self.columns[0]..self.columns[1])
+    }
+
     fn whole(patches: &'a Patches) -> Self {
         Self { patches, row: 0, columns: [0, patches.w], out: 0 }
     }
@@ -405,7 +415,10 @@ fn row_of(c: usize, which: usize) -> usize {
 
 /// The data that the tasks of the patch method read.
 struct Call<'a> {
-    patches: &'a Patches,
+    /// As in [`Patches`].
+    nine: &'a [[u32; 9]],
+    /// Length of a row of the table.
+    row: usize,
     /// The result of [`Spade::hidden`].
     hidden: &'a [f32],
     inputs: usize,
@@ -435,8 +448,8 @@ unsafe fn table_task<S: Simd>(call: &Call, block: usize, t: *mut f32, table: *mu
             }
         }
     }
-    let row = call.patches.row5();
-    for (u, nine) in call.patches.nine.iter().enumerate() {
+    let row = call.row;
+    for (u, nine) in call.nine.iter().enumerate() {
         let mut sum = [0.0; 32];
         for lane in (0..32).step_by(S::L) {
             let mut v = S::load(call.bias.as_ptr().add(block * 32 + lane));

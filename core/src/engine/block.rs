@@ -1,12 +1,11 @@
 //! The residual block on the CPU engine.
 
-use semsynth_kernels::{Conv1x1, Conv3x3, Isa};
+use semsynth_kernels::{Conv1x1, Conv3x3, Isa, Map, MapMut, Residual, Source, for_each_run};
 
-use super::Scene;
 use super::buffers::Buffers;
-use super::norm::Norm;
+use super::norm::{Norm, Place};
 use crate::error::Result;
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 use crate::nn::BlockPlan;
 use crate::nn::modulation::{CpuSession, values};
 use crate::tensors::Tensors;
@@ -19,7 +18,6 @@ pub(super) struct Block {
     norm_0: Norm,
     norm_1: Norm,
     shortcut: Option<(Norm, Conv1x1)>,
-    output: usize,
 }
 
 /// State that one thread keeps for a block between pictures.
@@ -54,7 +52,6 @@ impl Block {
             norm_0: norm(&plan.norm_0)?,
             norm_1: norm(&plan.norm_1)?,
             shortcut,
-            output: plan.output,
         })
     }
 
@@ -76,46 +73,78 @@ impl Block {
         }
     }
 
-    /// `[input, h, w] -> [output, h, w]`. Calls `check` between kernels; an error from it ends the computation.
-    pub(super) fn run(
+    /// Bytes of the weights.
+    pub(super) fn bytes(&self) -> usize {
+        let shortcut = self.shortcut.as_ref().map_or(0, |(norm, conv)| norm.bytes() + conv.bytes());
+        self.conv_0.bytes() + self.conv_1.bytes() + self.norm_0.bytes() + self.norm_1.bytes() + shortcut
+    }
+
+    /// Channels of `norm_0`'s output, and of `norm_1`'s.
+    pub(super) fn widths(&self) -> [usize; 2] {
+        [self.norm_0.outputs(), self.norm_1.outputs()]
+    }
+
+    /// `norm_0` of some rows. `x` starts at the first row and column of `out`.
+    pub(super) fn features(
         &self,
         session: &mut BlockSession,
-        x: Vec<f32>,
-        scale: &LabelScale,
-        scene: &Scene<'_>,
+        x: Source<'_>,
+        labels: &LabelArea<'_>,
+        place: &Place<'_>,
+        out: MapMut<'_>,
+        memory: &mut Buffers,
+    ) {
+        self.norm_0.run(&mut *session.first, x, labels, place, true, out, memory);
+    }
+
+    /// `conv_0` and `norm_1` of some rows. Row and column 0 of `out` are at `at` in `features`.
+    pub(super) fn middle(
+        &self,
+        session: &mut BlockSession,
+        features: Map<'_>,
+        at: [usize; 2],
+        labels: &LabelArea<'_>,
+        place: &Place<'_>,
+        out: MapMut<'_>,
         memory: &mut Buffers,
         check: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<Vec<f32>> {
-        let (pixels, size) = (scale.area(), scale.size());
-        let residual = match (&self.shortcut, &mut session.shortcut) {
-            (Some((norm, conv)), Some(session)) => {
-                let modulated = norm.run(&mut **session, &x, scale, scene, false, memory);
-                check()?;
-                let mut y = memory.take(self.output * pixels);
-                conv.run(&modulated, size, &mut y, None);
-                memory.give(modulated);
-                Some(y)
-            }
-            _ => None,
+    ) -> Result<()> {
+        let size = out.size();
+        let mut plain = memory.take(self.norm_1.channels() * size[0] * size[1]);
+        self.conv_0.run_rows(features, at, MapMut::whole(&mut plain, size), Residual::None);
+        check()?;
+        let x = Source::new(Map::whole(&plain, size), [0, 0]);
+        self.norm_1.run(&mut *session.second, x, labels, place, true, out, memory);
+        memory.give(plain);
+        Ok(())
+    }
+
+    /// The shortcut of some rows: what `conv_1` is added to. `x` starts at the first row and column of `out`.
+    pub(super) fn shortcut(
+        &self,
+        session: &mut BlockSession,
+        x: Source<'_>,
+        labels: &LabelArea<'_>,
+        place: &Place<'_>,
+        out: MapMut<'_>,
+        memory: &mut Buffers,
+        check: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let (Some((norm, conv)), Some(session)) = (&self.shortcut, &mut session.shortcut) else {
+            for_each_run(x, out, |_, _, x, out| out.copy_from_slice(x));
+            return Ok(());
         };
+        let size = out.size();
+        let mut modulated = memory.take(norm.outputs() * size[0] * size[1]);
+        norm.run(&mut **session, x, labels, place, false, MapMut::whole(&mut modulated, size), memory);
         check()?;
-        let modulated = self.norm_0.run(&mut *session.first, &x, scale, scene, true, memory);
-        check()?;
-        let mut middle = memory.take(self.norm_1.channels() * pixels);
-        self.conv_0.run(&modulated, size, &mut middle, None);
+        conv.run_rows(Map::whole(&modulated, size), 0, out);
         memory.give(modulated);
-        check()?;
-        let modulated = self.norm_1.run(&mut *session.second, &middle, scale, scene, true, memory);
-        memory.give(middle);
-        check()?;
-        let mut y = memory.take(self.output * pixels);
-        self.conv_1.run(&modulated, size, &mut y, Some(residual.as_ref().unwrap_or(&x)));
-        memory.give(modulated);
-        memory.give(x);
-        if let Some(residual) = residual {
-            memory.give(residual);
-        }
-        check()?;
-        Ok(y)
+        Ok(())
+    }
+
+    /// Adds `conv_1` of some rows to the shortcut. Row and column 0 of `out` are at `at` in `middle`.
+    pub(super) fn add_output(&self, middle: Map<'_>, at: [usize; 2], out: MapMut<'_>) {
+        self.conv_1.run_rows(middle, at, out, Residual::Output);
     }
 }

@@ -8,19 +8,24 @@
 mod block;
 mod buffers;
 mod norm;
+mod ring;
+mod run;
+mod sweep;
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use semsynth_kernels::{ConvHead, Isa, upsample2};
+use semsynth_kernels::{ConvHead, Isa, Map, MapMut, Source, for_each_run, times};
 
 use self::block::{Block, BlockSession};
 use self::buffers::Buffers;
+use self::run::Run;
+use self::sweep::{Bands, sweep};
 use crate::error::Result;
-use crate::label::{LabelPyramid, LabelScale};
-use crate::network::{GeneratorConfig, Plan, StyleConfig};
+use crate::label::{Area, LabelArea, LabelInput, LabelStream, Limits};
+use crate::network::{Extents, GeneratorConfig, Plan, StyleConfig, TILE};
 use crate::nn::modulation::values;
-use crate::nn::{BlockPlan, Noise, Statistics};
+use crate::nn::{BlockPlan, Noise, NormKind, Statistics};
 use crate::tensors::Tensors;
 
 /// The packed weights of a generator: immutable, and shared by any number of [sessions](Session).
@@ -29,7 +34,8 @@ pub(crate) struct Engine {
     plan: Plan,
     style: StyleConfig,
     semantics: usize,
-    stride: usize,
+    label_channels: usize,
+    norm: NormKind,
     fc: FirstLayer,
     blocks: Vec<Block>,
     conv_img: ConvHead,
@@ -37,12 +43,9 @@ pub(crate) struct Engine {
     tensors: Arc<Tensors>,
 }
 
-/// What to synthesize.
+/// What to synthesize, besides labels.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene<'a> {
-    /// Label maps whose sides are multiples of the network's stride, with ids below its label channels, and with
-    /// edges if the network uses them.
-    pub(crate) labels: &'a LabelPyramid,
     /// The latent vector, for networks that use one.
     pub(crate) latent: Option<&'a [f32]>,
     /// Styles, for networks with a style per class.
@@ -50,6 +53,17 @@ pub(crate) struct Scene<'a> {
     /// Noise, for networks that use it. Given maps are treated as no noise.
     pub(crate) noise: Noise,
     pub(crate) statistics: Statistics,
+    /// Height and width with which the world repeats itself, in pixels, for noise.
+    pub(crate) period: [Option<i64>; 2],
+}
+
+/// Which part of a world to synthesize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    /// The picture, in pixels.
+    pub(crate) area: Area,
+    /// Where the world ends: at multiples of the network's stride, and the first row and column are 0.
+    pub(crate) limits: Limits,
 }
 
 /// A style per class, `[labels, length]`.
@@ -134,8 +148,9 @@ impl Engine {
             weight: values(&tensors, "fc.weight")?.into_owned(),
             bias: values(&tensors, "fc.bias")?.into_owned(),
         };
-        let (style, semantics, stride) = (config.style, config.semantics(), config.stride());
-        Ok(Self { plan, style, semantics, stride, fc, blocks, conv_img, tensors })
+        let (style, norm) = (config.style, config.norm);
+        let (semantics, label_channels) = (config.semantics(), config.label_channels);
+        Ok(Self { plan, style, semantics, label_channels, norm, fc, blocks, conv_img, tensors })
     }
 
     /// The tensors the engine was packed from, except those that were dropped.
@@ -143,10 +158,38 @@ impl Engine {
         &self.tensors
     }
 
+    /// Whether a pixel depends on the whole picture, through statistics.
+    fn whole_only(&self, statistics: Statistics) -> bool {
+        statistics != Statistics::Running || self.norm != NormKind::Batch
+    }
+
+    /// Whether norms work on copies of features.
+    fn copies_features(&self) -> bool {
+        self.norm != NormKind::Batch || self.plan.blocks.iter().any(|block| block.modulation.facts().needs().noise)
+    }
+
+    /// Bytes of the weights in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let tensors = self.tensors.iter().map(|(_, data)| data.bytes().len());
+        self.blocks.iter().map(Block::bytes).sum::<usize>() + tensors.sum::<usize>()
+    }
+
+    /// Memory in bytes for a part of a world, without weights, with bands of about this many tiles of convolution; and
+    /// the multiplications it takes by definition.
+    pub(crate) fn estimate(&self, window: Window, statistics: Statistics, tiles: usize) -> (usize, f64) {
+        let extents = Extents::new(&self.plan, window.area, window.limits, TILE);
+        let bands = self.bands(&extents, statistics, tiles);
+        (run::memory(self, &extents, &bands), run::operations(self, &extents))
+    }
+
+    fn bands(&self, extents: &Extents, statistics: Statistics, tiles: usize) -> Bands {
+        if self.whole_only(statistics) { Bands::whole(extents) } else { Bands::of_tiles(extents, tiles) }
+    }
+
     /// Creates the mutable state that one thread needs.
     pub(crate) fn session(self: &Arc<Self>) -> Session {
         let blocks = self.blocks.iter().map(Block::session).collect();
-        Session { engine: Arc::clone(self), blocks, memory: Buffers::default() }
+        Session { engine: Arc::clone(self), blocks, memory: Buffers::default(), labels: None }
     }
 }
 
@@ -161,102 +204,122 @@ pub(crate) struct Session {
     engine: Arc<Engine>,
     blocks: Vec<BlockSession>,
     memory: Buffers,
+    /// The labels of the last picture, if they were kept.
+    labels: Option<(LabelKey, LabelStream)>,
 }
 
+/// What must be the same for labels to be used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LabelKey {
+    labels: u64,
+    window: Window,
+}
+
+/// Labels are kept for the next picture if they have at most this many pixels.
+const KEPT_LABELS: usize = 1 << 22;
+
 impl Session {
-    /// Synthesizes `[3, height, width]` with values in -1 to 1. Calls `step` between kernels with the progress, 0 to
-    /// 1; an error from it ends the computation, and the session remains usable.
+    /// Synthesizes a part of a world in bands of rows, from top to bottom. `sink` gets the first row of a band, counted
+    /// from the top of the picture, and its values in -1 to 1, `[3, rows, width]`. Calls `step` between kernels with the
+    /// progress, 0 to 1. An error from either ends the computation, and the session remains usable. `key` identifies
+    /// labels that may be used again.
     ///
     /// # Errors
     ///
-    /// Those of `step`.
-    pub(crate) fn run(&mut self, scene: &Scene<'_>, step: &mut dyn FnMut(f32) -> Result<()>) -> Result<Vec<f32>> {
-        let Self { engine, blocks, memory } = self;
-        let Engine { plan, tensors, .. } = &**engine;
+    /// Those of `step`, of `sink` and of the labels.
+    pub(crate) fn run(
+        &mut self,
+        scene: &Scene<'_>,
+        labels: &mut LabelInput<'_>,
+        key: Option<u64>,
+        window: Window,
+        tiles: usize,
+        sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<()> {
+        let engine = Arc::clone(&self.engine);
+        let Engine { plan, tensors, .. } = &*engine;
         step(0.0)?;
-        let sessions = blocks.par_iter_mut().zip(&engine.blocks).enumerate();
+        let sessions = self.blocks.par_iter_mut().zip(&engine.blocks).enumerate();
         sessions.try_for_each(|(index, (session, block))| {
             block.set_style(session, tensors, scene.styles.map(|styles| styles.of(index)))
         })?;
-        let mut size = scene.labels.size().map(|side| side / engine.stride);
-        let mut channels = plan.first_channels;
-        let mut x = memory.take(channels * size[0] * size[1]);
-        match (engine.style, scene.latent) {
-            (StyleConfig::Latent { grid, .. }, Some(latent)) => engine.fc.spread(latent, grid, size, &mut x),
-            _ => engine.fc.gather(&scene.labels.at(size), engine.semantics, &mut x),
-        }
-        let work: Vec<f32> = plan.blocks.iter().map(work).collect();
-        // The output convolution is little work.
-        let all = work.iter().sum::<f32>() * 1.05;
-        let mut done = 0.0;
-        for (((block, session), plan), work) in engine.blocks.iter().zip(blocks).zip(&plan.blocks).zip(work) {
-            if plan.doubles {
-                let mut larger = memory.take(4 * x.len());
-                upsample2(&x, [channels, size[0], size[1]], &mut larger);
-                memory.give(std::mem::replace(&mut x, larger));
-                size = size.map(|side| 2 * side);
+        let extents = Extents::new(plan, window.area, window.limits, TILE);
+        let bands = engine.bands(&extents, scene.statistics, tiles);
+        let [height, width] = window.area.size();
+        let key = key.filter(|_| height * width <= KEPT_LABELS).map(|labels| LabelKey { labels, window });
+        let stream = match (self.labels.take(), key) {
+            (Some((last, mut stream)), Some(key)) if last == key => {
+                stream.mark_reused();
+                stream
             }
-            // A block calls `check` five or six times.
-            let mut calls = 0;
-            let mut check = || {
-                calls += 1;
-                step((done + work * (calls as f32 / 6.0)) / all)
-            };
-            x = block.run(session, x, &scene.labels.at(size), scene, memory, &mut check)?;
-            done += work;
-            channels = plan.output;
-        }
-        let mut picture = vec![0.0; 3 * size[0] * size[1]];
-        engine.conv_img.run(&x, size, &mut picture);
-        memory.give(x);
-        Ok(picture)
+            _ => {
+                let distances = labels.distances.clone();
+                LabelStream::new(&extents.labels, window.limits, engine.label_channels, distances, key.is_some())
+            }
+        };
+        let mut run = Run::new(&engine, self, scene, &extents, &bands, stream);
+        let done = sweep(&extents, &bands, &mut |work| run.work(work, labels, sink, step));
+        let stream = run.finish();
+        // What was read before an error is right.
+        self.labels = key.map(|key| (key, stream));
+        done
     }
 }
 
-/// Approximate work of a block: multiplications in its convolutions, relative to other blocks.
-fn work(block: &BlockPlan) -> f32 {
-    let area = (1u64 << (2 * block.doublings)) as f32;
-    area * (block.middle() * (block.input + block.output)) as f32
-}
-
 impl FirstLayer {
-    /// The 3x3 convolution of the one-hot map: each tap adds one column of the weight, `[out, semantics, 3, 3]`.
-    fn gather(&self, scale: &LabelScale, semantics: usize, x: &mut [f32]) {
-        let ([height, width], ids, edges) = (scale.size(), scale.ids(), scale.edges());
-        let planes = x.par_chunks_mut(height * width).zip(self.weight.par_chunks(semantics * 9)).zip(&self.bias);
-        planes.for_each(|((plane, weight), &bias)| {
-            for (i, value) in plane.iter_mut().enumerate() {
-                let (y, x) = (i / width, i % width);
-                *value = bias;
-                for tap in 0..9 {
-                    let (row, column) = ((y + tap / 3).wrapping_sub(1), (x + tap % 3).wrapping_sub(1));
-                    if row >= height || column >= width {
-                        continue;
-                    }
-                    let pixel = row * width + column;
-                    let label = ids.get(pixel).copied().map_or(0, usize::from);
-                    *value += weight.get(label * 9 + tap).copied().unwrap_or_default();
-                    if let (Some(edges), Some(weight)) = (edges, weight.get((semantics - 1) * 9 + tap)) {
-                        *value += edges.get(pixel).copied().unwrap_or_default() * weight;
+    /// The 3x3 convolution of the one-hot map, for some rows: each tap adds one column of the weight, `[out, semantics,
+    /// 3, 3]`.
+    fn gather(&self, labels: &LabelArea<'_>, semantics: usize, out: MapMut<'_>) {
+        let area = labels.area();
+        // For each pixel and tap, the place of its weight and whether there is an edge; none beyond the world.
+        let mut taps = Vec::with_capacity(area.rows.len() * area.columns.len());
+        for y in area.rows.start..area.rows.end {
+            for x in area.columns.start..area.columns.end {
+                taps.push(std::array::from_fn::<_, 9, _>(|tap| {
+                    let (row, column) = (y + tap as i64 / 3 - 1, x + tap as i64 % 3 - 1);
+                    labels.cell(row, column).map(|(id, edge)| (usize::from(id) * 9 + tap, edge))
+                }));
+            }
+        }
+        let zeros = vec![0.0; self.bias.len() * taps.len()];
+        let zeros = Source::new(Map::whole(&zeros, out.size()), [0, 0]);
+        for_each_run(zeros, out, |channel, offset, _, out| {
+            let weight = &self.weight[channel * semantics * 9..][..semantics * 9];
+            for (value, taps) in out.iter_mut().zip(&taps[offset..]) {
+                *value = self.bias[channel];
+                for (tap, (place, edge)) in taps.iter().enumerate().filter_map(|(tap, place)| Some((tap, (*place)?))) {
+                    *value += weight.get(place).copied().unwrap_or_default();
+                    if edge {
+                        *value += weight[(semantics - 1) * 9 + tap];
                     }
                 }
             }
         });
     }
 
-    /// Maps a latent vector to a grid of features and resizes that to `[height, width]` by nearest neighbour.
-    fn spread(&self, latent: &[f32], [rows, columns]: [usize; 2], [height, width]: [usize; 2], x: &mut [f32]) {
+    /// Maps a latent vector to a grid of features, resizes that to the `[height, width]` of the picture by nearest
+    /// neighbour, and writes some rows and columns of it.
+    fn spread(
+        &self,
+        latent: &[f32],
+        [rows, columns]: [usize; 2],
+        [height, width]: [usize; 2],
+        area: Area,
+        out: MapMut<'_>,
+    ) {
         let cells = rows * columns;
-        x.par_chunks_mut(height * width).enumerate().for_each(|(channel, plane)| {
-            let value = |cell: usize| -> f32 {
-                let row = self.weight.chunks_exact(latent.len()).nth(channel * cells + cell).unwrap_or_default();
-                let bias = self.bias.get(channel * cells + cell).copied().unwrap_or_default();
-                row.iter().zip(latent).map(|(weight, value)| weight * value).sum::<f32>() + bias
-            };
-            let grid: Vec<f32> = (0..cells).map(value).collect();
-            for (i, value) in plane.iter_mut().enumerate() {
-                let cell = i / width * rows / height * columns + i % width * columns / width;
-                *value = grid.get(cell).copied().unwrap_or_default();
+        let mut grid = vec![0.0; self.bias.len()];
+        times(&self.weight, latent, &mut grid);
+        grid.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
+        let wide = area.columns.len();
+        let zeros = vec![0.0; self.bias.len() / cells * area.rows.len() * wide];
+        let zeros = Source::new(Map::whole(&zeros, out.size()), [0, 0]);
+        for_each_run(zeros, out, |channel, offset, _, out| {
+            for (i, value) in (offset..).zip(out) {
+                let (y, x) = (area.rows.start as usize + i / wide, area.columns.start as usize + i % wide);
+                let cell = y * rows / height * columns + x * columns / width;
+                *value = grid[channel * cells + cell];
             }
         });
     }

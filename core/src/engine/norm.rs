@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-use semsynth_kernels::{Affine, Isa, affine, moments};
+use semsynth_kernels::{Affine, Isa, Map, MapMut, Source, affine, for_each_run, moments};
 
 use super::Scene;
 use super::buffers::Buffers;
 use crate::error::{Error, Result};
-use crate::label::LabelScale;
+use crate::label::{Area, LabelArea};
 use crate::nn::modulation::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use crate::nn::{BlockPlan, EPSILON, NormKind, NormPlan, Statistics};
 use crate::tensors::Tensors;
@@ -71,60 +70,85 @@ impl Norm {
         session.set_style(&NormWeights::new(tensors, &self.plan.name), style)
     }
 
-    /// `[channels, h, w] -> [channels + extra, h, w]`.
+    /// Bytes of the weights.
+    pub(super) fn bytes(&self) -> usize {
+        self.modulation.bytes()
+    }
+
+    /// Channels of the output.
+    pub(super) fn outputs(&self) -> usize {
+        self.channels() + self.extra
+    }
+
+    /// Normalises, modulates and activates some rows: those of `labels` and of `out`, which has
+    /// [`outputs`](Self::outputs) channels. `x` starts at their first row and column. With statistics of the picture,
+    /// these must be all rows, and those of `x` all of its map.
     pub(super) fn run(
         &self,
         session: &mut dyn CpuSession,
-        x: &[f32],
-        scale: &LabelScale,
-        scene: &Scene<'_>,
+        x: Source<'_>,
+        labels: &LabelArea<'_>,
+        place: &Place<'_>,
         leaky: bool,
+        out: MapMut<'_>,
         memory: &mut Buffers,
-    ) -> Vec<f32> {
-        let noisy = self.with_noise(session, x, scale, scene, memory);
-        let x = noisy.as_deref().unwrap_or(x);
-        let mut y = memory.take((self.channels() + self.extra) * scale.area());
-        if let (Some([factor, shift]), Statistics::Running) = (&self.running, scene.statistics) {
-            session.modulate(x, Affine { scale: factor, shift, leaky }, scale, &mut y);
+    ) {
+        let size = labels.size();
+        let noisy = self.with_noise(session, x, place, size, memory);
+        let x = noisy.as_deref().map_or(x, |noisy| Source::new(Map::whole(noisy, size), [0, 0]));
+        if let (Some([factor, shift]), Statistics::Running) = (&self.running, place.scene.statistics) {
+            session.modulate(x, Affine { scale: factor, shift, leaky }, labels, out);
         } else {
             // For a batch of one picture, batch statistics are those of the picture. Subtract the mean first: if a
             // channel hardly varies, the scale is large and would amplify the rounding error of the mean.
             let channels = self.channels();
+            let mut plain = memory.take(channels * size[0] * size[1]);
+            for_each_run(x, MapMut::whole(&mut plain, size), |_, _, x, out| out.copy_from_slice(x));
             let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
-            moments(self.isa, x, &mut mean, &mut variance);
-            let mut centered = memory.take(x.len());
+            moments(self.isa, &plain, &mut mean, &mut variance);
+            let mut centered = memory.take(plain.len());
             let minus_mean: Vec<f32> = mean.iter().map(|mean| -*mean as f32).collect();
             let one = vec![1.0; channels];
-            affine(self.isa, x, Affine { scale: &one, shift: &minus_mean, leaky: false }, &mut centered);
+            affine(self.isa, &plain, Affine { scale: &one, shift: &minus_mean, leaky: false }, &mut centered);
+            memory.give(plain);
             let factor: Vec<f32> = variance.iter().map(|var| 1.0 / (*var as f32 + EPSILON as f32).sqrt()).collect();
             let zero = vec![0.0; channels];
-            session.modulate(&centered, Affine { scale: &factor, shift: &zero, leaky }, scale, &mut y);
+            let x = Source::new(Map::whole(&centered, size), [0, 0]);
+            session.modulate(x, Affine { scale: &factor, shift: &zero, leaky }, labels, out);
             memory.give(centered);
         }
         if let Some(noisy) = noisy {
             memory.give(noisy);
         }
-        y
     }
 
     /// Features with noise added: one value per pixel, scaled per channel. `None` without noise.
     fn with_noise(
         &self,
         session: &dyn CpuSession,
-        x: &[f32],
-        scale: &LabelScale,
-        scene: &Scene<'_>,
+        x: Source<'_>,
+        place: &Place<'_>,
+        size: [usize; 2],
         memory: &mut Buffers,
     ) -> Option<Vec<f32>> {
         let strength = session.noise_strength()?;
-        let noise = scene.noise.values(self.plan.noise?, scale.picture_size(), scale.size())?;
-        let mut y = memory.take(x.len());
-        let planes = y.par_chunks_mut(noise.len()).zip(x.par_chunks(noise.len())).zip(strength);
-        planes.for_each(|((y, x), &strength)| {
-            for ((y, x), noise) in y.iter_mut().zip(x).zip(&noise) {
+        let noise = place.scene.noise.area(self.plan.noise?, place.scale, place.area, place.scene.period)?;
+        let mut y = memory.take(self.channels() * noise.len());
+        for_each_run(x, MapMut::whole(&mut y, size), |channel, offset, x, y| {
+            let strength = strength[channel];
+            for ((y, x), noise) in y.iter_mut().zip(x).zip(&noise[offset..]) {
                 *y = x + noise * strength;
             }
         });
         Some(y)
     }
+}
+
+/// Where the rows of a norm are in the world.
+pub(super) struct Place<'a> {
+    pub(super) scene: &'a Scene<'a>,
+    /// Pixels per cell.
+    pub(super) scale: i64,
+    /// The rows and columns, in cells.
+    pub(super) area: Area,
 }

@@ -6,9 +6,10 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
+use crate::label::Span;
 use crate::device::software::{has_half, software};
 use crate::error::Error;
-use crate::label::{DistanceMap, LabelMap, instance_edges};
+use crate::label::{DistanceMap, Edges, LabelMap, instance_edges};
 use crate::model::{self, Precision};
 use crate::network::Upsampling;
 use crate::nn::modulation::ModulationKind;
@@ -47,30 +48,46 @@ struct Owned {
 }
 
 impl Owned {
-    fn pyramid(&self, config: &GeneratorConfig) -> LabelPyramid {
-        let mut pyramid = LabelPyramid::new(&self.labels, config.label_channels);
-        if let Some(edges) = &self.edges {
-            pyramid = pyramid.with_edges(edges.clone()).unwrap();
-        }
-        match &self.distances {
-            Some(distances) => pyramid.with_distances(distances.clone()).unwrap(),
-            None => pyramid,
-        }
+    fn scene(&self) -> Scene<'_> {
+        let period = [None; 2];
+        let (noise, statistics) = (self.noise.clone(), self.statistics);
+        Scene { latent: self.latent.as_deref(), styles: self.styles.as_ref(), noise, statistics, period }
     }
 
-    fn scene<'a>(&'a self, labels: &'a LabelPyramid) -> Scene<'a> {
-        Scene {
-            labels,
-            latent: self.latent.as_deref(),
-            styles: self.styles.as_ref(),
-            noise: self.noise.clone(),
-            statistics: self.statistics,
-        }
+    fn window(&self) -> Window {
+        let size = [self.labels.height(), self.labels.width()];
+        let [rows, columns] = size.map(|side| Span::new(0, side as i64));
+        Window { area: Area { rows, columns }, limits: Limits::picture(size) }
     }
 
     /// The result of a session of the engine.
-    fn run(&self, config: &GeneratorConfig, session: &mut Session) -> Vec<f32> {
-        session.run(&self.scene(&self.pyramid(config)), &mut |_| Ok(())).unwrap()
+    fn run(&self, session: &mut Session) -> Vec<f32> {
+        self.run_with(session, None, self.window(), 64, &mut |_| Ok(())).unwrap()
+    }
+
+    fn run_with(
+        &self,
+        session: &mut Session,
+        key: Option<u64>,
+        window: Window,
+        tiles: usize,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        let mut source = &self.labels;
+        let edges = self.edges.as_ref().map_or(Edges::None, |edges| Edges::Given(edges, self.labels.width()));
+        let distances = self.distances.clone().map(Arc::new);
+        let mut input = LabelInput { source: &mut source, edges, distances, size: [None; 2] };
+        let [height, width] = window.area.size();
+        let mut picture = vec![f32::NAN; 3 * height * width];
+        let mut sink = |y: usize, planes: &[f32]| {
+            let rows = planes.len() / 3;
+            for (channel, plane) in planes.chunks_exact(rows).enumerate() {
+                picture[(channel * height + y) * width..][..rows].copy_from_slice(plane);
+            }
+            Ok(())
+        };
+        session.run(&self.scene(), &mut input, key, window, tiles, &mut sink, step)?;
+        Ok(picture)
     }
 
     /// The result of the reference implementation.
@@ -126,17 +143,15 @@ fn difference(config: &GeneratorConfig, tensors: &Tensors, owned: &Owned) -> f32
     assert!(Engine::supports(config));
     let size = [owned.labels.height(), owned.labels.width()];
     let mut session = session(config, tensors, size);
-    let found = owned.run(config, &mut session);
-    // Neither buffers with contents of an earlier picture nor cached tables change the result.
-    let pyramid = owned.pyramid(config);
-    for _ in 0..3 {
-        assert_eq!(session.run(&owned.scene(&pyramid), &mut |_| Ok(())).unwrap(), found);
-        pyramid.mark_reused();
+    let found = owned.run(&mut session);
+    // Neither buffers with contents of an earlier picture nor cached tables nor the height of bands change the result.
+    for tiles in [1, 1, 10_000, 20] {
+        assert_eq!(owned.run_with(&mut session, Some(1), owned.window(), tiles, &mut |_| Ok(())).unwrap(), found);
     }
     // Dropping weights changes nothing, as long as those needed later are kept.
     let low_memory = Engine::low_memory(config, tensors.clone(), size).unwrap();
     assert!(low_memory.tensors().len() < tensors.len());
-    assert_eq!(owned.run(config, &mut Arc::new(low_memory).session()), found);
+    assert_eq!(owned.run(&mut Arc::new(low_memory).session()), found);
     let expected = owned.expected(config, tensors);
     let (low, high) = expected.iter().fold((1.0f32, -1.0f32), |(low, high), &v| (low.min(v), high.max(v)));
     assert!(high - low > 0.1, "a flat picture: {low} to {high}");
@@ -275,7 +290,7 @@ fn styles_follow_each_other() {
             let (styles, noise) = (Some(ClassStyles { all: all.clone(), some: some.to_vec() }), Noise::Zero);
             let (edges, distances, latent, statistics) = (None, None, None, Statistics::Batch);
             let owned = Owned { labels: labels.clone(), edges, distances, latent, styles, noise, statistics };
-            let found = owned.run(&config, &mut session);
+            let found = owned.run(&mut session);
             let expected = owned.expected(&config, &tensors);
             let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(off <= 1e-3, "{off}");
@@ -342,7 +357,7 @@ fn it_paints_the_reference_pictures() {
         for (name, statistics) in [(eval, Statistics::Running), ("io.out_batchstats", Statistics::Batch)] {
             let Some(expected) = values(name) else { continue };
             owned.statistics = statistics;
-            let found = owned.run(&config, &mut session);
+            let found = owned.run(&mut session);
             let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             println!("engine {file} {name}: max abs difference {off:e}");
             assert!(off <= 1e-4, "{file} {name}: {off}");
@@ -361,7 +376,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     let owned = Owned { labels, edges: None, distances: None, latent: None, styles: None, noise, statistics };
     let paint = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| owned.run(&config, &mut session(&config, &tensors, [64, 96])))
+        pool.install(|| owned.run(&mut session(&config, &tensors, [64, 96])))
     };
     let one = paint(1);
     assert_eq!(paint(2), one);
@@ -382,11 +397,11 @@ fn sessions_do_not_disturb_each_other() {
         let (labels, noise) = (busy_map(64, 32, 5, 8, seed), Noise::Anchored { seed, origin: [0, 0] });
         Owned { labels, edges: None, distances: None, latent: None, styles, noise, statistics: Statistics::Running }
     };
-    let alone: Vec<Vec<f32>> = (0..4).map(|seed| owned(seed).run(&config, &mut engine.session())).collect();
+    let alone: Vec<Vec<f32>> = (0..4).map(|seed| owned(seed).run(&mut engine.session())).collect();
     std::thread::scope(|scope| {
         for (seed, expected) in (0..).zip(&alone) {
-            let (config, mut session, owned) = (&config, engine.session(), owned(seed));
-            scope.spawn(move || (0..3).for_each(|_| assert_eq!(&owned.run(config, &mut session), expected)));
+            let (mut session, owned) = (engine.session(), owned(seed));
+            scope.spawn(move || (0..3).for_each(|_| assert_eq!(&owned.run(&mut session), expected)));
         }
     });
 }
@@ -398,22 +413,22 @@ fn a_session_can_be_used_after_an_error() {
     let tensors = weights(&config, 1);
     let (labels, noise, statistics) = (busy_map(64, 32, 5, 8, 1), Noise::Zero, Statistics::Batch);
     let owned = Owned { labels, edges: None, distances: None, latent: None, styles: None, noise, statistics };
-    let pyramid = owned.pyramid(&config);
     let mut session = session(&config, &tensors, [32, 64]);
     let mut steps = Vec::new();
-    let expected = session.run(&owned.scene(&pyramid), &mut |done| {
+    let window = owned.window();
+    let expected = owned.run_with(&mut session, Some(1), window, 16, &mut |done| {
         steps.push(done);
         Ok(())
     });
     let expected = expected.unwrap();
     assert!(steps.len() > 30 && steps.is_sorted() && steps[0] == 0.0 && steps.iter().all(|&done| done <= 1.0));
-    for end in (0..steps.len()).step_by(3) {
+    for end in 0..steps.len() {
         let mut left = end;
-        let ended = session.run(&owned.scene(&pyramid), &mut |_| {
+        let ended = owned.run_with(&mut session, Some(1), window, 16, &mut |_| {
             left = left.checked_sub(1).ok_or(Error::Cancelled)?;
             Ok(())
         });
         assert!(matches!(ended, Err(Error::Cancelled)), "{end}");
-        assert_eq!(session.run(&owned.scene(&pyramid), &mut |_| Ok(())).unwrap(), expected, "{end}");
+        assert_eq!(owned.run_with(&mut session, Some(1), window, 16, &mut |_| Ok(())).unwrap(), expected, "{end}");
     }
 }

@@ -216,6 +216,16 @@ impl LabelMap {
         }
     }
 
+    /// Copies the ids of row `y` from column `x` on; all must be inside the map.
+    pub(super) fn copy_row(&self, y: usize, x: usize, out: &mut [u16]) {
+        let first = y * self.width + x;
+        let part = first..first + out.len();
+        match &self.ids {
+            Ids::U8(ids) => out.iter_mut().zip(&ids[part]).for_each(|(to, &id)| *to = id.into()),
+            Ids::U16(ids) => out.copy_from_slice(&ids[part]),
+        }
+    }
+
     /// A map whose pixel (i, j) is this map's (`columns[i]`, `rows[j]`); all indices must be inside the map.
     fn gather(&self, columns: &[usize], rows: &[usize]) -> Self {
         fn pick<T: Copy>(ids: &[T], width: usize, columns: &[usize], rows: &[usize]) -> Vec<T> {

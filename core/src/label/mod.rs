@@ -6,6 +6,7 @@
 //! [`LabelMap::read`] reads a label picture. Its [`Report`] says what the picture contains, even if it cannot be
 //! used. A [`ColorPolicy`] decides what to do with colours that belong to no class.
 
+mod area;
 mod classes;
 mod decode;
 mod distance;
@@ -18,11 +19,14 @@ mod pyramid;
 mod read;
 mod report;
 mod resize;
+mod source;
+mod stream;
 mod tables;
 #[cfg(test)]
 mod testing;
 mod write;
 
+pub(crate) use area::{Area, Limits, Span, up};
 pub use classes::{Class, ClassTable};
 pub use distance::DistanceMap;
 pub use edges::instance_edges;
@@ -31,3 +35,6 @@ pub use policy::ColorPolicy;
 pub(crate) use pyramid::{LabelPyramid, LabelScale};
 pub use read::LabelReading;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};
+pub use source::{LabelSource, Rect};
+pub(crate) use source::{Placed, WithInstances};
+pub(crate) use stream::{Edges, LabelArea, LabelInput, LabelStream, LevelNeeds, patch_block};

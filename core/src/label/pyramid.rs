@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use semsynth_kernels::Patches;
@@ -11,14 +10,12 @@ use super::resize::floor_indices;
 use super::{DistanceMap, LabelMap, instance_edges};
 use crate::error::{Error, Result};
 
-/// Class ids, instance edges and distance maps of one picture, sampled once for each scale that a network uses. The
-/// CPU engine and [`nn::Layout`](crate::nn::Layout) both read them from here.
+/// Class ids, instance edges and distance maps of one picture, sampled once for each scale that a network uses. [`nn::Layout`](crate::nn::Layout)
+/// reads them from here; the CPU engine reads a [`LabelStream`](super::LabelStream), row by row.
 #[derive(Debug)]
 pub(crate) struct LabelPyramid {
     source: Arc<Source>,
     scales: Mutex<BTreeMap<[usize; 2], Arc<LabelScale>>>,
-    /// Whether a second picture has been synthesized from it.
-    reused: AtomicBool,
 }
 
 /// The data that all scales are sampled from.
@@ -61,7 +58,7 @@ impl LabelPyramid {
     }
 
     fn of_source(source: Source) -> Self {
-        Self { source: Arc::new(source), scales: Mutex::default(), reused: AtomicBool::new(false) }
+        Self { source: Arc::new(source), scales: Mutex::default() }
     }
 
     /// The same picture with the edges of an instance map, which must be as large as the label map.
@@ -110,23 +107,13 @@ impl LabelPyramid {
         self.source.edges.is_some()
     }
 
-    /// Marks the pyramid as reused: from now on, caching what is derived from its scales pays off.
-    pub(crate) fn mark_reused(&self) {
-        self.reused.store(true, Ordering::Relaxed);
-        let scales = self.scales.lock().unwrap_or_else(PoisonError::into_inner);
-        scales.values().for_each(|scale| scale.reused.store(true, Ordering::Relaxed));
-    }
-
     /// The picture sampled at a height and width: sample (x, y) is pixel (`floor(x * width / w)`, `floor(y * height / h)`).
     pub(crate) fn at(&self, size: [usize; 2]) -> Arc<LabelScale> {
         let mut scales = self.scales.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(LabelScale::new(Arc::clone(&self.source), size, self.reused.load(Ordering::Relaxed)));
+        let make = || Arc::new(LabelScale::new(Arc::clone(&self.source), size));
         Arc::clone(scales.entry(size).or_insert_with(make))
     }
 }
-
-/// The number of the next new scale.
-static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// A [`LabelPyramid`] at one size, with data that layers derive from it.
 #[derive(Debug)]
@@ -137,13 +124,10 @@ pub(crate) struct LabelScale {
     edges: Option<Vec<f32>>,
     distances: OnceLock<Vec<f32>>,
     patches: OnceLock<Patches>,
-    /// Unique within the process.
-    number: u64,
-    reused: AtomicBool,
 }
 
 impl LabelScale {
-    fn new(source: Arc<Source>, size: [usize; 2], reused: bool) -> Self {
+    fn new(source: Arc<Source>, size: [usize; 2]) -> Self {
         let [height, width] = size;
         let columns: Vec<usize> = source.columns(width).collect();
         let mut ids = Vec::with_capacity(height * width);
@@ -159,31 +143,12 @@ impl LabelScale {
             }
             values
         });
-        Self {
-            size,
-            ids,
-            edges,
-            distances: OnceLock::new(),
-            patches: OnceLock::new(),
-            number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            reused: AtomicBool::new(reused),
-            source,
-        }
-    }
-
-    /// Height and width.
-    pub(crate) fn size(&self) -> [usize; 2] {
-        self.size
+        Self { size, ids, edges, distances: OnceLock::new(), patches: OnceLock::new(), source }
     }
 
     /// Number of samples.
     pub(crate) fn area(&self) -> usize {
         self.ids.len()
-    }
-
-    /// Height and width of the whole picture.
-    pub(crate) fn picture_size(&self) -> [usize; 2] {
-        self.source.size
     }
 
     /// Class ids, `[height, width]`.
@@ -225,11 +190,6 @@ impl LabelScale {
         let class = |(&id, &edge): (&u16, &f32)| if edge > 0.0 { id + at_edges } else { id };
         self.ids.iter().zip(edges).map(class).collect()
     }
-
-    /// A key for caches, unique to this scale; `None` until a second picture is synthesized from it.
-    pub(crate) fn reuse_key(&self) -> Option<u64> {
-        self.reused.load(Ordering::Relaxed).then_some(self.number)
-    }
 }
 
 #[cfg(test)]
@@ -264,15 +224,5 @@ mod tests {
         assert_eq!(scale.classes()[8], scale.ids()[8]);
         assert_eq!(scale.patch_classes(), 8);
         assert!(LabelPyramid::new(&map(), 4).with_edges(vec![false; 3]).is_err());
-    }
-
-    #[test]
-    fn a_key_is_given_from_the_second_picture_on() {
-        let pyramid = LabelPyramid::new(&map(), 4);
-        let scale = pyramid.at([3, 5]);
-        assert_eq!(scale.reuse_key(), None);
-        pyramid.mark_reused();
-        assert!(scale.reuse_key().is_some());
-        assert_ne!(pyramid.at([1, 1]).reuse_key(), scale.reuse_key());
     }
 }

@@ -1,8 +1,10 @@
 //! The networks: generators, encoders and discriminators.
 
 mod architecture;
+mod capabilities;
 mod conv_encoder;
 mod discriminator;
+mod extents;
 mod generator;
 mod names;
 mod pix2pix;
@@ -13,6 +15,7 @@ mod system;
 mod vgg;
 
 pub use architecture::{AnyGenerator, Architecture, Encoder, Network};
+pub use capabilities::{Ability, Capabilities, Halo};
 pub use conv_encoder::{ConvEncoder, ConvEncoderConfig, Posterior};
 pub use discriminator::{Discriminator, DiscriminatorConfig};
 pub use generator::{Generator, GeneratorConfig, StyleConfig, Upsampling};
@@ -24,6 +27,7 @@ pub use vgg::Vgg19;
 
 pub use names::is_unused;
 
+pub(crate) use extents::{Affected, BlockExtents, Extents, TILE};
 pub(crate) use names::official_names;
 pub(crate) use plan::{BLOCKS, FIRST_WIDTH, Plan};
 

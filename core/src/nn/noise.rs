@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Layout;
 use crate::error::{Error, Result};
+use crate::label::Area;
 use crate::rng::{Rng, mix64};
 
 /// Source of the noise that SEAN adds to its features (Zhu et al. 2020, §3).
@@ -64,13 +65,31 @@ impl Noise {
         }
     }
 
-    /// The map of a draw on the host, for one picture, `[height, width]`; `None` without noise and for given noise.
-    pub(crate) fn values(&self, draw: usize, whole: [usize; 2], size: [usize; 2]) -> Option<Vec<f32>> {
-        match self {
-            Self::Zero | Self::Fed(_) => None,
-            Self::Anchored { seed, origin } => Some(anchored(*seed, *origin, draw, 1, whole, size)),
+    /// The map of a draw on the host, for an area in cells of `scale` pixels, `[rows, columns]`; `None` without noise
+    /// and for given noise. Where the world repeats itself, `period` is the height and width that repeat, in pixels.
+    pub(crate) fn area(&self, draw: usize, scale: i64, area: Area, period: [Option<i64>; 2]) -> Option<Vec<f32>> {
+        let Self::Anchored { seed, origin } = self else { return None };
+        let [left, top] = origin.map(|origin| origin.div_euclid(scale));
+        let repeated = |cell: i64, period: Option<i64>| period.map_or(cell, |period| cell.rem_euclid(period / scale));
+        let stream = stream(*seed, draw, 0);
+        let mut values = Vec::with_capacity(area.rows.len() * area.columns.len());
+        for y in area.rows.start..area.rows.end {
+            let row = row(stream, top.wrapping_add(repeated(y, period[0])));
+            let value = |x: i64| Rng::at(row, left.wrapping_add(repeated(x, period[1])) as u64).normal() as f32;
+            values.extend((area.columns.start..area.columns.end).map(value));
         }
+        Some(values)
     }
+}
+
+/// The values of a draw of one picture of a batch. The first picture gets the same noise as it would alone.
+fn stream(seed: u64, draw: usize, picture: u64) -> u64 {
+    mix64(seed ^ mix64(draw as u64 + 1)) ^ mix64(picture)
+}
+
+/// The values of a row of the world.
+fn row(stream: u64, y: i64) -> u64 {
+    mix64(stream ^ mix64(y as u64))
 }
 
 /// Anchored noise, `[batch, height, width]`; `whole` is the size of the picture.
@@ -88,10 +107,9 @@ fn anchored(
     let (left, top) = (anchor(origin[0], width, whole_width), anchor(origin[1], height, whole_height));
     let mut values = Vec::with_capacity(batch * height * width);
     for picture in 0..batch as u64 {
-        // The first picture of a batch gets the same noise as it would alone.
-        let stream = mix64(seed ^ mix64(draw as u64 + 1)) ^ mix64(picture);
+        let stream = stream(seed, draw, picture);
         for y in 0..height as i64 {
-            let row = mix64(stream ^ mix64(top.wrapping_add(y) as u64));
+            let row = row(stream, top.wrapping_add(y));
             let value = |x: i64| Rng::at(row, left.wrapping_add(x) as u64).normal() as f32;
             values.extend((0..width as i64).map(value));
         }

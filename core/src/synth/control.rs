@@ -45,6 +45,8 @@ impl CancelToken {
 pub struct Control<'a> {
     cancel: Option<CancelToken>,
     progress: Option<&'a mut dyn FnMut(f32)>,
+    /// Most bytes of memory.
+    memory: Option<usize>,
     /// The last value reported.
     reported: Option<f32>,
 }
@@ -65,6 +67,17 @@ impl<'a> Control<'a> {
     #[must_use]
     pub fn progress(self, progress: &'a mut dyn FnMut(f32)) -> Self {
         Self { progress: Some(progress), ..self }
+    }
+
+    /// Most memory in bytes, with the weights: the picture is painted in smaller parts if it needs more otherwise, or
+    /// not at all. For the CPU engine.
+    #[must_use]
+    pub fn memory(self, bytes: usize) -> Self {
+        Self { memory: Some(bytes), ..self }
+    }
+
+    pub(super) fn budget(&self) -> Option<usize> {
+        self.memory
     }
 
     /// Whether there is a token or a callback.

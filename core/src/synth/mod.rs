@@ -7,6 +7,7 @@
 mod control;
 mod encode;
 mod options;
+mod paint;
 mod prepared;
 mod request;
 mod synthesizer;
@@ -15,5 +16,5 @@ pub use control::{CancelToken, Control};
 pub use encode::StyleEncoder;
 pub use options::SynthesizerOptions;
 pub use prepared::PreparedModel;
-pub use request::Request;
-pub use synthesizer::Synthesizer;
+pub use request::{Border, Request};
+pub use synthesizer::{Estimate, Synthesizer};

@@ -27,6 +27,20 @@ pub struct Request {
     /// Instance ids, as large as the label map, for models that take instance edges. `None` uses the edges between
     /// classes.
     pub instances: Option<LabelMap>,
+    /// What is beyond the border: above and below, then to the left and right.
+    pub borders: [Border; 2],
+}
+
+/// What is beyond the border of a picture, along one axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Border {
+    /// Nothing: convolutions see zeros there, as the papers' networks do.
+    #[default]
+    Zero,
+    /// The picture itself, again and again: a seamless texture. The side must be a multiple of the network's stride.
+    Wrap,
+    /// More of the world, whose labels the source has: parts of a world meet without a seam.
+    Source,
 }
 
 impl Request {
@@ -71,6 +85,12 @@ impl Request {
     #[must_use]
     pub fn origin(self, x: i64, y: i64) -> Self {
         Self { origin: [x, y], ..self }
+    }
+
+    /// Sets what is beyond the upper and lower border, and beyond the left and right border.
+    #[must_use]
+    pub fn borders(self, rows: Border, columns: Border) -> Self {
+        Self { borders: [rows, columns], ..self }
     }
 
     /// Sets the instance ids.

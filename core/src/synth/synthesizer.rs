@@ -1,19 +1,23 @@
 //! Synthesizing pictures from label maps.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use burn::tensor::{DType, Tensor, TensorData};
 
+use super::paint::{Job, Layout as WindowLayout};
 use super::prepared::Weights;
-use super::{Control, PreparedModel, Request, SynthesizerOptions};
+use super::{Border, Control, PreparedModel, Request, SynthesizerOptions};
 use crate::engine::{self, ClassStyles};
 use crate::error::{Error, Result};
-use crate::label::{LabelMap, LabelPyramid};
+use crate::label::{
+    ClassTable, DistanceMap, Edges, LabelInput, LabelMap, LabelPyramid, LabelSource, Placed, Rect, WithInstances,
+};
 use crate::model::{Manifest, Model, read_back};
 use crate::network::StyleConfig;
-use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise, ops};
-use crate::picture::{Image, PixelFormat, PixelsMut};
-use crate::pixels::write_planes;
+use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise, Statistics, ops};
+use crate::picture::{Image, PixelFormat, PixelsMut, RowSink};
+use crate::pixels::{write_planes, write_rgb};
 use crate::rng::Rng;
 use crate::style::{Style, StyleKind};
 
@@ -25,16 +29,34 @@ pub struct Synthesizer {
     /// The buffers of the CPU engine.
     session: Option<engine::Session>,
     last: Option<LastLabels>,
+    /// Multiplications per second, of the last picture on the engine.
+    speed: Option<f64>,
 }
 
-/// The inputs of the last picture, and the label pyramid made from them.
+/// The inputs of the last picture, and what was made from them.
 #[derive(Debug)]
 struct LastLabels {
     labels: LabelMap,
     instances: Option<LabelMap>,
-    pyramid: Arc<LabelPyramid>,
+    /// Differs from those of earlier labels.
+    number: u64,
+    distances: Option<Arc<DistanceMap>>,
     /// On the device, where the engine does not run.
     layout: Option<Layout>,
+}
+
+/// What a synthesis takes and how long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Estimate {
+    /// Most memory in bytes, with the weights, as it is without a budget.
+    pub memory: usize,
+    /// The least [budget](Control::memory), in bytes.
+    pub least_memory: usize,
+    /// Multiplications of its convolutions by definition, including those at the borders of windows.
+    pub multiplications: f64,
+    /// Time in seconds, at the speed of the last picture of this synthesizer.
+    pub seconds: Option<f64>,
 }
 
 /// The style in the form that networks take.
@@ -59,7 +81,7 @@ impl Synthesizer {
             Weights::Engine(engine) => Some(engine.session()),
             Weights::Network { .. } => None,
         };
-        Self { prepared, session, last: None }
+        Self { prepared, session, last: None, speed: None }
     }
 
     /// The weights, for sharing with other threads.
@@ -142,84 +164,248 @@ impl Synthesizer {
     ) -> Result<()> {
         labels.check(&self.manifest().classes)?;
         same_size("the output picture", [out.width(), out.height()], labels)?;
-        let pyramid = self.describe(labels, request)?;
+        self.take_labels(labels, request)?;
+        if self.session.is_some() {
+            let (width, height) = (labels.width(), labels.height());
+            let area = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
+            let mut bytes = vec![0; 3 * width * height];
+            let mut sink = |y: usize, row: &[u8]| {
+                bytes[3 * width * y..][..row.len()].copy_from_slice(row);
+                Ok(())
+            };
+            let (number, distances) = match &self.last {
+                Some(last) => (Some(last.number), last.distances.clone()),
+                None => (None, None),
+            };
+            match &request.instances {
+                Some(instances) => {
+                    let mut source = WithInstances { labels, instances };
+                    self.paint(&mut source, number, distances, area, request, &mut sink, control)?;
+                }
+                None => {
+                    let mut source = labels;
+                    self.paint(&mut source, number, distances, area, request, &mut sink, control)?;
+                }
+            }
+            return Image::new(width, height, bytes)?.write_into(out);
+        }
+        if request.borders != [Border::Zero; 2] {
+            return Err(Error::Argument("other borders than zeros need the CPU engine: use the device cpu".into()));
+        }
         let style = self.style_input(request)?;
-        let [low, high] = self.manifest().value_range;
-        let noise = if self.prepared.architecture().needs().noise && !request.quiet {
-            Noise::Anchored { seed: request.seed, origin: request.origin }
-        } else {
-            Noise::Zero
+        let noise = self.noise(request, [0; 2]);
+        let statistics = self.statistics(request);
+        let prepared = &self.prepared;
+        let Weights::Network { network, reference } = prepared.weights() else {
+            return Err(Error::Device("the engine has no session".into()));
         };
-        let statistics = request.statistics.unwrap_or(self.manifest().statistics);
-        let (prepared, session) = (&self.prepared, &mut self.session);
-        let planes = match (prepared.weights(), session) {
-            (Weights::Engine(_), Some(session)) => {
-                let scene = engine::Scene {
-                    labels: &pyramid,
-                    latent: if let StyleInput::Latent(latent) = &style { Some(latent) } else { None },
-                    styles: if let StyleInput::Classes(styles) = &style { Some(styles) } else { None },
-                    noise,
-                    statistics,
-                };
-                control.run(prepared.pool(), |step| session.run(&scene, step))?
+        let last = self.last.as_mut().ok_or_else(|| Error::Argument("there are no labels".into()))?;
+        let architecture = prepared.architecture();
+        // Keeps the tensors of the label map on the device for the next picture.
+        if last.layout.is_none() {
+            let (stride, least) = (architecture.stride(), architecture.least_side());
+            let size = [labels.height(), labels.width()].map(|side| side.max(least).next_multiple_of(stride));
+            let classes = architecture.label_channels();
+            let mut pyramid = LabelPyramid::padded(labels, size, classes);
+            if architecture.instance_edges() {
+                pyramid = pyramid.with_instances(request.instances.as_ref().unwrap_or(labels))?;
             }
-            (Weights::Network { network, reference }, _) => {
-                let layout = || {
-                    let classes = prepared.architecture().label_channels();
-                    Layout::of(vec![Arc::clone(&pyramid)], classes, LabelEncoding::Indexed, prepared.device().burn())
-                };
-                // Keeps the tensors of the label map on the device for the next picture.
-                let layout = match &mut self.last {
-                    Some(last) => last.layout.get_or_insert_with(layout).clone(),
-                    None => layout(),
-                };
-                let input = generator_input(prepared, layout, style, noise);
-                let (device, watched) = (prepared.device().burn(), control.is_used());
-                control.run(prepared.pool(), |step| {
-                    let mut step = |done: f32| {
-                        // GPU work is queued faster than it is computed, so a watched run waits for it.
-                        if watched {
-                            device.sync().map_err(|error| Error::Device(error.to_string()))?;
-                        }
-                        step(done)
-                    };
-                    let mut forward = || network.forward_by_steps(&input, Mode::Eval(statistics), &mut step);
-                    let output = if *reference { ops::without(forward)? } else { forward()? };
-                    read_back(output.cast(DType::F32))
-                })?
-            }
-            (Weights::Engine(_), None) => return Err(Error::Device("the engine has no session".into())),
-        };
-        write_planes(&planes, pyramid.size()[1], [low, high], out);
+            let pyramid = vec![Arc::new(pyramid)];
+            last.layout = Some(Layout::of(pyramid, classes, LabelEncoding::Indexed, prepared.device().burn()));
+        }
+        let Some(layout) = last.layout.clone() else { return Ok(()) };
+        let [_, width] = layout.size();
+        let input = generator_input(prepared, layout, style, noise);
+        let (device, watched) = (prepared.device().burn(), control.is_used());
+        let planes = control.run(prepared.pool(), |step| {
+            let mut step = |done: f32| {
+                // GPU work is queued faster than it is computed, so a watched run waits for it.
+                if watched {
+                    device.sync().map_err(|error| Error::Device(error.to_string()))?;
+                }
+                step(done)
+            };
+            let mut forward = || network.forward_by_steps(&input, Mode::Eval(statistics), &mut step);
+            let output = if *reference { ops::without(forward)? } else { forward()? };
+            read_back(output.cast(DType::F32))
+        })?;
+        write_planes(&planes, width, self.manifest().value_range, out);
         Ok(())
     }
 
-    /// The label pyramid of a picture: the last one if labels and instance ids are the same.
-    fn describe(&mut self, labels: &LabelMap, request: &Request) -> Result<Arc<LabelPyramid>> {
+    /// Synthesizes a picture of any size: labels come from a source, rows go to a sink, from top to bottom. Neither has
+    /// to be in memory. `area` is the picture's place in the source's coordinates; the source is asked for rows from top
+    /// to bottom, and, with a [border](Request::borders) other than zeros, for labels beyond the picture. With a
+    /// [budget](Control::memory) that a whole row does not fit, the picture is made of windows, and rows of labels are
+    /// read again for each of them.
+    ///
+    /// The picture has the same bits as that of [`run`](Self::run). On a device other than the CPU, it is made of windows
+    /// and differs by rounding. A source or a sink that fails ends the synthesis with its error.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_with`](Self::run_with); [`Error::UnknownLabels`] if an id has no class;
+    /// [`Error::Argument`] if the model cannot paint such a picture, and why; [`Error::Limit`] if the budget is too
+    /// little, and how much it needs.
+    pub fn synthesize(
+        &mut self,
+        labels: &mut dyn LabelSource,
+        area: Rect,
+        request: &Request,
+        sink: &mut dyn RowSink,
+        control: &mut Control<'_>,
+    ) -> Result<()> {
+        let classes = self.manifest().classes.clone();
+        let mut checked = Checked { source: labels, known: known_ids(&classes), classes: &classes };
+        let distances = match self.prepared.architecture().needs().distances {
+            true => Some(Arc::new(DistanceMap::of(&whole_map(&mut checked, area)?))),
+            false => None,
+        };
+        if self.session.is_none() {
+            return Err(Error::Argument("pictures in bands need the CPU engine: use the device cpu".into()));
+        }
+        self.paint(&mut checked, None, distances, area, request, sink, control)
+    }
+
+    /// What [`synthesize`](Self::synthesize) takes, within 20 % where the picture is larger than 512x512.
+    ///
+    /// # Errors
+    ///
+    /// As [`synthesize`](Self::synthesize).
+    pub fn estimate(&self, area: Rect, request: &Request) -> Result<Estimate> {
+        let Weights::Engine(engine) = self.prepared.weights() else {
+            return Err(Error::Argument("estimates are of the CPU engine: use the device cpu".into()));
+        };
+        let statistics = self.statistics(request);
+        let capabilities = self.prepared.architecture().capabilities(statistics);
+        let job = Job::new(area, request.borders, &capabilities)?;
+        let whole = WindowLayout::new(engine, job.window, statistics, &capabilities, None)?;
+        let least = WindowLayout::least(engine, job.window, statistics, &capabilities);
+        let multiplications = engine.estimate(job.window, statistics, whole.tiles).1;
+        let seconds = self.speed.map(|speed| multiplications / speed);
+        Ok(Estimate { memory: whole.memory, least_memory: least, multiplications, seconds })
+    }
+
+    /// Paints on the engine. `number` identifies labels that may come again.
+    fn paint(
+        &mut self,
+        labels: &mut dyn LabelSource,
+        number: Option<u64>,
+        distances: Option<Arc<DistanceMap>>,
+        area: Rect,
+        request: &Request,
+        sink: &mut dyn RowSink,
+        control: &mut Control<'_>,
+    ) -> Result<()> {
+        let style = self.style_input(request)?;
+        let statistics = self.statistics(request);
+        let capabilities = self.prepared.architecture().capabilities(statistics);
+        let Job { window, origin, period, size } = Job::new(area, request.borders, &capabilities)?;
+        let range = self.manifest().value_range;
+        let edges = if self.prepared.architecture().instance_edges() { Edges::Instances } else { Edges::None };
+        let noise = self.noise(request, [origin[1], origin[0]]);
+        let (prepared, Some(session)) = (&self.prepared, &mut self.session) else {
+            return Err(Error::Device("the engine has no session".into()));
+        };
+        let Weights::Engine(engine) = prepared.weights() else {
+            return Err(Error::Device("the engine has no weights".into()));
+        };
+        let layout = WindowLayout::new(engine, window, statistics, &capabilities, control.budget())?;
+        let scene = engine::Scene {
+            latent: if let StyleInput::Latent(latent) = &style { Some(latent) } else { None },
+            styles: if let StyleInput::Classes(styles) = &style { Some(styles) } else { None },
+            noise,
+            statistics,
+            period,
+        };
+        let windows: Vec<_> = layout.slabs.iter().flatten().collect();
+        let costs: Vec<f64> =
+            windows.iter().map(|&&window| engine.estimate(window, statistics, layout.tiles).1).collect();
+        let all: f64 = costs.iter().sum();
+        let started = Instant::now();
+        control.run(prepared.pool(), |step| {
+            let mut placed = Placed { source: labels, origin, period };
+            let mut input = LabelInput { source: &mut placed, edges, distances, size };
+            let width = window.area.columns.len();
+            let (mut done, mut costs) = (0.0, costs.iter());
+            let mut bytes = Vec::new();
+            let mut rows_written = 0;
+            for slab in &layout.slabs {
+                let whole_rows = slab.len() == 1;
+                let rows = slab.first().map_or(0, |window| window.area.rows.len());
+                if !whole_rows {
+                    bytes.resize(3 * width * rows, 0);
+                }
+                for part in slab {
+                    let cost = costs.next().copied().unwrap_or_default();
+                    let (first, columns) =
+                        ((part.area.columns.start - window.area.columns.start) as usize, part.area.columns.len());
+                    let mut take = |y: usize, planes: &[f32]| {
+                        if whole_rows {
+                            bytes.resize(planes.len(), 0);
+                            write_rgb(planes, range, &mut bytes);
+                            let rows = bytes.chunks_exact(3 * width).enumerate();
+                            return rows.map(|(i, row)| sink.write(rows_written + y + i, row)).collect();
+                        }
+                        let mut part = vec![0; planes.len()];
+                        write_rgb(planes, range, &mut part);
+                        for (i, row) in part.chunks_exact(3 * columns).enumerate() {
+                            bytes[3 * ((y + i) * width + first)..][..row.len()].copy_from_slice(row);
+                        }
+                        Ok(())
+                    };
+                    let mut step = |share: f32| step(((done + f64::from(share) * cost) / all) as f32);
+                    session.run(&scene, &mut input, number, *part, layout.tiles, &mut take, &mut step)?;
+                    done += cost;
+                }
+                if !whole_rows {
+                    let all = bytes.chunks_exact(3 * width).enumerate();
+                    all.map(|(i, row)| sink.write(rows_written + i, row)).collect::<Result<()>>()?;
+                }
+                rows_written += rows;
+            }
+            Ok(())
+        })?;
+        self.speed = Some(all / started.elapsed().as_secs_f64().max(1e-6));
+        Ok(())
+    }
+
+    fn noise(&self, request: &Request, [x, y]: [i64; 2]) -> Noise {
+        if self.prepared.architecture().needs().noise && !request.quiet {
+            let [left, top] = request.origin;
+            Noise::Anchored { seed: request.seed, origin: [left.wrapping_add(x), top.wrapping_add(y)] }
+        } else {
+            Noise::Zero
+        }
+    }
+
+    fn statistics(&self, request: &Request) -> Statistics {
+        request.statistics.unwrap_or(self.manifest().statistics)
+    }
+
+    /// Notes the labels of a picture, after checking that the request fits them: what was made of the last ones is used
+    /// again if labels and instance ids are the same.
+    fn take_labels(&mut self, labels: &LabelMap, request: &Request) -> Result<()> {
         let architecture = self.prepared.architecture();
         if request.instances.is_some() && !architecture.instance_edges() {
             let network = architecture.describe();
             return Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")));
         }
+        if let Some(instances) = &request.instances {
+            same_size("the instance map", [instances.width(), instances.height()], labels)?;
+        }
         if let Some(last) = &self.last
             && last.labels == *labels
             && last.instances == request.instances
         {
-            last.pyramid.mark_reused();
-            return Ok(Arc::clone(&last.pyramid));
+            return Ok(());
         }
-        let (stride, least) = (architecture.stride(), architecture.least_side());
-        let size = [labels.height(), labels.width()].map(|side| side.max(least).next_multiple_of(stride));
-        let mut pyramid = LabelPyramid::padded(labels, size, architecture.label_channels());
-        if architecture.instance_edges() {
-            let instances = request.instances.as_ref().unwrap_or(labels);
-            same_size("the instance map", [instances.width(), instances.height()], labels)?;
-            pyramid = pyramid.with_instances(instances)?;
-        }
-        let pyramid = Arc::new(pyramid);
+        let number = self.last.as_ref().map_or(0, |last| last.number + 1);
+        let on_engine = self.session.is_some();
+        let distances = (on_engine && architecture.needs().distances).then(|| Arc::new(DistanceMap::of(labels)));
         let (labels, instances) = (labels.clone(), request.instances.clone());
-        self.last = Some(LastLabels { labels, instances, pyramid: Arc::clone(&pyramid), layout: None });
-        Ok(pyramid)
+        self.last = Some(LastLabels { labels, instances, number, distances, layout: None });
+        Ok(())
     }
 
     fn style_input(&self, request: &Request) -> Result<StyleInput> {
@@ -307,6 +493,50 @@ fn generator_input(prepared: &PreparedModel, layout: Layout, style: StyleInput, 
             input.styles(BlockStyles::Each(each.collect()))
         }
     }
+}
+
+/// A source whose ids are checked.
+struct Checked<'a> {
+    source: &'a mut dyn LabelSource,
+    /// By id.
+    known: Vec<bool>,
+    classes: &'a ClassTable,
+}
+
+fn known_ids(classes: &ClassTable) -> Vec<bool> {
+    let mut known = vec![false; 1 << 16];
+    classes.iter().for_each(|class| known[usize::from(class.id)] = true);
+    known
+}
+
+impl LabelSource for Checked<'_> {
+    fn read(&mut self, area: Rect, ids: &mut [u16]) -> Result<()> {
+        self.source.read(area, ids)?;
+        if ids.iter().all(|&id| self.known[usize::from(id)]) {
+            return Ok(());
+        }
+        // Says which ids have no class.
+        let map = LabelMap::new(area.width as usize, area.height as usize, ids.to_vec())?;
+        map.check(self.classes).map_err(|error| error.context(format!("labels at {area}")))
+    }
+
+    fn read_instances(&mut self, area: Rect, ids: &mut [u16]) -> Result<()> {
+        self.source.read_instances(area, ids)
+    }
+}
+
+/// The labels of a picture as a map, for networks that look at whole objects.
+fn whole_map(source: &mut dyn LabelSource, area: Rect) -> Result<LabelMap> {
+    let (width, height) = (area.width as usize, area.height as usize);
+    let count = width.checked_mul(height).filter(|&count| count <= crate::label::MAX_AREA);
+    let count = count.ok_or_else(|| {
+        Error::Limit(format!("this model looks at whole objects, for which {width}x{height} pixels are too many"))
+    })?;
+    let mut ids = vec![0; count];
+    for (y, row) in (area.y..).zip(ids.chunks_exact_mut(width.max(1))) {
+        source.read(Rect { y, height: 1, ..area }, row)?;
+    }
+    LabelMap::new(width, height, ids)
 }
 
 fn same_size(what: &str, [width, height]: [usize; 2], labels: &LabelMap) -> Result<()> {

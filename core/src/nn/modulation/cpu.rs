@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use semsynth_kernels::{Affine, Isa};
+use semsynth_kernels::{Affine, Isa, MapMut, Source};
 
 use super::ModulationConfig;
 use crate::error::{Error, Result};
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 use crate::tensors::{TensorData, Tensors};
 
 /// Packs the weights of one norm for the CPU engine.
@@ -29,6 +29,11 @@ pub(crate) struct CpuConfig {
 pub(crate) trait CpuModulation: Debug + Send + Sync {
     /// Creates the mutable state that one thread needs.
     fn session(self: Arc<Self>) -> Box<dyn CpuSession>;
+
+    /// Bytes of the weights, if they are many.
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// A modulation in use by one thread: the shared weights, and state kept between pictures.
@@ -49,9 +54,9 @@ pub(crate) trait CpuSession: Debug + Send {
         None
     }
 
-    /// Normalises by the affine map, modulates, and applies the activation. `x` is `[channels, h, w]`, `out` is
-    /// `[channels + extra, h, w]`; height and width are those of `scale`.
-    fn modulate(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]);
+    /// Normalises some rows by the affine map, modulates, and applies the activation. `out` has the channels of `x` and
+    /// the extra ones, and the rows and columns of `labels`; `x` starts at the first of them.
+    fn modulate(&mut self, x: Source<'_>, affine: Affine<'_>, labels: &LabelArea<'_>, out: MapMut<'_>);
 }
 
 /// The tensors of one norm, by their names within it. The model has been validated: every tensor the network needs

@@ -82,6 +82,11 @@ pub(crate) trait Facts: Debug {
         Ok(())
     }
 
+    /// How far the labels that gamma and beta of a pixel depend on are away from it, in cells.
+    fn reach(&self) -> usize {
+        0
+    }
+
     /// Number of channels that it appends to the features.
     fn extra_channels(&self, _config: &ModulationConfig) -> usize {
         0

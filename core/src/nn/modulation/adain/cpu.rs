@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use semsynth_kernels::{Affine, Clade, Isa, times};
+use semsynth_kernels::{Affine, Clade, Isa, MapMut, Source, times};
 
 use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use crate::error::Result;
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 
 /// Packs AdaIN. Its tables are computed when the style is set.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
@@ -53,8 +53,8 @@ impl CpuSession for Session {
         Ok(())
     }
 
-    fn modulate(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]) {
-        self.clade.run(scale.ids(), x, affine, out);
+    fn modulate(&mut self, x: Source<'_>, affine: Affine<'_>, labels: &LabelArea<'_>, out: MapMut<'_>) {
+        self.clade.run_rows(&labels.ids(), x, affine, out);
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use semsynth_kernels::{Affine, Clade};
+use semsynth_kernels::{Affine, Clade, MapMut, Source};
 
 use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use super::CpuEdges;
 use crate::error::Result;
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 
 /// Packs CLADE.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
@@ -32,11 +32,11 @@ impl CpuModulation for Packed {
 struct Session(Arc<Packed>);
 
 impl CpuSession for Session {
-    fn modulate(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]) {
-        let (features, extra) = out.split_at_mut(x.len());
-        self.0.clade.run(scale.ids(), x, affine, features);
+    fn modulate(&mut self, x: Source<'_>, affine: Affine<'_>, labels: &LabelArea<'_>, out: MapMut<'_>) {
+        let (features, extra) = out.split_channels(x.channels());
+        self.0.clade.run_rows(&labels.ids(), x, affine, features);
         if let Some(edges) = self.0.edges {
-            edges.run(scale, affine.leaky, extra);
+            edges.run(labels, affine.leaky, extra);
         }
     }
 }

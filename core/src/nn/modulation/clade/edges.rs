@@ -1,11 +1,11 @@
 //! The extra channel that CLADE computes from instance edges.
 
 use burn::tensor::Tensor;
-use semsynth_kernels::{Affine, Isa, affine};
+use semsynth_kernels::{Affine, Isa, Map, MapMut, Source, affine, for_each_run};
 
 use super::super::cpu::NormWeights;
 use crate::error::Result;
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 use crate::nn::layout::LabelTensors;
 use crate::nn::{Conv, ConvConfig, Init, Mode};
 
@@ -37,10 +37,13 @@ impl CpuEdges {
         Ok(Some(Self { isa, weight: first("inst_conv.weight")?, bias: first("inst_conv.bias")? }))
     }
 
-    /// Fills the extra channel, `[h, w]`.
-    pub(in super::super) fn run(self, scale: &LabelScale, leaky: bool, out: &mut [f32]) {
-        if let Some(edges) = scale.edges() {
-            affine(self.isa, edges, Affine { scale: &[self.weight], shift: &[self.bias], leaky }, out);
-        }
+    /// Fills the rows of the extra channel.
+    pub(in super::super) fn run(self, labels: &LabelArea<'_>, leaky: bool, out: MapMut<'_>) {
+        let Some(edges) = labels.edges() else { return };
+        let edges = Source::new(Map::whole(&edges, labels.size()), [0, 0]);
+        let (scale, shift) = ([self.weight], [self.bias]);
+        for_each_run(edges, out, |_, _, edges, out| {
+            affine(self.isa, edges, Affine { scale: &scale, shift: &shift, leaky }, out);
+        });
     }
 }

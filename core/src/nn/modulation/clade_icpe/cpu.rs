@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-use semsynth_kernels::{Affine, LEAKY_SLOPE};
+use semsynth_kernels::{Affine, LEAKY_SLOPE, MapMut, Source, for_each_run};
 
 use super::super::clade::CpuEdges;
 use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use crate::error::Result;
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 
 /// Packs CLADE-ICPE.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
@@ -48,21 +47,22 @@ impl CpuModulation for Packed {
 struct Session(Arc<Packed>);
 
 impl CpuSession for Session {
-    fn modulate(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]) {
+    fn modulate(&mut self, x: Source<'_>, affine: Affine<'_>, labels: &LabelArea<'_>, out: MapMut<'_>) {
         let packed = &*self.0;
-        let (pixels, channels) = (scale.area(), affine.scale.len());
-        let (features, extra) = out.split_at_mut(x.len());
-        let (vertical, horizontal) = scale.distances().split_at(pixels);
+        let channels = affine.scale.len();
+        let (features, extra) = out.split_channels(x.channels());
+        let [vertical, horizontal] = labels.distances();
         let factors = |[v, h, one]: [f32; 3]| -> Vec<f32> {
-            vertical.iter().zip(horizontal).map(|(dy, dx)| dy * v + dx * h + one).collect()
+            vertical.iter().zip(&horizontal).map(|(dy, dx)| dy * v + dx * h + one).collect()
         };
         let (scale_factors, shift_factors) = (factors(packed.scale_factor), factors(packed.shift_factor));
+        let ids = labels.ids();
         let slope = if affine.leaky { LEAKY_SLOPE } else { 1.0 };
-        features.par_chunks_mut(pixels).zip(x.par_chunks(pixels)).enumerate().for_each(|(channel, (out, x))| {
+        for_each_run(x, features, |channel, offset, x, out| {
             let column = |bank: &[f32]| -> Vec<f32> { bank.iter().skip(channel).step_by(channels).copied().collect() };
             let (weight, bias) = (column(&packed.scale), column(&packed.shift));
             let (norm_scale, norm_shift) = (affine.scale[channel], affine.shift[channel]);
-            let places = scale.ids().iter().zip(scale_factors.iter().zip(&shift_factors));
+            let places = ids[offset..].iter().zip(scale_factors[offset..].iter().zip(&shift_factors[offset..]));
             for ((out, x), (&id, (fw, fb))) in out.iter_mut().zip(x).zip(places) {
                 let (w, b) = (weight.get(usize::from(id)), bias.get(usize::from(id)));
                 let value = (x * norm_scale + norm_shift) * (w.unwrap_or(&0.0) * fw) + b.unwrap_or(&0.0) * fb;
@@ -70,7 +70,7 @@ impl CpuSession for Session {
             }
         });
         if let Some(edges) = packed.edges {
-            edges.run(scale, affine.leaky, extra);
+            edges.run(labels, affine.leaky, extra);
         }
     }
 }

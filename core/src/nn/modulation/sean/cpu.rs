@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
-use semsynth_kernels::{Affine, HIDDEN, Isa, Spade, collapse, times};
+use semsynth_kernels::{Affine, HIDDEN, Isa, MapMut, Source, Spade, collapse, times};
 
 use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use super::super::spade::CachedSpade;
 use crate::error::Result;
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 
 /// Packs SEAN. Its convolutions are packed when the style is set.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
@@ -53,6 +53,11 @@ impl CpuModulation for Packed {
     fn session(self: Arc<Self>) -> Box<dyn CpuSession> {
         Box::new(Session { packed: self, styled: None })
     }
+
+    fn bytes(&self) -> usize {
+        // Of one style.
+        4 * 2 * 9 * self.channels * (HIDDEN + if self.styled { self.labels } else { 0 })
+    }
 }
 
 #[derive(Debug)]
@@ -77,9 +82,9 @@ impl CpuSession for Session {
         Some(&self.packed.noise_var)
     }
 
-    fn modulate(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]) {
+    fn modulate(&mut self, x: Source<'_>, affine: Affine<'_>, labels: &LabelArea<'_>, out: MapMut<'_>) {
         if let Some((_, spade)) = &mut self.styled {
-            spade.run(x, affine, scale, out);
+            spade.run(x, affine, labels, out);
         }
     }
 }

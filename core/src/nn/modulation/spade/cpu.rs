@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use semsynth_kernels::{Affine, Spade};
+use semsynth_kernels::{Affine, MapMut, Source, Spade};
 
 use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use super::CachedSpade;
 use crate::error::Result;
-use crate::label::LabelScale;
+use crate::label::LabelArea;
 
 /// Packs SPADE with 3x3 kernels.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
@@ -35,11 +35,15 @@ impl CpuModulation for Packed {
     fn session(self: Arc<Self>) -> Box<dyn CpuSession> {
         Box::new(CachedSpade::new(Arc::clone(&self.spade), self.low_memory))
     }
+
+    fn bytes(&self) -> usize {
+        self.spade.bytes()
+    }
 }
 
 impl CpuSession for CachedSpade {
-    fn modulate(&mut self, x: &[f32], affine: Affine<'_>, scale: &LabelScale, out: &mut [f32]) {
-        self.run(x, affine, scale, out);
+    fn modulate(&mut self, x: Source<'_>, affine: Affine<'_>, labels: &LabelArea<'_>, out: MapMut<'_>) {
+        self.run(x, affine, labels, out);
     }
 }
 

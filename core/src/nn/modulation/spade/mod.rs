@@ -41,6 +41,11 @@ impl facts::Facts for Facts {
         Err(Error::Argument(format!("SPADE kernels of side {kernel}: it must be odd and 1 to 9")))
     }
 
+    fn reach(&self) -> usize {
+        // Half of a kernel in each of two layers.
+        self.kernel - 1
+    }
+
     fn cpu(&self, config: &ModulationConfig) -> Option<PackFn> {
         // A label with an instance edge counts as a separate class, and class ids have 16 bits.
         let classes_fit = !config.edges || config.labels < 1 << 15;
