@@ -188,6 +188,16 @@ impl<'a> PixelsMut<'a> {
         let row = self.frame.row();
         self.data.chunks_mut(stride.max(1)).take(height).filter_map(move |chunk| chunk.get_mut(..row))
     }
+
+    /// Row `y`, without padding; `None` outside the picture.
+    pub(crate) fn row_mut(&mut self, y: usize) -> Option<&mut [u8]> {
+        let Frame { height, stride, .. } = self.frame;
+        let row = self.frame.row();
+        if y >= height {
+            return None;
+        }
+        self.data.get_mut(y * stride..)?.get_mut(..row)
+    }
 }
 
 impl fmt::Debug for PixelsMut<'_> {

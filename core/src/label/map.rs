@@ -216,6 +216,20 @@ impl LabelMap {
         }
     }
 
+    /// Copies the ids of row `y` from column `x` on, as many as fit into `out`; all must be inside the map.
+    pub(super) fn copy_row(&self, x: usize, y: usize, out: &mut [u16]) {
+        let start = y * self.width + x;
+        let part = start..start + out.len();
+        match &self.ids {
+            Ids::U8(ids) => {
+                for (to, &id) in out.iter_mut().zip(ids.get(part).unwrap_or_default()) {
+                    *to = u16::from(id);
+                }
+            }
+            Ids::U16(ids) => out.copy_from_slice(ids.get(part).unwrap_or_default()),
+        }
+    }
+
     /// A map whose pixel (i, j) is this map's (`columns[i]`, `rows[j]`); all indices must be inside the map.
     fn gather(&self, columns: &[usize], rows: &[usize]) -> Self {
         fn pick<T: Copy>(ids: &[T], width: usize, columns: &[usize], rows: &[usize]) -> Vec<T> {

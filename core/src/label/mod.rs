@@ -18,6 +18,7 @@ mod pyramid;
 mod read;
 mod report;
 mod resize;
+mod source;
 mod tables;
 #[cfg(test)]
 mod testing;
@@ -31,3 +32,4 @@ pub use policy::ColorPolicy;
 pub(crate) use pyramid::{LabelPyramid, LabelScale};
 pub use read::LabelReading;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};
+pub use source::{LabelFn, LabelSource, Rect, from_fn};
