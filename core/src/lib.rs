@@ -14,10 +14,10 @@
 //! # }
 //! ```
 //!
-//! The modules from the lowest to the highest: [`picture`] (pictures in memory), [`label`] (label maps and class
-//! tables), [`tensors`] (weights files), [`style`] (styles), [`nn`] (layers), [`network`] (whole networks),
-//! [`model`] (model files), [`synth`] (inference), [`data`] (training pairs), [`metrics`] (PSNR and SSIM),
-//! [`train`] (training). A module uses only modules before it in this list, and [`error`] and [`device`].
+//! The modules from the lowest to the highest: [`picture`] (pictures in memory), [`sink`] (pictures written by rows),
+//! [`label`] (label maps and class tables), [`tensors`] (weights files), [`style`] (styles), [`nn`] (layers),
+//! [`network`] (whole networks), [`model`] (model files), [`synth`] (inference), [`data`] (training pairs),
+//! [`metrics`] (PSNR and SSIM), [`train`] (training). A module uses only modules before it in this list, and [`error`] and [`device`].
 //!
 //! # Features
 //!
@@ -50,6 +50,7 @@ pub mod nn;
 pub mod picture;
 mod pixels;
 mod rng;
+pub mod sink;
 pub mod style;
 pub mod synth;
 pub mod tensors;
@@ -60,7 +61,8 @@ pub use device::Device;
 pub use error::{Error, ErrorCategory, ErrorCode, Result};
 pub use label::{ClassTable, LabelMap, LabelSource, Rect};
 pub use model::Model;
-pub use picture::{Image, PixelFormat, Pixels, PixelsMut, RowSink};
+pub use picture::{Image, PixelFormat, Pixels, PixelsMut};
+pub use sink::RowSink;
 pub use style::Style;
 pub use synth::{
     Border, CancelToken, Control, Estimate, PreparedModel, Request, StyleEncoder, Synthesizer, SynthesizerOptions,

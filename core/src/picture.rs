@@ -188,28 +188,21 @@ impl<'a> PixelsMut<'a> {
         let row = self.frame.row();
         self.data.chunks_mut(stride.max(1)).take(height).filter_map(move |chunk| chunk.get_mut(..row))
     }
+
+    /// Row `y`, without padding; `None` outside the picture.
+    pub(crate) fn row_mut(&mut self, y: usize) -> Option<&mut [u8]> {
+        let Frame { height, stride, .. } = self.frame;
+        let row = self.frame.row();
+        if y >= height {
+            return None;
+        }
+        self.data.get_mut(y * stride..)?.get_mut(..row)
+    }
 }
 
 impl fmt::Debug for PixelsMut<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PixelsMut").field("frame", &self.frame).finish_non_exhaustive()
-    }
-}
-
-/// Where the rows of a picture go, from top to bottom, each exactly once.
-pub trait RowSink: Send {
-    /// Takes row `y`: red, green and blue of each pixel.
-    ///
-    /// # Errors
-    ///
-    /// Whatever keeps it from that; it ends the synthesis.
-    fn write(&mut self, y: usize, rgb: &[u8]) -> Result<()>;
-}
-
-/// A function is a sink for rows.
-impl<F: FnMut(usize, &[u8]) -> Result<()> + Send> RowSink for F {
-    fn write(&mut self, y: usize, rgb: &[u8]) -> Result<()> {
-        self(y, rgb)
     }
 }
 

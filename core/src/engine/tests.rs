@@ -6,9 +6,9 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
-use crate::label::Span;
 use crate::device::software::{has_half, software};
 use crate::error::Error;
+use crate::label::Span;
 use crate::label::{DistanceMap, Edges, LabelMap, instance_edges};
 use crate::model::{self, Precision};
 use crate::network::Upsampling;

@@ -216,13 +216,17 @@ impl LabelMap {
         }
     }
 
-    /// Copies the ids of row `y` from column `x` on; all must be inside the map.
-    pub(super) fn copy_row(&self, y: usize, x: usize, out: &mut [u16]) {
-        let first = y * self.width + x;
-        let part = first..first + out.len();
+    /// Copies the ids of row `y` from column `x` on, as many as fit into `out`; all must be inside the map.
+    pub(super) fn copy_row(&self, x: usize, y: usize, out: &mut [u16]) {
+        let start = y * self.width + x;
+        let part = start..start + out.len();
         match &self.ids {
-            Ids::U8(ids) => out.iter_mut().zip(&ids[part]).for_each(|(to, &id)| *to = id.into()),
-            Ids::U16(ids) => out.copy_from_slice(&ids[part]),
+            Ids::U8(ids) => {
+                for (to, &id) in out.iter_mut().zip(ids.get(part).unwrap_or_default()) {
+                    *to = u16::from(id);
+                }
+            }
+            Ids::U16(ids) => out.copy_from_slice(ids.get(part).unwrap_or_default()),
         }
     }
 

@@ -35,6 +35,6 @@ pub use policy::ColorPolicy;
 pub(crate) use pyramid::{LabelPyramid, LabelScale};
 pub use read::LabelReading;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};
-pub use source::{LabelSource, Rect};
+pub use source::{LabelFn, LabelSource, Rect, from_fn};
 pub(crate) use source::{Placed, WithInstances};
 pub(crate) use stream::{Edges, LabelArea, LabelInput, LabelStream, LevelNeeds, patch_block};

@@ -16,9 +16,10 @@ use crate::label::{
 use crate::model::{Manifest, Model, read_back};
 use crate::network::StyleConfig;
 use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise, Statistics, ops};
-use crate::picture::{Image, PixelFormat, PixelsMut, RowSink};
+use crate::picture::{Image, PixelFormat, PixelsMut};
 use crate::pixels::{write_planes, write_rgb};
 use crate::rng::Rng;
+use crate::sink::{self, RowSink};
 use crate::style::{Style, StyleKind};
 
 /// Synthesizes pictures from label maps, on one thread, with the weights of a [`PreparedModel`]. It keeps buffers
@@ -169,10 +170,10 @@ impl Synthesizer {
             let (width, height) = (labels.width(), labels.height());
             let area = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
             let mut bytes = vec![0; 3 * width * height];
-            let mut sink = |y: usize, row: &[u8]| {
+            let mut sink = sink::from_fn(|y: usize, row: &[u8]| {
                 bytes[3 * width * y..][..row.len()].copy_from_slice(row);
                 Ok(())
-            };
+            });
             let (number, distances) = match &self.last {
                 Some(last) => (Some(last.number), last.distances.clone()),
                 None => (None, None),
