@@ -65,7 +65,7 @@ pub use picture::{Image, PixelFormat, Pixels, PixelsMut};
 pub use sink::RowSink;
 pub use style::Style;
 pub use synth::{
-    Border, CancelToken, Control, Estimate, PreparedModel, Request, StyleEncoder, Synthesizer, SynthesizerOptions,
+    Border, CancelToken, Control, Estimate, Goal, PreparedModel, Request, StyleEncoder, Synthesizer, SynthesizerOptions,
 };
 
 /// The README's example compiles.

@@ -69,7 +69,8 @@ impl<'a> Map<'a> {
         Self::new(values, size, 0..size[0])
     }
 
-    pub(crate) fn channels(&self) -> usize {
+    /// Number of channels.
+    pub fn channels(&self) -> usize {
         self.values.len() / self.place.plane()
     }
 }

@@ -12,6 +12,7 @@ mod ring;
 mod run;
 mod sweep;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -56,6 +57,10 @@ pub(crate) struct Scene<'a> {
     /// Height and width with which the world repeats itself, in pixels, for noise.
     pub(crate) period: [Option<i64>; 2],
 }
+
+/// Tiles of convolution in a band: enough for a kernel to run for a millisecond or two, so that handing out its tasks
+/// costs little, and few enough for features to stay in cache.
+pub(crate) const TILES: usize = 512;
 
 /// Which part of a world to synthesize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +187,21 @@ impl Engine {
         (run::memory(self, &extents, &bands), run::operations(self, &extents))
     }
 
+    /// The plan of the network.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Pixels per cell of a block.
+    pub(crate) fn scale(&self, block: &BlockPlan) -> i64 {
+        let doublings = self.plan.blocks.last().map_or(0, |block| block.doublings);
+        1 << (doublings - block.doublings)
+    }
+
+    fn label_stream(&self, extents: &Extents, input: &LabelInput<'_>, keep: bool) -> LabelStream {
+        LabelStream::new(&extents.labels, extents.limits, self.label_channels, input.distances.clone(), keep)
+    }
+
     fn bands(&self, extents: &Extents, statistics: Statistics, tiles: usize) -> Bands {
         if self.whole_only(statistics) { Bands::whole(extents) } else { Bands::of_tiles(extents, tiles) }
     }
@@ -237,15 +257,10 @@ impl Session {
         sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<()> {
-        let engine = Arc::clone(&self.engine);
-        let Engine { plan, tensors, .. } = &*engine;
         step(0.0)?;
-        let sessions = self.blocks.par_iter_mut().zip(&engine.blocks).enumerate();
-        sessions.try_for_each(|(index, (session, block))| {
-            block.set_style(session, tensors, scene.styles.map(|styles| styles.of(index)))
-        })?;
-        let extents = Extents::new(plan, window.area, window.limits, TILE);
-        let bands = engine.bands(&extents, scene.statistics, tiles);
+        self.set_styles(scene)?;
+        let engine = Arc::clone(&self.engine);
+        let extents = Extents::new(&engine.plan, window.area, window.limits, TILE);
         let [height, width] = window.area.size();
         let key = key.filter(|_| height * width <= KEPT_LABELS).map(|labels| LabelKey { labels, window });
         let stream = match (self.labels.take(), key) {
@@ -253,17 +268,60 @@ impl Session {
                 stream.mark_reused();
                 stream
             }
-            _ => {
-                let distances = labels.distances.clone();
-                LabelStream::new(&extents.labels, window.limits, engine.label_channels, distances, key.is_some())
-            }
+            _ => engine.label_stream(&extents, labels, key.is_some()),
         };
-        let mut run = Run::new(&engine, self, scene, &extents, &bands, stream);
-        let done = sweep(&extents, &bands, &mut |work| run.work(work, labels, sink, step));
-        let stream = run.finish();
+        let (stream, done) = self.sweep(scene, labels, &extents, None, tiles, stream, sink, step);
         // What was read before an error is right.
         self.labels = key.map(|key| (key, stream));
         done
+    }
+
+    /// Makes an area of the output of some blocks, in cells of the last block's scale, or with `head` of the picture.
+    /// `cached` is the input of the first block, `[channels, height, width]` of the whole picture, and its height and
+    /// width; without it, blocks start with the first. Otherwise as [`run`](Self::run), after
+    /// [`set_styles`](Self::set_styles).
+    pub(crate) fn run_blocks(
+        &mut self,
+        scene: &Scene<'_>,
+        labels: &mut LabelInput<'_>,
+        blocks: Range<usize>,
+        head: bool,
+        cached: Option<(&[f32], [usize; 2])>,
+        window: Window,
+        sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> Result<()> {
+        let engine = Arc::clone(&self.engine);
+        let extents = Extents::of_blocks(&engine.plan, blocks, head, window.area, window.limits, TILE);
+        let stream = engine.label_stream(&extents, labels, false);
+        self.sweep(scene, labels, &extents, cached, TILES, stream, sink, step).1
+    }
+
+    /// Takes the styles of a scene.
+    pub(crate) fn set_styles(&mut self, scene: &Scene<'_>) -> Result<()> {
+        let Engine { blocks, tensors, .. } = &*self.engine;
+        let sessions = self.blocks.par_iter_mut().zip(blocks).enumerate();
+        sessions.try_for_each(|(index, (session, block))| {
+            block.set_style(session, tensors, scene.styles.map(|styles| styles.of(index)))
+        })
+    }
+
+    fn sweep(
+        &mut self,
+        scene: &Scene<'_>,
+        labels: &mut LabelInput<'_>,
+        extents: &Extents,
+        cached: Option<(&[f32], [usize; 2])>,
+        tiles: usize,
+        stream: LabelStream,
+        sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+        step: &mut dyn FnMut(f32) -> Result<()>,
+    ) -> (LabelStream, Result<()>) {
+        let engine = Arc::clone(&self.engine);
+        let bands = engine.bands(extents, scene.statistics, tiles);
+        let mut run = Run::new(&engine, &mut self.blocks, &mut self.memory, scene, extents, &bands, cached, stream);
+        let done = sweep(extents, &bands, &mut |work| run.work(work, labels, sink, step));
+        (run.finish(), done)
     }
 }
 

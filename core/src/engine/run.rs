@@ -1,12 +1,12 @@
 //! A run of the engine: does the work of a sweep.
 
-use semsynth_kernels::{Map, Source};
+use semsynth_kernels::{Map, MapMut, Source, for_each_run};
 
 use super::buffers::Buffers;
 use super::norm::Place;
 use super::ring::Ring;
 use super::sweep::{Bands, Step, Work, sweep};
-use super::{BlockSession, Engine, Scene, Session};
+use super::{BlockSession, Engine, Scene};
 use crate::error::Result;
 use crate::label::{Area, LabelInput, LabelStream, Span};
 use crate::network::{BlockExtents, Extents, StyleConfig};
@@ -18,6 +18,9 @@ pub(super) struct Run<'a> {
     memory: &'a mut Buffers,
     scene: &'a Scene<'a>,
     extents: &'a Extents,
+    /// The map that the first block reads, if the first features are not made: `[channels, height, width]`, and its
+    /// height and width.
+    cached: Option<(&'a [f32], [usize; 2])>,
     labels: LabelStream,
     /// Number of rows that each map needs.
     capacities: Capacities,
@@ -47,7 +50,7 @@ impl Capacities {
                 Work::Features(block) => &mut all.features[block],
                 Work::Middle(block) => &mut all.middles[block],
                 Work::Output(block) => &mut all.inputs[block + 1],
-                Work::Picture => return Ok(()),
+                Work::Last => return Ok(()),
             };
             *capacity = (*capacity).max(rows.end - oldest);
             Ok(())
@@ -68,10 +71,12 @@ struct Progress {
 impl<'a> Run<'a> {
     pub(super) fn new(
         engine: &'a Engine,
-        session: &'a mut Session,
+        sessions: &'a mut [BlockSession],
+        memory: &'a mut Buffers,
         scene: &'a Scene<'a>,
         extents: &'a Extents,
         bands: &Bands,
+        cached: Option<(&'a [f32], [usize; 2])>,
         labels: LabelStream,
     ) -> Self {
         let blocks = extents.blocks.len();
@@ -85,10 +90,11 @@ impl<'a> Run<'a> {
         debug_assert!(counted.is_ok());
         Self {
             engine,
-            sessions: &mut session.blocks,
-            memory: &mut session.memory,
+            sessions,
+            memory,
             scene,
             extents,
+            cached,
             labels,
             capacities: Capacities::new(extents, bands),
             inputs: rings(blocks + 1),
@@ -121,14 +127,20 @@ impl<'a> Run<'a> {
             Work::Features(block) => self.features(block, &step, input)?,
             Work::Middle(block) => self.middle(block, &step, input, &mut check)?,
             Work::Output(block) => self.output(block, &step, input, &mut check)?,
-            Work::Picture => {
-                let area = self.extents.picture;
+            Work::Last => {
+                let area = self.extents.made;
                 let size = [step.rows.len(), area.columns.len()];
-                let mut planes = self.memory.take(3 * size[0] * size[1]);
                 let from = self.extents.blocks.last().map_or(area, |block| block.output);
                 let at = place_in(from, rows_of(area, &step));
-                let last = &mut self.inputs[self.extents.blocks.len()];
-                self.engine.conv_img.run_rows(last.map(), at, size, &mut planes);
+                let last = self.inputs[self.extents.blocks.len()].map();
+                let channels = if self.extents.head { 3 } else { last.channels() };
+                let mut planes = self.memory.take(channels * size[0] * size[1]);
+                if self.extents.head {
+                    self.engine.conv_img.run_rows(last, at, size, &mut planes);
+                } else {
+                    let out = MapMut::whole(&mut planes, size);
+                    for_each_run(Source::new(last, at), out, |_, _, x, out| out.copy_from_slice(x));
+                }
                 let taken = sink(step.rows.start, &planes);
                 self.memory.give(planes);
                 taken?;
@@ -144,9 +156,15 @@ impl<'a> Run<'a> {
         let part = rows_of(area, step);
         let ring = &mut self.inputs[0];
         if ring.is_empty() {
-            *ring = Ring::new(self.memory, engine.plan.first_channels, [self.capacities.inputs[0], area.columns.len()]);
+            let channels = input_channels(engine, self.extents);
+            *ring = Ring::new(self.memory, channels, [self.capacities.inputs[0], area.columns.len()]);
         }
         let out = ring.write(step.rows.clone());
+        if let Some((values, size)) = self.cached {
+            let at = [part.rows.start as usize, part.columns.start as usize];
+            for_each_run(Source::new(Map::whole(values, size), at), out, |_, _, x, out| out.copy_from_slice(x));
+            return Ok(());
+        }
         match (engine.style, self.scene.latent) {
             (StyleConfig::Latent { grid, .. }, Some(latent)) => {
                 let limits = self.extents.limits.coarser(self.extents.labels[0].scale);
@@ -162,7 +180,8 @@ impl<'a> Run<'a> {
     }
 
     fn features(&mut self, index: usize, step: &Step, input: &mut LabelInput<'_>) -> Result<()> {
-        let (block, areas) = (&self.engine.blocks[index], self.extents.blocks[index]);
+        let number = self.extents.first + index;
+        let (block, areas) = (&self.engine.blocks[number], self.extents.blocks[index]);
         let part = rows_of(areas.features, step);
         self.labels.prepare(areas.level, part.rows, input)?;
         let ring = &mut self.features[index];
@@ -174,7 +193,7 @@ impl<'a> Run<'a> {
         let x = source(&self.inputs[index], &areas, part);
         let labels = self.labels.area(areas.level, part);
         let place = Place { scene: self.scene, scale: self.extents.labels[areas.level].scale, area: part };
-        block.features(&mut self.sessions[index], x, &labels, &place, out, self.memory);
+        block.features(&mut self.sessions[number], x, &labels, &place, out, self.memory);
         self.release(index, 0, part.rows.end);
         Ok(())
     }
@@ -186,7 +205,8 @@ impl<'a> Run<'a> {
         input: &mut LabelInput<'_>,
         check: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
-        let (block, areas) = (&self.engine.blocks[index], self.extents.blocks[index]);
+        let number = self.extents.first + index;
+        let (block, areas) = (&self.engine.blocks[number], self.extents.blocks[index]);
         let part = rows_of(areas.middle, step);
         self.labels.prepare(areas.level, part.rows, input)?;
         let ring = &mut self.middles[index];
@@ -198,7 +218,7 @@ impl<'a> Run<'a> {
         let at = place_in(areas.features, part);
         let labels = self.labels.area(areas.level, part);
         let place = Place { scene: self.scene, scale: self.extents.labels[areas.level].scale, area: part };
-        let session = &mut self.sessions[index];
+        let session = &mut self.sessions[number];
         block.middle(session, self.features[index].map(), at, &labels, &place, out, self.memory, check)?;
         if part.rows.end == areas.middle.rows.end {
             self.features[index].give(self.memory);
@@ -214,20 +234,21 @@ impl<'a> Run<'a> {
         input: &mut LabelInput<'_>,
         check: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
-        let (block, areas) = (&self.engine.blocks[index], self.extents.blocks[index]);
+        let number = self.extents.first + index;
+        let (block, areas) = (&self.engine.blocks[number], self.extents.blocks[index]);
         let part = rows_of(areas.output, step);
         self.labels.prepare(areas.level, part.rows, input)?;
         let [before, after] = &mut self.inputs[index..index + 2] else { return Ok(()) };
         if after.is_empty() {
             let size = [self.capacities.inputs[index + 1], areas.output.columns.len()];
-            *after = Ring::new(self.memory, self.engine.plan.blocks[index].output, size);
+            *after = Ring::new(self.memory, self.engine.plan.blocks[number].output, size);
         }
         let x = source(before, &areas, part);
         let labels = self.labels.area(areas.level, part);
         let place = Place { scene: self.scene, scale: self.extents.labels[areas.level].scale, area: part };
         let mut out = after.write(step.rows.clone());
         let whole = 0..step.rows.len();
-        block.shortcut(&mut self.sessions[index], x, &labels, &place, out.rows(whole), self.memory, check)?;
+        block.shortcut(&mut self.sessions[number], x, &labels, &place, out.rows(whole), self.memory, check)?;
         check()?;
         block.add_output(self.middles[index].map(), place_in(areas.middle, part), out);
         if part.rows.end == areas.output.rows.end {
@@ -270,20 +291,25 @@ fn source<'a>(ring: &'a Ring, areas: &BlockExtents, part: Area) -> Source<'a> {
     if areas.doubles { Source::doubled(map, at) } else { Source::new(map, at) }
 }
 
+/// Channels of the first block's input.
+fn input_channels(engine: &Engine, extents: &Extents) -> usize {
+    engine.plan.blocks[extents.first].input
+}
+
 /// Approximate work of a step: multiplications in its convolution.
 fn work(engine: &Engine, extents: &Extents, step: &Step) -> f32 {
     let (channels, area) = match step.work {
         // Little beside the rest.
         Work::First | Work::Features(_) => return 0.0,
         Work::Middle(block) => {
-            let plan = &engine.plan.blocks[block];
+            let plan = &engine.plan.blocks[extents.first + block];
             (plan.input * plan.middle(), extents.blocks[block].middle)
         }
         Work::Output(block) => {
-            let plan = &engine.plan.blocks[block];
+            let plan = &engine.plan.blocks[extents.first + block];
             (plan.middle() * plan.output, extents.blocks[block].output)
         }
-        Work::Picture => (engine.plan.last_channels * 6, extents.picture),
+        Work::Last => (engine.plan.last_channels * 6, extents.made),
     };
     (channels * area.columns.len() * step.rows.len()) as f32
 }
@@ -294,7 +320,7 @@ const SCRATCH: [usize; 2] = [48 << 20, 12 << 20];
 /// The memory that a run needs for feature maps and labels, in bytes, without weights.
 pub(super) fn memory(engine: &Engine, extents: &Extents, bands: &Bands) -> usize {
     let capacities = Capacities::new(extents, bands);
-    let blocks = engine.plan.blocks.len();
+    let blocks = extents.blocks.len();
     let levels = extents.labels.len();
     // Values in the rings that exist, by the order of inputs, features and middles.
     let mut live = vec![0; 3 * blocks + 1];
@@ -310,32 +336,32 @@ pub(super) fn memory(engine: &Engine, extents: &Extents, bands: &Bands) -> usize
         match work {
             Work::First => {
                 let area = extents.blocks[0].input;
-                live[inputs] = engine.plan.first_channels * capacities.inputs[0] * area.columns.len();
+                live[inputs] = input_channels(engine, extents) * capacities.inputs[0] * area.columns.len();
                 label_rows = Some((0, area.rows.start + step.end as i64 + 1));
             }
             Work::Features(block) => {
                 let area = extents.blocks[block].features;
-                let channels = engine.blocks[block].widths()[0];
+                let channels = engine.blocks[extents.first + block].widths()[0];
                 live[features + block] = channels * capacities.features[block] * area.columns.len();
                 rows[block][0] = area.rows.start + step.end as i64;
                 label_rows = Some((block, rows[block][0]));
             }
             Work::Middle(block) => {
                 let area = extents.blocks[block].middle;
-                let channels = engine.blocks[block].widths()[1];
+                let channels = engine.blocks[extents.first + block].widths()[1];
                 live[middles + block] = channels * capacities.middles[block] * area.columns.len();
-                passing = engine.plan.blocks[block].middle() * step.len() * area.columns.len();
+                passing = engine.plan.blocks[extents.first + block].middle() * step.len() * area.columns.len();
                 rows[block][1] = area.rows.start + step.end as i64;
             }
             Work::Output(block) => {
-                let (area, plan) = (extents.blocks[block].output, &engine.plan.blocks[block]);
+                let (area, plan) = (extents.blocks[block].output, &engine.plan.blocks[extents.first + block]);
                 live[inputs + block + 1] = plan.output * capacities.inputs[block + 1] * area.columns.len();
                 if plan.norm_s.is_some() {
-                    passing = engine.blocks[block].widths()[0] * step.len() * area.columns.len();
+                    passing = engine.blocks[extents.first + block].widths()[0] * step.len() * area.columns.len();
                 }
                 rows[block][2] = area.rows.start + step.end as i64;
             }
-            Work::Picture => passing = 4 * step.len() * extents.picture.columns.len(),
+            Work::Last => passing = 4 * step.len() * extents.made.columns.len(),
         }
         // Noise and statistics of the picture take copies.
         if engine.copies_features() {
@@ -381,10 +407,10 @@ pub(super) fn memory(engine: &Engine, extents: &Extents, bands: &Bands) -> usize
 /// Multiplications of all convolutions, by definition.
 pub(super) fn operations(engine: &Engine, extents: &Extents) -> f64 {
     let area = |area: Area| area.size().into_iter().map(|side| side as f64).product::<f64>();
-    let blocks = engine.plan.blocks.iter().zip(&extents.blocks).map(|(plan, areas)| {
+    let blocks = engine.plan.blocks[extents.first..].iter().zip(&extents.blocks).map(|(plan, areas)| {
         let (input, middle, output) = (plan.input as f64, plan.middle() as f64, plan.output as f64);
         let shortcut = if plan.norm_s.is_some() { input * output * area(areas.output) } else { 0.0 };
         9.0 * (input * middle * area(areas.middle) + middle * output * area(areas.output)) + shortcut
     });
-    blocks.sum::<f64>() + 27.0 * engine.plan.last_channels as f64 * area(extents.picture)
+    blocks.sum::<f64>() + 27.0 * engine.plan.last_channels as f64 * area(extents.made)
 }

@@ -9,7 +9,7 @@ use crate::network::{BlockExtents, Extents, TILE};
 /// A piece of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// The first features, into the input of block 0.
+    /// The input of the first block: the first features, or an earlier block's output.
     First,
     /// `norm_0` of a block.
     Features(usize),
@@ -17,8 +17,8 @@ pub(super) enum Work {
     Middle(usize),
     /// `conv_1` and shortcut of a block, into the input of the next one or of the output layer.
     Output(usize),
-    /// The output layer.
-    Picture,
+    /// The output layer, or the last block's output.
+    Last,
 }
 
 /// Work on some rows, counted from the first of the area it writes.
@@ -39,7 +39,7 @@ impl Bands {
     pub(super) fn whole(extents: &Extents) -> Self {
         let most = |rows: usize| rows.next_multiple_of(TILE as usize) + 2 * TILE as usize;
         let blocks = extents.blocks.iter().map(|block| most(block.features.rows.len()));
-        Self(blocks.chain([most(extents.picture.rows.len())]).collect())
+        Self(blocks.chain([most(extents.made.rows.len())]).collect())
     }
 
     /// Bands of about this many tiles of convolution, but no more rows than there are.
@@ -47,7 +47,7 @@ impl Bands {
         let tile = TILE as usize;
         let rows = |width: usize| tile * tiles.div_ceil(width.div_ceil(tile)).max(1);
         let mut bands: Vec<usize> = extents.blocks.iter().map(|block| rows(block.output.columns.len())).collect();
-        bands.push(rows(extents.picture.columns.len()));
+        bands.push(rows(extents.made.columns.len()));
         let whole = Self::whole(extents).0;
         Self(bands.into_iter().zip(whole).map(|(rows, most)| rows.min(most)).collect())
     }
@@ -66,7 +66,7 @@ struct Sweep<'a> {
     bands: &'a Bands,
     first: usize,
     blocks: Vec<Done>,
-    picture: usize,
+    last: usize,
     visit: &'a mut dyn FnMut(Step) -> Result<()>,
 }
 
@@ -77,26 +77,26 @@ struct Sweep<'a> {
 /// Those of `visit`, which ends the sweep.
 pub(super) fn sweep(extents: &Extents, bands: &Bands, visit: &mut dyn FnMut(Step) -> Result<()>) -> Result<()> {
     let blocks = vec![Done::default(); extents.blocks.len()];
-    let mut sweep = Sweep { extents, bands, first: 0, blocks, picture: 0, visit };
-    let all = extents.picture.rows.len();
+    let mut sweep = Sweep { extents, bands, first: 0, blocks, last: 0, visit };
+    let all = extents.made.rows.len();
     let band = bands.0.last().copied().unwrap_or(all);
-    while sweep.picture < all {
+    while sweep.last < all {
         // Bands end where those of the last block can end.
-        let end = (sweep.picture + band).min(all);
-        sweep.picture_rows(end)?;
+        let end = (sweep.last + band).min(all);
+        sweep.last_rows(end)?;
     }
     Ok(())
 }
 
 impl Sweep<'_> {
-    fn picture_rows(&mut self, end: usize) -> Result<()> {
-        let Extents { blocks, picture, .. } = self.extents;
+    fn last_rows(&mut self, end: usize) -> Result<()> {
+        let Extents { blocks, made, head, .. } = self.extents;
         if let Some(last) = blocks.last() {
-            let needed = (picture.rows.start + end as i64 + 1).min(last.output.rows.end);
+            let needed = (made.rows.start + end as i64 + i64::from(*head)).min(last.output.rows.end);
             self.output(blocks.len() - 1, (needed - last.output.rows.start) as usize)?;
         }
-        (self.visit)(Step { work: Work::Picture, rows: self.picture..end, oldest: 0 })?;
-        self.picture = end;
+        (self.visit)(Step { work: Work::Last, rows: self.last..end, oldest: 0 })?;
+        self.last = end;
         Ok(())
     }
 
@@ -143,7 +143,7 @@ impl Sweep<'_> {
                 let row = if next.doubles { row.div_euclid(2) } else { row };
                 (row - output).max(0) as usize
             }
-            None => (self.extents.picture.rows.start + self.picture as i64 - 1 - output).max(0) as usize,
+            None => (self.extents.made.rows.start + self.last as i64 - 1 - output).max(0) as usize,
         }
     }
 

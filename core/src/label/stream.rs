@@ -249,17 +249,6 @@ impl LabelStream {
             level.first += 1;
         }
     }
-
-    /// Bytes in memory.
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> usize {
-        let of_row = |row: &Row| 2 * row.ids.len() + row.edges.as_ref().map_or(0, |edges| edges.len());
-        let of_level = |level: &Level| {
-            level.rows.iter().map(of_row).sum::<usize>()
-                + level.groups.iter().map(|group| group.patches.bytes()).sum::<usize>()
-        };
-        self.levels.iter().map(of_level).sum()
-    }
 }
 
 fn clamped(y: i64, size: Option<usize>) -> i64 {

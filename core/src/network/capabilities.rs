@@ -1,6 +1,6 @@
 //! What a network can do besides painting whole pictures.
 
-use super::{Affected, Architecture, Plan, StyleConfig};
+use super::{Architecture, Plan, StyleConfig, affected};
 use crate::error::{Error, Result};
 use crate::label::{Area, Limits, Rect, Span};
 use crate::nn::{NormKind, Statistics};
@@ -110,7 +110,7 @@ impl Architecture {
         let limits = size.map_or(Limits::default(), |size| Limits::picture(padded(size)));
         // A pixel next to an edit may become an edge.
         let labels = Area::of(edit).map(|span| span.grown(i64::from(config.instance_edges))).within(limits);
-        let picture = Affected::new(&Plan::new(config), labels, limits, 1).picture;
+        let picture = affected(&Plan::new(config), labels, limits, 1);
         let picture = size.map_or(picture, |size| picture.within(Limits::picture(size)));
         Some(picture.rect())
     }
@@ -123,7 +123,7 @@ fn halo(plan: &Plan, edges: bool) -> Halo {
     // The first pixel of a cell is a sample of every scale; nothing else reaches as far.
     let edge = i64::from(edges);
     let label = Area { rows: Span::new(0, 1), columns: Span::new(0, 1) };
-    let affected = Affected::new(plan, label, Limits::default(), 1).picture.rows;
+    let affected = affected(plan, label, Limits::default(), 1).rows;
     debug_assert!(affected.start < 0 && affected.end > stride);
     Halo { before: (edge - affected.start) as u32, after: (affected.end - 1 + edge) as u32 }
 }

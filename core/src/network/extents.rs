@@ -1,5 +1,7 @@
 //! The part of every feature map that a part of a picture needs.
 
+use std::ops::Range;
+
 use super::Plan;
 use crate::label::{Area, LevelNeeds, Limits, Span, patch_block, up};
 use crate::nn::BlockPlan;
@@ -14,7 +16,7 @@ pub(crate) struct BlockExtents {
     pub(crate) doubles: bool,
     /// How often features have been doubled: the level of its labels.
     pub(crate) level: usize,
-    /// What the block reads of its input, in cells of the input's scale.
+    /// What exists of its input, in cells of the input's scale.
     pub(crate) input: Area,
     /// The normalised input: of `norm_0`.
     pub(crate) features: Area,
@@ -23,14 +25,19 @@ pub(crate) struct BlockExtents {
     pub(crate) output: Area,
 }
 
-/// The areas of all feature maps.
+/// The areas of the feature maps of some consecutive blocks.
 #[derive(Clone, Debug)]
 pub(crate) struct Extents {
+    /// The number of the first block.
+    pub(crate) first: usize,
     pub(crate) blocks: Vec<BlockExtents>,
-    pub(crate) picture: Area,
+    /// Whether the output layer follows.
+    pub(crate) head: bool,
+    /// What is made: the picture, or an area of the last block's output in cells of its scale.
+    pub(crate) made: Area,
     /// Where the world ends, in pixels.
     pub(crate) limits: Limits,
-    /// The labels of each scale, from the coarsest.
+    /// The labels of each scale, from the coarsest; an empty area where none are needed.
     pub(crate) labels: Vec<LevelNeeds>,
 }
 
@@ -38,12 +45,25 @@ impl Extents {
     /// What an area of the picture needs. Areas begin and end at multiples of `unit` or where the world ends: with
     /// [`TILE`], they have the bits of any larger picture; with 1, they are all that the picture depends on.
     pub(crate) fn new(plan: &Plan, picture: Area, limits: Limits, unit: i64) -> Self {
+        Self::of_blocks(plan, 0..plan.blocks.len(), true, picture, limits, unit)
+    }
+
+    /// What an area needs of some blocks: of the picture with `head`, else of the output of the last of them. The input
+    /// of the first block is all it needs of earlier ones.
+    pub(crate) fn of_blocks(
+        plan: &Plan,
+        range: Range<usize>,
+        head: bool,
+        made: Area,
+        limits: Limits,
+        unit: i64,
+    ) -> Self {
         let doublings = plan.blocks.last().map_or(0, |block| block.doublings);
         let scale = |level: usize| 1i64 << (doublings - level);
-        let mut needed = picture.map(|span| span.grown(1)).within(limits);
-        let mut blocks = Vec::with_capacity(plan.blocks.len());
+        let mut needed = if head { made.map(|span| span.grown(1)).within(limits) } else { made };
+        let mut blocks = Vec::with_capacity(range.len());
         let mut labels: Vec<Option<LevelNeeds>> = vec![None; doublings + 1];
-        for block in plan.blocks.iter().rev() {
+        for block in plan.blocks[range.clone()].iter().rev() {
             let level = block.doublings;
             let limits = limits.coarser(scale(level));
             let before = |area: Area| area.map(|span| span.grown(1).snapped(unit)).within(limits);
@@ -55,11 +75,20 @@ impl Extents {
             add(&mut labels[level], needs);
             blocks.push(BlockExtents { doubles: block.doubles, level, input: needed, features, middle, output });
         }
-        // The first convolution reads the labels around its output.
-        let first = needed.map(|span| span.grown(1)).within(limits.coarser(scale(0)));
-        add(&mut labels[0], LevelNeeds { labels: first, patches: None, scale: scale(0) });
+        if range.start == 0 {
+            // The first convolution reads the labels around its output.
+            let first = needed.map(|span| span.grown(1)).within(limits.coarser(scale(0)));
+            add(&mut labels[0], LevelNeeds { labels: first, patches: None, scale: scale(0) });
+        }
         blocks.reverse();
-        Self { blocks, picture, limits, labels: labels.into_iter().flatten().collect() }
+        // A block reads what the one before made, which may be more than it needs.
+        let outputs: Vec<Area> = blocks.iter().map(|block| block.output).collect();
+        blocks.iter_mut().skip(1).zip(outputs).for_each(|(block, output)| block.input = output);
+        let none = Span::new(0, 0);
+        let empty =
+            |level| LevelNeeds { labels: Area { rows: none, columns: none }, patches: None, scale: scale(level) };
+        let labels = labels.into_iter().enumerate().map(|(level, needs)| needs.unwrap_or(empty(level))).collect();
+        Self { first: range.start, blocks, head, made, limits, labels }
     }
 
     /// The labels that the picture depends on, in pixels.
@@ -68,56 +97,48 @@ impl Extents {
         let pixels = |needs: &LevelNeeds| {
             needs.labels.map(|span| Span::new(span.start * needs.scale, (span.end - 1) * needs.scale + 1))
         };
-        self.labels.iter().map(pixels).reduce(Area::hull).unwrap_or(self.picture)
+        self.labels.iter().map(pixels).reduce(Area::hull).unwrap_or(self.made)
     }
 }
 
-/// What a change of labels changes: for each block, its features, middle and output; then the picture.
-#[derive(Clone, Debug)]
-pub(crate) struct Affected {
-    pub(crate) blocks: Vec<[Area; 3]>,
-    pub(crate) picture: Area,
-}
-
-impl Affected {
-    /// What depends on the labels of an area, in pixels. Areas begin and end at multiples of `unit`, as those of
-    /// [`Extents`]. They are empty where nothing depends on the labels.
-    pub(crate) fn new(plan: &Plan, labels: Area, limits: Limits, unit: i64) -> Self {
-        let doublings = plan.blocks.last().map_or(0, |block| block.doublings);
-        let scale = |level: usize| 1i64 << (doublings - level);
-        // A cell has the label of its first pixel.
-        let cells = |level: usize| {
-            labels
-                .map(|span| Span::new(up(span.start, scale(level)), up(span.end, scale(level))))
-                .map(|span| Span::new(span.start / scale(level), span.end / scale(level)))
-        };
-        let at = |level: usize| limits.coarser(scale(level));
-        let mut changed = grown(cells(0), 1, 1).within(at(0));
-        let mut blocks = Vec::with_capacity(plan.blocks.len());
-        for block in &plan.blocks {
-            let level = block.doublings;
-            if block.doubles {
-                changed = changed.map(|span| Span::new(2 * span.start, 2 * span.end));
-            }
-            let reach = block.modulation.facts().reach() as i64;
-            let norm = grown(cells(level), reach, 1).within(at(level));
-            let features = join(changed, norm);
-            let middle = join(grown(features, 1, unit).within(at(level)), norm);
-            let output = grown(middle, 1, unit).within(at(level));
-            // The shortcut.
-            changed = join(output, features);
-            blocks.push([features, middle, changed]);
+/// The part of the picture that depends on the labels of an area, in pixels. Areas begin and end at multiples of `unit`,
+/// as those of [`Extents`].
+pub(crate) fn affected(plan: &Plan, labels: Area, limits: Limits, unit: i64) -> Area {
+    let doublings = plan.blocks.last().map_or(0, |block| block.doublings);
+    let scale = |level: usize| 1i64 << (doublings - level);
+    let cells = |level: usize| cells_of(labels, scale(level));
+    let at = |level: usize| limits.coarser(scale(level));
+    let mut changed = grown(cells(0), 1, 1).within(at(0));
+    for block in &plan.blocks {
+        let level = block.doublings;
+        if block.doubles {
+            changed = changed.map(|span| Span::new(2 * span.start, 2 * span.end));
         }
-        Self { blocks, picture: grown(changed, 1, 1).within(limits) }
+        let reach = block.modulation.facts().reach() as i64;
+        let norm = grown(cells(level), reach, 1).within(at(level));
+        changed = block_affected(join(changed, norm), at(level), unit);
     }
+    grown(changed, 1, 1).within(limits)
+}
+
+/// The output of a block that depends on an area of its features. Both convolutions reach one cell further.
+pub(crate) fn block_affected(features: Area, limits: Limits, unit: i64) -> Area {
+    let middle = grown(features, 1, unit).within(limits);
+    // The shortcut reads features where the output is.
+    join(grown(middle, 1, unit).within(limits), features)
+}
+
+/// The cells whose labels are in an area of pixels: a cell has the label of its first pixel.
+pub(crate) fn cells_of(pixels: Area, scale: i64) -> Area {
+    pixels.map(|span| Span::new(up(span.start, scale) / scale, up(span.end, scale) / scale))
 }
 
 /// A larger area, snapped outwards; an empty one stays empty.
-fn grown(area: Area, by: i64, unit: i64) -> Area {
+pub(crate) fn grown(area: Area, by: i64, unit: i64) -> Area {
     if area.is_empty() { area } else { area.map(|span| span.grown(by).snapped(unit)) }
 }
 
-fn join(a: Area, b: Area) -> Area {
+pub(crate) fn join(a: Area, b: Area) -> Area {
     match (a.is_empty(), b.is_empty()) {
         (_, true) => a,
         (true, _) => b,

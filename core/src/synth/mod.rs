@@ -4,6 +4,7 @@
 //! A [`Request`] holds the inputs besides the label map, [`SynthesizerOptions`] say how to prepare a model, and
 //! [`Control`] cancels a synthesis and reports its progress.
 
+mod canvas;
 mod control;
 mod encode;
 mod options;
@@ -12,6 +13,7 @@ mod prepared;
 mod request;
 mod synthesizer;
 
+pub use canvas::{Canvas, Goal};
 pub use control::{CancelToken, Control};
 pub use encode::StyleEncoder;
 pub use options::SynthesizerOptions;

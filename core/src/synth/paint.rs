@@ -3,15 +3,12 @@
 use std::sync::Arc;
 
 use super::request::Border;
-use crate::engine::{Engine, Window};
+use crate::engine::{Engine, TILES, Window};
 use crate::error::{Error, Result};
 use crate::label::{Area, Limits, Rect, Span, up};
 use crate::network::{Ability, Capabilities};
 use crate::nn::Statistics;
 
-/// Tiles of convolution in a band: enough for a kernel to run for a millisecond or two, so that handing out its tasks
-/// costs little, and few enough for features to stay in cache.
-const TILES: usize = 512;
 /// Fewer, where memory is scarce.
 const FEWER: [usize; 5] = [256, 128, 64, 16, 1];
 /// Rows that are painted at a time where columns are split.

@@ -61,7 +61,7 @@ pub struct Estimate {
 }
 
 /// The style in the form that networks take.
-enum StyleInput {
+pub(super) enum StyleInput {
     None,
     Latent(Vec<f32>),
     Classes(ClassStyles),
@@ -371,7 +371,7 @@ impl Synthesizer {
         Ok(())
     }
 
-    fn noise(&self, request: &Request, [x, y]: [i64; 2]) -> Noise {
+    pub(super) fn noise(&self, request: &Request, [x, y]: [i64; 2]) -> Noise {
         if self.prepared.architecture().needs().noise && !request.quiet {
             let [left, top] = request.origin;
             Noise::Anchored { seed: request.seed, origin: [left.wrapping_add(x), top.wrapping_add(y)] }
@@ -380,21 +380,30 @@ impl Synthesizer {
         }
     }
 
-    fn statistics(&self, request: &Request) -> Statistics {
+    pub(super) fn statistics(&self, request: &Request) -> Statistics {
         request.statistics.unwrap_or(self.manifest().statistics)
+    }
+
+    pub(super) fn session_mut(&mut self) -> Option<&mut engine::Session> {
+        self.session.as_mut()
+    }
+
+    /// Checks that the instances of a request fit the model and the labels.
+    pub(super) fn check_instances(&self, request: &Request, labels: &LabelMap) -> Result<()> {
+        let Some(instances) = &request.instances else { return Ok(()) };
+        let architecture = self.prepared.architecture();
+        if !architecture.instance_edges() {
+            let network = architecture.describe();
+            return Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")));
+        }
+        same_size("the instance map", [instances.width(), instances.height()], labels)
     }
 
     /// Notes the labels of a picture, after checking that the request fits them: what was made of the last ones is used
     /// again if labels and instance ids are the same.
     fn take_labels(&mut self, labels: &LabelMap, request: &Request) -> Result<()> {
+        self.check_instances(request, labels)?;
         let architecture = self.prepared.architecture();
-        if request.instances.is_some() && !architecture.instance_edges() {
-            let network = architecture.describe();
-            return Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")));
-        }
-        if let Some(instances) = &request.instances {
-            same_size("the instance map", [instances.width(), instances.height()], labels)?;
-        }
         if let Some(last) = &self.last
             && last.labels == *labels
             && last.instances == request.instances
@@ -409,7 +418,7 @@ impl Synthesizer {
         Ok(())
     }
 
-    fn style_input(&self, request: &Request) -> Result<StyleInput> {
+    pub(super) fn style_input(&self, request: &Request) -> Result<StyleInput> {
         let architecture = self.prepared.architecture();
         match architecture.style() {
             StyleConfig::None => {

@@ -30,6 +30,11 @@ impl facts::Facts for Facts {
         "SPADE with a style for each class"
     }
 
+    fn reach(&self) -> usize {
+        // As SPADE; the styles' convolution reaches one cell.
+        2
+    }
+
     fn needs(&self) -> Needs {
         Needs { styles: true, noise: true, ..Needs::default() }
     }
