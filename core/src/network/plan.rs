@@ -41,7 +41,7 @@ impl Plan {
                 norm: config.norm,
                 labels: config.label_channels,
                 edges: config.instance_edges,
-                style: if facts.needs().styles && facts.styles_block(index) { config.style.region_length() } else { 0 },
+                style: if facts.needs().styles && facts.styles_block(name) { config.style.region_length() } else { 0 },
             };
             let mut norm = |part: &str, channels| {
                 let noise = facts.needs().noise.then_some(noise_maps);
