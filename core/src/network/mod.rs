@@ -25,7 +25,7 @@ pub use vgg::Vgg19;
 pub use names::is_unused;
 
 pub(crate) use names::official_names;
-pub(crate) use plan::{BLOCKS, FIRST_WIDTH, Plan};
+pub(crate) use plan::{BLOCKS, Plan, block_names};
 
 use burn::tensor::Tensor;
 
