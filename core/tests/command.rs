@@ -191,6 +191,18 @@ fn inspect_describes_models_and_label_maps() {
 }
 
 #[test]
+fn networks_with_any_number_of_doublings_are_benchmarked() {
+    for (upsampling, doublings) in [("two", "2 doublings"), ("four", "4 doublings"), ("more", "6 doublings")] {
+        let usual =
+            ["bench", "--upsampling", upsampling, "--ngf", "2", "--size", "64", "--runs", "1", "--device", "cpu"];
+        for more in [[].as_slice(), &["--train", "--batch", "1"]] {
+            let output = semsynth(&[usual.as_slice(), more].concat());
+            assert!(output.status.success() && text(&output).contains(doublings), "{}", text(&output));
+        }
+    }
+}
+
+#[test]
 fn devices_are_listed_with_a_reason() {
     let output = semsynth(&["devices"]);
     assert_eq!(output.status.code(), Some(0));
@@ -201,7 +213,11 @@ fn devices_are_listed_with_a_reason() {
 fn wrong_usage_is_told_apart_from_failure() {
     assert_eq!(semsynth(&["synth"]).status.code(), Some(2));
     assert_eq!(semsynth(&["train", "--size", "100", "--out", "never-made"]).status.code(), Some(2));
+    let scales = ["train", "--arch", "pix2pix", "--upsampling", "two", "--out", "never-made"];
+    assert_eq!(semsynth(&scales).status.code(), Some(2));
     assert!(!Path::new("never-made").exists(), "a refused run left a folder");
+    let refused = semsynth(&["bench", "--arch", "pix2pixhd", "--upsampling", "two"]);
+    assert!(refused.status.code() == Some(2) && text(&refused).contains("--upsampling"), "{}", text(&refused));
     assert_eq!(semsynth(&["train", "--device", "gpu:77"]).status.code(), Some(2));
     let missing = semsynth(&["inspect", "no-such-model.safetensors"]);
     assert_eq!(missing.status.code(), Some(1));

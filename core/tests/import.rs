@@ -61,6 +61,19 @@ fn architectures_are_read_off_the_tensors() {
         family(GeneratorConfig { modulation: spade, norm: semsynth::nn::NormKind::Instance, ..base.clone() }),
         family(GeneratorConfig { leading_blocks: vec![spade; 3], ..base.clone() }),
         family(GeneratorConfig { upsampling: Upsampling::Most, ngf: 4, ..base.clone() }),
+        family(GeneratorConfig { upsampling: Upsampling::Four, ..base.clone() }),
+        family(GeneratorConfig { upsampling: Upsampling::Three, leading_blocks: vec![spade; 2], ..base.clone() }),
+        family(GeneratorConfig {
+            upsampling: Upsampling::Three,
+            style: StyleConfig::Latent { length: 9, grid: [8, 8], encoder: Some(2) },
+            ..GeneratorConfig::spade(2, 5)
+        }),
+        family(GeneratorConfig {
+            upsampling: Upsampling::Two,
+            modulation: ModulationKind::Sean,
+            style: StyleConfig::Regions { length: 6, encoder: Some(3) },
+            ..base.clone()
+        }),
         family(GeneratorConfig {
             modulation: ModulationKind::Sean,
             style: StyleConfig::Regions { length: 6, encoder: Some(3) },
@@ -109,6 +122,11 @@ fn known_data_sets_are_recognised_by_their_classes() {
     let sean =
         GeneratorConfig { style: StyleConfig::Regions { length: 4, encoder: Some(2) }, ..GeneratorConfig::sean(2, 19) };
     assert_eq!(import(sean).classes(), &ClassTable::shipped("celebamask-hq").unwrap());
+    // The blocks of networks that start at a finer scale tell how often they double, whatever the data set.
+    let live = GeneratorConfig { instance_edges: true, upsampling: Upsampling::Three, ..GeneratorConfig::clade(2, 35) };
+    let model = import(live.clone());
+    assert_eq!(model.architecture(), &Architecture::SpadeFamily(live));
+    assert!(!model.manifest().provenance.data.contains("doublings"), "{}", model.manifest().provenance.data);
     // The shifted numbering of ADE20K is an option.
     let shifted = ClassTable::shipped("ade20k-shifted").unwrap();
     let options = ImportOptions { classes: Some(shifted.clone()), ..ImportOptions::default() };
@@ -125,6 +143,23 @@ fn what_contradicts_the_tensors_is_named_with_the_option_that_fits() {
     assert!(text.contains("`system` is sean") && text.contains("holds clade"), "{text}");
     let text = message(clade(), &ImportOptions { upsampling: Some(Upsampling::Most), ..options(5) });
     assert!(text.contains("`upsampling` is most") && text.contains("up_4"), "{text}");
+    for (upsampling, asked, expected) in [
+        (Upsampling::Normal, Upsampling::Four, ["is four", "middle blocks", "it is normal or more"]),
+        (Upsampling::Most, Upsampling::More, ["is more", "up_4", "it is most"]),
+        (Upsampling::Four, Upsampling::Normal, ["is normal", "no middle blocks", "it is four"]),
+        (Upsampling::Three, Upsampling::Two, ["is two", "up_1", "it is three"]),
+        (Upsampling::Two, Upsampling::Most, ["is most", "up_2", "it is two"]),
+    ] {
+        let tensors = spade(GeneratorConfig { upsampling, ..GeneratorConfig::clade(2, 5) });
+        let text = message(tensors, &ImportOptions { upsampling: Some(asked), ..options(5) });
+        assert!(expected.iter().all(|part| text.contains(part)), "{text}");
+    }
+    let mut beheaded = Tensors::new();
+    for (name, data) in clade().iter().filter(|(name, _)| !name.starts_with("up_") && !name.starts_with("G_middle_")) {
+        beheaded.insert(name, data.clone()).unwrap();
+    }
+    let text = message(beheaded, &options(5));
+    assert!(text.contains("neither middle blocks nor"), "{text}");
     let text = message(clade(), &ImportOptions { instance_edges: Some(true), ..options(5) });
     assert!(text.contains("`instance_edges` is true, but the network has no channel"), "{text}");
     let text = message(clade(), &options(7));

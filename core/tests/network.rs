@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device as BurnDevice, Tensor, TensorData};
@@ -141,6 +141,31 @@ fn full_size_baselines_have_the_official_names_and_shapes() {
         assert_eq!(found, expected, "{file}");
         let trained = found.iter().filter(|(name, _)| !name.contains(".running_"));
         assert_eq!(trained.map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>(), parameters, "{file}");
+    }
+}
+
+/// Blocks of networks that start at a finer scale have the names of the papers' blocks of that scale, in a network and
+/// on their own.
+#[test]
+fn networks_that_start_at_a_finer_scale_have_official_names() {
+    for (upsampling, expected) in [
+        (Upsampling::Two, vec!["head_0", "up_2", "up_3"]),
+        (Upsampling::Three, vec!["head_0", "up_1", "up_2", "up_3"]),
+        (Upsampling::Four, vec!["head_0", "up_0", "up_1", "up_2", "up_3"]),
+    ] {
+        let config = GeneratorConfig { upsampling, ..GeneratorConfig::hybrid(2, 3, 2) };
+        let usual = GeneratorConfig { upsampling: Upsampling::Normal, ..config.clone() };
+        let usual: BTreeMap<String, Vec<usize>> =
+            model::shapes(&usual.init_random(1, &flex()).unwrap()).unwrap().into_iter().collect();
+        let alone = model::shapes(&config.init_random(1, &flex()).unwrap()).unwrap();
+        let whole = Architecture::SpadeFamily(config).init(&mut Init::random(1, &flex())).unwrap();
+        assert_eq!(model::shapes(&whole).unwrap(), alone);
+        let blocks: BTreeSet<&str> = alone.iter().map(|(name, _)| name.split('.').next().unwrap()).collect();
+        assert_eq!(blocks.into_iter().collect::<Vec<_>>(), [vec!["conv_img", "fc"], expected.clone()].concat());
+        // Where the modulation is the same, so are the shapes.
+        for (name, shape) in alone.iter().filter(|(name, _)| name.starts_with("up_3") || name.starts_with("conv_img")) {
+            assert_eq!(usual.get(name), Some(shape), "{name}");
+        }
     }
 }
 

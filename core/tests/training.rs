@@ -11,15 +11,15 @@ use std::sync::atomic::AtomicBool;
 use common::{devices, difference};
 use semsynth::data::{Dataset, Procedural, Split};
 use semsynth::label::LabelMap;
-use semsynth::model::{self, Precision};
-use semsynth::network::DiscriminatorConfig;
+use semsynth::model::{self, ImportOptions, Precision, import_checkpoint};
+use semsynth::network::{Architecture, DiscriminatorConfig, StyleConfig, Upsampling};
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::tensors::Tensors;
 use semsynth::train::{
     Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, Recipe, Record, Run, Silent, Stopped,
     TrainLog, Trainer, resume, train,
 };
-use semsynth::{Device, Error, Model, Request, Synthesizer};
+use semsynth::{Device, Error, Model, Request, Style, Synthesizer, SynthesizerOptions};
 
 /// Networks small enough for a test, with every feature enabled.
 fn recipe() -> Recipe {
@@ -107,6 +107,7 @@ fn resume_is_exact() {
         Recipe { leading_blocks: vec![spade; 3], modulation: icpe, instance_edges: true, ..recipe() },
         Recipe { modulation: sean, ..recipe() },
         Recipe { latent: true, ..recipe() },
+        Recipe { latent: true, upsampling: Upsampling::Two, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, instance_edges: true, ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
     ] {
@@ -156,6 +157,59 @@ fn a_run_leaves_what_it_says() {
     assert_eq!(picture, synth.run(&labels, &Request::new().seed(9)).unwrap());
     let error = synth.run(&LabelMap::filled(32, 32, 12).unwrap(), &Request::new()).unwrap_err();
     assert!(error.to_string().contains("12"), "{error}");
+}
+
+/// Networks that start at a finer scale than the papers' are trained, averaged, saved, loaded and painted like them,
+/// and their weights can be imported.
+#[test]
+fn networks_that_start_at_a_finer_scale_are_trained() {
+    let (spade, sean) = (ModulationKind::Spade { kernel: 3 }, ModulationKind::Sean);
+    for recipe in [
+        Recipe { upsampling: Upsampling::Four, ..recipe() },
+        Recipe { upsampling: Upsampling::Three, leading_blocks: vec![spade; 2], instance_edges: true, ..recipe() },
+        Recipe { upsampling: Upsampling::Three, latent: true, ..recipe() },
+        // Sides need not be multiples of 32.
+        Recipe { upsampling: Upsampling::Two, modulation: sean, size: [36, 44], load_scale: 1.0, ..recipe() },
+    ] {
+        let recipe = Recipe { steps: 2, decay_from: None, ..recipe };
+        let folder = tempfile::tempdir().unwrap();
+        let [height, width] = recipe.size;
+        let set = |split, len| Arc::new(Procedural::new(split, 1, len, width, height));
+        let run = Run { train: set(Split::Train, 4), val: set(Split::Val, 2), ..run(folder.path(), recipe.clone()) };
+        let outcome = finished(&run);
+        assert_eq!((outcome.stopped, outcome.steps), (Stopped::Finished, 2));
+
+        let model = Model::open(outcome.files.model()).unwrap();
+        assert_eq!(model.architecture(), &recipe.architecture(12), "{}", model.architecture().describe());
+        let Architecture::SpadeFamily(config) = model.architecture() else { panic!("another network") };
+        assert_eq!(config.stride(), 1 << recipe.upsampling.doublings());
+
+        // On the engine and by the reference, at a size that needs padding.
+        let labels = LabelMap::new(50, 37, (0..50 * 37).map(|pixel| (pixel / 9 % 12) as u16).collect()).unwrap();
+        let mut request = Request::new();
+        if let StyleConfig::Regions { length, .. } = config.style {
+            let row = |class: u64| Some(Style::random(class, length).unwrap().to_rows());
+            request = request.style(&Style::regions(length, (0..12).map(row).collect()).unwrap());
+        }
+        let [picture, expected] =
+            [SynthesizerOptions::new(&Device::cpu()), SynthesizerOptions::new(&Device::cpu()).reference()]
+                .map(|options| Synthesizer::new(&model, options).unwrap().run(&labels, &request).unwrap());
+        assert_eq!((picture.width(), picture.height()), (50, 37));
+        let off = picture.as_bytes().iter().zip(expected.as_bytes()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(off <= Some(1), "{off:?}: {}", model.architecture().describe());
+
+        // Its weights as a checkpoint: the same model but for its manifest.
+        let options = ImportOptions {
+            classes: Some(model.classes().clone()),
+            instance_edges: Some(config.instance_edges),
+            size: Some(recipe.size),
+            ..ImportOptions::default()
+        };
+        let imported = import_checkpoint(Tensors::open(outcome.files.model()).unwrap(), None, &options).unwrap();
+        assert_eq!(imported.architecture(), model.architecture());
+        let again = Synthesizer::new(&imported, &Device::cpu()).unwrap().run(&labels, &request).unwrap();
+        assert_eq!(again, picture);
+    }
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
-use super::{ColorArgs, Ending, parse_size, system_parser};
+use super::{ColorArgs, Ending, parse_size, system_parser, upsampling_parser};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
 use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
-use crate::network::{StyleConfig, System};
+use crate::network::{Architecture, StyleConfig, System, Upsampling};
 use crate::nn::{Init, Statistics};
 use crate::style::Style;
 use crate::synth::{Request, Synthesizer, SynthesizerOptions};
@@ -22,6 +22,9 @@ pub struct BenchArgs {
     /// Network to benchmark, at its paper's width and with random weights
     #[arg(long, value_name = "NETWORK", value_parser = system_parser(), default_value = "clade", conflicts_with = "model")]
     arch: System,
+    /// How often that network doubles the size of its first features [default: normal]. Not for pix2pixhd and pix2pix
+    #[arg(long, value_name = "HOW", value_parser = upsampling_parser(), conflicts_with = "model")]
+    upsampling: Option<Upsampling>,
     /// Name of the class table for that network
     #[arg(long, value_name = "NAME", default_value = "cmp-facades", conflicts_with = "model")]
     classes: String,
@@ -136,6 +139,7 @@ impl BenchArgs {
         let (batch, size, ngf) = (self.batch, self.size, self.ngf());
         let mut recipe = Recipe { ngf, size, batch, losses, ..Recipe::default() };
         recipe.set_system(self.arch);
+        recipe.upsampling = self.upsampling.unwrap_or_default();
         let mut trainer = Trainer::new(recipe, classes.channels(), &device)?;
         let [height, width] = self.size;
         let mut random = numbers(1);
@@ -157,7 +161,12 @@ impl BenchArgs {
     /// A model with random weights.
     fn random_model(&self) -> Result<Model> {
         let classes = ClassTable::shipped(&self.classes)?;
-        let architecture = self.arch.architecture(self.ngf(), classes.channels());
+        let mut architecture = self.arch.architecture(self.ngf(), classes.channels());
+        match (&mut architecture, self.upsampling) {
+            (Architecture::SpadeFamily(config), Some(upsampling)) => config.upsampling = upsampling,
+            (_, Some(_)) => return Err(Error::Argument("--upsampling: pix2pixHD and pix2pix do not have it".into())),
+            (_, None) => {}
+        }
         let network = architecture.init(&mut Init::random(1, &burn::tensor::Device::flex()))?;
         let manifest = Manifest {
             format: FORMAT,

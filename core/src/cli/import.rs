@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::{Ending, class_table, inspect, parse_size, system_parser};
+use super::{Ending, class_table, inspect, parse_size, system_parser, upsampling_parser};
 use crate::error::{Error, Result};
 use crate::model::{ImportOptions, Precision, import_checkpoint};
 use crate::network::{System, Upsampling};
@@ -33,8 +33,8 @@ pub struct ImportArgs {
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = parse_size)]
     size: Option<[usize; 2]>,
     /// The checkpoint's `num_upsampling_layers` [default: detected from the tensors or the data set]
-    #[arg(long, value_enum, value_name = "HOW")]
-    upsampling: Option<Layers>,
+    #[arg(long, value_name = "HOW", value_parser = upsampling_parser())]
+    upsampling: Option<Upsampling>,
     /// Whether the last input channel holds instance edges, true or false [default: detected from the tensors or
     /// the data set]
     #[arg(long, value_name = "BOOL")]
@@ -48,16 +48,6 @@ pub struct ImportArgs {
     /// Store weights as 16-bit floats: half the size, about three decimal digits
     #[arg(long)]
     half: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Layers {
-    /// Doubles the size five times
-    Normal,
-    /// Doubles the size six times
-    More,
-    /// Doubles the size seven times, with one more block
-    Most,
 }
 
 impl ImportArgs {
@@ -99,11 +89,7 @@ impl ImportArgs {
             system: self.arch,
             classes: self.classes.as_deref().map(class_table).transpose()?,
             instance_edges: self.instance_edges,
-            upsampling: self.upsampling.map(|layers| match layers {
-                Layers::Normal => Upsampling::Normal,
-                Layers::More => Upsampling::More,
-                Layers::Most => Upsampling::Most,
-            }),
+            upsampling: self.upsampling,
             size: self.size,
             name: self.name.clone().or(stem).unwrap_or_else(|| "imported".into()),
             licence: self.licence.clone(),

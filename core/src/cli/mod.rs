@@ -19,7 +19,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::error::{Error, ErrorCategory};
 use crate::label::{ClassTable, ColorPolicy};
-use crate::network::System;
+use crate::network::{System, Upsampling};
 
 pub use bench::BenchArgs;
 pub use devices::DevicesArgs;
@@ -101,6 +101,13 @@ fn class_table(name: &std::path::Path) -> Result<ClassTable, Error> {
 fn system_parser() -> impl TypedValueParser<Value = System> {
     let names = System::all().map(|system| PossibleValue::new(system.name()).help(system.summary()));
     PossibleValuesParser::new(names).try_map(|name| System::by_name(&name))
+}
+
+/// Parses how often a generator doubles the size; help texts list all choices.
+fn upsampling_parser() -> impl TypedValueParser<Value = Upsampling> {
+    let name = |upsampling: &Upsampling| PossibleValue::new(upsampling.name()).help(upsampling.summary());
+    let names = Upsampling::ALL.iter().map(name);
+    PossibleValuesParser::new(names).try_map(|name| Upsampling::by_name(&name))
 }
 
 /// Parses `128` or `256x128` (width x height) into height and width.

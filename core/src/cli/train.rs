@@ -7,12 +7,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{Ending, interrupt, parse_size, system_parser};
+use super::{Ending, interrupt, parse_size, system_parser, upsampling_parser};
 use crate::data::{self, Dataset, Procedural, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::network::System;
+use crate::network::{System, Upsampling};
 use crate::train::{Checkpoint, Files, Outcome, Recipe, Run, Stopped, resume, train};
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
@@ -36,7 +36,7 @@ pub struct TrainArgs {
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Resume the run in this folder with its own recipe; some settings can be changed with flags
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "latent", "size", "batch", "ngf", "ndf", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "upsampling", "latent", "size", "batch", "ngf", "ndf", "seed"])]
     resume: Option<PathBuf>,
     /// Settings to start from; other flags override them
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
@@ -47,11 +47,15 @@ pub struct TrainArgs {
     /// Network of the generator
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
+    /// How often the generator doubles the size of its first features [default: normal]. With fewer doublings, a label
+    /// reaches less far, for live work. Not for pix2pixhd and pix2pix
+    #[arg(long, value_name = "HOW", value_parser = upsampling_parser())]
+    upsampling: Option<Upsampling>,
     /// Train a variational encoder that gives each picture a latent vector (with spade, clade, clade-icpe and
     /// hybrid)
     #[arg(long)]
     latent: bool,
-    /// Picture size: WIDTHxHEIGHT, or one number for both; multiples of 32
+    /// Picture size: WIDTHxHEIGHT, or one number for both; multiples of 32, or of the network's stride with --upsampling
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     size: Option<[usize; 2]>,
     /// Total number of steps; learning rates decay over the last third
@@ -183,6 +187,7 @@ impl TrainArgs {
         if let Some(system) = self.arch {
             recipe.set_system(system);
         }
+        recipe.upsampling = self.upsampling.unwrap_or(recipe.upsampling);
         recipe.latent |= self.latent;
         if let Some(steps) = self.steps {
             recipe.steps = steps;
@@ -243,12 +248,14 @@ mod tests {
 
     #[test]
     fn flags_override_the_preset() {
-        let args = parse(&["--arch", "spade", "--size", "256x128", "--steps", "300", "--ndf", "8"]);
+        let args =
+            parse(&["--arch", "spade", "--size", "256x128", "--steps", "300", "--ndf", "8", "--upsampling", "two"]);
         let recipe = args.recipe(None).unwrap();
         assert_eq!(recipe.modulation, crate::nn::modulation::ModulationKind::Spade { kernel: 3 });
         assert_eq!(recipe.size, [128, 256]);
         assert_eq!((recipe.steps, recipe.decay_from), (300, Some(200)));
         assert_eq!(recipe.discriminator.ndf, 8);
+        assert_eq!(recipe.upsampling, Upsampling::Two);
         assert_eq!(recipe.batch, Recipe::quick().batch);
     }
 

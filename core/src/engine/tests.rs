@@ -179,7 +179,7 @@ proptest! {
         last in modulation(),
         norm in prop::sample::select(vec![NormKind::Batch, NormKind::Instance]),
         statistics in prop::sample::select(vec![Statistics::Running, Statistics::Batch]),
-        upsampling in prop::sample::select(vec![Upsampling::Normal, Upsampling::More, Upsampling::Most]),
+        upsampling in prop::sample::select(Upsampling::ALL.to_vec()),
         ngf in prop::sample::select(vec![2usize, 6]),
         sides in (1usize..4, 1usize..4),
         block in prop::sample::select(vec![1usize, 5, 24]),
@@ -188,7 +188,8 @@ proptest! {
         seed in any::<u32>(),
     ) {
         let classes = 9;
-        let needs = leading.iter().chain([&last]).map(|kind| kind.facts().needs()).fold(Needs::default(), Needs::or);
+        let kinds = leading.iter().chain([&last]).take(upsampling.blocks());
+        let needs = kinds.map(|kind| kind.facts().needs()).fold(Needs::default(), Needs::or);
         let sean = last == ModulationKind::Sean || leading.contains(&ModulationKind::Sean);
         let style = match (needs.styles, with_latent) {
             (true, _) => StyleConfig::Regions { length: 4, encoder: None },

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::check;
-use super::plan::{BLOCKS, Plan};
+use super::plan::{BLOCKS, Plan, block_names};
 use crate::error::{Error, Result};
 use crate::nn::modulation::{self, ModulationKind, Needs};
 use crate::nn::{
@@ -18,8 +18,21 @@ use crate::nn::{
 };
 
 /// How many times features are upsampled by two between the first block and the output.
+///
+/// [`Normal`](Self::Normal), [`More`](Self::More) and [`Most`](Self::Most) are the papers' networks. The others are not
+/// in the papers: they start at a finer scale, with one block before the first doubling, and are like the papers'
+/// network from there on. They are for live work, where labels change while a picture is shown: a label reaches less
+/// far, so that less of the picture has to be computed again. With CLADE and running statistics, a label affects pixels
+/// up to 191 above it and to its left with five doublings, 79 with four, 39 with three, and 19 with two. In return, a
+/// pixel depends on less of what surrounds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Upsampling {
+    /// Twice, with 3 blocks: 64x64 to 256x256. Not in the papers.
+    Two,
+    /// Three times, with 4 blocks: 32x32 to 256x256. Not in the papers.
+    Three,
+    /// Four times, with 5 blocks: 16x16 to 256x256. Not in the papers.
+    Four,
     /// Five times, with 7 blocks: 8x8 to 256x256.
     #[default]
     Normal,
@@ -30,9 +43,50 @@ pub enum Upsampling {
 }
 
 impl Upsampling {
+    /// Every choice, the one with the fewest doublings first.
+    pub const ALL: &[Self] = &[Self::Two, Self::Three, Self::Four, Self::Normal, Self::More, Self::Most];
+
+    /// Its name: that of the papers' code, if it is theirs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Two => "two",
+            Self::Three => "three",
+            Self::Four => "four",
+            Self::Normal => "normal",
+            Self::More => "more",
+            Self::Most => "most",
+        }
+    }
+
+    /// A one-line description.
+    pub fn summary(self) -> &'static str {
+        match self {
+            Self::Two => "Doubles the size twice, with 3 blocks; not in the papers",
+            Self::Three => "Doubles the size three times, with 4 blocks; not in the papers",
+            Self::Four => "Doubles the size four times, with 5 blocks; not in the papers",
+            Self::Normal => "Doubles the size five times, with 7 blocks",
+            Self::More => "Doubles the size six times, with 7 blocks",
+            Self::Most => "Doubles the size seven times, with 8 blocks",
+        }
+    }
+
+    /// Finds a choice by name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownName`] if there is none; the message lists all names.
+    pub fn by_name(name: &str) -> Result<Self> {
+        let found = Self::ALL.iter().copied().find(|upsampling| upsampling.name() == name);
+        let names = Self::ALL.iter().map(|upsampling| upsampling.name());
+        found.ok_or_else(|| Error::unknown_name("upsampling", name, names))
+    }
+
     /// Number of doublings.
     pub fn doublings(self) -> u32 {
         match self {
+            Self::Two => 2,
+            Self::Three => 3,
+            Self::Four => 4,
             Self::Normal => 5,
             Self::More => 6,
             Self::Most => 7,
@@ -41,7 +95,26 @@ impl Upsampling {
 
     /// Number of residual blocks.
     pub fn blocks(self) -> usize {
-        if self == Self::Most { 8 } else { 7 }
+        match self {
+            Self::Two => 3,
+            Self::Three => 4,
+            Self::Four => 5,
+            Self::Normal | Self::More => 7,
+            Self::Most => 8,
+        }
+    }
+
+    /// Channels of the first features, in multiples of `ngf`.
+    pub(crate) fn first_width(self) -> usize {
+        // Each block after the middle ones halves the channels: up to four until there are `ngf`.
+        1 << self.doublings().min(4)
+    }
+
+    /// The grid that a latent vector is mapped to in networks trained at this height and width: the size of the first
+    /// features, but at most a 32nd of the picture's, because the layer that makes it has weights for every cell.
+    pub(crate) fn latent_grid(self, size: [usize; 2]) -> [usize; 2] {
+        let doublings = self.doublings().max(Self::Normal.doublings());
+        size.map(|side| side >> doublings)
     }
 }
 
@@ -104,7 +177,8 @@ pub struct GeneratorConfig {
     /// Which dimensions the norms normalise over.
     #[serde(default)]
     pub norm: NormKind,
-    /// Channels of the last block (`ngf`; 64 in the papers). The first block has 16 times as many. 2 to 1024, even.
+    /// Channels of the block at full size, or before the eighth block (`ngf`; 64 in the papers). The first block has 16
+    /// times as many; 8 times with three doublings, 4 times with two. 2 to 1024, even.
     pub ngf: usize,
     /// Number of doublings.
     #[serde(default)]
@@ -403,7 +477,7 @@ pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<St
         ["fc", "Labels" | "Latent"] => Some("fc".into()),
         ["conv_img"] => Some("conv_img".into()),
         ["blocks", index, rest @ ..] => {
-            let block = BLOCKS.get(index.parse::<usize>().ok()?)?;
+            let block = block_names(block_count(known)).nth(index.parse().ok()?)?;
             match rest {
                 [conv @ ("conv_0" | "conv_1" | "conv_s")] => Some(format!("{block}.{conv}")),
                 [norm, rest @ ..] => {
@@ -424,11 +498,23 @@ pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<St
     }
 }
 
+/// Number of blocks of the generator, found in the paths of its parameters.
+fn block_count(known: &BTreeSet<&str>) -> usize {
+    let has = |index: &usize| first_below(&format!("blocks.{index}."), known).is_some();
+    (0..BLOCKS.len()).take_while(has).count()
+}
+
 /// The variant of a norm's modulation, found in the paths of its parameters.
 fn variant<'a>(norm: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
+    first_below(norm, known)?.split('.').next()
+}
+
+/// The first path of the generator that starts with `prefix`, without it. The generator is a part of a network, or on
+/// its own.
+fn first_below<'a>(prefix: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
     ["generator.SpadeFamily.", ""].into_iter().find_map(|place| {
-        let norm = format!("{place}{norm}");
-        let path = known.range::<str, _>((Bound::Included(norm.as_str()), Bound::Unbounded)).next()?;
-        path.strip_prefix(&norm)?.split('.').next()
+        let prefix = format!("{place}{prefix}");
+        let path = known.range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded)).next()?;
+        path.strip_prefix(&prefix)
     })
 }

@@ -29,7 +29,7 @@ pub use names::is_unused;
 
 pub(crate) use extents::{BlockExtents, Extents, TILE, affected, block_affected, cells_of, grown, join};
 pub(crate) use names::official_names;
-pub(crate) use plan::{BLOCKS, FIRST_WIDTH, Plan};
+pub(crate) use plan::{BLOCKS, Plan, block_names};
 
 use burn::tensor::Tensor;
 

@@ -8,6 +8,16 @@ use crate::nn::{BlockPlan, NormPlan};
 /// Official names of the blocks, in the order they run.
 pub(crate) const BLOCKS: [&str; 8] = ["head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3", "up_4"];
 
+/// Number of blocks of most of the papers' networks.
+const USUAL_BLOCKS: usize = 7;
+
+/// The blocks of a network that has this many of them. A network with fewer than usual lacks those after the first, so
+/// that its other blocks have the scale and the channels of the papers' blocks of these names.
+pub(crate) fn block_names(count: usize) -> impl Iterator<Item = &'static str> {
+    let lacking = USUAL_BLOCKS.saturating_sub(count);
+    BLOCKS.into_iter().take(1).chain(BLOCKS.into_iter().skip(1 + lacking)).take(count)
+}
+
 /// The layers of a generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -18,22 +28,17 @@ pub(crate) struct Plan {
     pub(crate) blocks: Vec<BlockPlan>,
 }
 
-/// Channels of the first features, in multiples of `ngf`.
-pub(crate) const FIRST_WIDTH: usize = 16;
-
 impl Plan {
     /// The plan of a validated configuration.
     pub(crate) fn new(config: &GeneratorConfig) -> Self {
-        let n = config.ngf;
-        let mut channels = vec![[FIRST_WIDTH * n; 2]; 3];
-        channels.extend([[FIRST_WIDTH * n, 8 * n], [8 * n, 4 * n], [4 * n, 2 * n], [2 * n, n]]);
-        if config.upsampling == Upsampling::Most {
-            channels.push([n, n / 2]);
-        }
-        let (mut doublings, mut noise_maps) = (0, 0);
-        let mut blocks = Vec::with_capacity(channels.len());
-        for (index, ([input, output], name)) in channels.into_iter().zip(BLOCKS).enumerate() {
-            let doubles = doubles_before(config.upsampling, index);
+        let first_channels = config.upsampling.first_width() * config.ngf;
+        let (mut channels, mut doublings, mut noise_maps) = (first_channels, 0, 0);
+        let mut blocks = Vec::with_capacity(config.blocks());
+        for (index, name) in block_names(config.blocks()).enumerate() {
+            let input = channels;
+            let output = if name.starts_with("up_") { input / 2 } else { input };
+            channels = output;
+            let doubles = doubles_before(config.upsampling, name);
             doublings += usize::from(doubles);
             let modulation = config.modulation_of(index);
             let facts = modulation.facts();
@@ -41,7 +46,7 @@ impl Plan {
                 norm: config.norm,
                 labels: config.label_channels,
                 edges: config.instance_edges,
-                style: if facts.needs().styles && facts.styles_block(index) { config.style.region_length() } else { 0 },
+                style: if facts.needs().styles && facts.styles_block(name) { config.style.region_length() } else { 0 },
             };
             let mut norm = |part: &str, channels| {
                 let noise = facts.needs().noise.then_some(noise_maps);
@@ -65,17 +70,16 @@ impl Plan {
                 norm_1,
             });
         }
-        let last_channels = blocks.last().map_or(n, |block| block.output);
-        Self { first_channels: FIRST_WIDTH * n, last_channels, blocks }
+        Self { first_channels, last_channels: channels, blocks }
     }
 }
 
 /// Whether features are upsampled before a block: never before the head block, and before the second middle block
 /// only in deep networks.
-fn doubles_before(upsampling: Upsampling, block: usize) -> bool {
+fn doubles_before(upsampling: Upsampling, block: &str) -> bool {
     match block {
-        0 => false,
-        2 => upsampling != Upsampling::Normal,
+        "head_0" => false,
+        "G_middle_1" => upsampling != Upsampling::Normal,
         _ => true,
     }
 }
@@ -83,17 +87,71 @@ fn doubles_before(upsampling: Upsampling, block: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::StyleConfig;
     use crate::nn::modulation::ModulationKind;
 
     #[test]
     fn a_plan_doubles_as_often_as_its_network() {
-        for upsampling in [Upsampling::Normal, Upsampling::More, Upsampling::Most] {
+        for &upsampling in Upsampling::ALL {
             let config = GeneratorConfig { upsampling, ..GeneratorConfig::spade(4, 3) };
             let plan = Plan::new(&config);
             let last = plan.blocks.last().unwrap();
+            assert_eq!(plan.blocks.len(), upsampling.blocks());
             assert_eq!(last.doublings, upsampling.doublings() as usize);
             assert_eq!(plan.blocks.iter().filter(|block| block.doubles).count(), last.doublings);
+            assert_eq!(plan.first_channels, plan.blocks[0].input);
             assert_eq!(plan.last_channels, last.output);
+            assert_eq!(config.stride(), 1 << last.doublings);
+        }
+    }
+
+    /// Name, input and output channels in multiples of `ngf / 2`, and scale of every block.
+    #[test]
+    fn blocks_are_those_of_the_papers_networks_from_some_scale_on() {
+        let blocks = |upsampling| {
+            let plan = Plan::new(&GeneratorConfig { upsampling, ..GeneratorConfig::clade(2, 3) });
+            let doublings = plan.blocks.last().unwrap().doublings;
+            let row = |block: &BlockPlan| (block.name, block.input, block.output, 1 << (doublings - block.doublings));
+            plan.blocks.iter().map(row).collect::<Vec<_>>()
+        };
+        let up = [("up_0", 32, 16, 8), ("up_1", 16, 8, 4), ("up_2", 8, 4, 2), ("up_3", 4, 2, 1)];
+        let head = |channels, scale| vec![("head_0", channels, channels, scale)];
+        assert_eq!(blocks(Upsampling::Two), [head(8, 4), up[2..].to_vec()].concat());
+        assert_eq!(blocks(Upsampling::Three), [head(16, 8), up[1..].to_vec()].concat());
+        assert_eq!(blocks(Upsampling::Four), [head(32, 16), up.to_vec()].concat());
+        let middle = vec![("G_middle_0", 32, 32, 16), ("G_middle_1", 32, 32, 16)];
+        assert_eq!(blocks(Upsampling::Normal), [head(32, 32), middle, up.to_vec()].concat());
+        let most = [("up_1", 16, 8, 8), ("up_2", 8, 4, 4), ("up_3", 4, 2, 2), ("up_4", 2, 1, 1)];
+        assert_eq!(blocks(Upsampling::Most)[4..], most);
+    }
+
+    /// Two 3x3 convolutions in each block, one before and one after all of them; the documentation of [`Upsampling`]
+    /// has these numbers.
+    #[test]
+    fn labels_reach_less_far_with_fewer_doublings() {
+        use Upsampling::{Four, Normal, Three, Two};
+        let reach = |upsampling: Upsampling| {
+            let plan = Plan::new(&GeneratorConfig { upsampling, ..GeneratorConfig::clade(2, 3) });
+            let scale = |doublings: usize| 1 << (upsampling.doublings() as usize - doublings);
+            scale(0) + plan.blocks.iter().map(|block| 2 * scale(block.doublings)).sum::<usize>() + 1
+        };
+        assert_eq!([Normal, Four, Three, Two].map(reach), [191, 79, 39, 19]);
+    }
+
+    /// The blocks of SEAN without style are those with the official name of the papers' one.
+    #[test]
+    fn the_block_without_style_is_found_by_its_name() {
+        for (upsampling, expected) in [
+            (Upsampling::Two, vec![16, 16, 0]),
+            (Upsampling::Three, vec![16, 16, 16, 0]),
+            (Upsampling::Four, vec![16, 16, 16, 16, 0]),
+            (Upsampling::Normal, vec![16, 16, 16, 16, 16, 16, 0]),
+            (Upsampling::Most, vec![16, 16, 16, 16, 16, 16, 0, 16]),
+        ] {
+            let style = StyleConfig::Regions { length: 16, encoder: None };
+            let plan = Plan::new(&GeneratorConfig { upsampling, style, ..GeneratorConfig::sean(4, 3) });
+            let found: Vec<usize> = plan.blocks.iter().map(|block| block.config.style).collect();
+            assert_eq!(found, expected, "{upsampling:?}");
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Request {
     /// The style. SEAN needs one; a model with a latent vector samples one from `seed` if this is `None`.
     pub style: Option<Style>,
     /// Other styles for some of SEAN's residual blocks, by block number from 0 (style crossover). Blocks that take no
-    /// styles (SEAN's block 6) ignore theirs.
+    /// styles (SEAN's block at full size) ignore theirs.
     pub block_styles: Vec<(usize, Style)>,
     /// Turns off the noise in SEAN's features.
     pub quiet: bool,

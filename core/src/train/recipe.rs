@@ -42,11 +42,11 @@ pub struct Recipe {
     pub norm: NormKind,
     /// Channels of the generator's last block.
     pub ngf: usize,
-    /// How often the generator upsamples its first features.
+    /// How often the generator upsamples its first features. Only the SPADE family has a choice.
     pub upsampling: Upsampling,
     /// The discriminator.
     pub discriminator: DiscriminatorConfig,
-    /// Height and width of training pictures; multiples of the generator's stride.
+    /// Height and width of training pictures; multiples of the generator's stride, at least 32.
     pub size: [usize; 2],
     /// Pictures per step.
     pub batch: usize,
@@ -83,6 +83,9 @@ pub struct Recipe {
     /// Steps between records in the log.
     pub log_every: u64,
 }
+
+/// The smallest side of training pictures, which VGG19 and the discriminators halve several times.
+const LEAST_SIDE: usize = 32;
 
 /// Kinds of networks that can be trained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,8 +250,7 @@ impl Recipe {
                     // width.
                     StyleConfig::Regions { length: ngf.saturating_mul(8), encoder: Some((ngf / 2).max(1)) }
                 } else if self.latent {
-                    let grid = self.size.map(|side| side / config.stride());
-                    StyleConfig::Latent { length: 256, grid, encoder: Some(ngf) }
+                    StyleConfig::Latent { length: 256, grid: upsampling.latent_grid(self.size), encoder: Some(ngf) }
                 } else {
                     StyleConfig::None
                 };
@@ -304,9 +306,13 @@ impl Recipe {
             "latent: SEAN and AdaIN have styles of their own, and pix2pixHD and pix2pix have no latent vector".into(),
         )?;
         check(family || self.leading_blocks.is_empty(), "leading_blocks: pix2pixHD and pix2pix have none".into())?;
+        check(
+            family || self.upsampling == Upsampling::Normal,
+            "upsampling: pix2pixHD and pix2pix do not have it".into(),
+        )?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;
         let [height, width] = self.size;
-        let least = network.least_side();
+        let least = network.least_side().max(LEAST_SIDE);
         let side = |side: usize| side >= least && side.is_multiple_of(stride) && side <= 8192;
         check(
             side(height) && side(width),
@@ -369,6 +375,13 @@ mod tests {
         Recipe::quick().validate().unwrap();
         let message = Recipe { size: [100, 128], ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("multiples of 32"), "{message}");
+        let small = Recipe { upsampling: Upsampling::Two, size: [36, 40], ..Recipe::quick() };
+        small.validate().unwrap();
+        let message = Recipe { size: [28, 40], ..small }.validate().unwrap_err().to_string();
+        assert!(message.contains("multiples of 4, 32 to"), "{message}");
+        let (network, upsampling) = (NetworkKind::Pix2Pix, Upsampling::Two);
+        let message = Recipe { network, upsampling, ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("upsampling") && message.contains("pix2pix"), "{message}");
         let message = Recipe { ema: 1.0, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("ema"), "{message}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Hints;
 use crate::error::{Error, Result};
 use crate::network::{
-    Architecture, BLOCKS, FIRST_WIDTH, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling,
+    Architecture, BLOCKS, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling, block_names,
 };
 use crate::nn::NormKind;
 use crate::nn::modulation::{BlockTensors, Inputs, ModulationKind, shape_of};
@@ -135,10 +135,9 @@ pub(super) fn architecture(tensors: &Tensors, layout: Layout, hints: &Hints) -> 
 
 fn spade_family(shapes: &Shapes<'_>, hints: &Hints) -> Result<GeneratorConfig> {
     let [widest, ..] = shapes.of::<4>("head_0.conv_0.weight")?;
-    let ngf = widest / FIRST_WIDTH;
     let upsampling = upsampling(shapes, hints)?;
-    let blocks = upsampling.blocks();
-    let blocks: Vec<BlockTensors<'_>> = BLOCKS.iter().take(blocks).map(|block| shapes.block(block)).collect();
+    let ngf = widest / upsampling.first_width();
+    let blocks: Vec<BlockTensors<'_>> = block_names(upsampling.blocks()).map(|block| shapes.block(block)).collect();
     let kinds: Vec<ModulationKind> = blocks.iter().map(|block| modulation(*block)).collect::<Result<_>>()?;
     let last = kinds.last().copied().unwrap_or(ModulationKind::Clade);
     let leading = kinds.iter().rposition(|&kind| kind != last).map_or(0, |index| index + 1);
@@ -170,21 +169,37 @@ fn spade_family(shapes: &Shapes<'_>, hints: &Hints) -> Result<GeneratorConfig> {
     })
 }
 
+/// What tells networks apart: the prefix of a block's tensors, the choices it leaves if those before it in the list are
+/// not there, and its description.
+const TELLING_BLOCKS: [(&str, &[Upsampling], &str); 5] = [
+    ("up_4.", &[Upsampling::Most], "an up_4 block"),
+    ("G_middle_", &[Upsampling::Normal, Upsampling::More], "middle blocks and no up_4 block"),
+    ("up_0.", &[Upsampling::Four], "an up_0 block and no middle blocks"),
+    ("up_1.", &[Upsampling::Three], "an up_1 block and neither middle blocks nor up_0"),
+    ("up_2.", &[Upsampling::Two], "an up_2 block and neither middle blocks nor up_0 and up_1"),
+];
+
 fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
-    let most = shapes.has("up_4.conv_0.weight");
+    let found = TELLING_BLOCKS.iter().find(|(prefix, ..)| shapes.0.names().any(|name| name.starts_with(prefix)));
+    let Some((_, choices, blocks)) = found else {
+        return Err(Error::Model(
+            "the generator has neither middle blocks nor any of up_0, up_1, up_2 and up_4".into(),
+        ));
+    };
     match hints.upsampling {
-        Some(Upsampling::Most) if !most => {
-            let fault = "the option `upsampling` is most, but the checkpoint has no up_4 block: it is normal or more";
-            Err(Error::Argument(fault.into()))
+        Some(asked) if choices.contains(&asked) => Ok(asked),
+        Some(asked) => {
+            let (asked, names) = (asked.name(), choices.iter().map(|choice| choice.name()).collect::<Vec<_>>());
+            Err(Error::Argument(format!(
+                "the option `upsampling` is {asked}, but the checkpoint has {blocks}: it is {}",
+                names.join(" or ")
+            )))
         }
-        Some(other @ (Upsampling::Normal | Upsampling::More)) if most => Err(Error::Argument(format!(
-            "the option `upsampling` is {}, but the checkpoint has an up_4 block: it is most",
-            if other == Upsampling::Normal { "normal" } else { "more" }
-        ))),
-        Some(given) => Ok(given),
-        None if most => Ok(Upsampling::Most),
-        // `normal` and `more` have the same tensors.
-        None => Ok(hints.conventions().upsampling),
+        None => {
+            // `normal` and `more` have the same tensors: the data set tells which it is.
+            let usual = hints.conventions().upsampling;
+            Ok(choices.iter().copied().find(|&choice| choice == usual).or(choices.first().copied()).unwrap_or(usual))
+        }
     }
 }
 
@@ -227,10 +242,9 @@ fn latent(
     [rows, length]: [usize; 2],
     widest: usize,
 ) -> Result<StyleConfig> {
-    let stride = 1usize << upsampling.doublings();
     let cells = rows / widest.max(1);
     let size = hints.size();
-    let grid = size.map(|side| side / stride);
+    let grid = upsampling.latent_grid(size);
     if grid[0].checked_mul(grid[1]) != Some(cells) || !rows.is_multiple_of(widest.max(1)) {
         let [height, width] = size;
         return Err(Error::Argument(format!(

@@ -25,7 +25,7 @@ pub struct ImportOptions {
     pub classes: Option<ClassTable>,
     /// Whether the last input channel holds instance edges; `None` detects it from the tensors or the data set.
     pub instance_edges: Option<bool>,
-    /// Number of upsampling layers; `None` detects it from the tensors or the data set.
+    /// How often features are upsampled; `None` detects it from the tensors or the data set.
     pub upsampling: Option<Upsampling>,
     /// Height and width the network was trained at; `None` uses the data set's usual size, or 256x256.
     pub size: Option<[usize; 2]>,
@@ -110,15 +110,19 @@ impl Hints {
     }
 
     /// The training data for the manifest, and how it was determined.
-    fn data(&self) -> String {
+    fn data(&self, architecture: &Architecture) -> String {
         match self.known {
             None => "unknown".into(),
             Some(known) if self.guessed => {
                 let Conventions { table, upsampling, size: [height, width], .. } = known;
-                let doublings = upsampling.doublings();
+                let doublings = match architecture {
+                    Architecture::SpadeFamily(config) if config.upsampling == *upsampling => {
+                        format!(", {} doublings", upsampling.doublings())
+                    }
+                    _ => String::new(),
+                };
                 format!(
-                    "assumed to be {table}, by the number of classes, with its usual settings ({width}x{height}, {doublings} \
-                     doublings)"
+                    "assumed to be {table}, by the number of classes, with its usual settings ({width}x{height}{doublings})"
                 )
             }
             Some(known) => known.table.into(),
@@ -242,7 +246,7 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
         value_range: [-1.0, 1.0],
         provenance: Provenance {
             program: format!("semsynth {}, imported from a PyTorch checkpoint", env!("CARGO_PKG_VERSION")),
-            data: hints.data(),
+            data: hints.data(&architecture),
             ..Provenance::default()
         },
         licence: options.licence.clone().unwrap_or_else(|| "unknown: that of the checkpoint".into()),

@@ -68,8 +68,8 @@ pub(crate) trait Facts: Debug {
         Needs::default()
     }
 
-    /// Whether the block with this index has styles, for modulations that need them.
-    fn styles_block(&self, _block: usize) -> bool {
+    /// Whether the block with this official name has styles, for modulations that need them.
+    fn styles_block(&self, _block: &str) -> bool {
         true
     }
 

@@ -10,8 +10,8 @@ use super::facts::{self, BlockTensors, Inputs};
 use super::{ModulationConfig, Needs};
 use crate::error::{Error, Result};
 
-/// Index of the block that has no styles: `up_3`, which works at full size in the papers' networks.
-const UNSTYLED_BLOCK: usize = 6;
+/// The block that has no styles. It works at full size, except in networks with an eighth block.
+const UNSTYLED_BLOCK: &str = "up_3";
 
 /// SEAN has no parameters.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl facts::Facts for Facts {
         Needs { styles: true, noise: true, ..Needs::default() }
     }
 
-    fn styles_block(&self, block: usize) -> bool {
+    fn styles_block(&self, block: &str) -> bool {
         block != UNSTYLED_BLOCK
     }
 
