@@ -88,6 +88,13 @@ pub(super) fn sweep(extents: &Extents, bands: &Bands, visit: &mut dyn FnMut(Step
     Ok(())
 }
 
+impl BlockExtents {
+    /// The first row that a block reads of its (doubled) input next.
+    fn next_row(&self, done: Done) -> i64 {
+        (self.output.rows.start + done.output as i64).min(self.features.rows.start + done.features as i64)
+    }
+}
+
 impl Sweep<'_> {
     fn last_rows(&mut self, end: usize) -> Result<()> {
         let Extents { blocks, made, head, .. } = self.extents;
@@ -137,9 +144,9 @@ impl Sweep<'_> {
     fn oldest(&self, index: usize) -> usize {
         let output = self.extents.blocks[index].output.rows.start;
         match self.extents.blocks.get(index + 1) {
-            // The shortcut lags behind.
+            // The shortcut lags behind, except at first.
             Some(next) => {
-                let row = next.output.rows.start + self.blocks[index + 1].output as i64;
+                let row = next.next_row(self.blocks[index + 1]);
                 let row = if next.doubles { row.div_euclid(2) } else { row };
                 (row - output).max(0) as usize
             }
@@ -149,7 +156,7 @@ impl Sweep<'_> {
 
     /// Makes the input that a block needs for the rows up to `end` of its features.
     fn input(&mut self, index: usize, end: usize) -> Result<()> {
-        let BlockExtents { doubles, input, features, output, .. } = self.extents.blocks[index];
+        let BlockExtents { doubles, input, features, .. } = self.extents.blocks[index];
         let end = features.rows.start + end as i64;
         let end = if doubles { up(end, 2) / 2 } else { end };
         match index.checked_sub(1) {
@@ -162,7 +169,8 @@ impl Sweep<'_> {
                 if rows.is_empty() {
                     return Ok(());
                 }
-                let row = output.rows.start + self.blocks[0].output as i64 - input.rows.start;
+                let row = self.extents.blocks[0].next_row(self.blocks[0]);
+                let row = if doubles { row.div_euclid(2) } else { row } - input.rows.start;
                 let oldest = (row.max(0) as usize).min(rows.start);
                 self.first = rows.end;
                 (self.visit)(Step { work: Work::First, rows, oldest })
