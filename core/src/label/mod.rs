@@ -5,11 +5,15 @@
 //!
 //! [`LabelMap::read`] reads a label picture. Its [`Report`] says what the picture contains, even if it cannot be
 //! used. A [`ColorPolicy`] decides what to do with colours that belong to no class.
+//!
+//! A [`LabelSource`] gives the ids of a picture area by area, so that the picture need not fit into memory. [`LabelFile`]
+//! is one that reads a file by rows.
 
 mod classes;
 mod decode;
 mod distance;
 mod edges;
+mod file;
 mod gpl;
 mod map;
 mod nearest;
@@ -27,6 +31,7 @@ mod write;
 pub use classes::{Class, ClassTable};
 pub use distance::DistanceMap;
 pub use edges::instance_edges;
+pub use file::LabelFile;
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
 pub use policy::ColorPolicy;
 pub(crate) use pyramid::{LabelPyramid, LabelScale};
