@@ -1,39 +1,88 @@
 //! Reading and writing files; a crash during a write never leaves a partial file.
 
 use std::fs::File;
-use std::io::{BufWriter, Read as _, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Read as _, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
-/// Writes a temporary file in the same folder, then renames it to `path`: after a failure `path` still has its old
-/// content.
-pub(crate) fn write_whole(
-    path: &Path,
-    content: impl FnOnce(&mut BufWriter<tempfile::NamedTempFile>) -> std::io::Result<()>,
-) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
+/// A file that appears at its path when it is finished. Until then it is a temporary file in the same folder, which
+/// is removed if it is dropped: whatever happens, `path` has its old content or all of the new one.
+pub(crate) struct WholeFile {
+    path: PathBuf,
+    out: BufWriter<NamedTempFile>,
+}
+
+impl WholeFile {
+    pub(crate) fn create(path: &Path) -> Result<Self> {
         let mut builder = tempfile::Builder::new();
         // Temporary files are private by default; this gives the usual permissions, subject to the umask.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut out = BufWriter::new(builder.tempfile_in(folder)?);
-        content(&mut out)?;
-        out.flush()?;
-        let file = out.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(Error::io(path))?;
-    // Makes the rename itself durable where the system supports it; the content is safe either way.
-    if cfg!(unix)
-        && let Ok(folder) = File::open(folder)
-    {
-        let _ = folder.sync_all();
+        let file = builder.tempfile_in(folder_of(path)).map_err(Error::io(path))?;
+        Ok(Self { path: path.into(), out: BufWriter::new(file) })
     }
-    Ok(())
+
+    /// A file on a disk without room.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn full(path: &Path) -> Self {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let file = NamedTempFile::from_parts(full, NamedTempFile::new().unwrap().into_temp_path());
+        Self { path: path.into(), out: BufWriter::new(file) }
+    }
+
+    /// Renames the file to its path.
+    pub(crate) fn finish(self) -> Result<()> {
+        let Self { path, out } = self;
+        let rename = || {
+            let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        rename().map_err(Error::io(&path))?;
+        // Makes the rename itself durable where the system supports it; the content is safe either way.
+        if cfg!(unix)
+            && let Ok(folder) = File::open(folder_of(&path))
+        {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl Write for WholeFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Seek for WholeFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.out.seek(to)
+    }
+}
+
+/// The folder that holds a file.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Writes a [`WholeFile`]: after a failure `path` still has its old content.
+pub(crate) fn write_whole(path: &Path, content: impl FnOnce(&mut WholeFile) -> io::Result<()>) -> Result<()> {
+    let mut file = WholeFile::create(path)?;
+    content(&mut file).map_err(Error::io(path))?;
+    file.finish()
 }
 
 /// Largest picture file that is read: an uncompressed 16-bit RGBA picture of the largest area, plus some overhead.
@@ -86,6 +135,16 @@ mod tests {
         assert!(matches!(failed, Err(Error::Io { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = WholeFile::create(&folder.path().join("file")).unwrap();
+        file.write_all(&[7; 100_000]).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        drop(file);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -59,10 +59,10 @@ pub mod train;
 
 pub use device::Device;
 pub use error::{Error, ErrorCategory, ErrorCode, Result};
-pub use label::{ClassTable, LabelMap, LabelSource, Rect};
+pub use label::{ClassTable, LabelFile, LabelMap, LabelSource, Rect};
 pub use model::Model;
 pub use picture::{Image, PixelFormat, Pixels, PixelsMut};
-pub use sink::RowSink;
+pub use sink::{PictureFile, RowSink};
 pub use style::Style;
 pub use synth::{
     Border, CancelToken, Control, Estimate, Goal, PreparedModel, Request, StyleEncoder, Synthesizer, SynthesizerOptions,

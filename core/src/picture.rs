@@ -18,6 +18,22 @@ pub const MAX_SIDE: usize = 32768;
 /// The largest area of a picture or label map, in pixels.
 pub const MAX_AREA: usize = 1 << 28;
 
+/// The longest side of a picture or label map that is read or written by rows, in pixels. Its area has no limit.
+pub const MAX_SIDE_BY_ROWS: usize = 1 << 20;
+
+/// Checks the size of `what` (such as "a picture") that is read or written by rows.
+pub(crate) fn check_size_by_rows(what: &str, width: usize, height: usize) -> Result<()> {
+    if width == 0 || height == 0 {
+        return Err(Error::Argument(format!("{what} of {width}x{height} pixels is empty")));
+    }
+    if width > MAX_SIDE_BY_ROWS || height > MAX_SIDE_BY_ROWS {
+        return Err(Error::Limit(format!(
+            "{width}x{height} pixels are too many: sides may be up to {MAX_SIDE_BY_ROWS} pixels; divide the picture"
+        )));
+    }
+    Ok(())
+}
+
 /// Checks the size of `what` (such as "a picture") before any memory of that size is allocated.
 pub(crate) fn check_size(what: &str, width: usize, height: usize) -> Result<()> {
     if width == 0 || height == 0 {

@@ -1,45 +1,67 @@
 //! Decodes picture files to stored values or colours, within the size limits and without panics on damaged files.
 
-use std::io::Cursor;
-use std::path::Path;
+use std::io::{BufRead, Cursor, ErrorKind, Seek};
+use std::path::{Path, PathBuf};
 
 use image::ImageDecoder as _;
 use image::codecs::jpeg::JpegDecoder;
-use png::{BitDepth, ColorType, DecodeOptions};
+use png::{BitDepth, ColorType, DecodeOptions, DecodingError};
 
 use super::map::check_size;
 use super::report::Source;
 use crate::error::{Error, Result};
 use crate::files::read_picture;
 
+/// The first bytes of a PNG.
+pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
 /// Deflate cannot compress data further than this.
-const DEFLATE_RATIO: usize = 1032;
+const DEFLATE_RATIO: u64 = 1032;
 
 /// A JPEG uses at least one bit for each block of 8x8 pixels.
-const JPEG_PIXELS_PER_BYTE: usize = 512;
+const JPEG_PIXELS_PER_BYTE: u64 = 512;
 
 /// Tolerance of the size check in pixels, so that rounding never rejects a tiny picture.
-const SLACK: usize = 1 << 12;
+const SLACK: u64 = 1 << 12;
 
 /// A decoded picture.
 pub(super) struct Picture {
     pub(super) width: usize,
     pub(super) height: usize,
     pub(super) source: Source,
+    /// The colour of each value: palette entries or greys; empty if unknown.
+    pub(super) colors: Vec<[u8; 3]>,
     pub(super) pixels: Stored,
 }
 
+/// Pixels as a file stores them: those of a picture, or of some of its rows.
 pub(super) enum Stored {
     /// One value per pixel.
     Values {
         values: Vec<u16>,
         /// Alpha per pixel; empty without an alpha channel.
         alpha: Vec<u8>,
-        /// The colour of each value: palette entries or greys; empty if unknown.
-        colors: Vec<[u8; 3]>,
     },
     /// One RGBA colour per pixel.
     Colors(Vec<[u8; 4]>),
+}
+
+impl Stored {
+    /// Number of pixels.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Values { values, .. } => values.len(),
+            Self::Colors(colors) => colors.len(),
+        }
+    }
+
+    /// The values; colours have none.
+    pub(super) fn into_values(self) -> Vec<u16> {
+        match self {
+            Self::Values { values, .. } => values,
+            Self::Colors(_) => Vec::new(),
+        }
+    }
 }
 
 /// Reads a PNG or JPEG file; the format is detected from its content.
@@ -58,7 +80,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
         (b"gimp xcf", "a GIMP project (XCF)"),
         (b"8BPS", "a Photoshop document"),
     ];
-    if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+    if bytes.starts_with(PNG) {
         decode_png(bytes)
     } else if bytes.starts_with(b"\xff\xd8") {
         decode_jpeg(bytes)
@@ -74,7 +96,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
 }
 
 /// Rejects sizes that the file is too short for, so that a forged header allocates nothing.
-fn check_plausible(needed: usize, possible: usize) -> Result<()> {
+fn check_plausible(needed: u64, possible: u64) -> Result<()> {
     if needed > possible.saturating_add(SLACK) {
         return Err(Error::Labels(
             "the file is too short for the size it claims: it is truncated or damaged; export it again".into(),
@@ -84,83 +106,162 @@ fn check_plausible(needed: usize, possible: usize) -> Result<()> {
 }
 
 fn decode_png(bytes: &[u8]) -> Result<Picture> {
-    let damaged = |e: png::DecodingError| {
-        Error::Labels(format!("damaged or truncated PNG ({}); export it again", e.to_string().trim_end_matches('.')))
-    };
-    let mut options = DecodeOptions::default();
-    options.set_ignore_text_chunk(true);
-    options.set_ignore_iccp_chunk(true);
-    let mut decoder = png::Decoder::new_with_options(Cursor::new(bytes), options);
-    let header = decoder.read_header_info().map_err(damaged)?;
-    let (width, height) = (header.width as usize, header.height as usize);
-    check_size(width, height)?;
-    let bits_per_pixel = header.bits_per_pixel();
-    check_plausible(
-        (width * bits_per_pixel).div_ceil(8).saturating_mul(height),
-        bytes.len().saturating_mul(DEFLATE_RATIO),
-    )?;
-
-    let mut reader = decoder.read_info().map_err(damaged)?;
-    let info = reader.info();
-    let (color, depth, interlaced) = (info.color_type, info.bit_depth, info.interlaced);
-    let mut sink = Sink::new(width, height, color, depth, info.trns.as_deref());
-    let colors = value_colors(color, depth, info.palette.as_deref());
-    if interlaced {
-        let too_large = || Error::Limit("too large for this machine's memory".into());
-        let mut data = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
-        let frame = reader.next_frame(&mut data).map_err(damaged)?;
-        data.chunks_exact(frame.line_size.max(1)).take(height).for_each(|row| sink.push(row));
+    let mut png = PngRows::open(Cursor::new(bytes), bytes.len() as u64, Path::new(""), check_size)?;
+    let mut pixels = png.buffer(png.width * png.height);
+    if png.interlaced {
+        png.read_interlaced(&mut pixels)?;
     } else {
         // Row by row, so that the raw picture and the result are never both in memory.
-        for _ in 0..height {
-            match reader.next_row().map_err(damaged)? {
-                Some(row) => sink.push(row.data()),
-                None => break,
+        for _ in 0..png.height {
+            png.next(&mut pixels)?;
+        }
+    }
+    png.finish()?;
+    Ok(Picture { width: png.width, height: png.height, source: png.source, colors: png.colors, pixels })
+}
+
+/// Reads a PNG row by row.
+pub(super) struct PngRows<R: BufRead + Seek> {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) source: Source,
+    /// As in [`Picture`].
+    pub(super) colors: Vec<[u8; 3]>,
+    /// The rows of interlaced pictures are not in the order of the file.
+    pub(super) interlaced: bool,
+    layout: Layout,
+    reader: png::Reader<R>,
+    /// Number of rows read.
+    rows: usize,
+    /// The file, for errors of the operating system; memory has none.
+    path: PathBuf,
+}
+
+impl<R: BufRead + Seek> PngRows<R> {
+    /// Reads the header of a PNG of `length` bytes. `check_size` checks width and height before memory for pixels is
+    /// allocated.
+    pub(super) fn open(
+        input: R,
+        length: u64,
+        path: &Path,
+        check_size: impl FnOnce(usize, usize) -> Result<()>,
+    ) -> Result<Self> {
+        let damaged = |error| damaged_png(path, "", error);
+        let mut options = DecodeOptions::default();
+        options.set_ignore_text_chunk(true);
+        options.set_ignore_iccp_chunk(true);
+        let mut decoder = png::Decoder::new_with_options(input, options);
+        let header = decoder.read_header_info().map_err(damaged)?;
+        let (width, height) = (header.width as usize, header.height as usize);
+        check_size(width, height)?;
+        let row_bytes = (width * header.bits_per_pixel()).div_ceil(8) as u64;
+        check_plausible(row_bytes.saturating_mul(height as u64), length.saturating_mul(DEFLATE_RATIO))?;
+
+        let reader = decoder.read_info().map_err(damaged)?;
+        let info = reader.info();
+        let (color, depth) = (info.color_type, info.bit_depth);
+        let bits = depth as u8;
+        let alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
+        let source = match color {
+            ColorType::Indexed => Source::IndexedPng { bits },
+            ColorType::Grayscale | ColorType::GrayscaleAlpha => Source::GreyPng { bits, alpha },
+            ColorType::Rgb | ColorType::Rgba => Source::RgbPng { bits, alpha },
+        };
+        Ok(Self {
+            width,
+            height,
+            source,
+            colors: value_colors(color, depth, info.palette.as_deref()),
+            interlaced: info.interlaced,
+            layout: Layout::new(width, color, depth, info.trns.as_deref()),
+            reader,
+            rows: 0,
+            path: path.into(),
+        })
+    }
+
+    /// An empty buffer for this many pixels.
+    pub(super) fn buffer(&self, pixels: usize) -> Stored {
+        match self.layout.color {
+            ColorType::Rgb | ColorType::Rgba => Stored::Colors(Vec::with_capacity(pixels)),
+            color => {
+                let alpha = if color == ColorType::GrayscaleAlpha { pixels } else { 0 };
+                Stored::Values { values: Vec::with_capacity(pixels), alpha: Vec::with_capacity(alpha) }
             }
         }
     }
-    reader.finish().map_err(damaged)?;
-    let bits = depth as u8;
-    let alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
-    let source = match color {
-        ColorType::Indexed => Source::IndexedPng { bits },
-        ColorType::Grayscale | ColorType::GrayscaleAlpha => Source::GreyPng { bits, alpha },
-        ColorType::Rgb | ColorType::Rgba => Source::RgbPng { bits, alpha },
-    };
-    let pixels = match color {
-        ColorType::Rgb | ColorType::Rgba => Stored::Colors(sink.colors),
-        _ => Stored::Values { values: sink.values, alpha: sink.alpha, colors },
-    };
-    let len = match &pixels {
-        Stored::Colors(colors) => colors.len(),
-        Stored::Values { values, .. } => values.len(),
-    };
-    if len != width * height {
-        return Err(Error::Labels("damaged or truncated PNG (pixels are missing); export it again".into()));
+
+    /// Appends the pixels of the next row. The picture must not be interlaced.
+    pub(super) fn next(&mut self, pixels: &mut Stored) -> Result<()> {
+        let Self { width, layout, rows, .. } = *self;
+        let before = pixels.len();
+        if let Some(row) = self.row()? {
+            layout.unpack(row, pixels);
+        }
+        if pixels.len() - before == width { Ok(()) } else { Err(self.missing(rows)) }
     }
-    Ok(Picture { width, height, source, pixels })
+
+    /// Passes over the next row.
+    pub(super) fn skip(&mut self) -> Result<()> {
+        let rows = self.rows;
+        if self.row()?.is_some() { Ok(()) } else { Err(self.missing(rows)) }
+    }
+
+    fn row(&mut self) -> Result<Option<&[u8]>> {
+        let (height, number) = (self.height, self.rows);
+        self.rows += 1;
+        let path = &self.path;
+        let row = self.reader.next_row();
+        Ok(row
+            .map_err(|error| damaged_png(path, &format!(" in row {number} of {height}"), error))?
+            .map(|row| row.data()))
+    }
+
+    fn missing(&self, row: usize) -> Error {
+        let height = self.height;
+        Error::Labels(format!(
+            "damaged or truncated PNG (pixels are missing in row {row} of {height}); export it again"
+        ))
+    }
+
+    fn read_interlaced(&mut self, pixels: &mut Stored) -> Result<()> {
+        let path = &self.path;
+        let too_large = || Error::Limit("too large for this machine's memory".into());
+        let mut data = vec![0; self.reader.output_buffer_size().ok_or_else(too_large)?];
+        let frame = self.reader.next_frame(&mut data).map_err(|error| damaged_png(path, "", error))?;
+        data.chunks_exact(frame.line_size.max(1)).take(self.height).for_each(|row| self.layout.unpack(row, pixels));
+        if pixels.len() == self.width * self.height { Ok(()) } else { Err(self.missing(pixels.len() / self.width)) }
+    }
+
+    /// Checks the rest of the file, once all rows are read.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.reader.finish().map_err(|error| damaged_png(&self.path, " after the last row", error))
+    }
 }
 
-/// Collects the rows of a PNG.
-struct Sink {
+fn damaged_png(path: &Path, place: &str, error: DecodingError) -> Error {
+    match error {
+        DecodingError::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => Error::io(path)(error),
+        error => {
+            let reason = error.to_string();
+            let reason = reason.trim_end_matches('.');
+            Error::Labels(format!("damaged or truncated PNG{place} ({reason}); export it again"))
+        }
+    }
+}
+
+/// How the rows of a PNG store its pixels.
+#[derive(Clone, Copy)]
+struct Layout {
     width: usize,
     color: ColorType,
     depth: BitDepth,
     /// The RGB colour that stands for transparent pixels.
     key: Option<[u16; 3]>,
-    values: Vec<u16>,
-    alpha: Vec<u8>,
-    colors: Vec<[u8; 4]>,
 }
 
-impl Sink {
-    fn new(width: usize, height: usize, color: ColorType, depth: BitDepth, trns: Option<&[u8]>) -> Self {
-        let area = width * height;
-        let (values, alpha, colors) = match color {
-            ColorType::Rgb | ColorType::Rgba => (0, 0, area),
-            ColorType::GrayscaleAlpha => (area, area, 0),
-            ColorType::Grayscale | ColorType::Indexed => (area, 0, 0),
-        };
+impl Layout {
+    fn new(width: usize, color: ColorType, depth: BitDepth, trns: Option<&[u8]>) -> Self {
         let key = match (color, trns) {
             // The decoder only keeps the bytes that the bit depth can use.
             (ColorType::Rgb, Some(&[r, g, b])) => Some([r, g, b].map(u16::from)),
@@ -169,69 +270,60 @@ impl Sink {
             }
             _ => None,
         };
-        Self {
-            width,
-            color,
-            depth,
-            key,
-            values: Vec::with_capacity(values),
-            alpha: Vec::with_capacity(alpha),
-            colors: Vec::with_capacity(colors),
+        Self { width, color, depth, key }
+    }
+
+    /// Appends the pixels of a row.
+    fn unpack(self, row: &[u8], pixels: &mut Stored) {
+        match pixels {
+            Stored::Values { values, alpha } => self.unpack_values(row, values, alpha),
+            Stored::Colors(colors) => self.unpack_colors(row, colors),
         }
     }
 
-    fn push(&mut self, row: &[u8]) {
+    fn unpack_values(self, row: &[u8], values: &mut Vec<u16>, alpha: &mut Vec<u8>) {
         let bits = self.depth as usize;
-        let wide = bits == 16;
-        match self.color {
-            ColorType::Grayscale | ColorType::Indexed if wide => {
-                self.values.extend(samples16(row).take(self.width));
+        match (self.color, bits) {
+            (ColorType::GrayscaleAlpha, 16) => {
+                for &[v1, v0, a1, a0] in row.as_chunks::<4>().0.iter().take(self.width) {
+                    values.push(u16::from_be_bytes([v1, v0]));
+                    alpha.push(to_8_bits(u16::from_be_bytes([a1, a0])));
+                }
             }
-            ColorType::Grayscale | ColorType::Indexed if bits == 8 => {
-                self.values.extend(row.iter().take(self.width).map(|&v| u16::from(v)));
+            (ColorType::GrayscaleAlpha, _) => {
+                for &[value, opacity] in row.as_chunks::<2>().0.iter().take(self.width) {
+                    values.push(u16::from(value));
+                    alpha.push(opacity);
+                }
             }
-            ColorType::Grayscale | ColorType::Indexed => {
+            (_, 16) => values.extend(samples16(row).take(self.width)),
+            (_, 8) => values.extend(row.iter().take(self.width).map(|&v| u16::from(v))),
+            _ => {
                 let mask = (1_u16 << bits) - 1;
                 let shifts = (0..8 / bits).rev().map(|i| i * bits);
-                let values = row.iter().flat_map(|&b| shifts.clone().map(move |s| (u16::from(b) >> s) & mask));
-                self.values.extend(values.take(self.width));
+                let unpacked = row.iter().flat_map(|&b| shifts.clone().map(move |s| (u16::from(b) >> s) & mask));
+                values.extend(unpacked.take(self.width));
             }
-            ColorType::GrayscaleAlpha if wide => {
-                for pixel in row.as_chunks::<4>().0.iter().take(self.width) {
-                    let [v1, v0, a1, a0] = *pixel;
-                    self.values.push(u16::from_be_bytes([v1, v0]));
-                    self.alpha.push(to_8_bits(u16::from_be_bytes([a1, a0])));
-                }
-            }
-            ColorType::GrayscaleAlpha => {
-                for &[value, alpha] in row.as_chunks::<2>().0.iter().take(self.width) {
-                    self.values.push(u16::from(value));
-                    self.alpha.push(alpha);
-                }
-            }
-            ColorType::Rgb if wide => {
-                let samples: Vec<u16> = samples16(row).collect();
-                let key = self.key;
-                self.colors.extend(samples.as_chunks::<3>().0.iter().take(self.width).map(|&rgb| {
-                    let [r, g, b] = rgb.map(to_8_bits);
-                    [r, g, b, if key == Some(rgb) { 0 } else { 255 }]
-                }));
-            }
-            ColorType::Rgb => {
-                let key = self.key;
-                self.colors.extend(
-                    row.as_chunks::<3>()
-                        .0
-                        .iter()
-                        .take(self.width)
-                        .map(|&[r, g, b]| [r, g, b, if key == Some([r, g, b].map(u16::from)) { 0 } else { 255 }]),
-                );
-            }
-            ColorType::Rgba if wide => {
-                let samples: Vec<u16> = samples16(row).collect();
-                self.colors.extend(samples.as_chunks::<4>().0.iter().take(self.width).map(|rgba| rgba.map(to_8_bits)));
-            }
-            ColorType::Rgba => self.colors.extend(row.as_chunks::<4>().0.iter().take(self.width)),
+        }
+    }
+
+    fn unpack_colors(self, row: &[u8], colors: &mut Vec<[u8; 4]>) {
+        let wide = self.depth == BitDepth::Sixteen;
+        let opacity = |rgb: [u16; 3]| if self.key == Some(rgb) { 0 } else { 255 };
+        if self.color == ColorType::Rgba && wide {
+            let samples: Vec<u16> = samples16(row).collect();
+            colors.extend(samples.as_chunks::<4>().0.iter().take(self.width).map(|rgba| rgba.map(to_8_bits)));
+        } else if self.color == ColorType::Rgba {
+            colors.extend(row.as_chunks::<4>().0.iter().take(self.width));
+        } else if wide {
+            let samples: Vec<u16> = samples16(row).collect();
+            colors.extend(samples.as_chunks::<3>().0.iter().take(self.width).map(|&rgb| {
+                let [r, g, b] = rgb.map(to_8_bits);
+                [r, g, b, opacity(rgb)]
+            }));
+        } else {
+            let pixels = row.as_chunks::<3>().0.iter().take(self.width);
+            colors.extend(pixels.map(|&[r, g, b]| [r, g, b, opacity([r, g, b].map(u16::from))]));
         }
     }
 }
@@ -270,10 +362,10 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);
     check_size(width, height)?;
-    check_plausible(width * height, bytes.len().saturating_mul(JPEG_PIXELS_PER_BYTE))?;
+    check_plausible((width * height) as u64, (bytes.len() as u64).saturating_mul(JPEG_PIXELS_PER_BYTE))?;
     let image = image::DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8();
     let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
-    Ok(Picture { width, height, source: Source::Jpeg, pixels: Stored::Colors(colors) })
+    Ok(Picture { width, height, source: Source::Jpeg, colors: Vec::new(), pixels: Stored::Colors(colors) })
 }
 
 /// Whether the markers of a JPEG lead up to its end. The decoder fills missing data with grey, which must not
@@ -498,14 +590,10 @@ mod tests {
             png.interlaced = interlaced;
             png.trns = trns;
             if let Ok(picture) = decode(&png.bytes()) {
-                let pixels = match &picture.pixels {
-                    Stored::Values { values, alpha, .. } => {
-                        prop_assert!(alpha.is_empty() || alpha.len() == values.len());
-                        values.len()
-                    }
-                    Stored::Colors(colors) => colors.len(),
-                };
-                prop_assert_eq!(pixels, picture.width * picture.height);
+                if let Stored::Values { values, alpha } = &picture.pixels {
+                    prop_assert!(alpha.is_empty() || alpha.len() == values.len());
+                }
+                prop_assert_eq!(picture.pixels.len(), picture.width * picture.height);
             }
         }
     }

@@ -5,12 +5,16 @@
 //!
 //! [`LabelMap::read`] reads a label picture. Its [`Report`] says what the picture contains, even if it cannot be
 //! used. A [`ColorPolicy`] decides what to do with colours that belong to no class.
+//!
+//! A [`LabelSource`] gives the ids of a picture area by area, so that the picture need not fit into memory. [`LabelFile`]
+//! is one that reads a file by rows.
 
 mod area;
 mod classes;
 mod decode;
 mod distance;
 mod edges;
+mod file;
 mod gpl;
 mod map;
 mod nearest;
@@ -30,6 +34,7 @@ pub(crate) use area::{Area, Limits, Span, up};
 pub use classes::{Class, ClassTable};
 pub use distance::DistanceMap;
 pub use edges::instance_edges;
+pub use file::LabelFile;
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
 pub use policy::ColorPolicy;
 pub(crate) use pyramid::{LabelPyramid, LabelScale};

@@ -56,8 +56,12 @@ pub(super) fn ids_from_bytes(bytes: &[u8]) -> Result<LabelMap> {
 fn ids_of(picture: Picture) -> Result<LabelMap> {
     match picture.pixels {
         Stored::Values { values, .. } => LabelMap::new(picture.width, picture.height, values),
-        Stored::Colors(_) => Err(Error::Labels("this is a picture of colours, without ids".into())),
+        Stored::Colors(_) => Err(no_ids()),
     }
+}
+
+pub(super) fn no_ids() -> Error {
+    Error::Labels("this is a picture of colours, without ids".into())
 }
 
 pub(super) fn read(path: &Path, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
@@ -80,7 +84,8 @@ pub(super) fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, policy: Col
             PixelFormat::Rgba8 => colors.extend_from_slice(row.as_chunks::<4>().0),
         }
     }
-    finish(Picture { width, height, source: Source::Memory, pixels: Stored::Colors(colors) }, classes, policy)
+    let (colors, pixels) = (Vec::new(), Stored::Colors(colors));
+    finish(Picture { width, height, source: Source::Memory, colors, pixels }, classes, policy)
 }
 
 fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
@@ -97,53 +102,163 @@ fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result
 }
 
 /// The index in the table of each pixel's class, or [`NONE`].
-type Positions = Vec<u16>;
+pub(super) type Positions = Vec<u16>;
 
 fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Positions, Report) {
-    let Picture { width, height, source, pixels } = picture;
-    let mut report = Report::new(source, ReadAs::Colors, policy, [width, height]);
-    let mut positions = match pixels {
-        Stored::Colors(colors) => classify_colors(&colors, classes, &mut report),
-        Stored::Values { values, alpha, colors } => classify_values(values, &alpha, &colors, classes, &mut report),
-    };
-    // Ids without a class are a mistake in the picture or the table; they must not be filled in.
-    if matches!(policy, ColorPolicy::NearestPixel { .. }) && report.unknown_ids.is_empty() {
+    let Picture { width, height, source, colors, pixels } = picture;
+    let mut survey = Survey::new(source, policy, [width, height], classes);
+    survey.add(&pixels);
+    let (legend, mut report) = survey.finish(&colors);
+    let mut positions = legend.positions(pixels);
+    if report.needs_filling() {
         report.filled = nearest::fill(&mut positions, width);
+        let mut counts = Counts::new(classes);
+        positions.iter().for_each(|&position| counts.add(position, 1));
+        counts.note(classes, &mut report);
     }
-    count(&positions, classes, &mut report);
     (positions, report)
 }
 
-/// Counts the pixels per class.
-fn count(positions: &[u16], classes: &ClassTable, report: &mut Report) {
-    let mut counts = vec![0_u64; 1 << 16];
-    for &position in positions {
-        if let Some(count) = counts.get_mut(usize::from(position)) {
-            *count += 1;
-        }
-    }
-    let counted = classes.iter().zip(&counts);
-    report.classes = counted.map(|(c, &pixels)| ClassCount { id: c.id, name: c.name.clone(), pixels }).collect();
-    report.unclassified = counts.get(usize::from(NONE)).copied().unwrap_or_default();
+/// Pixels per class of a table, by its index there.
+struct Counts {
+    classes: Vec<u64>,
+    /// Pixels without a class.
+    none: u64,
 }
 
-fn classify_values(
-    mut values: Vec<u16>,
-    alpha: &[u8],
-    colors: &[[u8; 3]],
-    classes: &ClassTable,
-    report: &mut Report,
-) -> Positions {
-    let mut tally = IdTally::new(report.width);
-    if alpha.is_empty() {
-        for &value in &values {
-            tally.add(value);
-        }
-    } else {
-        for (&value, &alpha) in values.iter().zip(alpha) {
-            if alpha < OPAQUE { tally.skip() } else { tally.add(value) }
+impl Counts {
+    fn new(classes: &ClassTable) -> Self {
+        Self { classes: vec![0; classes.len()], none: 0 }
+    }
+
+    fn add(&mut self, position: u16, pixels: u64) {
+        *self.classes.get_mut(usize::from(position)).unwrap_or(&mut self.none) += pixels;
+    }
+
+    fn note(&self, classes: &ClassTable, report: &mut Report) {
+        let counted = classes.iter().zip(&self.classes);
+        report.classes = counted.map(|(c, &pixels)| ClassCount { id: c.id, name: c.name.clone(), pixels }).collect();
+        report.unclassified = self.none;
+    }
+}
+
+/// The first look at a picture: counts its values or colours, as a whole or row by row, then decides what they mean.
+/// Memory does not depend on the size of the picture.
+pub(super) struct Survey<'a> {
+    classes: &'a ClassTable,
+    report: Report,
+    values: IdTally,
+    colors: ColorTally<'a>,
+    /// Number of pixels seen.
+    seen: usize,
+}
+
+impl<'a> Survey<'a> {
+    pub(super) fn new(source: Source, policy: ColorPolicy, size: [usize; 2], classes: &'a ClassTable) -> Self {
+        Self {
+            classes,
+            report: Report::new(source, ReadAs::Colors, policy, size),
+            values: IdTally::new(size[0]),
+            colors: ColorTally::new(classes, policy.tolerance(), TRACKED_COLORS),
+            seen: 0,
         }
     }
+
+    /// Counts the next pixels.
+    pub(super) fn add(&mut self, pixels: &Stored) {
+        match pixels {
+            Stored::Values { values, alpha } if alpha.is_empty() => {
+                for &value in values {
+                    self.values.add(value);
+                }
+            }
+            Stored::Values { values, alpha } => {
+                for (index, (&value, &alpha)) in (self.seen..).zip(values.iter().zip(alpha)) {
+                    note_alpha(alpha, index, &mut self.report);
+                    if alpha < OPAQUE { self.values.skip() } else { self.values.add(value) }
+                }
+            }
+            Stored::Colors(colors) => {
+                for (index, &[r, g, b, alpha]) in (self.seen..).zip(colors) {
+                    if alpha < 255 {
+                        note_alpha(alpha, index, &mut self.report);
+                        if alpha < OPAQUE {
+                            continue;
+                        }
+                    }
+                    self.colors.add([r, g, b], index);
+                }
+            }
+        }
+        self.seen += pixels.len();
+    }
+
+    /// The class of each value or colour, and the report, in which no pixel is filled yet. `colors` has the colour of
+    /// each value.
+    pub(super) fn finish(self, colors: &[[u8; 3]]) -> (Legend, Report) {
+        let Self { classes, mut report, values, colors: tally, .. } = self;
+        let mut counts = Counts::new(classes);
+        counts.none = report.transparent.map_or(0, |found| found.pixels);
+        let legend = if matches!(report.source, Source::IndexedPng { .. } | Source::GreyPng { .. }) {
+            Legend::Values(classify_values(&values, colors, classes, &mut counts, &mut report))
+        } else {
+            Legend::Colors(tally.finish(&mut counts, &mut report))
+        };
+        counts.note(classes, &mut report);
+        (legend, report)
+    }
+}
+
+/// The class of each value or colour of a picture, as its index in the table, or [`NONE`].
+pub(super) enum Legend {
+    /// By value.
+    Values(Vec<u16>),
+    Colors(ColorLegend),
+}
+
+impl Legend {
+    /// The class of each pixel; transparent pixels have none.
+    pub(super) fn positions(&self, pixels: Stored) -> Positions {
+        match (self, pixels) {
+            (Self::Values(by_value), Stored::Values { mut values, alpha }) => {
+                for value in &mut values {
+                    *value = by_value.get(usize::from(*value)).copied().unwrap_or(NONE);
+                }
+                for (value, alpha) in values.iter_mut().zip(alpha) {
+                    if alpha < OPAQUE {
+                        *value = NONE;
+                    }
+                }
+                values
+            }
+            (Self::Colors(legend), Stored::Colors(colors)) => {
+                // Neighbouring pixels usually have the same colour.
+                let mut last = ([0; 3], legend.position([0; 3]));
+                let position = |[r, g, b, alpha]: [u8; 4]| {
+                    if alpha < OPAQUE {
+                        return NONE;
+                    }
+                    if last.0 != [r, g, b] {
+                        last = ([r, g, b], legend.position([r, g, b]));
+                    }
+                    last.1
+                };
+                colors.into_iter().map(position).collect()
+            }
+            // No picture has both.
+            (_, pixels) => vec![NONE; pixels.len()],
+        }
+    }
+}
+
+/// The index in the table of the class of each value.
+fn classify_values(
+    tally: &IdTally,
+    colors: &[[u8; 3]],
+    classes: &ClassTable,
+    counts: &mut Counts,
+    report: &mut Report,
+) -> Vec<u16> {
     let used: Vec<IdCount> = tally.found().collect();
     let position_of_value = |value: u16| {
         let as_dont_care = || classes.dont_care().filter(|_| value == NO_LABEL).and_then(|c| classes.position(c.id));
@@ -158,32 +273,21 @@ fn classify_values(
         report.palette_conflict = palette_conflict(&used, colors, &by_color);
     }
     let trust_colors = report.palette_conflict.is_some() && report.policy != ColorPolicy::Refuse;
-    if painted && !used.is_empty() && (!unknown.is_empty() || trust_colors) {
-        let rgba = |(i, &value): (usize, &u16)| {
-            let [r, g, b] = color_of(value).copied().unwrap_or_default();
-            [r, g, b, alpha.get(i).copied().unwrap_or(255)]
-        };
-        let pixels: Vec<[u8; 4]> = values.iter().enumerate().map(rgba).collect();
-        return classify_colors(&pixels, classes, report);
-    }
-
-    report.read_as = ReadAs::Ids;
-    report.unknown_ids = unknown;
-    if classes.get(NO_LABEL).is_none() && classes.dont_care().is_some() {
-        report.dont_care_255 = used.iter().find(|u| u.id == NO_LABEL).map_or(0, |u| u.found.pixels);
-    }
-    let positions: Vec<u16> =
-        (0..=u16::MAX).map(|v| position_of_value(v).map_or(NONE, |position| position as u16)).collect();
-    for value in &mut values {
-        *value = positions.get(usize::from(*value)).copied().unwrap_or(NONE);
-    }
-    for (index, (&alpha, value)) in alpha.iter().zip(&mut values).enumerate() {
-        note_alpha(alpha, index, report);
-        if alpha < OPAQUE {
-            *value = NONE;
+    let by_value: Vec<u16> = if painted && !used.is_empty() && (!unknown.is_empty() || trust_colors) {
+        let position = |value| classes.position(*by_color.get(color_of(value)?)?);
+        (0..=u16::MAX).map(|value| position(value).map_or(NONE, |position| position as u16)).collect()
+    } else {
+        report.read_as = ReadAs::Ids;
+        report.unknown_ids = unknown;
+        if classes.get(NO_LABEL).is_none() && classes.dont_care().is_some() {
+            report.dont_care_255 = used.iter().find(|u| u.id == NO_LABEL).map_or(0, |u| u.found.pixels);
         }
+        (0..=u16::MAX).map(|value| position_of_value(value).map_or(NONE, |position| position as u16)).collect()
+    };
+    for u in &used {
+        counts.add(by_value.get(usize::from(u.id)).copied().unwrap_or(NONE), u.found.pixels);
     }
-    values
+    by_value
 }
 
 /// For a palette of class colours only: a used value whose colour belongs to another class, and the id of that
@@ -209,68 +313,171 @@ fn note_alpha(alpha: u8, index: usize, report: &mut Report) {
     note.get_or_insert(Found { pixels: 0, first: place(index, report.width) }).pixels += 1;
 }
 
-/// Information about one colour of a picture.
+/// How many different colours are counted one by one.
+const TRACKED_COLORS: usize = 1 << 20;
+
+/// The class whose colour is nearest to a colour.
 #[derive(Clone, Copy)]
-struct Seen {
-    /// Index of the class with the nearest colour.
-    nearest: u16,
-    /// The largest difference per channel to that colour.
+struct Nearest {
+    /// Its index in the table.
+    position: u16,
+    /// The largest difference per channel to its colour.
     difference: u8,
+}
+
+impl Nearest {
+    /// The class's index in the table if its colour is within the tolerance, else [`NONE`].
+    fn within(self, tolerance: u8) -> u16 {
+        if self.difference <= tolerance { self.position } else { NONE }
+    }
+}
+
+/// Information about one colour of a picture.
+struct Seen {
+    color: [u8; 3],
+    nearest: Nearest,
     pixels: u64,
     first: usize,
 }
 
-fn classify_colors(pixels: &[[u8; 4]], classes: &ClassTable, report: &mut Report) -> Positions {
-    let tolerance = report.policy.tolerance();
-    let mut colors: HashMap<[u8; 3], usize> = HashMap::new();
-    let mut seen: Vec<([u8; 3], Seen)> = Vec::new();
-    // Neighbouring pixels usually have the same colour.
-    let mut last: Option<([u8; 3], usize)> = None;
-    let mut positions = Vec::with_capacity(pixels.len());
-    for (index, &[r, g, b, alpha]) in pixels.iter().enumerate() {
-        if alpha < 255 {
-            note_alpha(alpha, index, report);
-            if alpha < OPAQUE {
-                positions.push(NONE);
-                continue;
-            }
-        }
-        let color = [r, g, b];
-        let slot = match last {
-            Some((same, slot)) if same == color => slot,
-            _ => *colors.entry(color).or_insert_with(|| {
-                let (nearest, difference) = nearest_class(color, classes, tolerance);
-                seen.push((color, Seen { nearest, difference, pixels: 0, first: index }));
-                seen.len() - 1
-            }),
-        };
-        last = Some((color, slot));
-        let Some((_, seen)) = seen.get_mut(slot) else { continue };
-        seen.pixels += 1;
-        positions.push(if seen.difference <= tolerance { seen.nearest } else { NONE });
-    }
-    report.near =
-        seen.iter().filter(|(_, s)| s.difference > 0 && s.difference <= tolerance).map(|(_, s)| s.pixels).sum();
-    report.needed_tolerance = seen.iter().map(|(_, s)| s.difference).max().unwrap_or(0);
-    let mut unknown: Vec<_> = seen.into_iter().filter(|(_, s)| s.difference > tolerance).collect();
-    unknown.sort_by_key(|(_, s)| (std::cmp::Reverse(s.pixels), s.first));
-    report.unknown_color_count = unknown.len();
-    report.unknown_color_pixels = unknown.iter().map(|(_, s)| s.pixels).sum();
-    let width = report.width;
-    let color_count = |(color, s): ([u8; 3], Seen)| ColorCount {
-        color,
-        found: Found { pixels: s.pixels, first: place(s.first, width) },
-        nearest: classes.iter().nth(usize::from(s.nearest)).map_or(0, |c| c.id),
-        difference: s.difference,
-    };
-    report.unknown_colors = unknown.into_iter().take(KEPT_COLORS).map(color_count).collect();
-    positions
+/// Counts the colours of a picture. Those after the first `limit` different ones are only counted together, so that
+/// memory is bounded.
+struct ColorTally<'a> {
+    classes: &'a ClassTable,
+    tolerance: u8,
+    limit: usize,
+    slots: HashMap<[u8; 3], usize>,
+    seen: Vec<Seen>,
+    /// Neighbouring pixels usually have the same colour.
+    last: Option<([u8; 3], usize)>,
+    rest: Option<Rest>,
 }
 
-/// Index of the class with the nearest colour, and the largest difference per channel to it. Colours within the
-/// tolerance come first, nearest by Euclidean distance; outside it, the largest difference per channel decides.
-/// Ties go to the lower id.
-fn nearest_class(color: [u8; 3], classes: &ClassTable, tolerance: u8) -> (u16, u8) {
+/// The colours after the first ones.
+struct Rest {
+    nearest: NearestTable,
+    /// Pixels and different colours per class and difference.
+    found: HashMap<(u16, u8), (u64, usize)>,
+}
+
+impl<'a> ColorTally<'a> {
+    fn new(classes: &'a ClassTable, tolerance: u8, limit: usize) -> Self {
+        Self { classes, tolerance, limit, slots: HashMap::new(), seen: Vec::new(), last: None, rest: None }
+    }
+
+    /// Counts the pixel number `index`.
+    fn add(&mut self, color: [u8; 3], index: usize) {
+        let slot = match self.last {
+            Some((same, slot)) if same == color => Some(slot),
+            _ => self.slots.get(&color).copied(),
+        };
+        let nearest = || nearest_class(color, self.classes, self.tolerance);
+        let slot = match slot {
+            Some(slot) => slot,
+            None if self.seen.len() < self.limit => {
+                let slot = self.seen.len();
+                self.seen.push(Seen { color, nearest: nearest(), pixels: 0, first: index });
+                self.slots.insert(color, slot);
+                slot
+            }
+            None => {
+                let Rest { nearest: table, found } =
+                    self.rest.get_or_insert_with(|| Rest { nearest: NearestTable::new(), found: HashMap::new() });
+                let known = table.get(color);
+                let nearest = known.unwrap_or_else(nearest);
+                let (pixels, colors) = found.entry((nearest.position, nearest.difference)).or_default();
+                *pixels += 1;
+                if known.is_none() {
+                    table.insert(color, nearest);
+                    *colors += 1;
+                }
+                return;
+            }
+        };
+        self.last = Some((color, slot));
+        if let Some(seen) = self.seen.get_mut(slot) {
+            seen.pixels += 1;
+        }
+    }
+
+    fn finish(self, counts: &mut Counts, report: &mut Report) -> ColorLegend {
+        let Self { classes, tolerance, slots, seen, rest, .. } = self;
+        let (rest, found) = rest.map_or_else(Default::default, |rest| (Some(rest.nearest), rest.found));
+        let position = |slot: usize| seen.get(slot).map_or(NONE, |seen| seen.nearest.within(tolerance));
+        let positions = slots.into_iter().map(|(color, slot)| (color, position(slot))).collect();
+        let legend = ColorLegend { positions, rest, tolerance };
+        let of_rest = found
+            .into_iter()
+            .map(|((position, difference), (pixels, colors))| (Nearest { position, difference }, pixels, colors));
+        for (nearest, pixels, colors) in seen.iter().map(|seen| (seen.nearest, seen.pixels, 1)).chain(of_rest) {
+            counts.add(nearest.within(tolerance), pixels);
+            report.needed_tolerance = report.needed_tolerance.max(nearest.difference);
+            if nearest.difference > tolerance {
+                report.unknown_color_count += colors;
+                report.unknown_color_pixels += pixels;
+            } else if nearest.difference > 0 {
+                report.near += pixels;
+            }
+        }
+        let mut unknown: Vec<Seen> = seen.into_iter().filter(|s| s.nearest.difference > tolerance).collect();
+        unknown.sort_by_key(|s| (std::cmp::Reverse(s.pixels), s.first));
+        let width = report.width;
+        let color_count = |s: Seen| ColorCount {
+            color: s.color,
+            found: Found { pixels: s.pixels, first: place(s.first, width) },
+            nearest: classes.iter().nth(usize::from(s.nearest.position)).map_or(0, |c| c.id),
+            difference: s.nearest.difference,
+        };
+        report.unknown_colors = unknown.into_iter().take(KEPT_COLORS).map(color_count).collect();
+        legend
+    }
+}
+
+/// The class of each colour of a picture, as its index in the table.
+pub(super) struct ColorLegend {
+    positions: HashMap<[u8; 3], u16>,
+    rest: Option<NearestTable>,
+    tolerance: u8,
+}
+
+impl ColorLegend {
+    /// [`NONE`] for a colour without a class, or one that is not in the picture.
+    fn position(&self, color: [u8; 3]) -> u16 {
+        let of_rest = || self.rest.as_ref().and_then(|rest| rest.get(color)).map(|n| n.within(self.tolerance));
+        self.positions.get(&color).copied().or_else(of_rest).unwrap_or(NONE)
+    }
+}
+
+/// The nearest class of any number of colours: 64 MiB, of which the system provides what is used.
+struct NearestTable(Vec<u32>);
+
+impl NearestTable {
+    /// Marks a place as used.
+    const USED: u32 = 1 << 31;
+
+    fn new() -> Self {
+        Self(vec![0; 1 << 24])
+    }
+
+    fn place([r, g, b]: [u8; 3]) -> usize {
+        usize::from(r) << 16 | usize::from(g) << 8 | usize::from(b)
+    }
+
+    fn get(&self, color: [u8; 3]) -> Option<Nearest> {
+        let entry = self.0.get(Self::place(color)).copied().filter(|entry| entry & Self::USED != 0)?;
+        Some(Nearest { position: (entry >> 8) as u16, difference: entry as u8 })
+    }
+
+    fn insert(&mut self, color: [u8; 3], nearest: Nearest) {
+        if let Some(entry) = self.0.get_mut(Self::place(color)) {
+            *entry = Self::USED | u32::from(nearest.position) << 8 | u32::from(nearest.difference);
+        }
+    }
+}
+
+/// The class with the nearest colour. Colours within the tolerance come first, nearest by Euclidean distance; outside
+/// it, the largest difference per channel decides. Ties go to the lower id.
+fn nearest_class(color: [u8; 3], classes: &ClassTable, tolerance: u8) -> Nearest {
     let key = |candidate: [u8; 3]| {
         let differences = color.iter().zip(candidate).map(|(a, b)| a.abs_diff(b));
         let largest = differences.clone().max().unwrap_or(0);
@@ -278,7 +485,8 @@ fn nearest_class(color: [u8; 3], classes: &ClassTable, tolerance: u8) -> (u16, u
         (if largest <= tolerance { 0 } else { largest }, square, largest)
     };
     let best = (0..).zip(classes).map(|(position, c)| (key(c.color), position)).min();
-    best.map_or((NONE, u8::MAX), |((_, _, largest), position)| (position, largest))
+    let none = Nearest { position: NONE, difference: u8::MAX };
+    best.map_or(none, |((_, _, difference), position)| Nearest { position, difference })
 }
 
 #[cfg(test)]
@@ -545,12 +753,41 @@ mod tests {
             width: 20,
             height: 10,
             source: Source::Memory,
+            colors: Vec::new(),
             pixels: Stored::Colors(pixels.iter().map(|&[r, g, b]| [r, g, b, 255]).collect()),
         };
         let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse);
         assert_eq!((report.unknown_colors.len(), report.unknown_color_count), (KEPT_COLORS, 200));
         assert_eq!(report.unknown_color_pixels, 200);
         assert!(report.check().unwrap_err().to_string().contains("and 192 more"));
+    }
+
+    #[test]
+    fn colours_beyond_the_limit_are_counted_all_the_same() {
+        let classes = table(None);
+        // Three grey levels that are near a class, others that are not, all more than once.
+        let pixels: Vec<[u8; 3]> = (0..300_usize).map(|i| [(i * 7 % 50) as u8; 3]).chain([RED, GREEN]).collect();
+        let tally = |limit| {
+            let mut tally = ColorTally::new(&classes, 2, limit);
+            (0..).zip(&pixels).for_each(|(index, &color)| tally.add(color, index));
+            assert!(tally.slots.len() <= limit && tally.seen.len() <= limit);
+            assert_eq!(tally.rest.is_some(), limit < 52);
+            let policy = ColorPolicy::NearestColor { tolerance: 2 };
+            let mut report = Report::new(Source::Memory, ReadAs::Colors, policy, [pixels.len(), 1]);
+            let mut counts = Counts::new(&classes);
+            let legend = tally.finish(&mut counts, &mut report);
+            counts.note(&classes, &mut report);
+            let positions: Vec<u16> = pixels.iter().map(|&color| legend.position(color)).collect();
+            (positions, report)
+        };
+        let (positions, report) = tally(usize::MAX);
+        assert_eq!((report.near, report.unknown_color_count, report.unknown_color_pixels), (12, 47, 282));
+        for limit in [0, 1, 20, 51, 52] {
+            let (same, limited) = tally(limit);
+            assert_eq!(same, positions);
+            assert!(limited.unknown_colors.len() <= limit);
+            assert_eq!(Report { unknown_colors: report.unknown_colors.clone(), ..limited }, report);
+        }
     }
 
     #[test]
@@ -668,7 +905,7 @@ mod tests {
                 [r, g, b, alpha | if pick % 2 == 0 { 0xff } else { 0 }]
             };
             let colors: Vec<[u8; 4]> = pixels.iter().take(height * width as usize).map(color).collect();
-            let picture = Picture { width: width as usize, height, source: Source::Memory, pixels: Stored::Colors(colors.clone()) };
+            let picture = Picture { width: width as usize, height, source: Source::Memory, colors: Vec::new(), pixels: Stored::Colors(colors.clone()) };
             let (positions, report) = classify(picture, &classes, policy);
             let counted: u64 = report.classes.iter().map(|c| c.pixels).sum();
             prop_assert_eq!(counted + report.unclassified, colors.len() as u64);

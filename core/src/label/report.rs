@@ -135,7 +135,7 @@ pub struct Report {
     /// Ids that belong to no class, in ascending order; empty if the picture was read by colour.
     pub unknown_ids: Vec<IdCount>,
     /// Colours that belong to no class within the tolerance, most frequent first (then by first position); at most
-    /// 64.
+    /// 64. Only the first 2^20 different colours of a picture are listed, more than any label picture should have.
     pub unknown_colors: Vec<ColorCount>,
     /// The number of different unknown colours, including those not listed.
     pub unknown_color_count: usize,
@@ -191,6 +191,16 @@ impl Report {
     /// Whether the picture can be used as a label map.
     pub fn is_usable(&self) -> bool {
         self.unknown_ids.is_empty() && !self.is_unclear() && self.unclassified == 0
+    }
+
+    /// Whether pixels take the class of the nearest certain pixel.
+    pub(super) fn needs_filling(&self) -> bool {
+        let area = self.width as u64 * self.height as u64;
+        // Ids without a class are a mistake in the picture or the table; they must not be filled in. If no pixel is
+        // certain, there is nothing to take a class from.
+        matches!(self.policy, ColorPolicy::NearestPixel { .. })
+            && self.unknown_ids.is_empty()
+            && (1..area).contains(&self.unclassified)
     }
 
     /// Whether it was read as ids that contradict its palette.

@@ -52,7 +52,8 @@ impl fmt::Display for Rect {
 /// above that of the area before. Areas may overlap; how far back a source can go, and at what price, is its own
 /// affair. Every pass must give the same ids.
 ///
-/// A [`LabelMap`] is a source, and [`from_fn`] makes one of a closure.
+/// A [`LabelMap`] is a source, a [`LabelFile`](super::LabelFile) reads a file by rows, and [`from_fn`] makes a source of
+/// a closure.
 pub trait LabelSource: Send {
     /// Writes the ids of `area` to `ids`, row by row: `[height, width]`.
     ///

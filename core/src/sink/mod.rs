@@ -1,5 +1,11 @@
 //! Where the rows of a picture go, so that a picture need not fit into memory.
 
+mod file;
+mod png_rows;
+mod tiff_rows;
+
+pub use file::PictureFile;
+
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -7,7 +13,7 @@ use crate::picture::{PixelFormat, PixelsMut};
 
 /// Takes the rows of a picture, from top to bottom, each exactly once.
 ///
-/// [`PixelsMut`] puts them into memory, and [`from_fn`] makes a sink of a closure.
+/// [`PixelsMut`] puts them into memory, [`PictureFile`] into a file, and [`from_fn`] makes a sink of a closure.
 pub trait RowSink: Send {
     /// Takes row `y`, counted from 0 at the top: red, green and blue of each pixel, `3 * width` bytes.
     ///
@@ -39,14 +45,16 @@ fn check_length(width: usize, rgb: &[u8]) -> Result<()> {
     Err(Error::Argument(format!("{} bytes are no row of {width} pixels, which takes {needed}", rgb.len())))
 }
 
+fn no_row(y: usize, width: usize, height: usize) -> Error {
+    Error::Argument(format!("there is no row {y} in a picture of {width}x{height} pixels"))
+}
+
 /// Rows may come in any order. An alpha channel is set to 255; padding is not written.
 impl RowSink for PixelsMut<'_> {
     fn write(&mut self, y: usize, rgb: &[u8]) -> Result<()> {
         let (width, height, format) = (self.width(), self.height(), self.format());
         check_length(width, rgb)?;
-        let Some(to) = self.row_mut(y) else {
-            return Err(Error::Argument(format!("there is no row {y} in a picture of {width}x{height} pixels")));
-        };
+        let to = self.row_mut(y).ok_or_else(|| no_row(y, width, height))?;
         match format {
             PixelFormat::Rgb8 => to.copy_from_slice(rgb),
             PixelFormat::Rgba8 => {
