@@ -8,6 +8,7 @@ use super::{ColorArgs, Ending, class_table};
 use crate::error::Result;
 use crate::label::{ClassTable, LabelMap};
 use crate::model::{Manifest, Model, Provenance};
+use crate::network::Halo;
 use crate::nn::{NormKind, Statistics};
 
 /// Arguments of `semsynth inspect`.
@@ -63,6 +64,23 @@ fn statistics(model: &Model) -> &'static str {
     }
 }
 
+/// What the model can do besides whole pictures, and how far labels reach.
+fn abilities(model: &Model) -> String {
+    let capabilities = model.capabilities();
+    let Some(Halo { before, after }) = capabilities.halo else {
+        let why = capabilities.stream.reason().unwrap_or_default();
+        return format!("paint whole pictures only: {why}");
+    };
+    let all = [
+        ("bands", capabilities.stream),
+        ("wrap", capabilities.wrap),
+        ("endless worlds", capabilities.world),
+        ("edits", capabilities.edit),
+    ];
+    let can: Vec<&str> = all.iter().filter(|(_, ability)| ability.is_yes()).map(|(name, _)| *name).collect();
+    format!("{}; a label reaches {before} pixels up and left, {after} down and right", can.join(", "))
+}
+
 fn trained_on(manifest: &Manifest) -> String {
     let Provenance { data, steps, .. } = &manifest.provenance;
     if *steps > 0 { format!("{data}, {steps} steps") } else { data.clone() }
@@ -86,6 +104,7 @@ pub(super) fn summary(model: &Model) -> String {
         format!("classes     {} ({})", manifest.classes.len(), first_names(model)),
         format!("trained at  {width}x{height}; sides are padded to multiples of {}", manifest.architecture.stride()),
         format!("statistics  {}", statistics(model)),
+        format!("can         {}", abilities(model)),
         format!("trained on  {}", trained_on(manifest)),
         format!("licence     {}", manifest.licence),
     ];

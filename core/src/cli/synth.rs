@@ -7,13 +7,14 @@ use clap::{Args, ValueEnum};
 use super::{ColorArgs, Ending, style};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::label::LabelMap;
+use crate::label::{LabelFile, LabelMap, Rect};
 use crate::model::{Model, Precision};
 use crate::network::StyleConfig;
 use crate::nn::Statistics;
 use crate::picture::Image;
+use crate::sink::PictureFile;
 use crate::style::Style;
-use crate::synth::{Request, Synthesizer, SynthesizerOptions};
+use crate::synth::{Border, Control, Request, Synthesizer, SynthesizerOptions};
 
 /// Arguments of `semsynth synth`.
 #[derive(Args, Debug)]
@@ -55,6 +56,13 @@ pub struct SynthArgs {
     /// Use less memory on the CPU; starting takes a little longer
     #[arg(long, alias = "compact")]
     low_memory: bool,
+    /// Most memory, such as 1GiB or 700MiB: labels are read and pictures written by rows, so that pictures may be of
+    /// any size (PNG in, PNG or TIFF out; CPU only)
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory: Option<usize>,
+    /// Make the picture repeat itself without a seam: in both directions, or along one axis
+    #[arg(long, value_enum, value_name = "AXES", num_args = 0..=1, default_missing_value = "both")]
+    wrap: Option<Wrap>,
     /// Compute with 16-bit floats on a GPU: less memory, and faster on most GPUs
     #[arg(long)]
     half: bool,
@@ -79,7 +87,7 @@ impl SynthArgs {
         let device = Device::by_name(&self.device)?;
         let classes = model.classes().clone();
         let mut options = SynthesizerOptions::new(&device);
-        if self.low_memory {
+        if self.low_memory || self.memory.is_some() {
             options = options.low_memory();
         }
         if self.half {
@@ -91,7 +99,19 @@ impl SynthArgs {
             Norms::Running => Statistics::Running,
             Norms::Batch => Statistics::Batch,
         });
+        if let Some(wrap) = self.wrap {
+            let border = |wrapped| if wrapped { Border::Wrap } else { Border::Zero };
+            request = request.borders(border(wrap != Wrap::X), border(wrap != Wrap::Y));
+        }
         let mut paint = |(labels, output): &(PathBuf, PathBuf)| {
+            if let Some(memory) = self.memory {
+                let mut source = LabelFile::open(labels, &classes, policy)?;
+                let (width, height) = (source.width(), source.height());
+                let area = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
+                let mut file = PictureFile::create(output, width, height)?;
+                synth.synthesize(&mut source, area, &request, &mut file, &mut Control::new().memory(memory))?;
+                return file.finish();
+            }
             let map = LabelMap::read(labels, &classes, policy)?.map()?;
             synth.run(&map, &request)?.save(output)
         };
@@ -159,7 +179,10 @@ impl SynthArgs {
                 Some(name) if folder || self.output.is_dir() => self.output.join(name),
                 _ => self.output.clone(),
             };
-            Image::check_path(&output)?;
+            match self.memory {
+                Some(_) => PictureFile::check_path(&output)?,
+                None => Image::check_path(&output)?,
+            }
             if let (Ok(input), Ok(output)) = (map.canonicalize(), output.canonicalize())
                 && input == output
             {
@@ -179,6 +202,35 @@ impl SynthArgs {
         }
         Ok(jobs)
     }
+}
+
+/// Parses a number of bytes, such as `1GiB`.
+fn bytes(text: &str) -> std::result::Result<usize, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "k" | "kib" => 1_u64 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "" | "b" => 1,
+        _ => return Err(format!("the unit {unit:?} is unknown: give a size such as 1GiB or 700MiB")),
+    };
+    let number: f64 = number.parse().map_err(|_| "give a size such as 1GiB or 700MiB".to_owned())?;
+    Ok((number * unit as f64) as usize)
+}
+
+/// Axes along which a picture repeats itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wrap {
+    /// Both
+    Both,
+    /// Left and right border meet
+    X,
+    /// Upper and lower border meet
+    Y,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -148,19 +148,19 @@ pub fn from_fn<F: FnMut(Rect, &mut [u16]) -> Result<()> + Send>(read: F) -> Labe
     LabelFn(read)
 }
 
-/// A label map, and an instance map of the same size.
+/// A source, and a map of its instances.
 pub(crate) struct WithInstances<'a> {
-    pub(crate) labels: &'a LabelMap,
+    pub(crate) labels: &'a mut dyn LabelSource,
     pub(crate) instances: &'a LabelMap,
 }
 
 impl LabelSource for WithInstances<'_> {
     fn read(&mut self, area: Rect, ids: &mut [u16]) -> Result<()> {
-        (&mut &*self.labels).read(area, ids)
+        self.labels.read(area, ids)
     }
 
     fn read_instances(&mut self, area: Rect, ids: &mut [u16]) -> Result<()> {
-        (&mut &*self.instances).read(area, ids)
+        (&mut &*self.instances).read(area, ids).map_err(|error| error.context("instances"))
     }
 }
 

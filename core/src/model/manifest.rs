@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::network::Architecture;
+use crate::network::{Architecture, Capabilities};
 use crate::nn::Statistics;
 
 /// The only version of the file format so far.
@@ -51,6 +51,11 @@ pub struct Provenance {
 }
 
 impl Manifest {
+    /// What the model can do besides painting whole pictures, with its own statistics.
+    pub fn capabilities(&self) -> Capabilities {
+        self.architecture.capabilities(self.statistics)
+    }
+
     /// Parses and checks a manifest.
     ///
     /// # Errors

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use burn::module::Module;
 
 use crate::error::{Error, Result};
-use crate::label::ClassTable;
-use crate::network::{Architecture, Encoder, Network, official_names};
+use crate::label::{ClassTable, Rect};
+use crate::network::{Architecture, Capabilities, Encoder, Network, official_names};
 use crate::nn::Init;
 use crate::tensors::{Limits, Tensors};
 pub use import::{ImportOptions, import_checkpoint};
@@ -232,6 +232,17 @@ impl Model {
     /// The network.
     pub fn architecture(&self) -> &Architecture {
         &self.manifest.architecture
+    }
+
+    /// What the model can do besides painting whole pictures, with its own statistics.
+    pub fn capabilities(&self) -> Capabilities {
+        self.manifest.capabilities()
+    }
+
+    /// The pixels that depend on the labels of a rectangle, within a picture of the given height and width or, without
+    /// one, in an endless world. `None` if all pixels do.
+    pub fn affected(&self, edit: Rect, size: Option<[usize; 2]>) -> Option<Rect> {
+        self.manifest.architecture.affected(edit, size, self.manifest.statistics)
     }
 
     /// The classes.

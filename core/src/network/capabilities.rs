@@ -20,6 +20,14 @@ impl Ability {
         self == Self::Yes
     }
 
+    /// Why it cannot.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Yes => None,
+            Self::No(why) => Some(why),
+        }
+    }
+
     /// # Errors
     ///
     /// [`Error::Argument`] that names `what` is not possible, and why.

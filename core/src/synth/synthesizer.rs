@@ -178,16 +178,8 @@ impl Synthesizer {
                 Some(last) => (Some(last.number), last.distances.clone()),
                 None => (None, None),
             };
-            match &request.instances {
-                Some(instances) => {
-                    let mut source = WithInstances { labels, instances };
-                    self.paint(&mut source, number, distances, area, request, &mut sink, control)?;
-                }
-                None => {
-                    let mut source = labels;
-                    self.paint(&mut source, number, distances, area, request, &mut sink, control)?;
-                }
-            }
+            let mut source = labels;
+            self.paint(&mut source, number, distances, area, request, &mut sink, control)?;
             return Image::new(width, height, bytes)?.write_into(out);
         }
         if request.borders != [Border::Zero; 2] {
@@ -298,6 +290,20 @@ impl Synthesizer {
         sink: &mut dyn RowSink,
         control: &mut Control<'_>,
     ) -> Result<()> {
+        let mut with_instances;
+        let labels = match &request.instances {
+            Some(instances) if self.prepared.architecture().instance_edges() => {
+                with_instances = WithInstances { labels, instances };
+                &mut with_instances
+            }
+            Some(_) => {
+                let network = self.prepared.architecture().describe();
+                return Err(Error::Argument(format!(
+                    "an instance map was given, but this model ({network}) takes none"
+                )));
+            }
+            None => labels,
+        };
         let style = self.style_input(request)?;
         let statistics = self.statistics(request);
         let capabilities = self.prepared.architecture().capabilities(statistics);
