@@ -27,10 +27,10 @@ impl WholeFile {
 
     /// A file on a disk without room.
     #[cfg(all(test, target_os = "linux"))]
-    pub(crate) fn full(path: &Path) -> Self {
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let file = NamedTempFile::from_parts(full, NamedTempFile::new().unwrap().into_temp_path());
-        Self { path: path.into(), out: BufWriter::new(file) }
+    pub(crate) fn full(path: &Path) -> io::Result<Self> {
+        let full = File::options().write(true).open("/dev/full")?;
+        let file = NamedTempFile::from_parts(full, NamedTempFile::new()?.into_temp_path());
+        Ok(Self { path: path.into(), out: BufWriter::new(file) })
     }
 
     /// Renames the file to its path.
@@ -141,7 +141,7 @@ mod tests {
     fn a_file_that_is_not_finished_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let mut file = WholeFile::create(&folder.path().join("file")).unwrap();
-        file.write_all(&[7; 100_000]).unwrap();
+        file.write_all(&vec![7; 100_000]).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         drop(file);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

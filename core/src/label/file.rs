@@ -31,7 +31,7 @@ const KEPT_IDS: usize = 1 << 27;
 ///
 /// * JPEG
 /// * interlaced PNG
-/// * PNG where [`ColorPolicy::NearestPixel`] has to fill pixels, because the pixels to take a class from can be anywhere
+/// * PNG where [`ColorPolicy::NearestPixel`] has to fill pixels: the pixels to take a class from can be anywhere
 ///
 /// Areas are read fastest from top to bottom. The rows of the last area are kept, up to 256 MiB, so the next one may
 /// overlap it. An area with rows above those is read too, but the file is then decoded again from its first row on.
@@ -153,8 +153,8 @@ fn png_may_be_larger(error: Error) -> Error {
 fn check_whole(width: usize, height: usize, why: &str) -> Result<()> {
     check_size(width, height).map_err(|_| {
         Error::Limit(format!(
-            "{width}x{height} pixels are too many for a picture that is not read by rows, with sides up to {MAX_SIDE} and an \
-             area up to {MAX_AREA} pixels: {why}"
+            "{width}x{height} pixels are too many for a picture that is not read by rows, with sides up to {MAX_SIDE} and \
+             an area up to {MAX_AREA} pixels: {why}"
         ))
     })
 }
@@ -489,7 +489,8 @@ mod tests {
             prop_assert_eq!(ids.report(), Some(whole.report()));
             let by_rows = matches!(ids.ids, Ids::Rows(_));
             prop_assert_eq!(by_rows, !form.2 && whole.report().filled == 0);
-            let stored = (kind.2 < 3).then(|| (LabelFile::open_ids(&path).unwrap(), LabelMap::open_ids(&path).unwrap()));
+            let stored =
+                (kind.2 < 3).then(|| (LabelFile::open_ids(&path).unwrap(), LabelMap::open_ids(&path).unwrap()));
             for (mut file, map) in std::iter::once((ids, whole.map().unwrap())).chain(stored) {
                 prop_assert_eq!((file.width(), file.height()), size);
                 if by_rows {
@@ -566,7 +567,7 @@ mod tests {
     fn overlapping_areas_do_not_start_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("large.png");
-        grey(&path, (3000, 900), png::BitDepth::Eight, |x, y| ((x ^ y) % 3) as u8);
+        grey(&path, (3000, 900), png::BitDepth::Eight, |x, y| ((x * y) % 3) as u8);
         let mut file = LabelFile::open(&path, &table(None), ColorPolicy::Refuse).unwrap();
         read(&mut file, 0, 100, 10, 20).unwrap();
         // Without its start, the file can only go on.
@@ -574,7 +575,7 @@ mod tests {
         damaged.write_all(&[0; 16]).unwrap();
         for (top, height) in [(100, 20), (110, 10), (110, 790), (300, 1), (899, 1)] {
             let ids = read(&mut file, 2999, top, 1, height).unwrap();
-            assert!((top..).zip(ids).all(|(y, id)| usize::from(id) == (2999 ^ y) % 3), "{top}");
+            assert!((top..).zip(ids).all(|(y, id)| usize::from(id) == (2999 * y) % 3), "{top}");
         }
         let error = read(&mut file, 0, 898, 1, 1).unwrap_err().to_string();
         assert!(error.contains("large.png: damaged"), "{error}");

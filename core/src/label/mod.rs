@@ -6,8 +6,8 @@
 //! [`LabelMap::read`] reads a label picture. Its [`Report`] says what the picture contains, even if it cannot be
 //! used. A [`ColorPolicy`] decides what to do with colours that belong to no class.
 //!
-//! A [`LabelSource`] gives the ids of a picture area by area, so that the picture need not fit into memory. [`LabelFile`]
-//! is one that reads a file by rows.
+//! A [`LabelSource`] gives the ids of a picture area by area, so that the picture need not fit into memory.
+//! [`LabelFile`] is one that reads a file by rows.
 
 mod area;
 mod classes;

@@ -113,7 +113,9 @@ fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Pos
     if report.needs_filling() {
         report.filled = nearest::fill(&mut positions, width);
         let mut counts = Counts::new(classes);
-        positions.iter().for_each(|&position| counts.add(position, 1));
+        for &position in &positions {
+            counts.add(position, 1);
+        }
         counts.note(classes, &mut report);
     }
     (positions, report)
@@ -769,7 +771,9 @@ mod tests {
         let pixels: Vec<[u8; 3]> = (0..300_usize).map(|i| [(i * 7 % 50) as u8; 3]).chain([RED, GREEN]).collect();
         let tally = |limit| {
             let mut tally = ColorTally::new(&classes, 2, limit);
-            (0..).zip(&pixels).for_each(|(index, &color)| tally.add(color, index));
+            for (index, &color) in pixels.iter().enumerate() {
+                tally.add(color, index);
+            }
             assert!(tally.slots.len() <= limit && tally.seen.len() <= limit);
             assert_eq!(tally.rest.is_some(), limit < 52);
             let policy = ColorPolicy::NearestColor { tolerance: 2 };

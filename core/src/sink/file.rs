@@ -290,7 +290,7 @@ mod tests {
         for extension in FORMATS {
             for height in [1, 400] {
                 let path = Path::new("/dev/full").with_extension(extension);
-                let file = WholeFile::full(&path);
+                let file = WholeFile::full(&path).unwrap();
                 let encoder = if extension == "png" {
                     PngRows::new(file, 999, height).map(Box::new).map(Encoder::Png)
                 } else {
