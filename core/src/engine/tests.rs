@@ -552,64 +552,67 @@ proptest! {
     }
 }
 
-/// One class whose weights are NaN: all that the picture depends on turns NaN, and nothing else.
+/// One class whose weights are so large that infinity follows: all that depends on a label changes, and nothing else.
 #[test]
 fn a_label_reaches_exactly_as_far_as_computed() {
-    for (config, half) in [
-        (GeneratorConfig::clade(2, 2), 256),
-        (GeneratorConfig::spade(2, 2), 256),
-        (GeneratorConfig { upsampling: Upsampling::More, ..GeneratorConfig::clade(2, 2) }, 512),
+    let (classes, side) = (2, 768);
+    for (config, places) in [
+        (GeneratorConfig::clade(2, classes), vec![0, 1, 16, 31]),
+        (GeneratorConfig::spade(2, classes), vec![0, 31]),
+        (GeneratorConfig { upsampling: Upsampling::Three, ..GeneratorConfig::clade(2, classes) }, vec![0, 3, 7]),
     ] {
         let mut tensors = weights(&config, 3);
         let names: Vec<String> = tensors.names().map(str::to_owned).collect();
         for name in names {
             let data = tensors.get(&name).unwrap();
             let (shape, mut values) = (data.shape().to_vec(), data.to_f32());
-            // Weights of class 1.
+            // The weights of class 1.
             match name.as_str() {
-                "fc.weight" => values.chunks_exact_mut(9).skip(1).step_by(2).for_each(|tap| tap.fill(f32::NAN)),
-                _ if name.contains("class_specified_affine") => {
-                    let channels = shape[1];
-                    values[channels..].fill(f32::NAN);
-                }
+                "fc.weight" => values.chunks_exact_mut(9).skip(1).step_by(2).for_each(|tap| tap.fill(1e30)),
+                _ if name.contains("class_specified_affine") => values[shape[1]..].fill(1e30),
                 _ if name.contains("mlp_shared.0.weight") => {
-                    values.chunks_exact_mut(9).skip(1).step_by(2).for_each(|tap| tap.fill(f32::INFINITY));
+                    values.chunks_exact_mut(9).skip(1).step_by(2).for_each(|tap| tap.fill(1e30));
                 }
-                // The first layer's infinity meets these, positive and negative, and gives NaN.
                 _ => continue,
             }
             tensors.remove(&name);
             tensors.insert_f32(&name, shape, values).unwrap();
         }
         let mut session = session(&config, &tensors, [256, 256]);
-        let (stride, area) = (config.stride() as i64, Span::new(-half * 2, half * 2));
-        let window = Window { area: Area { rows: area, columns: area }, limits: Limits::default() };
-        let (noise, statistics) = (Noise::Zero, Statistics::Running);
-        let scene = Scene { latent: None, styles: None, noise, statistics, period: [None; 2] };
-        for place in [0, 1, stride / 2, stride - 1] {
-            let mut source = crate::label::from_fn(|area: Rect, ids: &mut [u16]| {
-                for (i, id) in (0..).zip(ids) {
-                    let (x, y) = (area.x + i % i64::from(area.width), area.y + i / i64::from(area.width));
-                    *id = u16::from(x == place && y == 2 * place);
-                }
-                Ok(())
-            });
-            let picture = paint(&mut session, &scene, &mut source, false, window, 64);
-            let [side, _] = window.area.size();
-            let mut found: Option<Area> = None;
-            for (i, value) in picture[..side * side].iter().enumerate() {
-                let (y, x) = (area.start + (i / side) as i64, area.start + (i % side) as i64);
-                if !value.is_finite() {
-                    let here = Area { rows: Span::new(y, y + 1), columns: Span::new(x, x + 1) };
-                    found = Some(found.map_or(here, |found| found.hull(here)));
-                }
+        let picture = |place: Option<usize>| {
+            let ids = (0..side * side)
+                .map(|i| u16::from(place.is_some_and(|place| i == (352 + 2 * place) * side + 384 + place)));
+            Owned {
+                labels: LabelMap::new(side, side, ids.collect()).unwrap(),
+                edges: None,
+                distances: None,
+                latent: None,
+                styles: None,
+                noise: Noise::Zero,
+                statistics: Statistics::Running,
             }
-            let label = Area { rows: Span::new(2 * place, 2 * place + 1), columns: Span::new(place, place + 1) };
-            let expected = affected(&Plan::new(&config), label, Limits::default(), 4);
-            // NaN spreads within tiles of convolution, as rounding does.
-            assert_eq!(found, Some(expected), "{place}");
-            let by_maths = affected(&Plan::new(&config), label, Limits::default(), 1);
-            assert!(expected.hull(by_maths) == expected);
+        };
+        let (flat, flat_on_engine) = (picture(None).expected(&config, &tensors), picture(None).run(&mut session));
+        for place in places {
+            let owned = picture(Some(place));
+            let changed = |found: &[f32], flat: &[f32]| {
+                let mut all: Option<Area> = None;
+                for (i, (found, flat)) in found.iter().zip(flat).take(side * side).enumerate() {
+                    if !matches!(found.partial_cmp(flat), Some(std::cmp::Ordering::Equal)) {
+                        let [rows, columns] = [i / side, i % side].map(|at| Span::new(at as i64, at as i64 + 1));
+                        let here = Area { rows, columns };
+                        all = Some(all.map_or(here, |all| all.hull(here)));
+                    }
+                }
+                all.unwrap()
+            };
+            let [rows, columns] = [352 + 2 * place, 384 + place].map(|at| Span::new(at as i64, at as i64 + 1));
+            let label = Area { rows, columns };
+            let reach = |unit| affected(&Plan::new(&config), label, Limits::picture([side, side]), unit);
+            assert_eq!(changed(&owned.expected(&config, &tensors), &flat), reach(1), "{place}");
+            // In tiles of convolution, rounding reaches further.
+            let found = changed(&owned.run(&mut session), &flat_on_engine);
+            assert!(found.hull(reach(1)) == found && found.hull(reach(4)) == reach(4), "{place}: {found:?}");
         }
     }
 }

@@ -291,7 +291,7 @@ impl Synthesizer {
         control: &mut Control<'_>,
     ) -> Result<()> {
         let mut with_instances;
-        let labels = match &request.instances {
+        let labels: &mut dyn LabelSource = match &request.instances {
             Some(instances) if self.prepared.architecture().instance_edges() => {
                 with_instances = WithInstances { labels, instances };
                 &mut with_instances
@@ -302,7 +302,7 @@ impl Synthesizer {
                     "an instance map was given, but this model ({network}) takes none"
                 )));
             }
-            None => labels,
+            None => &mut *labels,
         };
         let style = self.style_input(request)?;
         let statistics = self.statistics(request);
