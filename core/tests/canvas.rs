@@ -1,6 +1,6 @@
 //! Pictures of any size and live edits: parts, seams, rolled and wrapped pictures, edits in gears, cancelling.
 
-mod common;
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::sync::Arc;
 
@@ -59,7 +59,9 @@ fn paint(model: &PreparedModel, area: Rect, borders: [Border; 2], seed: u64, mem
     let mut world = world(seed);
     let mut source = from_fn(move |area: Rect, ids: &mut [u16]| {
         world(area, ids)?;
-        ids.iter_mut().for_each(|id| *id = known[usize::from(*id) % known.len()]);
+        for id in &mut *ids {
+            *id = known[usize::from(*id) % known.len()];
+        }
         Ok(())
     });
     let mut bytes = Vec::new();

@@ -311,6 +311,7 @@ mod tests {
 
     /// Every pixel is visited once, with the value at its place.
     #[test]
+    #[allow(clippy::float_cmp, reason = "values are copied")]
     fn runs_cover_the_output() {
         for (doubled, at) in [(false, [3, 0]), (false, [3, 2]), (true, [6, 0]), (true, [7, 3])] {
             let (channels, width) = (5, 9);

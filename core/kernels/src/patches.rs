@@ -168,8 +168,8 @@ impl Patches {
             for y in rows.clone() {
                 let ids3 = &self.row3(y as isize)[self.before[1]..][columns.clone()];
                 let ids5 = &self.id5[y * self.w..][columns.clone()];
-                ids3.iter().for_each(|&id| n3 += count(&mut seen3, id));
-                ids5.iter().for_each(|&id| n5 += count(&mut seen5, id));
+                n3 += ids3.iter().map(|&id| count(&mut seen3, id)).sum::<u32>();
+                n5 += ids5.iter().map(|&id| count(&mut seen5, id)).sum::<u32>();
             }
             let area = (rows.len() * columns.len()).max(16 * 16);
             pays.push(f64::from(n3) + 0.2 * f64::from(n5) < 0.4 * area as f64);

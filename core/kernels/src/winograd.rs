@@ -227,6 +227,12 @@ pub(crate) fn convolve(
     Layer { channels, isa, kind, plan, weights, bias }.run(images, input, size, output, None);
 }
 
+/// Planes in which row and column 0 of the output are at the given place.
+fn plane<P>(ptr: P, place: Place, [row, column]: [usize; 2]) -> Plane<P> {
+    let ring = Ring::new(place.capacity, row);
+    Plane { ptr, stride: place.plane(), width: place.width, ring, left: column as isize }
+}
+
 impl Layer<'_> {
     fn run(&self, images: usize, x: &[f32], [h, w]: [usize; 2], y: &mut [f32], residual: Option<&[f32]>) {
         let [outs, ins] = self.channels;
@@ -265,10 +271,6 @@ impl Layer<'_> {
         // Keeps the offsets of gathered values below 2³¹.
         assert!(w <= 1 << 24, "rows are at most 2^24 pixels long");
         let (th, tw) = (h.div_ceil(T::M), w.div_ceil(T::M));
-        fn plane<P>(ptr: P, place: Place, [row, column]: [usize; 2]) -> Plane<P> {
-            let ring = Ring::new(place.capacity, row);
-            Plane { ptr, stride: place.plane(), width: place.width, ring, left: column as isize }
-        }
         let from = x.place;
         // Rows further away than this are not read, and a ring only counts rows that are nearer than its capacity.
         let near = [from.first.max(at[0].saturating_sub(1)), from.end.min(at[0] + h.next_multiple_of(T::M) + 1)];

@@ -150,7 +150,7 @@ proptest! {
         let size = [(blocks.0 * block - less.0).next_multiple_of(2), (blocks.1 * block - less.1).next_multiple_of(2)];
         let label = |i: usize| {
             let (y, x) = (i / size[1], i % size[1]);
-            if (y / block + x / block) % 2 == 0 { y / 7 % 3 } else { (i * (seed as usize | 1) >> 7) % classes }
+            if (y / block + x / block) % 2 == 0 { y / 7 % 3 } else { ((i * (seed as usize | 1)) >> 7) % classes }
         };
         let labels: Vec<u16> = (0..size[0] * size[1]).map(|i| label(i) as u16).collect();
         let half = if doubled { size.map(|side| side / 2) } else { size };

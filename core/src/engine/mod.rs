@@ -5,6 +5,11 @@
 //! engine is faster because it uses Winograd convolution, computes modulation once for each distinct label patch,
 //! fuses normalisation, activation and residual sums into the kernels, and reuses memory between pictures.
 
+#![allow(
+    clippy::too_many_arguments,
+    reason = "where labels come from, rows go and progress is reported are separate things"
+)]
+
 mod block;
 mod buffers;
 mod norm;

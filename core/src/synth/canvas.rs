@@ -98,7 +98,7 @@ impl Areas {
 
 /// The ids of a canvas, and its instances if they are not the classes.
 struct Ids<'a> {
-    ids: &'a [u16],
+    all: &'a [u16],
     width: usize,
     instances: Option<&'a LabelMap>,
 }
@@ -107,7 +107,7 @@ impl LabelSource for Ids<'_> {
     fn read(&mut self, area: Rect, ids: &mut [u16]) -> Result<()> {
         let (x, y, width) = (area.x as usize, area.y as usize, area.width as usize);
         for (y, ids) in (y..).zip(ids.chunks_exact_mut(width.max(1))) {
-            ids.copy_from_slice(&self.ids[y * self.width + x..][..width]);
+            ids.copy_from_slice(&self.all[y * self.width + x..][..width]);
         }
         Ok(())
     }
@@ -560,7 +560,7 @@ impl Canvas {
         let before = blocks.start.checked_sub(1).map(|before| self.whole(before).size());
         let Self { synth, cache, ids, size, request, limits, .. } = self;
         let edges = if synth.prepared().architecture().instance_edges() { Edges::Instances } else { Edges::None };
-        let mut source = Ids { ids, width: size[1], instances: request.instances.as_ref() };
+        let mut source = Ids { all: ids, width: size[1], instances: request.instances.as_ref() };
         let mut input = LabelInput { source: &mut source, edges, distances: None, size: size.map(Some) };
         let cached = before.map(|size| (&cache[blocks.start - 1][..], size));
         let window = Window { area, limits: *limits };

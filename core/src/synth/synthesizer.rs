@@ -250,9 +250,10 @@ impl Synthesizer {
     ) -> Result<()> {
         let classes = self.manifest().classes.clone();
         let mut checked = Checked { source: labels, known: known_ids(&classes), classes: &classes };
-        let distances = match self.prepared.architecture().needs().distances {
-            true => Some(Arc::new(DistanceMap::of(&whole_map(&mut checked, area)?))),
-            false => None,
+        let distances = if self.prepared.architecture().needs().distances {
+            Some(Arc::new(DistanceMap::of(&whole_map(&mut checked, area)?)))
+        } else {
+            None
         };
         if self.session.is_none() {
             return Err(Error::Argument("pictures in bands need the CPU engine: use the device cpu".into()));
@@ -280,6 +281,10 @@ impl Synthesizer {
     }
 
     /// Paints on the engine. `number` identifies labels that may come again.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "where labels come from, rows go and progress is reported are separate things"
+    )]
     fn paint(
         &mut self,
         labels: &mut dyn LabelSource,
@@ -351,8 +356,8 @@ impl Synthesizer {
                         if whole_rows {
                             bytes.resize(planes.len(), 0);
                             write_rgb(planes, range, &mut bytes);
-                            let rows = bytes.chunks_exact(3 * width).enumerate();
-                            return rows.map(|(i, row)| sink.write(rows_written + y + i, row)).collect();
+                            let mut rows = bytes.chunks_exact(3 * width).enumerate();
+                            return rows.try_for_each(|(i, row)| sink.write(rows_written + y + i, row));
                         }
                         let mut part = vec![0; planes.len()];
                         write_rgb(planes, range, &mut part);
@@ -366,8 +371,8 @@ impl Synthesizer {
                     done += cost;
                 }
                 if !whole_rows {
-                    let all = bytes.chunks_exact(3 * width).enumerate();
-                    all.map(|(i, row)| sink.write(rows_written + i, row)).collect::<Result<()>>()?;
+                    let mut all = bytes.chunks_exact(3 * width).enumerate();
+                    all.try_for_each(|(i, row)| sink.write(rows_written + i, row))?;
                 }
                 rows_written += rows;
             }
