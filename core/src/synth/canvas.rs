@@ -18,8 +18,8 @@ use crate::pixels::write_rgb;
 /// How far a [`Canvas`] goes to bring its picture up to date. Each goal includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Goal {
-    /// The edit and a few pixels around it, at once: what is further away stays as it is, though it may depend on the
-    /// edit. For pictures while a brush moves.
+    /// The edit and a few pixels around it, at once, from coarse features as they are: what is further away stays as it
+    /// is, though it may depend on the edit. For pictures while a brush moves.
     Preview,
     /// Changes are followed until they are small: pixels differ from a fresh picture by about this many of 255 levels
     /// at most. 1 or more.
@@ -32,6 +32,9 @@ pub enum Goal {
 
 /// Pixels that a [preview](Goal::Preview) computes around an edit.
 const MARGIN: i64 = 8;
+/// The coarsest scale that a preview computes, in pixels per cell. Coarser layers are wide, so that they take most of the
+/// time of a small edit, and change little within it.
+const COARSEST: i64 = 8;
 /// Side of the squares of cells whose change is looked at.
 const SQUARE: usize = 4;
 
@@ -373,7 +376,7 @@ impl Canvas {
         self.limits.coarser(self.engine.scale(&self.engine.plan().blocks[index]))
     }
 
-    /// Computes edits and a few pixels around them, at every scale.
+    /// Computes edits and a few pixels around them, from coarser features as they are.
     fn preview(
         &mut self,
         scene: &engine::Scene<'_>,
@@ -386,6 +389,9 @@ impl Canvas {
             let mut last = None;
             for index in 0..cached {
                 let scale = self.engine.scale(&self.engine.plan().blocks[index]);
+                if scale > COARSEST {
+                    continue;
+                }
                 let features = self.changed_features(index, edit, last);
                 let near = around.map(|span| span.coarser(scale));
                 let area = intersection(block_affected(features, self.limits_of(index), 1), near);
