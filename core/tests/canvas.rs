@@ -367,3 +367,28 @@ fn a_canvas_can_be_cancelled_at_every_step() {
     );
     drop(shared);
 }
+
+/// On Burn, on the CPU, which stands for any device: windows give the picture of the whole, up to rounding.
+#[test]
+fn windows_on_a_device_give_the_whole() {
+    let options = SynthesizerOptions::new(&Device::cpu()).reference();
+    let windowed = PreparedModel::new(Model::builtin("facades").unwrap(), options).unwrap();
+    assert!(!windowed.uses_engine());
+    let model = facades();
+    let area = rect(0, 0, 500, 300);
+    let labels = map_of(area, 5);
+    let expected = model.synthesizer().run(&labels, &Request::new()).unwrap();
+    // Windows of 128 pixels.
+    let memory = 26 * 16 * 550 * 550;
+    let close = |found: &[u8], expected: &[u8]| most(found, expected) <= 1 && off(found, expected) * 500 < found.len();
+    assert!(close(&paint(&windowed, area, [Border::Zero; 2], 5, memory), expected.as_bytes()));
+    let refused = windowed.synthesizer().run_with(&labels, &Request::new(), &mut Control::new().memory(1 << 20));
+    assert!(matches!(refused, Err(Error::Limit(_))));
+    // A part of a world, and a picture that repeats itself.
+    let chunk = rect(-77, 131, 150, 90);
+    let source = [Border::Source; 2];
+    assert!(close(&paint(&windowed, chunk, source, 3, memory), &paint(&model, chunk, source, 3, usize::MAX)));
+    let wrapped = rect(0, 0, 128, 96);
+    let wrap = [Border::Wrap; 2];
+    assert!(close(&paint(&windowed, wrapped, wrap, 3, memory), &paint(&model, wrapped, wrap, 3, usize::MAX)));
+}

@@ -88,7 +88,7 @@ impl DistanceMap {
 
     /// Samples both planes, first the vertical one, at the given rows and columns, which must be within the map.
     /// Gives `2 * rows * columns` values.
-    pub(super) fn sample(
+    pub(crate) fn sample(
         &self,
         rows: impl Iterator<Item = usize> + Clone,
         columns: impl Iterator<Item = usize> + Clone,

@@ -42,4 +42,4 @@ pub use read::LabelReading;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};
 pub use source::{LabelFn, LabelSource, Rect, from_fn};
 pub(crate) use source::{Placed, WithInstances};
-pub(crate) use stream::{Edges, LabelArea, LabelInput, LabelStream, LevelNeeds, patch_block};
+pub(crate) use stream::{Edges, LabelArea, LabelInput, LabelStream, LevelNeeds, patch_block, read_edges, read_row};

@@ -256,7 +256,7 @@ fn clamped(y: i64, size: Option<usize>) -> i64 {
 }
 
 /// Reads a row of pixels. Beyond the size, the last row and column are repeated.
-fn read_row(
+pub(crate) fn read_row(
     read: &mut dyn FnMut(Rect, &mut [u16]) -> Result<()>,
     [height, width]: [Option<usize>; 2],
     y: i64,
@@ -281,7 +281,7 @@ fn read_row(
 
 /// Reads whether the pixels of a row have an instance edge, from the column `x` on: whether a neighbour is of another
 /// instance.
-pub(super) fn read_edges(
+pub(crate) fn read_edges(
     source: &mut dyn LabelSource,
     size: [Option<usize>; 2],
     limits: Limits,

@@ -12,6 +12,7 @@ mod paint;
 mod prepared;
 mod request;
 mod synthesizer;
+mod windows;
 
 pub use canvas::{Canvas, Goal};
 pub use control::{CancelToken, Control};

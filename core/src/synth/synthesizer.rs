@@ -7,6 +7,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 
 use super::paint::{Job, Layout as WindowLayout};
 use super::prepared::Weights;
+use super::windows::{describe, windows};
 use super::{Border, Control, PreparedModel, Request, SynthesizerOptions};
 use crate::engine::{self, ClassStyles};
 use crate::error::{Error, Result};
@@ -61,6 +62,7 @@ pub struct Estimate {
 }
 
 /// The style in the form that networks take.
+#[derive(Clone)]
 pub(super) enum StyleInput {
     None,
     Latent(Vec<f32>),
@@ -182,8 +184,18 @@ impl Synthesizer {
             self.paint(&mut source, number, distances, area, request, &mut sink, control)?;
             return Image::new(width, height, bytes)?.write_into(out);
         }
-        if request.borders != [Border::Zero; 2] {
-            return Err(Error::Argument("other borders than zeros need the CPU engine: use the device cpu".into()));
+        if request.borders != [Border::Zero; 2] || control.budget().is_some() {
+            let (width, height) = (labels.width(), labels.height());
+            let area = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
+            let mut bytes = vec![0; 3 * width * height];
+            let mut sink = sink::from_fn(|y: usize, row: &[u8]| {
+                bytes[3 * width * y..][..row.len()].copy_from_slice(row);
+                Ok(())
+            });
+            let distances = self.prepared.architecture().needs().distances.then(|| Arc::new(DistanceMap::of(labels)));
+            let mut source = labels;
+            self.paint_windows(&mut source, distances, area, request, &mut sink, control)?;
+            return Image::new(width, height, bytes)?.write_into(out);
         }
         let style = self.style_input(request)?;
         let noise = self.noise(request, [0; 2]);
@@ -256,7 +268,7 @@ impl Synthesizer {
             None
         };
         if self.session.is_none() {
-            return Err(Error::Argument("pictures in bands need the CPU engine: use the device cpu".into()));
+            return self.paint_windows(&mut checked, distances, area, request, sink, control);
         }
         self.paint(&mut checked, None, distances, area, request, sink, control)
     }
@@ -380,6 +392,91 @@ impl Synthesizer {
         })?;
         self.speed = Some(all / started.elapsed().as_secs_f64().max(1e-6));
         Ok(())
+    }
+
+    /// Paints on a device, in windows.
+    fn paint_windows(
+        &mut self,
+        labels: &mut dyn LabelSource,
+        distances: Option<Arc<DistanceMap>>,
+        area: Rect,
+        request: &Request,
+        sink: &mut dyn RowSink,
+        control: &mut Control<'_>,
+    ) -> Result<()> {
+        let mut with_instances;
+        let labels: &mut dyn LabelSource = match &request.instances {
+            Some(instances) => {
+                with_instances = WithInstances { labels, instances };
+                &mut with_instances
+            }
+            None => &mut *labels,
+        };
+        let statistics = self.statistics(request);
+        let prepared = &self.prepared;
+        let architecture = prepared.architecture();
+        let capabilities = architecture.capabilities(statistics);
+        let job = Job::new(area, request.borders, &capabilities)?;
+        if architecture.needs().noise && !request.quiet && job.period != [None; 2] {
+            return Err(Error::Argument(
+                "noise that repeats itself needs the CPU engine: use the device cpu, or a request without noise".into(),
+            ));
+        }
+        let slabs = windows(&job, architecture, &capabilities, control.budget())?;
+        let Weights::Network { network, reference } = prepared.weights() else {
+            return Err(Error::Device("the engine has no session".into()));
+        };
+        let (style, noise) = (self.style_input(request)?, self.noise(request, [0; 2]));
+        let (range, device) = (self.manifest().value_range, prepared.device().burn());
+        let classes = architecture.label_channels();
+        let count = slabs.iter().map(Vec::len).sum::<usize>() as f32;
+        control.run(prepared.pool(), |step| {
+            let mut source = Placed { source: labels, origin: job.origin, period: job.period };
+            let width = job.window.area.columns.len();
+            let (mut done, mut written) = (0.0, 0);
+            for slab in slabs {
+                let rows = slab.first().map_or(0, |part| part.picture.rows.len());
+                let mut bytes = vec![0; 3 * width * rows];
+                for part in slab {
+                    let pyramid = describe(&mut source, &job, part.labels, architecture, distances.as_deref())?;
+                    let wide = pyramid.size()[1];
+                    let layout = Layout::of(vec![pyramid], classes, LabelEncoding::Indexed, device);
+                    let [y, x] = [part.labels.rows.start + job.origin[0], part.labels.columns.start + job.origin[1]];
+                    let noise = match &noise {
+                        Noise::Anchored { seed, origin: [left, top] } => {
+                            Noise::Anchored { seed: *seed, origin: [left.wrapping_add(x), top.wrapping_add(y)] }
+                        }
+                        other => other.clone(),
+                    };
+                    let input = generator_input(prepared, layout, style.clone(), noise);
+                    let mut step = |share: f32| {
+                        device.sync().map_err(|error| Error::Device(error.to_string()))?;
+                        step((done + share) / count)
+                    };
+                    let mut forward = || network.forward_by_steps(&input, Mode::Eval(statistics), &mut step);
+                    let output = if *reference { ops::without(forward)? } else { forward()? };
+                    let planes = read_back(output.cast(DType::F32))?;
+                    let high = planes.len() / 3 / wide;
+                    let mut all = vec![0; planes.len()];
+                    write_rgb(&planes, range, &mut all);
+                    let (inside, across) = (
+                        part.labels.rows.relative(part.picture.rows),
+                        part.labels.columns.relative(part.picture.columns),
+                    );
+                    debug_assert!(inside.end <= high);
+                    let first = (part.picture.columns.start - job.window.area.columns.start) as usize;
+                    for (i, y) in inside.enumerate() {
+                        let row = &all[3 * (y * wide + across.start)..][..3 * across.len()];
+                        bytes[3 * (i * width + first)..][..row.len()].copy_from_slice(row);
+                    }
+                    done += 1.0;
+                }
+                let mut all = bytes.chunks_exact(3 * width).enumerate();
+                all.try_for_each(|(i, row)| sink.write(written + i, row))?;
+                written += rows;
+            }
+            Ok(())
+        })
     }
 
     pub(super) fn noise(&self, request: &Request, [x, y]: [i64; 2]) -> Noise {
