@@ -115,11 +115,8 @@ pub(super) fn describe(
     let size = [height, width].map(|side| side.max(least));
     let mut pyramid = LabelPyramid::padded(&map, size, architecture.label_channels());
     if architecture.instance_edges() {
-        if size != [height, width] {
-            pyramid = pyramid.with_instances(&map)?;
-        } else {
-            pyramid = pyramid.with_edges(edges)?;
-        }
+        // A picture that was extended for the network is a whole one, whose instances are its classes' edges.
+        pyramid = if size == [height, width] { pyramid.with_edges(edges)? } else { pyramid.with_instances(&map)? };
     }
     if let Some(distances) = distances {
         let inside =
