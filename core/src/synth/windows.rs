@@ -115,8 +115,16 @@ pub(super) fn describe(
     let size = [height, width].map(|side| side.max(least));
     let mut pyramid = LabelPyramid::padded(&map, size, architecture.label_channels());
     if architecture.instance_edges() {
-        // A picture that was extended for the network is a whole one, whose instances are its classes' edges.
-        pyramid = if size == [height, width] { pyramid.with_edges(edges)? } else { pyramid.with_instances(&map)? };
+        if size == [height, width] {
+            pyramid = pyramid.with_edges(edges)?;
+        } else {
+            // A picture that is extended for the network is a whole one.
+            let mut ids = vec![0; height * width];
+            for (y, ids) in (labels.rows.start..).zip(ids.chunks_exact_mut(width.max(1))) {
+                read_row(&mut |area, ids| source.read_instances(area, ids), job.size, y, labels.columns, ids)?;
+            }
+            pyramid = pyramid.with_instances(&LabelMap::new(width, height, ids)?)?;
+        }
     }
     if let Some(distances) = distances {
         let inside =
