@@ -60,7 +60,7 @@ pub use convolution::Convolution;
 pub use elementwise::{affine, moments, upsample2};
 pub use head::ConvHead;
 pub use isa::Isa;
-pub use map::{Map, MapMut, Source, for_each_run};
+pub use map::{Map, MapMut, Source, fill_rows, for_each_run};
 pub use norms::{
     Runs, batch_moments, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients, standardize,
     standardize_gradient,

@@ -181,6 +181,22 @@ pub fn for_each_run(x: Source<'_>, out: MapMut<'_>, f: impl Fn(usize, usize, &[f
     for_each_run_of(x, out, columns, f);
 }
 
+/// Calls `f(channel, offset, out)` for runs of consecutive pixels of a map to be written; `offset` is as in
+/// [`for_each_run`]. Channels are processed in parallel.
+pub fn fill_rows(out: MapMut<'_>, f: impl Fn(usize, usize, &mut [f32]) + Sync) {
+    let Place { capacity, width, first, .. } = out.place;
+    let rows = out.place.rows();
+    out.values.par_chunks_mut(capacity * width).enumerate().for_each(|(c, plane)| {
+        let mut r = 0;
+        while r < rows {
+            let row = (first + r) % capacity;
+            let step = (rows - r).min(capacity - row);
+            f(c, r * width, &mut plane[row * width..][..step * width]);
+            r += step;
+        }
+    });
+}
+
 /// As [`for_each_run`], for some columns of the output only. The input starts at the first of them.
 pub(crate) fn for_each_run_of(
     x: Source<'_>,

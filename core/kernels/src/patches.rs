@@ -75,11 +75,6 @@ impl Patches {
         patches
     }
 
-    /// Number of bytes in memory.
-    pub fn bytes(&self) -> usize {
-        4 * (self.id3.len() + self.id5.len()) + 36 * (self.labels.len() + self.nine.len())
-    }
-
     /// Height and width of the part.
     pub fn size(&self) -> [usize; 2] {
         [self.h, self.w]

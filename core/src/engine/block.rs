@@ -2,8 +2,9 @@
 
 use semsynth_kernels::{Conv1x1, Conv3x3, Isa, Map, MapMut, Residual, Source, for_each_run};
 
+use super::Scene;
 use super::buffers::Buffers;
-use super::norm::{Norm, Place};
+use super::norm::Norm;
 use crate::error::Result;
 use crate::label::LabelArea;
 use crate::nn::BlockPlan;
@@ -90,11 +91,11 @@ impl Block {
         session: &mut BlockSession,
         x: Source<'_>,
         labels: &LabelArea<'_>,
-        place: &Place<'_>,
+        scene: &Scene<'_>,
         out: MapMut<'_>,
         memory: &mut Buffers,
     ) {
-        self.norm_0.run(&mut *session.first, x, labels, place, true, out, memory);
+        self.norm_0.run(&mut *session.first, x, labels, scene, true, out, memory);
     }
 
     /// `conv_0` and `norm_1` of some rows. Row and column 0 of `out` are at `at` in `features`.
@@ -104,7 +105,7 @@ impl Block {
         features: Map<'_>,
         at: [usize; 2],
         labels: &LabelArea<'_>,
-        place: &Place<'_>,
+        scene: &Scene<'_>,
         out: MapMut<'_>,
         memory: &mut Buffers,
         check: &mut dyn FnMut() -> Result<()>,
@@ -114,7 +115,7 @@ impl Block {
         self.conv_0.run_rows(features, at, MapMut::whole(&mut plain, size), Residual::None);
         check()?;
         let x = Source::new(Map::whole(&plain, size), [0, 0]);
-        self.norm_1.run(&mut *session.second, x, labels, place, true, out, memory);
+        self.norm_1.run(&mut *session.second, x, labels, scene, true, out, memory);
         memory.give(plain);
         Ok(())
     }
@@ -125,7 +126,7 @@ impl Block {
         session: &mut BlockSession,
         x: Source<'_>,
         labels: &LabelArea<'_>,
-        place: &Place<'_>,
+        scene: &Scene<'_>,
         out: MapMut<'_>,
         memory: &mut Buffers,
         check: &mut dyn FnMut() -> Result<()>,
@@ -136,7 +137,7 @@ impl Block {
         };
         let size = out.size();
         let mut modulated = memory.take(norm.outputs() * size[0] * size[1]);
-        norm.run(&mut **session, x, labels, place, false, MapMut::whole(&mut modulated, size), memory);
+        norm.run(&mut **session, x, labels, scene, false, MapMut::whole(&mut modulated, size), memory);
         check()?;
         conv.run_rows(Map::whole(&modulated, size), 0, out);
         memory.give(modulated);

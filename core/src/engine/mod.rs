@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use semsynth_kernels::{ConvHead, Isa, Map, MapMut, Source, for_each_run, times};
+use semsynth_kernels::{ConvHead, Isa, MapMut, fill_rows, times};
 
 use self::block::{Block, BlockSession};
 use self::buffers::Buffers;
@@ -184,12 +184,15 @@ impl Engine {
         self.blocks.iter().map(Block::bytes).sum::<usize>() + tensors.sum::<usize>()
     }
 
-    /// Memory in bytes for a part of a world, without weights, with bands of about this many tiles of convolution; and
-    /// the multiplications it takes by definition.
-    pub(crate) fn estimate(&self, window: Window, statistics: Statistics, tiles: usize) -> (usize, f64) {
+    /// Memory in bytes for a part of a world, without weights, with bands of about this many tiles of convolution.
+    pub(crate) fn memory(&self, window: Window, statistics: Statistics, tiles: usize) -> usize {
         let extents = Extents::new(&self.plan, window.area, window.limits, TILE);
-        let bands = self.bands(&extents, statistics, tiles);
-        (run::memory(self, &extents, &bands), run::operations(self, &extents))
+        run::memory(self, &extents, &self.bands(&extents, statistics, tiles))
+    }
+
+    /// Multiplications that a part of a world takes, by the definition of its convolutions.
+    pub(crate) fn multiplications(&self, window: Window) -> f64 {
+        run::multiplications(self, &Extents::new(&self.plan, window.area, window.limits, TILE))
     }
 
     /// The plan of the network.
@@ -345,9 +348,7 @@ impl FirstLayer {
                 }));
             }
         }
-        let zeros = vec![0.0; self.bias.len() * taps.len()];
-        let zeros = Source::new(Map::whole(&zeros, out.size()), [0, 0]);
-        for_each_run(zeros, out, |channel, offset, _, out| {
+        fill_rows(out, |channel, offset, out| {
             let weight = &self.weight[channel * semantics * 9..][..semantics * 9];
             for (value, taps) in out.iter_mut().zip(&taps[offset..]) {
                 *value = self.bias[channel];
@@ -376,9 +377,7 @@ impl FirstLayer {
         times(&self.weight, latent, &mut grid);
         grid.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
         let wide = area.columns.len();
-        let zeros = vec![0.0; self.bias.len() / cells * area.rows.len() * wide];
-        let zeros = Source::new(Map::whole(&zeros, out.size()), [0, 0]);
-        for_each_run(zeros, out, |channel, offset, _, out| {
+        fill_rows(out, |channel, offset, out| {
             for (i, value) in (offset..).zip(out) {
                 let (y, x) = (area.rows.start as usize + i / wide, area.columns.start as usize + i % wide);
                 let cell = y * rows / height * columns + x * columns / width;

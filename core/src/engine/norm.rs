@@ -7,7 +7,7 @@ use semsynth_kernels::{Affine, Isa, Map, MapMut, Source, affine, for_each_run, m
 use super::Scene;
 use super::buffers::Buffers;
 use crate::error::{Error, Result};
-use crate::label::{Area, LabelArea};
+use crate::label::LabelArea;
 use crate::nn::modulation::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use crate::nn::{BlockPlan, EPSILON, NormKind, NormPlan, Statistics};
 use crate::tensors::Tensors;
@@ -88,15 +88,15 @@ impl Norm {
         session: &mut dyn CpuSession,
         x: Source<'_>,
         labels: &LabelArea<'_>,
-        place: &Place<'_>,
+        scene: &Scene<'_>,
         leaky: bool,
         out: MapMut<'_>,
         memory: &mut Buffers,
     ) {
         let size = labels.size();
-        let noisy = self.with_noise(session, x, place, size, memory);
+        let noisy = self.with_noise(session, x, labels, scene, memory);
         let x = noisy.as_deref().map_or(x, |noisy| Source::new(Map::whole(noisy, size), [0, 0]));
-        if let (Some([factor, shift]), Statistics::Running) = (&self.running, place.scene.statistics) {
+        if let (Some([factor, shift]), Statistics::Running) = (&self.running, scene.statistics) {
             session.modulate(x, Affine { scale: factor, shift, leaky }, labels, out);
         } else {
             // For a batch of one picture, batch statistics are those of the picture. Subtract the mean first: if a
@@ -127,14 +127,14 @@ impl Norm {
         &self,
         session: &dyn CpuSession,
         x: Source<'_>,
-        place: &Place<'_>,
-        size: [usize; 2],
+        labels: &LabelArea<'_>,
+        scene: &Scene<'_>,
         memory: &mut Buffers,
     ) -> Option<Vec<f32>> {
         let strength = session.noise_strength()?;
-        let noise = place.scene.noise.area(self.plan.noise?, place.scale, place.area, place.scene.period)?;
+        let noise = scene.noise.area(self.plan.noise?, labels.scale(), labels.area(), scene.period)?;
         let mut y = memory.take(self.channels() * noise.len());
-        for_each_run(x, MapMut::whole(&mut y, size), |channel, offset, x, y| {
+        for_each_run(x, MapMut::whole(&mut y, labels.size()), |channel, offset, x, y| {
             let strength = strength[channel];
             for ((y, x), noise) in y.iter_mut().zip(x).zip(&noise[offset..]) {
                 *y = x + noise * strength;
@@ -142,13 +142,4 @@ impl Norm {
         });
         Some(y)
     }
-}
-
-/// Where the rows of a norm are in the world.
-pub(super) struct Place<'a> {
-    pub(super) scene: &'a Scene<'a>,
-    /// Pixels per cell.
-    pub(super) scale: i64,
-    /// The rows and columns, in cells.
-    pub(super) area: Area,
 }

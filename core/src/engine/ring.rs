@@ -17,13 +17,11 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// A ring for `[channels, capacity, width]`.
-    pub(super) fn new(memory: &mut Buffers, channels: usize, [capacity, width]: [usize; 2]) -> Self {
-        Self { values: memory.take(channels * capacity * width), capacity, width, rows: 0..0 }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.values.is_empty()
+    /// Takes memory for `[channels, capacity, width]`, unless it has it.
+    pub(super) fn take(&mut self, memory: &mut Buffers, channels: usize, [capacity, width]: [usize; 2]) {
+        if self.values.is_empty() {
+            *self = Self { values: memory.take(channels * capacity * width), capacity, width, rows: 0..0 };
+        }
     }
 
     /// The rows in memory.

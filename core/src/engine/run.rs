@@ -3,7 +3,6 @@
 use semsynth_kernels::{Map, MapMut, Source, for_each_run};
 
 use super::buffers::Buffers;
-use super::norm::Place;
 use super::ring::Ring;
 use super::sweep::{Bands, Step, Work, sweep};
 use super::{BlockSession, Engine, Scene};
@@ -155,10 +154,7 @@ impl<'a> Run<'a> {
         let area = self.extents.blocks[0].input;
         let part = rows_of(area, step);
         let ring = &mut self.inputs[0];
-        if ring.is_empty() {
-            let channels = input_channels(engine, self.extents);
-            *ring = Ring::new(self.memory, channels, [self.capacities.inputs[0], area.columns.len()]);
-        }
+        ring.take(self.memory, input_channels(engine, self.extents), [self.capacities.inputs[0], area.columns.len()]);
         let out = ring.write(step.rows.clone());
         if let Some((values, size)) = self.cached {
             let at = [part.rows.start as usize, part.columns.start as usize];
@@ -185,15 +181,11 @@ impl<'a> Run<'a> {
         let part = rows_of(areas.features, step);
         self.labels.prepare(areas.level, part.rows, input)?;
         let ring = &mut self.features[index];
-        if ring.is_empty() {
-            let size = [self.capacities.features[index], areas.features.columns.len()];
-            *ring = Ring::new(self.memory, block.widths()[0], size);
-        }
+        ring.take(self.memory, block.widths()[0], [self.capacities.features[index], areas.features.columns.len()]);
         let out = ring.write(step.rows.clone());
         let x = source(&self.inputs[index], &areas, part);
         let labels = self.labels.area(areas.level, part);
-        let place = Place { scene: self.scene, scale: self.extents.labels[areas.level].scale, area: part };
-        block.features(&mut self.sessions[number], x, &labels, &place, out, self.memory);
+        block.features(&mut self.sessions[number], x, &labels, self.scene, out, self.memory);
         self.release(index, 0, part.rows.end);
         Ok(())
     }
@@ -210,16 +202,12 @@ impl<'a> Run<'a> {
         let part = rows_of(areas.middle, step);
         self.labels.prepare(areas.level, part.rows, input)?;
         let ring = &mut self.middles[index];
-        if ring.is_empty() {
-            let size = [self.capacities.middles[index], areas.middle.columns.len()];
-            *ring = Ring::new(self.memory, block.widths()[1], size);
-        }
+        ring.take(self.memory, block.widths()[1], [self.capacities.middles[index], areas.middle.columns.len()]);
         let out = ring.write(step.rows.clone());
         let at = place_in(areas.features, part);
         let labels = self.labels.area(areas.level, part);
-        let place = Place { scene: self.scene, scale: self.extents.labels[areas.level].scale, area: part };
         let session = &mut self.sessions[number];
-        block.middle(session, self.features[index].map(), at, &labels, &place, out, self.memory, check)?;
+        block.middle(session, self.features[index].map(), at, &labels, self.scene, out, self.memory, check)?;
         if part.rows.end == areas.middle.rows.end {
             self.features[index].give(self.memory);
         }
@@ -239,16 +227,13 @@ impl<'a> Run<'a> {
         let part = rows_of(areas.output, step);
         self.labels.prepare(areas.level, part.rows, input)?;
         let [before, after] = &mut self.inputs[index..index + 2] else { return Ok(()) };
-        if after.is_empty() {
-            let size = [self.capacities.inputs[index + 1], areas.output.columns.len()];
-            *after = Ring::new(self.memory, self.engine.plan.blocks[number].output, size);
-        }
+        let size = [self.capacities.inputs[index + 1], areas.output.columns.len()];
+        after.take(self.memory, self.engine.plan.blocks[number].output, size);
         let x = source(before, &areas, part);
         let labels = self.labels.area(areas.level, part);
-        let place = Place { scene: self.scene, scale: self.extents.labels[areas.level].scale, area: part };
         let mut out = after.write(step.rows.clone());
         let whole = 0..step.rows.len();
-        block.shortcut(&mut self.sessions[number], x, &labels, &place, out.rows(whole), self.memory, check)?;
+        block.shortcut(&mut self.sessions[number], x, &labels, self.scene, out.rows(whole), self.memory, check)?;
         check()?;
         block.add_output(self.middles[index].map(), place_in(areas.middle, part), out);
         if part.rows.end == areas.output.rows.end {
@@ -405,7 +390,7 @@ pub(super) fn memory(engine: &Engine, extents: &Extents, bands: &Bands) -> usize
 }
 
 /// Multiplications of all convolutions, by definition.
-pub(super) fn operations(engine: &Engine, extents: &Extents) -> f64 {
+pub(super) fn multiplications(engine: &Engine, extents: &Extents) -> f64 {
     let area = |area: Area| area.size().into_iter().map(|side| side as f64).product::<f64>();
     let blocks = engine.plan.blocks[extents.first..].iter().zip(&extents.blocks).map(|(plan, areas)| {
         let (input, middle, output) = (plan.input as f64, plan.middle() as f64, plan.output as f64);

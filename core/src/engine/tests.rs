@@ -77,17 +77,7 @@ impl Owned {
         let edges = self.edges.as_ref().map_or(Edges::None, |edges| Edges::Given(edges, self.labels.width()));
         let distances = self.distances.clone().map(Arc::new);
         let mut input = LabelInput { source: &mut source, edges, distances, size: [None; 2] };
-        let [height, width] = window.area.size();
-        let mut picture = vec![f32::NAN; 3 * height * width];
-        let mut sink = |y: usize, planes: &[f32]| {
-            let rows = planes.len() / 3;
-            for (channel, plane) in planes.chunks_exact(rows).enumerate() {
-                picture[(channel * height + y) * width..][..rows].copy_from_slice(plane);
-            }
-            Ok(())
-        };
-        session.run(&self.scene(), &mut input, key, window, tiles, &mut sink, step)?;
-        Ok(picture)
+        collect(session, &self.scene(), &mut input, key, window, tiles, step)
     }
 
     /// The result of the reference implementation.
@@ -131,6 +121,29 @@ impl Owned {
         }
         input
     }
+}
+
+/// Runs a session and puts its bands together: `[3, height, width]`.
+fn collect(
+    session: &mut Session,
+    scene: &Scene<'_>,
+    input: &mut LabelInput<'_>,
+    key: Option<u64>,
+    window: Window,
+    tiles: usize,
+    step: &mut dyn FnMut(f32) -> Result<()>,
+) -> Result<Vec<f32>> {
+    let [height, width] = window.area.size();
+    let mut picture = vec![f32::NAN; 3 * height * width];
+    let mut sink = |y: usize, planes: &[f32]| {
+        let rows = planes.len() / 3;
+        for (channel, plane) in planes.chunks_exact(rows).enumerate() {
+            picture[(channel * height + y) * width..][..rows].copy_from_slice(plane);
+        }
+        Ok(())
+    };
+    session.run(scene, input, key, window, tiles, &mut sink, step)?;
+    Ok(picture)
 }
 
 /// A session of an engine for a network and picture size.
@@ -468,17 +481,7 @@ fn paint(
 ) -> Vec<f32> {
     let edges = if edges { Edges::Instances } else { Edges::None };
     let mut input = LabelInput { source, edges, distances: None, size: [None; 2] };
-    let [height, width] = window.area.size();
-    let mut picture = vec![f32::NAN; 3 * height * width];
-    let mut sink = |y: usize, planes: &[f32]| {
-        let rows = planes.len() / 3;
-        for (channel, plane) in planes.chunks_exact(rows).enumerate() {
-            picture[(channel * height + y) * width..][..rows].copy_from_slice(plane);
-        }
-        Ok(())
-    };
-    session.run(scene, &mut input, None, window, tiles, &mut sink, &mut |_| Ok(())).unwrap();
-    picture
+    collect(session, scene, &mut input, None, window, tiles, &mut |_| Ok(())).unwrap()
 }
 
 /// The part of a picture of `whole` that is in `part`.

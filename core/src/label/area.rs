@@ -48,6 +48,16 @@ impl Span {
         Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
+    /// Parts that end at multiples of `side`.
+    pub(crate) fn parts(self, side: i64) -> impl Iterator<Item = Self> {
+        let mut start = self.start;
+        std::iter::from_fn(move || {
+            let part = Self { start, end: up(start + 1, side).min(self.end) };
+            start = part.end;
+            (part.start < part.end).then_some(part)
+        })
+    }
+
     /// A span of it, counted from its start.
     pub(crate) fn relative(self, part: Self) -> Range<usize> {
         (part.start - self.start) as usize..(part.end - self.start) as usize

@@ -375,6 +375,11 @@ impl<'a> LabelArea<'a> {
         })
     }
 
+    /// Pixels per cell.
+    pub(crate) fn scale(&self) -> i64 {
+        self.level.needs.scale
+    }
+
     /// Its rows and columns, in cells.
     pub(crate) fn area(&self) -> Area {
         self.area

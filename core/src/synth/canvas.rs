@@ -24,7 +24,7 @@ pub enum Goal {
     /// Changes are followed until they are small: pixels differ from a fresh picture by about this many of 255 levels
     /// at most. 1 or more.
     Within(u8),
-    /// All that depends on the edit, up to rounding: values differ from a fresh picture by less than 2e-5.
+    /// All that depends on the edit, up to rounding: few pixels differ from a fresh picture, by one level.
     Settled,
     /// The bits of a fresh picture. Rounding reaches further than the mathematics, so this costs more.
     Bits,
@@ -42,8 +42,8 @@ const SQUARE: usize = 4;
 /// depends on an edit is computed again: see [`Goal`].
 ///
 /// Edits cost their rectangle and compute nothing; [`update`](Self::update) computes, and can be interrupted: the next
-/// update goes on. Undo is an edit. The cache takes up to 129 MiB for 512x512 pixels and official widths, less the last
-/// block's half, and 516 MiB for 1024x1024; see [`memory`](Self::memory).
+/// update goes on. Undo is an edit. At official widths the cache takes 65 MiB for 512x512 pixels, and four times as much
+/// for twice the sides; see [`memory`](Self::memory).
 #[derive(Debug)]
 pub struct Canvas {
     synth: Synthesizer,
@@ -146,16 +146,8 @@ impl Canvas {
         };
         let synth = model.synthesizer();
         labels.check(&synth.manifest().classes)?;
-        if request.borders != [Border::Zero; 2] {
-            return Err(Error::Argument(
-                "a canvas ends at its borders: it can neither be wrapped nor part of a world".into(),
-            ));
-        }
-        let statistics = synth.statistics(&request);
-        let capabilities = model.architecture().capabilities(statistics);
-        capabilities.edit.require("an edit")?;
-        synth.style_input(&request)?;
-        synth.check_instances(&request, labels)?;
+        check(&synth, &request, labels)?;
+        let capabilities = model.architecture().capabilities(synth.statistics(&request));
         let (width, height) = (labels.width(), labels.height());
         let whole = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
         let limits = Job::new(whole, request.borders, &capabilities)?.window.limits;
@@ -243,14 +235,7 @@ impl Canvas {
     ///
     /// As [`new`](Self::new); the canvas is then unchanged.
     pub fn set_request(&mut self, request: Request) -> Result<()> {
-        if request.borders != [Border::Zero; 2] {
-            return Err(Error::Argument(
-                "a canvas ends at its borders: it can neither be wrapped nor part of a world".into(),
-            ));
-        }
-        self.synth.prepared().architecture().capabilities(self.synth.statistics(&request)).edit.require("an edit")?;
-        self.synth.style_input(&request)?;
-        self.synth.check_instances(&request, &self.labels()?)?;
+        check(&self.synth, &request, &self.labels()?)?;
         self.request = request;
         self.spoil();
         Ok(())
@@ -298,12 +283,9 @@ impl Canvas {
             columns: to_limit(columns, width, self.limits.columns),
         };
         let pixels = pixels.map(|span| span.grown(edge)).within(self.limits);
-        for (index, block) in plan.blocks.iter().enumerate() {
-            let scale = engine.scale(block);
-            let reach = block.modulation.facts().reach() as i64;
-            // The first features reach one cell.
-            let reach = if index == 0 { reach.max(1) } else { reach };
-            self.stale[index].add(grown(cells_of(pixels, scale), reach, 1).within(self.limits.coarser(scale)));
+        for index in 0..self.stale.len() {
+            let features = self.changed_features(index, pixels, None);
+            self.stale[index].add(features);
         }
         self.edits.add(pixels);
         let whole = Limits::picture(self.size);
@@ -383,7 +365,7 @@ impl Canvas {
         changed: &mut Areas,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<()> {
-        let cached = self.cache.len();
+        let (cached, units) = (self.cache.len(), self.cache.len() as f32 + 1.0);
         while let Some(&edit) = self.edits.0.last() {
             let around = edit.map(|span| span.grown(MARGIN)).within(self.limits);
             let mut last = None;
@@ -397,7 +379,7 @@ impl Canvas {
                 let area = intersection(block_affected(features, self.limits_of(index), 1), near);
                 last = None;
                 if !area.is_empty() {
-                    let values = self.compute(index, area, scene, &mut |share| step((index as f32 + share) / 8.0))?;
+                    let values = self.compute(index, area, scene, &mut |share| step((index as f32 + share) / units))?;
                     self.write(index, area, &values);
                     last = Some(area);
                 }
@@ -410,7 +392,7 @@ impl Canvas {
                 area = block_affected(area, self.limits_of(index), 1);
             }
             let area = intersection(grown(area, 1, 1), around).within(Limits::picture(self.size));
-            self.paint(area, scene, changed, step)?;
+            self.paint(area, scene, changed, &mut |share| step((cached as f32 + share) / units))?;
             self.edits.0.pop();
             // Values around an edit now belong to another state than those further away.
             self.exact = false;
@@ -422,6 +404,7 @@ impl Canvas {
     fn changed_features(&self, index: usize, edit: Area, before: Option<Area>) -> Area {
         let block = &self.engine.plan().blocks[index];
         let reach = block.modulation.facts().reach() as i64;
+        // The first features reach one cell.
         let reach = if index == 0 { reach.max(1) } else { reach };
         let labels = grown(cells_of(edit, self.engine.scale(block)), reach, 1).within(self.limits_of(index));
         before.map_or(labels, |before| join(labels, self.features_of(index, before)))
@@ -613,6 +596,17 @@ impl Canvas {
         };
         large.iter().enumerate().filter(|(_, large)| **large).map(square).reduce(Area::hull)
     }
+}
+
+/// Checks that a request suits a canvas.
+fn check(synth: &Synthesizer, request: &Request, labels: &LabelMap) -> Result<()> {
+    if request.borders != [Border::Zero; 2] {
+        let fault = "a canvas ends at its borders: it can neither be wrapped nor part of a world";
+        return Err(Error::Argument(fault.into()));
+    }
+    synth.prepared().architecture().capabilities(synth.statistics(request)).edit.require("an edit")?;
+    synth.style_input(request)?;
+    synth.check_instances(request, labels)
 }
 
 /// How small a change may be to be left alone, in standard deviations of its channel; found by experiment.

@@ -16,7 +16,7 @@ const SLAB: i64 = 1024;
 /// Memory of the process besides weights and features.
 const PROGRAM: usize = 24 << 20;
 /// Longest side of a picture.
-pub(super) const MOST: u32 = 1 << 24;
+const MOST: u32 = 1 << 24;
 /// Furthest place in a world.
 const FURTHEST: i64 = 1 << 40;
 
@@ -94,7 +94,7 @@ impl Job {
 
 /// How to paint a job within a budget: rows of windows that are painted one after the other, and the size of bands.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(super) struct Partition {
     /// From top to bottom; those of a row from left to right.
     pub(super) slabs: Vec<Vec<Window>>,
     pub(super) tiles: usize,
@@ -102,7 +102,7 @@ pub(super) struct Layout {
     pub(super) memory: usize,
 }
 
-impl Layout {
+impl Partition {
     /// # Errors
     ///
     /// [`Error::Limit`] that names the least budget, if `budget` is less.
@@ -124,7 +124,7 @@ impl Layout {
         capabilities: &Capabilities,
     ) -> usize {
         match Self::within(engine, window, statistics, capabilities, Some(0)) {
-            Ok(layout) => layout.memory,
+            Ok(partition) => partition.memory,
             Err(least) => least.bytes,
         }
     }
@@ -137,7 +137,7 @@ impl Layout {
         budget: Option<usize>,
     ) -> std::result::Result<Self, Least> {
         let weights = engine.bytes() + PROGRAM;
-        let memory = |window: Window, tiles| weights + engine.estimate(window, statistics, tiles).0;
+        let memory = |window: Window, tiles| weights + engine.memory(window, statistics, tiles);
         let fits = |memory: usize| budget.is_none_or(|budget| memory <= budget);
         let mut least = usize::MAX;
         for tiles in [TILES].into_iter().chain(FEWER) {
@@ -195,19 +195,9 @@ impl Least {
 
 /// Windows of at most this height and width, which begin at multiples of them.
 fn split(window: Window, [height, width]: [i64; 2]) -> Vec<Vec<Window>> {
-    let parts = |span: Span, side: i64| {
-        let mut parts = Vec::new();
-        let mut start = span.start;
-        while start < span.end {
-            let end = up(start + 1, side).min(span.end);
-            parts.push(Span::new(start, end));
-            start = end;
-        }
-        parts
-    };
-    let columns = parts(window.area.columns, width);
-    let row = |rows| columns.iter().map(|&columns| Window { area: Area { rows, columns }, ..window }).collect();
-    parts(window.area.rows, height).into_iter().map(row).collect()
+    let Area { rows, columns } = window.area;
+    let row = |rows| columns.parts(width).map(|columns| Window { area: Area { rows, columns }, ..window }).collect();
+    rows.parts(height).map(row).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::paint::{Job, Layout as WindowLayout};
+use super::paint::{Job, Partition};
 use super::prepared::Weights;
 use super::windows::{describe, windows};
 use super::{Border, Control, PreparedModel, Request, SynthesizerOptions};
@@ -168,7 +168,7 @@ impl Synthesizer {
         labels.check(&self.manifest().classes)?;
         same_size("the output picture", [out.width(), out.height()], labels)?;
         self.take_labels(labels, request)?;
-        if self.session.is_some() {
+        if self.session.is_some() || request.borders != [Border::Zero; 2] || control.budget().is_some() {
             let (width, height) = (labels.width(), labels.height());
             let area = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
             let mut bytes = vec![0; 3 * width * height];
@@ -176,25 +176,13 @@ impl Synthesizer {
                 bytes[3 * width * y..][..row.len()].copy_from_slice(row);
                 Ok(())
             });
-            let (number, distances) = match &self.last {
-                Some(last) => (Some(last.number), last.distances.clone()),
-                None => (None, None),
-            };
+            let needs_distances = self.prepared.architecture().needs().distances;
+            let distances_of = || Arc::new(DistanceMap::of(labels));
+            let last = self.last.as_mut().filter(|_| needs_distances);
+            let distances = last.map(|last| Arc::clone(last.distances.get_or_insert_with(distances_of)));
+            let number = self.last.as_ref().map(|last| last.number);
             let mut source = labels;
             self.paint(&mut source, number, distances, area, request, &mut sink, control)?;
-            return Image::new(width, height, bytes)?.write_into(out);
-        }
-        if request.borders != [Border::Zero; 2] || control.budget().is_some() {
-            let (width, height) = (labels.width(), labels.height());
-            let area = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
-            let mut bytes = vec![0; 3 * width * height];
-            let mut sink = sink::from_fn(|y: usize, row: &[u8]| {
-                bytes[3 * width * y..][..row.len()].copy_from_slice(row);
-                Ok(())
-            });
-            let distances = self.prepared.architecture().needs().distances.then(|| Arc::new(DistanceMap::of(labels)));
-            let mut source = labels;
-            self.paint_windows(&mut source, distances, area, request, &mut sink, control)?;
             return Image::new(width, height, bytes)?.write_into(out);
         }
         let style = self.style_input(request)?;
@@ -267,13 +255,10 @@ impl Synthesizer {
         } else {
             None
         };
-        if self.session.is_none() {
-            return self.paint_windows(&mut checked, distances, area, request, sink, control);
-        }
         self.paint(&mut checked, None, distances, area, request, sink, control)
     }
 
-    /// What [`synthesize`](Self::synthesize) takes, within 20 % where the picture is larger than 512x512.
+    /// What [`synthesize`](Self::synthesize) will take, as counted from the sizes of all feature maps.
     ///
     /// # Errors
     ///
@@ -285,14 +270,14 @@ impl Synthesizer {
         let statistics = self.statistics(request);
         let capabilities = self.prepared.architecture().capabilities(statistics);
         let job = Job::new(area, request.borders, &capabilities)?;
-        let whole = WindowLayout::new(engine, job.window, statistics, &capabilities, None)?;
-        let least = WindowLayout::least(engine, job.window, statistics, &capabilities);
-        let multiplications = engine.estimate(job.window, statistics, whole.tiles).1;
+        let whole = Partition::new(engine, job.window, statistics, &capabilities, None)?;
+        let least = Partition::least(engine, job.window, statistics, &capabilities);
+        let multiplications = engine.multiplications(job.window);
         let seconds = self.speed.map(|speed| multiplications / speed);
         Ok(Estimate { memory: whole.memory, least_memory: least, multiplications, seconds })
     }
 
-    /// Paints on the engine. `number` identifies labels that may come again.
+    /// Paints by rows. `number` identifies labels that may come again.
     #[allow(
         clippy::too_many_arguments,
         reason = "where labels come from, rows go and progress is reported are separate things"
@@ -309,18 +294,31 @@ impl Synthesizer {
     ) -> Result<()> {
         let mut with_instances;
         let labels: &mut dyn LabelSource = match &request.instances {
-            Some(instances) if self.prepared.architecture().instance_edges() => {
+            Some(instances) => {
+                self.check_takes_instances()?;
                 with_instances = WithInstances { labels, instances };
                 &mut with_instances
             }
-            Some(_) => {
-                let network = self.prepared.architecture().describe();
-                return Err(Error::Argument(format!(
-                    "an instance map was given, but this model ({network}) takes none"
-                )));
-            }
             None => &mut *labels,
         };
+        match &self.session {
+            Some(_) => self.paint_bands(labels, number, distances, area, request, sink, control),
+            None => self.paint_windows(labels, distances, area, request, sink, control),
+        }
+    }
+
+    /// Paints on the engine.
+    #[allow(clippy::too_many_arguments, reason = "as of `paint`")]
+    fn paint_bands(
+        &mut self,
+        labels: &mut dyn LabelSource,
+        number: Option<u64>,
+        distances: Option<Arc<DistanceMap>>,
+        area: Rect,
+        request: &Request,
+        sink: &mut dyn RowSink,
+        control: &mut Control<'_>,
+    ) -> Result<()> {
         let style = self.style_input(request)?;
         let statistics = self.statistics(request);
         let capabilities = self.prepared.architecture().capabilities(statistics);
@@ -334,7 +332,7 @@ impl Synthesizer {
         let Weights::Engine(engine) = prepared.weights() else {
             return Err(Error::Device("the engine has no weights".into()));
         };
-        let layout = WindowLayout::new(engine, window, statistics, &capabilities, control.budget())?;
+        let partition = Partition::new(engine, window, statistics, &capabilities, control.budget())?;
         let scene = engine::Scene {
             latent: if let StyleInput::Latent(latent) = &style { Some(latent) } else { None },
             styles: if let StyleInput::Classes(styles) = &style { Some(styles) } else { None },
@@ -342,9 +340,7 @@ impl Synthesizer {
             statistics,
             period,
         };
-        let windows: Vec<_> = layout.slabs.iter().flatten().collect();
-        let costs: Vec<f64> =
-            windows.iter().map(|&&window| engine.estimate(window, statistics, layout.tiles).1).collect();
+        let costs: Vec<f64> = partition.slabs.iter().flatten().map(|&window| engine.multiplications(window)).collect();
         let all: f64 = costs.iter().sum();
         let started = Instant::now();
         control.run(prepared.pool(), |step| {
@@ -354,7 +350,7 @@ impl Synthesizer {
             let (mut done, mut costs) = (0.0, costs.iter());
             let mut bytes = Vec::new();
             let mut rows_written = 0;
-            for slab in &layout.slabs {
+            for slab in &partition.slabs {
                 let whole_rows = slab.len() == 1;
                 let rows = slab.first().map_or(0, |window| window.area.rows.len());
                 if !whole_rows {
@@ -379,7 +375,7 @@ impl Synthesizer {
                         Ok(())
                     };
                     let mut step = |share: f32| step(((done + f64::from(share) * cost) / all) as f32);
-                    session.run(&scene, &mut input, number, *part, layout.tiles, &mut take, &mut step)?;
+                    session.run(&scene, &mut input, number, *part, partition.tiles, &mut take, &mut step)?;
                     done += cost;
                 }
                 if !whole_rows {
@@ -404,14 +400,6 @@ impl Synthesizer {
         sink: &mut dyn RowSink,
         control: &mut Control<'_>,
     ) -> Result<()> {
-        let mut with_instances;
-        let labels: &mut dyn LabelSource = match &request.instances {
-            Some(instances) => {
-                with_instances = WithInstances { labels, instances };
-                &mut with_instances
-            }
-            None => &mut *labels,
-        };
         let statistics = self.statistics(request);
         let prepared = &self.prepared;
         let architecture = prepared.architecture();
@@ -499,19 +487,23 @@ impl Synthesizer {
     /// Checks that the instances of a request fit the model and the labels.
     pub(super) fn check_instances(&self, request: &Request, labels: &LabelMap) -> Result<()> {
         let Some(instances) = &request.instances else { return Ok(()) };
-        let architecture = self.prepared.architecture();
-        if !architecture.instance_edges() {
-            let network = architecture.describe();
-            return Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")));
-        }
+        self.check_takes_instances()?;
         same_size("the instance map", [instances.width(), instances.height()], labels)
+    }
+
+    fn check_takes_instances(&self) -> Result<()> {
+        let architecture = self.prepared.architecture();
+        if architecture.instance_edges() {
+            return Ok(());
+        }
+        let network = architecture.describe();
+        Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")))
     }
 
     /// Notes the labels of a picture, after checking that the request fits them: what was made of the last ones is used
     /// again if labels and instance ids are the same.
     fn take_labels(&mut self, labels: &LabelMap, request: &Request) -> Result<()> {
         self.check_instances(request, labels)?;
-        let architecture = self.prepared.architecture();
         if let Some(last) = &self.last
             && last.labels == *labels
             && last.instances == request.instances
@@ -519,10 +511,8 @@ impl Synthesizer {
             return Ok(());
         }
         let number = self.last.as_ref().map_or(0, |last| last.number + 1);
-        let on_engine = self.session.is_some();
-        let distances = (on_engine && architecture.needs().distances).then(|| Arc::new(DistanceMap::of(labels)));
         let (labels, instances) = (labels.clone(), request.instances.clone());
-        self.last = Some(LastLabels { labels, instances, number, distances, layout: None });
+        self.last = Some(LastLabels { labels, instances, number, distances: None, layout: None });
         Ok(())
     }
 

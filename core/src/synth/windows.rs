@@ -22,7 +22,7 @@ pub(super) struct Part {
     pub(super) labels: Area,
 }
 
-/// The windows of a job, by rows, for networks of a width that need about `bytes` of memory per pixel.
+/// The windows of a job, by rows.
 ///
 /// # Errors
 ///
@@ -58,16 +58,10 @@ pub(super) fn windows(
             )));
         }
     }
-    let parts = |span: Span, limits: Option<Span>| {
-        let mut parts = Vec::new();
-        let mut start = span.start;
-        while start < span.end {
-            let end = up(start + 1, side).min(span.end);
-            let labels = Span::new(start - around[0], end + around[1]).snapped(stride).within(limits);
-            parts.push((Span::new(start, end), labels));
-            start = end;
-        }
-        parts
+    let parts = |span: Span, limits: Option<Span>| -> Vec<(Span, Span)> {
+        let labels =
+            |part: Span| Span::new(part.start - around[0], part.end + around[1]).snapped(stride).within(limits);
+        span.parts(side).map(|part| (part, labels(part))).collect()
     };
     let Limits { rows: high, columns: wide } = job.window.limits;
     let columns = parts(columns, wide);
@@ -85,7 +79,8 @@ fn whole_of(limits: Limits, area: Area) -> Area {
     Area { rows: limits.rows.unwrap_or(area.rows), columns: limits.columns.unwrap_or(area.columns) }
 }
 
-/// Feature maps of the last block with 32 bits: measured on 1024x1024 with official widths, 1.65 GB.
+/// An estimate of the memory for features: 1.65 GB for 1024x1024 pixels at official widths and 32 bits. That of the
+/// baselines is a guess.
 fn bytes_per_pixel(architecture: &Architecture) -> usize {
     match architecture {
         Architecture::SpadeFamily(config) => 26 * config.ngf,
