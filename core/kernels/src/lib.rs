@@ -69,7 +69,7 @@ pub use patches::Patches;
 pub use pointwise::Conv1x1;
 pub use spade::{HIDDEN, Part, Spade, Tables};
 pub use spectral::{divide, dot, spectral_gradient, times, transposed_times};
-pub use winograd::{Conv3x3, Residual};
+pub use winograd::{Conv3x3, Mode, Residual};
 
 /// Slope of the leaky ReLU for negative values.
 pub const LEAKY_SLOPE: f32 = 0.2;

@@ -29,6 +29,7 @@ use crate::map::{Map, MapMut, Place, Ring};
 use crate::scratch::{Buf, Loan, Shared, local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 use transform::{Call, F2, F4, Plane, Tile, input_transform, output_transform, weight_transform};
 pub(crate) use transform::{POWERS, SCALES, skew, windows};
 
@@ -166,7 +167,31 @@ impl Conv3x3 {
     /// If a map has another number of channels, there are no rows, a row is longer than 2²⁴ pixels, or the residual
     /// lacks pixels of the output.
     pub fn run_rows(&self, input: Map<'_>, at: [usize; 2], output: MapMut<'_>, residual: Residual<'_>) {
-        self.layer().run_rows(input, at, output, residual);
+        self.run_rows_in(Mode { stop: &AtomicBool::new(false), any_tiles: false }, input, at, output, residual);
+    }
+
+    /// As [`run_rows`](Self::run_rows), in some mode.
+    ///
+    /// # Panics
+    ///
+    /// As [`run_rows`](Self::run_rows).
+    pub fn run_rows_in(
+        &self,
+        mode: Mode<'_>,
+        input: Map<'_>,
+        at: [usize; 2],
+        output: MapMut<'_>,
+        residual: Residual<'_>,
+    ) {
+        let mut layer = self.layer();
+        if let (true, Plan::Shared { .. }) = (mode.any_tiles, layer.plan) {
+            // Weights are transformed as they are used, so any size of tiles can be chosen.
+            let choice = Plan::choose(volume(&output.size()), self.ins);
+            if let (_, Plan::Shared { .. }) = choice {
+                (layer.kind, layer.plan) = choice;
+            }
+        }
+        layer.run_rows(mode.stop, input, at, output, residual);
     }
 
     /// Tiles are of this size, or of half of it.
@@ -182,6 +207,15 @@ impl Conv3x3 {
             bias: &self.bias,
         }
     }
+}
+
+/// How to compute rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode<'a> {
+    /// Once it is set, the call returns within a millisecond or a few, and what it wrote is of no use.
+    pub stop: &'a AtomicBool,
+    /// Whether the size of tiles may depend on the number of rows and columns: faster for few, with other last bits.
+    pub any_tiles: bool,
 }
 
 /// What a convolution is added to.
@@ -241,10 +275,11 @@ impl Layer<'_> {
         assert_eq!(y.len(), volume(&[images, outs, h, w]), "output is [out, h, w]");
         assert!(residual.is_none_or(|r| r.len() == y.len()), "residual is [out, h, w]");
         let residual = residual.map_or(Residual::None, |residual| Residual::Map(Map::whole(residual, [h, w]), [0, 0]));
-        self.run_images(images, Map::whole(x, [h, w]), [0, 0], MapMut::whole(y, [h, w]), residual);
+        let stop = AtomicBool::new(false);
+        self.run_images(&stop, images, Map::whole(x, [h, w]), [0, 0], MapMut::whole(y, [h, w]), residual);
     }
 
-    fn run_rows(&self, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
+    fn run_rows(&self, stop: &AtomicBool, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
         let [outs, ins] = self.channels;
         assert!(y.place.rows() > 0, "there are rows to write");
         assert_eq!(x.channels(), ins, "input has the layer's channels");
@@ -255,17 +290,33 @@ impl Layer<'_> {
             assert!(has.first <= rows.start && rows.end <= has.end, "residual has the output's rows");
             assert!(column + y.place.width <= has.width, "residual has the output's columns");
         }
-        self.run_images(1, x, at, y, residual);
+        self.run_images(stop, 1, x, at, y, residual);
     }
 
-    fn run_images(&self, images: usize, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
+    fn run_images(
+        &self,
+        stop: &AtomicBool,
+        images: usize,
+        x: Map<'_>,
+        at: [usize; 2],
+        y: MapMut<'_>,
+        residual: Residual<'_>,
+    ) {
         match self.kind {
-            Kind::F2 => self.run_tiles::<F2>(images, x, at, y, residual),
-            Kind::F4 => self.run_tiles::<F4>(images, x, at, y, residual),
+            Kind::F2 => self.run_tiles::<F2>(stop, images, x, at, y, residual),
+            Kind::F4 => self.run_tiles::<F4>(stop, images, x, at, y, residual),
         }
     }
 
-    fn run_tiles<T: Tile>(&self, images: usize, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
+    fn run_tiles<T: Tile>(
+        &self,
+        stop: &AtomicBool,
+        images: usize,
+        x: Map<'_>,
+        at: [usize; 2],
+        y: MapMut<'_>,
+        residual: Residual<'_>,
+    ) {
         let [outs, ins] = self.channels;
         let (h, w) = (y.place.rows(), y.place.width);
         // Keeps the offsets of gathered values below 2³¹.
@@ -293,6 +344,7 @@ impl Layer<'_> {
                 Residual::Map(map, at) => plane(map.values.as_ptr(), map.place, at),
             },
             bias: self.bias.as_ptr(),
+            stop,
         };
         match self.plan {
             Plan::Private { tiles, outs } => self.run_private::<T>(&call, tiles, outs),
@@ -300,10 +352,13 @@ impl Layer<'_> {
         }
     }
 
-    fn run_private<T: Tile>(&self, call: &Call, tiles: usize, outs: usize) {
+    fn run_private<T: Tile>(&self, call: &Call<'_>, tiles: usize, outs: usize) {
         let outs = outs.min(call.outs.next_multiple_of(BLOCK));
         let need = [T::P * skew(call.ins * tiles), T::P * skew(outs * tiles), T::pad_len(call.th, call.tw, tiles)];
         (0..call.tiles.div_ceil(tiles)).into_par_iter().with_max_len(1).for_each(|i| {
+            if call.stopped() {
+                return;
+            }
             local(need, |[v, m, pad]| {
                 let (v, m, pad) = (v.as_mut_ptr(), m.as_mut_ptr(), pad.as_mut_ptr());
                 // SAFETY: `call` holds pointers to whole images of the sizes it states; the scratch areas are as long as
@@ -313,7 +368,7 @@ impl Layer<'_> {
         });
     }
 
-    fn run_shared<T: Tile>(&self, call: &Call, outs: usize, ins: usize) {
+    fn run_shared<T: Tile>(&self, call: &Call<'_>, outs: usize, ins: usize) {
         // Rounds with about equal numbers of tiles.
         let most = (MAX_V / (size_of::<f32>() * T::P * call.ins)).clamp(16, MAX_TILES);
         let round = call.tiles.div_ceil(call.tiles.div_ceil(most)).next_multiple_of(16);
@@ -330,12 +385,18 @@ impl Layer<'_> {
             let tn = (call.tiles - t0).min(round).next_multiple_of(16);
             (0..call.ins.div_ceil(group)).into_par_iter().with_max_len(1).for_each(|i| {
                 let (c0, c1) = (i * group, ((i + 1) * group).min(call.ins));
+                if call.stopped() {
+                    return;
+                }
                 local([T::pad_len(call.th, call.tw, tn)], |[pad]| {
                     // SAFETY: as in `run_private`; V has P·vps values and tasks write different channels of it.
                     unsafe { shared_input::<T>(self.isa, call, c0, c1, t0, tn, v.ptr(), vps, pad.as_mut_ptr()) }
                 });
             });
             (0..call.outs.div_ceil(outs)).into_par_iter().with_max_len(1).for_each(|i| {
+                if call.stopped() {
+                    return;
+                }
                 local(need, |[m, u]| {
                     let (w, m, u) = (self.weights.as_ptr(), m.as_mut_ptr(), u.as_mut_ptr());
                     // SAFETY: as in `run_private`; V is complete and only read; tasks write different output channels.
@@ -388,7 +449,7 @@ dispatch!(unsafe fn weights<T: Tile>(w: *const f32, ins: usize, u: *mut f32) => 
 /// Private schedule: tiles t0.. of a block of `tiles`, all output channels, `outs` of them at a time.
 #[inline(always)]
 unsafe fn private_task<S: Simd, T: Tile>(
-    call: &Call,
+    call: &Call<'_>,
     u: *const f32,
     t0: usize,
     tiles: usize,
@@ -416,14 +477,14 @@ unsafe fn private_task<S: Simd, T: Tile>(
 }
 dispatch!(
     unsafe fn private<T: Tile>(
-        call: &Call, u: *const f32, t0: usize, tiles: usize, outs: usize, v: *mut f32, m: *mut f32, pad: *mut f32,
+        call: &Call<'_>, u: *const f32, t0: usize, tiles: usize, outs: usize, v: *mut f32, m: *mut f32, pad: *mut f32,
     ) => private_task
 );
 
 /// Shared schedule, first half: V of input channels c0..c1.
 #[inline(always)]
 unsafe fn shared_input_task<S: Simd, T: Tile>(
-    call: &Call,
+    call: &Call<'_>,
     c0: usize,
     c1: usize,
     t0: usize,
@@ -436,14 +497,14 @@ unsafe fn shared_input_task<S: Simd, T: Tile>(
 }
 dispatch!(
     unsafe fn shared_input<T: Tile>(
-        call: &Call, c0: usize, c1: usize, t0: usize, tn: usize, v: *mut f32, vps: usize, pad: *mut f32,
+        call: &Call<'_>, c0: usize, c1: usize, t0: usize, tn: usize, v: *mut f32, vps: usize, pad: *mut f32,
     ) => shared_input_task
 );
 
 /// Shared schedule, second half: output channels o.. of a block of `outs`.
 #[inline(always)]
 unsafe fn shared_outputs_task<S: Simd, T: Tile>(
-    call: &Call,
+    call: &Call<'_>,
     v: *const f32,
     vps: usize,
     t0: usize,
@@ -459,6 +520,9 @@ unsafe fn shared_outputs_task<S: Simd, T: Tile>(
     let (mps, ups) = (skew(outs * tn), skew(ins * BLOCK));
     let mut k0 = 0;
     while k0 < call.ins {
+        if call.stopped() {
+            return;
+        }
         let kn = ins.min(call.ins - k0);
         for b in 0..blocks {
             let w = w.add((o / BLOCK + b) * call.ins * 9 * BLOCK);
@@ -477,7 +541,7 @@ unsafe fn shared_outputs_task<S: Simd, T: Tile>(
 }
 dispatch!(
     unsafe fn shared_outputs<T: Tile>(
-        call: &Call, v: *const f32, vps: usize, t0: usize, tn: usize, w: *const f32, o: usize, outs: usize, ins: usize,
+        call: &Call<'_>, v: *const f32, vps: usize, t0: usize, tn: usize, w: *const f32, o: usize, outs: usize, ins: usize,
         m: *mut f32, u: *mut f32,
     ) => shared_outputs_task
 );

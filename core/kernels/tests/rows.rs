@@ -4,9 +4,10 @@ mod common;
 
 use common::values;
 use proptest::prelude::*;
-use semsynth_kernels::{Affine, Clade, Conv1x1, Conv3x3, ConvHead, HIDDEN, Isa, Map, MapMut, Part, Patches, Residual};
-use semsynth_kernels::{Source, Spade, upsample2};
+use semsynth_kernels::{Affine, Clade, Conv1x1, Conv3x3, ConvHead, HIDDEN, Isa, Map, MapMut, Mode, Part, Patches};
+use semsynth_kernels::{Residual, Source, Spade, upsample2};
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 /// A whole map, `[channels, h, w]`.
 #[derive(Clone)]
@@ -63,6 +64,30 @@ fn part(side: usize, a: usize, b: usize) -> Range<usize> {
 /// One more on each side, within `side`.
 fn more(range: &Range<usize>, by: usize, side: usize) -> Range<usize> {
     range.start.saturating_sub(by)..(range.end + by).min(side)
+}
+
+/// Tiles of any size give the same values, up to rounding; a call that is stopped ends and leaves the layer usable.
+#[test]
+fn modes_of_convolutions() {
+    let (ins, outs, size) = (40, 24, [12, 20]);
+    let (x, weight) = (values(ins * size[0] * size[1], 1, 1.0), values(outs * ins * 9, 3, 1.0));
+    for (isa, hint) in Isa::available().into_iter().flat_map(|isa| [64, 400, 5000, 100_000].map(|hint| (isa, hint))) {
+        let conv = Conv3x3::new(isa, &weight, None, [outs, ins], hint);
+        let run = |any_tiles: bool, stop: bool, size: [usize; 2]| {
+            let mut out = vec![f32::NAN; outs * size[0] * size[1]];
+            let mode = Mode { stop: &AtomicBool::new(stop), any_tiles };
+            let x = &x[..ins * size[0] * size[1]];
+            conv.run_rows_in(mode, Map::whole(x, size), [0, 0], MapMut::whole(&mut out, size), Residual::None);
+            out
+        };
+        for size in [size, [4, 8], [9, 9]] {
+            let (same, any) = (run(false, false, size), run(true, false, size));
+            let most = same.iter().zip(&any).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(most < 1e-4 && !any.iter().any(|value| value.is_nan()), "{isa} {hint} {size:?}: {most}");
+        }
+        assert!(run(false, true, size).iter().all(|value| value.is_nan()));
+        assert!(run(false, false, size).iter().all(|value| !value.is_nan()));
+    }
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! The residual block on the CPU engine.
 
-use semsynth_kernels::{Conv1x1, Conv3x3, Isa, Map, MapMut, Residual, Source, for_each_run};
+use semsynth_kernels::{Conv1x1, Conv3x3, Isa, Map, MapMut, Mode, Residual, Source, for_each_run};
 
 use super::Scene;
 use super::buffers::Buffers;
@@ -101,6 +101,7 @@ impl Block {
     /// `conv_0` and `norm_1` of some rows. Row and column 0 of `out` are at `at` in `features`.
     pub(super) fn middle(
         &self,
+        mode: Mode<'_>,
         session: &mut BlockSession,
         features: Map<'_>,
         at: [usize; 2],
@@ -112,7 +113,7 @@ impl Block {
     ) -> Result<()> {
         let size = out.size();
         let mut plain = memory.take(self.norm_1.channels() * size[0] * size[1]);
-        self.conv_0.run_rows(features, at, MapMut::whole(&mut plain, size), Residual::None);
+        self.conv_0.run_rows_in(mode, features, at, MapMut::whole(&mut plain, size), Residual::None);
         check()?;
         let x = Source::new(Map::whole(&plain, size), [0, 0]);
         self.norm_1.run(&mut *session.second, x, labels, scene, true, out, memory);
@@ -145,7 +146,7 @@ impl Block {
     }
 
     /// Adds `conv_1` of some rows to the shortcut. Row and column 0 of `out` are at `at` in `middle`.
-    pub(super) fn add_output(&self, middle: Map<'_>, at: [usize; 2], out: MapMut<'_>) {
-        self.conv_1.run_rows(middle, at, out, Residual::Output);
+    pub(super) fn add_output(&self, mode: Mode<'_>, middle: Map<'_>, at: [usize; 2], out: MapMut<'_>) {
+        self.conv_1.run_rows_in(mode, middle, at, out, Residual::Output);
     }
 }

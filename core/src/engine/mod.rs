@@ -19,9 +19,10 @@ mod sweep;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
-use semsynth_kernels::{ConvHead, Isa, MapMut, fill_rows, times};
+use semsynth_kernels::{ConvHead, Isa, MapMut, Mode, fill_rows, times};
 
 use self::block::{Block, BlockSession};
 use self::buffers::Buffers;
@@ -29,7 +30,7 @@ use self::run::Run;
 use self::sweep::{Bands, sweep};
 use crate::error::Result;
 use crate::label::{Area, LabelArea, LabelInput, LabelStream, Limits};
-use crate::network::{Extents, GeneratorConfig, Plan, StyleConfig, TILE};
+use crate::network::{Extents, GeneratorConfig, Plan, Precision, StyleConfig};
 use crate::nn::modulation::values;
 use crate::nn::{BlockPlan, Noise, NormKind, Statistics};
 use crate::tensors::Tensors;
@@ -186,13 +187,13 @@ impl Engine {
 
     /// Memory in bytes for a part of a world, without weights, with bands of about this many tiles of convolution.
     pub(crate) fn memory(&self, window: Window, statistics: Statistics, tiles: usize) -> usize {
-        let extents = Extents::new(&self.plan, window.area, window.limits, TILE);
+        let extents = Extents::new(&self.plan, window.area, window.limits, Precision::Bits);
         run::memory(self, &extents, &self.bands(&extents, statistics, tiles))
     }
 
     /// Multiplications that a part of a world takes, by the definition of its convolutions.
     pub(crate) fn multiplications(&self, window: Window) -> f64 {
-        run::multiplications(self, &Extents::new(&self.plan, window.area, window.limits, TILE))
+        run::multiplications(self, &Extents::new(&self.plan, window.area, window.limits, Precision::Bits))
     }
 
     /// The plan of the network.
@@ -217,7 +218,7 @@ impl Engine {
     /// Creates the mutable state that one thread needs.
     pub(crate) fn session(self: &Arc<Self>) -> Session {
         let blocks = self.blocks.iter().map(Block::session).collect();
-        Session { engine: Arc::clone(self), blocks, memory: Buffers::default(), labels: None }
+        Session { engine: Arc::clone(self), blocks, memory: Buffers::default(), stop: Arc::default(), labels: None }
     }
 }
 
@@ -232,6 +233,8 @@ pub(crate) struct Session {
     engine: Arc<Engine>,
     blocks: Vec<BlockSession>,
     memory: Buffers,
+    /// Set when a run is not wanted any more.
+    stop: Arc<AtomicBool>,
     /// The labels of the last picture, if they were kept.
     labels: Option<(LabelKey, LabelStream)>,
 }
@@ -268,7 +271,7 @@ impl Session {
         step(0.0)?;
         self.set_styles(scene)?;
         let engine = Arc::clone(&self.engine);
-        let extents = Extents::new(&engine.plan, window.area, window.limits, TILE);
+        let extents = Extents::new(&engine.plan, window.area, window.limits, Precision::Bits);
         let [height, width] = window.area.size();
         let key = key.filter(|_| height * width <= KEPT_LABELS).map(|labels| LabelKey { labels, window });
         let stream = match (self.labels.take(), key) {
@@ -296,13 +299,19 @@ impl Session {
         head: bool,
         cached: Option<(&[f32], [usize; 2])>,
         window: Window,
+        precision: Precision,
         sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<()> {
         let engine = Arc::clone(&self.engine);
-        let extents = Extents::of_blocks(&engine.plan, blocks, head, window.area, window.limits, TILE);
+        let extents = Extents::of_blocks(&engine.plan, blocks, head, window.area, window.limits, precision);
         let stream = engine.label_stream(&extents, labels, false);
         self.sweep(scene, labels, &extents, cached, TILES, stream, sink, step).1
+    }
+
+    /// Kernels of the next runs end early once `stop` is set: then the next call of `step` must return an error.
+    pub(crate) fn stop_on(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
     }
 
     /// Takes the styles of a scene.
@@ -327,7 +336,9 @@ impl Session {
     ) -> (LabelStream, Result<()>) {
         let engine = Arc::clone(&self.engine);
         let bands = engine.bands(extents, scene.statistics, tiles);
-        let mut run = Run::new(&engine, &mut self.blocks, &mut self.memory, scene, extents, &bands, cached, stream);
+        let mode = Mode { stop: &self.stop, any_tiles: extents.precision == Precision::Rounding };
+        let mut run =
+            Run::new(&engine, mode, &mut self.blocks, &mut self.memory, scene, extents, &bands, cached, stream);
         let done = sweep(extents, &bands, &mut |work| run.work(work, labels, sink, step));
         (run.finish(), done)
     }

@@ -1,6 +1,6 @@
 //! A run of the engine: does the work of a sweep.
 
-use semsynth_kernels::{Map, MapMut, Source, for_each_run};
+use semsynth_kernels::{Map, MapMut, Mode, Source, for_each_run};
 
 use super::buffers::Buffers;
 use super::ring::Ring;
@@ -13,6 +13,7 @@ use crate::network::{BlockExtents, Extents, StyleConfig};
 /// The feature maps of a run, and its progress.
 pub(super) struct Run<'a> {
     engine: &'a Engine,
+    mode: Mode<'a>,
     sessions: &'a mut [BlockSession],
     memory: &'a mut Buffers,
     scene: &'a Scene<'a>,
@@ -70,6 +71,7 @@ struct Progress {
 impl<'a> Run<'a> {
     pub(super) fn new(
         engine: &'a Engine,
+        mode: Mode<'a>,
         sessions: &'a mut [BlockSession],
         memory: &'a mut Buffers,
         scene: &'a Scene<'a>,
@@ -89,6 +91,7 @@ impl<'a> Run<'a> {
         debug_assert!(counted.is_ok());
         Self {
             engine,
+            mode,
             sessions,
             memory,
             scene,
@@ -207,7 +210,17 @@ impl<'a> Run<'a> {
         let at = place_in(areas.features, part);
         let labels = self.labels.area(areas.level, part);
         let session = &mut self.sessions[number];
-        block.middle(session, self.features[index].map(), at, &labels, self.scene, out, self.memory, check)?;
+        block.middle(
+            self.mode,
+            session,
+            self.features[index].map(),
+            at,
+            &labels,
+            self.scene,
+            out,
+            self.memory,
+            check,
+        )?;
         if part.rows.end == areas.middle.rows.end {
             self.features[index].give(self.memory);
         }
@@ -235,7 +248,7 @@ impl<'a> Run<'a> {
         let whole = 0..step.rows.len();
         block.shortcut(&mut self.sessions[number], x, &labels, self.scene, out.rows(whole), self.memory, check)?;
         check()?;
-        block.add_output(self.middles[index].map(), place_in(areas.middle, part), out);
+        block.add_output(self.mode, self.middles[index].map(), place_in(areas.middle, part), out);
         if part.rows.end == areas.output.rows.end {
             before.give(self.memory);
             self.middles[index].give(self.memory);

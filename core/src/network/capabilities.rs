@@ -139,7 +139,7 @@ fn halo(plan: &Plan, edges: bool) -> Halo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Extents, GeneratorConfig, Pix2PixHdConfig, Upsampling};
+    use crate::network::{Extents, GeneratorConfig, Pix2PixHdConfig, Precision, Upsampling};
     use crate::nn::modulation::ModulationKind;
 
     fn of(config: GeneratorConfig) -> Capabilities {
@@ -166,7 +166,8 @@ mod tests {
         // What a window on the grid of strides reads.
         let window = Area { rows: Span::new(0, 512), columns: Span::new(0, 512) };
         let reads = |config: &GeneratorConfig| {
-            let Span { start, end } = Extents::new(&Plan::new(config), window, Limits::default(), 1).pixels().rows;
+            let Span { start, end } =
+                Extents::new(&Plan::new(config), window, Limits::default(), Precision::Reach).pixels().rows;
             [-start, end - 512]
         };
         assert_eq!(reads(&GeneratorConfig::clade(8, 3)), [192, 161]);

@@ -9,6 +9,18 @@ use crate::nn::BlockPlan;
 /// The unit of convolution: rows and columns that begin at multiples of it have the same bits in every computation.
 pub(crate) const TILE: i64 = semsynth_kernels::Conv3x3::TILE as i64;
 
+/// What is computed around the values that are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Precision {
+    /// Whole tiles of convolution and all that they read: values have the bits of any larger picture.
+    Bits,
+    /// The needed values differ by rounding. Others in the same tiles are made of what happens to be there.
+    Rounding,
+    /// Nothing, for what the network depends on.
+    #[cfg(test)]
+    Reach,
+}
+
 /// The areas of a block, in cells of its scale, except for the input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BlockExtents {
@@ -31,6 +43,7 @@ pub(crate) struct Extents {
     /// The number of the first block.
     pub(crate) first: usize,
     pub(crate) blocks: Vec<BlockExtents>,
+    pub(crate) precision: Precision,
     /// Whether the output layer follows.
     pub(crate) head: bool,
     /// What is made: the picture, or an area of the last block's output in cells of its scale.
@@ -42,10 +55,9 @@ pub(crate) struct Extents {
 }
 
 impl Extents {
-    /// What an area of the picture needs. Areas begin and end at multiples of `unit` or where the world ends: with
-    /// [`TILE`], they have the bits of any larger picture; with 1, they are all that the picture depends on.
-    pub(crate) fn new(plan: &Plan, picture: Area, limits: Limits, unit: i64) -> Self {
-        Self::of_blocks(plan, 0..plan.blocks.len(), true, picture, limits, unit)
+    /// What an area of the picture needs.
+    pub(crate) fn new(plan: &Plan, picture: Area, limits: Limits, precision: Precision) -> Self {
+        Self::of_blocks(plan, 0..plan.blocks.len(), true, picture, limits, precision)
     }
 
     /// What an area needs of some blocks: of the picture with `head`, else of the output of the last of them. The input
@@ -56,7 +68,7 @@ impl Extents {
         head: bool,
         made: Area,
         limits: Limits,
-        unit: i64,
+        precision: Precision,
     ) -> Self {
         let doublings = plan.blocks.last().map_or(0, |block| block.doublings);
         let scale = |level: usize| 1i64 << (doublings - level);
@@ -66,12 +78,22 @@ impl Extents {
         for block in plan.blocks[range.clone()].iter().rev() {
             let level = block.doublings;
             let limits = limits.coarser(scale(level));
-            let before = |area: Area| area.map(|span| span.grown(1).snapped(unit)).within(limits);
-            let output = needed.map(|span| span.snapped(unit)).within(limits);
-            let middle = before(output);
-            let features = before(middle);
+            let around = |area: Area, by: i64, unit: i64| area.map(|span| span.grown(by).snapped(unit)).within(limits);
+            let (output, middle, features) = match precision {
+                Precision::Bits => {
+                    let output = around(needed, 0, TILE);
+                    let middle = around(output, 1, TILE);
+                    (output, middle, around(middle, 1, TILE))
+                }
+                Precision::Rounding => {
+                    let middle = around(needed, 1, TILE);
+                    (around(needed, 0, TILE), middle, middle.hull(around(needed, 2, 1)))
+                }
+                #[cfg(test)]
+                Precision::Reach => (needed, around(needed, 1, 1), around(needed, 2, 1)),
+            };
             needed = if block.doubles { features.map(|span| span.coarser(2)) } else { features };
-            let needs = block_labels(block, features, limits, scale(level), unit > 1);
+            let needs = block_labels(block, features, limits, scale(level), precision);
             add(&mut labels[level], needs);
             blocks.push(BlockExtents { doubles: block.doubles, level, input: needed, features, middle, output });
         }
@@ -88,7 +110,7 @@ impl Extents {
         let empty =
             |level| LevelNeeds { labels: Area { rows: none, columns: none }, patches: None, scale: scale(level) };
         let labels = labels.into_iter().enumerate().map(|(level, needs)| needs.unwrap_or(empty(level))).collect();
-        Self { first: range.start, blocks, head, made, limits, labels }
+        Self { first: range.start, blocks, precision, head, made, limits, labels }
     }
 
     /// The labels that the picture depends on, in pixels.
@@ -147,10 +169,13 @@ pub(crate) fn join(a: Area, b: Area) -> Area {
 }
 
 /// The labels that the norms of a block read.
-fn block_labels(block: &BlockPlan, features: Area, limits: Limits, scale: i64, whole_blocks: bool) -> LevelNeeds {
+fn block_labels(block: &BlockPlan, features: Area, limits: Limits, scale: i64, precision: Precision) -> LevelNeeds {
     let reach = block.modulation.facts().reach() as i64;
-    let patches =
-        (reach > 0 && whole_blocks).then(|| features.map(|span| span.snapped(patch_block(scale))).within(limits));
+    let patches = (reach > 0).then(|| match precision {
+        // Whole blocks, so that each chooses its method as in any larger picture.
+        Precision::Bits => features.map(|span| span.snapped(patch_block(scale))).within(limits),
+        _ => features,
+    });
     let labels = patches.unwrap_or(features).map(|span| span.grown(reach)).within(limits);
     LevelNeeds { labels, patches, scale }
 }

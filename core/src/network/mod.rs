@@ -27,7 +27,7 @@ pub use vgg::Vgg19;
 
 pub use names::is_unused;
 
-pub(crate) use extents::{BlockExtents, Extents, TILE, affected, block_affected, cells_of, grown, join};
+pub(crate) use extents::{BlockExtents, Extents, Precision, TILE, affected, block_affected, cells_of, grown, join};
 pub(crate) use names::official_names;
 pub(crate) use plan::{BLOCKS, Plan, block_names};
 

@@ -31,6 +31,11 @@ impl CancelToken {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// The flag that is set when cancelled.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     fn check(&self) -> Result<()> {
         if self.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
@@ -38,8 +43,8 @@ impl CancelToken {
 
 /// Cancellation and progress reports for [`Synthesizer::run_with`](super::Synthesizer::run_with).
 ///
-/// In the CPU engine both happen between kernels, milliseconds to tens of milliseconds apart; only packing a new style of
-/// SEAN takes longer. Elsewhere ([`PreparedModel::uses_engine`](super::PreparedModel::uses_engine)) they happen between blocks of the
+/// In the CPU engine both happen between kernels, milliseconds to tens of milliseconds apart, and convolutions end early
+/// when cancelled; only packing a new style of SEAN takes longer. Elsewhere ([`PreparedModel::uses_engine`](super::PreparedModel::uses_engine)) they happen between blocks of the
 /// network. The GPU then has to finish each block before the next one is queued, which costs some speed.
 #[derive(Default)]
 pub struct Control<'a> {
@@ -78,6 +83,11 @@ impl<'a> Control<'a> {
 
     pub(super) fn budget(&self) -> Option<usize> {
         self.memory
+    }
+
+    /// The flag that is set when cancelled.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        self.cancel.as_ref().map(CancelToken::flag).unwrap_or_default()
     }
 
     /// Whether there is a token or a callback.

@@ -343,6 +343,7 @@ impl Synthesizer {
         let costs: Vec<f64> = partition.slabs.iter().flatten().map(|&window| engine.multiplications(window)).collect();
         let all: f64 = costs.iter().sum();
         let started = Instant::now();
+        session.stop_on(control.flag());
         control.run(prepared.pool(), |step| {
             let mut placed = Placed { source: labels, origin, period };
             let mut input = LabelInput { source: &mut placed, edges, distances, size };

@@ -1,12 +1,14 @@
 //! Winograd transforms of tiles and weights.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::MAX_TILES;
 use crate::map::Ring;
 use crate::simd::Simd;
 
 /// The arguments of one call: sizes, and pointers to whole planes. Rows and columns are relative to the first of the
 /// output.
-pub(super) struct Call {
+pub(super) struct Call<'a> {
     pub(super) ins: usize,
     pub(super) outs: usize,
     pub(super) h: usize,
@@ -25,6 +27,8 @@ pub(super) struct Call {
     pub(super) residual: Plane<*const f32>,
     /// `[outs]`
     pub(super) bias: *const f32,
+    /// Set when the result is not wanted any more.
+    pub(super) stop: &'a AtomicBool,
 }
 
 /// Planes in memory.
@@ -40,9 +44,15 @@ pub(super) struct Plane<P> {
 }
 
 // SAFETY: tasks only read through it, except for `y`, where they write different parts.
-unsafe impl Sync for Call {}
+unsafe impl Sync for Call<'_> {}
 
-impl Call {
+impl Call<'_> {
+    /// Whether the result is not wanted any more.
+    #[inline(always)]
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
     /// Image, row of tiles and column of tiles of tile t.
     #[inline(always)]
     fn place(&self, t: usize) -> [usize; 3] {
@@ -183,7 +193,7 @@ pub(crate) fn skew(n: usize) -> usize {
 
 /// Whether vectors of tiles lie within a row of tiles, so that whole rows of pixels can be read and written.
 #[inline(always)]
-fn by_rows<S: Simd, T: Tile>(call: &Call) -> bool {
+fn by_rows<S: Simd, T: Tile>(call: &Call<'_>) -> bool {
     T::M == 4 && call.tw.is_multiple_of(S::L)
 }
 
@@ -209,7 +219,7 @@ unsafe fn input_tiles<S: Simd, T: Tile>(d: &mut [[S::V; 6]; 6], v: *mut f32, ps:
 /// `pad` has [`Tile::pad_len`] values.
 #[inline(always)]
 pub(super) unsafe fn input_transform<S: Simd, T: Tile>(
-    call: &Call,
+    call: &Call<'_>,
     c0: usize,
     c1: usize,
     t0: usize,
@@ -228,7 +238,7 @@ pub(super) unsafe fn input_transform<S: Simd, T: Tile>(
 /// Masked loads of whole rows, split by index modulo 4. For F4.
 #[inline(always)]
 unsafe fn input_rows<S: Simd, T: Tile>(
-    call: &Call,
+    call: &Call<'_>,
     c0: usize,
     c1: usize,
     t0: usize,
@@ -267,7 +277,7 @@ unsafe fn input_rows<S: Simd, T: Tile>(
 /// Makes a zero-padded copy of the rows, then gathers. For any width.
 #[inline(always)]
 unsafe fn input_gathered<S: Simd, T: Tile>(
-    call: &Call,
+    call: &Call<'_>,
     c0: usize,
     c1: usize,
     t0: usize,
@@ -320,7 +330,7 @@ unsafe fn input_gathered<S: Simd, T: Tile>(
 /// (o−o0)·tn + t; channels and tiles beyond the last are dropped.
 #[inline(always)]
 pub(super) unsafe fn output_transform<S: Simd, T: Tile>(
-    call: &Call,
+    call: &Call<'_>,
     m: *const f32,
     ps: usize,
     o0: usize,
@@ -364,7 +374,7 @@ pub(super) unsafe fn output_transform<S: Simd, T: Tile>(
 
 /// Writes L tiles of one row of tiles, for channel o from tile t on. For F4.
 #[inline(always)]
-unsafe fn output_rows<S: Simd>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
+unsafe fn output_rows<S: Simd>(call: &Call<'_>, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
     let [b, ty, tx] = call.place(t);
     let (to, more) = (&call.y, &call.residual);
     for i in 0..4.min(call.h - 4 * ty) {
@@ -385,7 +395,7 @@ unsafe fn output_rows<S: Simd>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 
 
 /// Writes L tiles one by one, for channel o from tile t on. For any width.
 #[inline(always)]
-unsafe fn output_scattered<S: Simd, T: Tile>(call: &Call, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
+unsafe fn output_scattered<S: Simd, T: Tile>(call: &Call<'_>, o: usize, t: usize, y: &[[S::V; 4]; 4]) {
     let mut s = [[[0.0; 16]; 4]; 4];
     for i in 0..T::M {
         for j in 0..T::M {

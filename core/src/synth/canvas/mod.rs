@@ -1,6 +1,11 @@
 //! A live picture: edits of labels cost what they change.
 
+mod mask;
+
 use std::sync::Arc;
+
+use mask::Mask;
+use rayon::prelude::*;
 
 use super::paint::Job;
 use super::prepared::Weights;
@@ -10,7 +15,7 @@ use super::{Control, PreparedModel, Request, Synthesizer};
 use crate::engine::{self, Engine, Window};
 use crate::error::{Error, Result};
 use crate::label::{Area, Edges, LabelInput, LabelMap, LabelSource, Limits, Rect, Span};
-use crate::network::{affected, block_affected, cells_of, grown, join};
+use crate::network::{Precision, TILE, affected, block_affected, cells_of, grown, join};
 use crate::nn::{BlockPlan, Noise, Statistics};
 use crate::picture::{PixelFormat, Pixels};
 use crate::pixels::write_rgb;
@@ -21,8 +26,8 @@ pub enum Goal {
     /// The edit and a few pixels around it, at once, from coarse features as they are: what is further away stays as it
     /// is, though it may depend on the edit. For pictures while a brush moves.
     Preview,
-    /// Changes are followed until they are small: pixels differ from a fresh picture by about this many of 255 levels
-    /// at most. 1 or more.
+    /// Changes of features are followed where they are not small: pixels differ from a fresh picture by about this many
+    /// of 255 levels at most. 1 or more.
     Within(u8),
     /// All that depends on the edit, up to rounding: few pixels differ from a fresh picture, by one level.
     Settled,
@@ -35,14 +40,16 @@ const MARGIN: i64 = 8;
 /// The coarsest scale that a preview computes, in pixels per cell. Coarser layers are wide, so that they take most of the
 /// time of a small edit, and change little within it.
 const COARSEST: i64 = 8;
-/// Side of the squares of cells whose change is looked at.
-const SQUARE: usize = 4;
+/// A change of a feature, in standard deviations of its channel, that is rounding.
+const ROUNDING: f32 = 1e-6;
+/// What a computation of an area costs besides its cells, in multiplications.
+const CALL: f64 = 1.5e7;
 
 /// A live picture of labels that can be edited. It keeps the output of each block of the network, so that only what
 /// depends on an edit is computed again: see [`Goal`].
 ///
 /// Edits cost their rectangle and compute nothing; [`update`](Self::update) computes, and can be interrupted: the next
-/// update goes on. Undo is an edit. At official widths the cache takes 65 MiB for 512x512 pixels, and four times as much
+/// update goes on. Undo is an edit. At official widths the cache takes 70 MiB for 512x512 pixels, and four times as much
 /// for twice the sides; see [`memory`](Self::memory).
 #[derive(Debug)]
 pub struct Canvas {
@@ -56,47 +63,21 @@ pub struct Canvas {
     cache: Vec<Vec<f32>>,
     /// 1 / the standard deviation of each channel of the cached outputs.
     spread: Vec<Vec<f32>>,
-    /// For each block, areas of its features that changed since its output was computed there.
-    stale: Vec<Areas>,
-    /// The same, where the change was small.
-    deferred: Vec<Areas>,
+    /// For each cached output, cells whose input changed since they were computed.
+    stale: Vec<Mask>,
+    /// For each cached output, cells that are off by little: by at most `left` standard deviations of their channel. What
+    /// follows from them fits the values in the cache, so that differences do not add up from edit to edit.
+    deferred: Vec<Mask>,
+    left: f32,
+    /// Pixels of the picture that have to be painted.
+    pixels: Mask,
     /// Edits, in pixels, that were not previewed.
-    edits: Areas,
+    edits: Mask,
+    /// Whether all is to be computed, or was when the computation was cancelled.
+    fresh: bool,
     /// Whether all has the bits of a fresh picture, except for what is stale.
     exact: bool,
     picture: Vec<u8>,
-}
-
-/// A few areas. Those that nearly touch are joined.
-#[derive(Clone, Debug, Default)]
-struct Areas(Vec<Area>);
-
-impl Areas {
-    const MOST: usize = 8;
-
-    fn add(&mut self, area: Area) {
-        if area.is_empty() {
-            return;
-        }
-        let count = |area: Area| area.size().into_iter().map(|side| side as f64).product::<f64>();
-        let joins = |other: &Area| count(other.hull(area)) <= 1.3 * (count(*other) + count(area));
-        match self.0.iter().position(joins) {
-            // The larger area may touch others.
-            Some(index) => {
-                let joined = self.0.swap_remove(index).hull(area);
-                self.add(joined);
-            }
-            None if self.0.len() == Self::MOST => {
-                let all = self.0.drain(..).fold(area, Area::hull);
-                self.0.push(all);
-            }
-            None => self.0.push(area),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 /// The ids of a canvas, and its instances if they are not the classes.
@@ -154,16 +135,19 @@ impl Canvas {
         let plan = engine.plan();
         let bytes =
             |block: &BlockPlan| 4 * block.output * whole_of(limits, engine, block).size().iter().product::<usize>();
-        let (mut cache, mut left) = (Vec::new(), most);
+        let (mut cache, mut masks, mut rest) = (Vec::new(), Vec::new(), most);
         for block in &plan.blocks[..plan.blocks.len() - 1] {
+            let size = whole_of(limits, engine, block).size();
+            // A cell has two flags besides its values.
             let bytes = bytes(block);
-            if bytes > left {
+            if bytes + 2 * size[0] * size[1] > rest {
                 break;
             }
-            left -= bytes;
+            rest -= bytes + 2 * size[0] * size[1];
             cache.push(vec![0.0; bytes / 4]);
+            masks.push(Mask::new(size));
         }
-        let none = vec![Areas::default(); plan.blocks.len()];
+        let pixels = [limits.rows, limits.columns].map(|span| span.map_or(0, Span::len));
         let mut canvas = Self {
             engine: Arc::clone(engine),
             synth,
@@ -173,9 +157,12 @@ impl Canvas {
             limits,
             spread: vec![Vec::new(); cache.len()],
             cache,
-            stale: none.clone(),
-            deferred: none,
-            edits: Areas::default(),
+            stale: masks.clone(),
+            deferred: masks,
+            left: ROUNDING,
+            pixels: Mask::new([height, width]),
+            edits: Mask::new(pixels),
+            fresh: true,
             exact: true,
             picture: vec![0; 3 * width * height],
         };
@@ -202,9 +189,11 @@ impl Canvas {
         LabelMap::new(self.size[1], self.size[0], self.ids.clone())
     }
 
-    /// Bytes of the cache.
+    /// Bytes of the cache, with what is noted about its cells. The picture, its labels and what is noted about its
+    /// pixels take 7 bytes per pixel besides.
     pub fn memory(&self) -> usize {
-        4 * self.cache.iter().map(Vec::len).sum::<usize>()
+        let flags = self.stale.iter().chain(&self.deferred).map(Mask::bytes);
+        4 * self.cache.iter().map(Vec::len).sum::<usize>() + flags.sum::<usize>()
     }
 
     /// The picture, as of the last update.
@@ -219,13 +208,13 @@ impl Canvas {
 
     /// Whether an update to this goal would compute nothing.
     pub fn is_at(&self, goal: Goal) -> bool {
-        let stale = self.stale.iter().any(|areas| !areas.is_empty());
-        let deferred = self.deferred.iter().any(|areas| !areas.is_empty());
+        let stale = !self.pixels.is_empty() || self.stale.iter().any(|cells| !cells.is_empty());
+        let left = if self.deferred.iter().all(Mask::is_empty) { ROUNDING } else { self.left };
         match goal {
-            Goal::Preview => self.edits.is_empty(),
-            Goal::Within(_) => !stale,
-            Goal::Settled => !stale && !deferred,
-            Goal::Bits => !stale && !deferred && self.exact,
+            Goal::Preview => self.edits.is_empty() && !self.fresh,
+            Goal::Within(levels) => !stale && left <= tolerance(levels),
+            Goal::Settled => !stale && left <= ROUNDING,
+            Goal::Bits => !stale && left <= ROUNDING && self.exact,
         }
     }
 
@@ -283,11 +272,10 @@ impl Canvas {
             columns: to_limit(columns, width, self.limits.columns),
         };
         let pixels = pixels.map(|span| span.grown(edge)).within(self.limits);
-        for index in 0..self.stale.len() {
-            let features = self.changed_features(index, pixels, None);
-            self.stale[index].add(features);
+        for index in 0..plan.blocks.len() {
+            self.note_features(index, self.changed_features(index, pixels, None));
         }
-        self.edits.add(pixels);
+        self.edits.insert(pixels);
         let whole = Limits::picture(self.size);
         Ok(affected(plan, pixels, self.limits, 1).within(whole).rect())
     }
@@ -308,20 +296,19 @@ impl Canvas {
         let style = self.synth.style_input(&self.request)?;
         let noise = self.synth.noise(&self.request, [0; 2]);
         let statistics = self.synth.statistics(&self.request);
+        self.session()?.stop_on(control.flag());
         control.run(prepared.pool(), |step| {
             let scene = scene(&style, noise, statistics);
-            let mut changed = Areas::default();
+            let mut changed = Vec::new();
             step(0.0)?;
             self.session()?.set_styles(&scene)?;
             // With everything to compute, there is nothing to preview.
-            let fresh = self.stale.first().is_some_and(|areas| areas.0.contains(&self.whole(0)));
-            if goal == Goal::Preview && !fresh {
+            if goal == Goal::Preview && !self.fresh {
                 self.preview(&scene, &mut changed, step)?;
             } else {
-                self.follow(if fresh { Goal::Bits } else { goal }, &scene, &mut changed, step)?;
+                self.follow(if self.fresh { Goal::Bits } else { goal }, &scene, &mut changed, step)?;
             }
-            let picture = Limits::picture(self.size);
-            Ok(changed.0.into_iter().map(|area| area.within(picture).rect()).collect())
+            Ok(changed.into_iter().map(Area::rect).collect())
         })
     }
 
@@ -332,12 +319,29 @@ impl Canvas {
     /// Marks everything as not computed.
     fn spoil(&mut self) {
         for index in 0..self.stale.len() {
-            self.stale[index] = Areas(vec![self.whole(index)]);
-            self.deferred[index] = Areas::default();
+            let whole = self.whole(index);
+            self.stale[index].insert(whole);
+            self.deferred[index].clear();
         }
+        self.pixels.insert(picture(self.size));
         self.spread.iter_mut().for_each(Vec::clear);
-        self.edits = Areas::default();
-        self.exact = true;
+        self.edits.clear();
+        (self.fresh, self.exact) = (true, true);
+    }
+
+    /// Notes that features of a block changed: its output is stale, or what is painted from there.
+    fn note_features(&mut self, index: usize, features: Area) {
+        if features.is_empty() {
+            return;
+        }
+        let mut output = block_affected(features, self.limits_of(index), 1);
+        if let Some(stale) = self.stale.get_mut(index) {
+            return stale.insert(output);
+        }
+        for index in index + 1..self.engine.plan().blocks.len() {
+            output = block_affected(self.features_of(index, output), self.limits_of(index), 1);
+        }
+        self.pixels.insert(grown(output, 1, 1));
     }
 
     /// All cells of a block.
@@ -362,12 +366,19 @@ impl Canvas {
     fn preview(
         &mut self,
         scene: &engine::Scene<'_>,
-        changed: &mut Areas,
+        changed: &mut Vec<Area>,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<()> {
-        let (cached, units) = (self.cache.len(), self.cache.len() as f32 + 1.0);
-        while let Some(&edit) = self.edits.0.last() {
+        let cached = self.cache.len();
+        let edits = self.edits.areas(self.call(cached));
+        // Values around an edit will belong to another state than those further away.
+        self.exact &= edits.is_empty();
+        for (part, &edit) in edits.iter().enumerate() {
             let around = edit.map(|span| span.grown(MARGIN)).within(self.limits);
+            let mut step = |index: usize, share: f32| {
+                let done = (index as f32 + share) / (cached + 1) as f32;
+                step((part as f32 + done) / edits.len() as f32)
+            };
             let mut last = None;
             for index in 0..cached {
                 let scale = self.engine.scale(&self.engine.plan().blocks[index]);
@@ -379,8 +390,11 @@ impl Canvas {
                 let area = intersection(block_affected(features, self.limits_of(index), 1), near);
                 last = None;
                 if !area.is_empty() {
-                    let values = self.compute(index, area, scene, &mut |share| step((index as f32 + share) / units))?;
-                    self.write(index, area, &values);
+                    let mut step = |share| step(index, share);
+                    let values = self.compute(index, area, Precision::Rounding, scene, &mut step)?;
+                    self.write(index, area, &values, |_, _| true);
+                    // These cells are stale still. What follows from them further away is too, now.
+                    self.note_features(index + 1, self.features_of(index + 1, area));
                     last = Some(area);
                 }
             }
@@ -391,11 +405,9 @@ impl Canvas {
                 }
                 area = block_affected(area, self.limits_of(index), 1);
             }
-            let area = intersection(grown(area, 1, 1), around).within(Limits::picture(self.size));
-            self.paint(area, scene, changed, &mut |share| step((cached as f32 + share) / units))?;
-            self.edits.0.pop();
-            // Values around an edit now belong to another state than those further away.
-            self.exact = false;
+            let area = intersection(intersection(grown(area, 1, 1), around), picture(self.size));
+            self.paint(area, Precision::Rounding, scene, changed, &mut |share| step(cached, share))?;
+            self.edits.remove(edit);
         }
         Ok(())
     }
@@ -415,77 +427,98 @@ impl Canvas {
         &mut self,
         goal: Goal,
         scene: &engine::Scene<'_>,
-        changed: &mut Areas,
+        changed: &mut Vec<Area>,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<()> {
-        let unit = if goal == Goal::Bits { crate::network::TILE } else { 1 };
-        let small = if let Goal::Within(levels) = goal { tolerance(levels) } else { 0.0 };
-        if small == 0.0 {
-            for index in 0..self.stale.len() {
-                let deferred = std::mem::take(&mut self.deferred[index]);
-                deferred.0.into_iter().for_each(|area| self.stale[index].add(area));
-            }
+        let small = if let Goal::Within(levels) = goal { tolerance(levels) } else { ROUNDING };
+        if small < self.left {
+            self.stale.iter_mut().zip(&mut self.deferred).for_each(|(stale, deferred)| stale.take(deferred));
+            self.left = ROUNDING;
         }
-        if self.stale.iter().all(Areas::is_empty) {
-            return Ok(());
-        }
-        self.edits = Areas::default();
-        if goal != Goal::Bits {
-            self.exact = false;
-        }
+        self.left = self.left.max(small);
+        self.edits.clear();
+        let bits = goal == Goal::Bits;
+        let precision = if bits { Precision::Bits } else { Precision::Rounding };
+        self.exact &= bits;
         let (cached, units) = (self.cache.len(), self.cache.len() as f32 + 1.0);
         for index in 0..cached {
-            while let Some(&features) = self.stale[index].0.last() {
-                let area = self.output_of(index, features, unit);
-                let mut step = |share: f32| step((index as f32 + share) / units);
-                let values = self.compute(index, area, scene, &mut step)?;
+            if bits {
+                // A block has two convolutions: a tile is 4 cells, so that rounding reaches at most 3 further, and ends
+                // with a tile.
+                self.stale[index] = widened(&self.stale[index], 3);
+            }
+            let areas = self.stale[index].areas(self.call(index));
+            for (part, &area) in areas.iter().enumerate() {
+                let mut step = |share: f32| step((index as f32 + (part as f32 + share) / areas.len() as f32) / units);
+                let values = self.compute(index, area, precision, scene, &mut step)?;
                 // From here on nothing can fail: what is written, noted as done and handed on stays consistent.
-                let large = if small > 0.0 { self.large_change(index, area, &values, small) } else { Some(area) };
-                self.write(index, area, &values);
-                self.stale[index].0.pop();
-                if let Some(large) = large {
-                    let features = self.features_of(index + 1, large);
-                    self.stale[index + 1].add(features);
-                }
-                if large != Some(area) {
-                    let features = self.features_of(index + 1, area);
-                    self.deferred[index + 1].add(features);
-                }
+                self.accept(index, area, &values, if bits { 0.0 } else { small });
             }
             if self.spread[index].is_empty() {
                 self.spread[index] = spread(&self.cache[index], self.engine.plan().blocks[index].output);
             }
         }
-        let mut step = |share: f32| step((cached as f32 + share) / units);
-        if cached + 1 == self.stale.len() {
-            while let Some(&features) = self.stale[cached].0.last() {
-                let area = grown(self.output_of(cached, features, unit), 1, 1).within(Limits::picture(self.size));
-                self.paint(area, scene, changed, &mut step)?;
-                self.stale[cached].0.pop();
-            }
-            return Ok(());
+        if bits {
+            let further = |by: i64, block: &BlockPlan| if block.doubles { 2 * by + 8 } else { by + 8 };
+            let by = self.engine.plan().blocks[cached..].iter().fold(0, further);
+            self.pixels = widened(&self.pixels, by);
         }
-        // Blocks without a cache are computed at once.
-        let mut area = None;
-        for index in cached..self.stale.len() {
-            let own = self.stale[index].0.iter().copied().reduce(Area::hull);
-            let before = area.map(|area| self.features_of(index, area));
-            area = own.into_iter().chain(before).reduce(Area::hull);
-            area = area.map(|features| block_affected(features, self.limits_of(index), unit));
+        let areas = self.pixels.areas(self.call(cached));
+        for (part, &area) in areas.iter().enumerate() {
+            let mut step = |share: f32| step((cached as f32 + (part as f32 + share) / areas.len() as f32) / units);
+            self.paint(area, precision, scene, changed, &mut step)?;
+            self.pixels.remove(area);
         }
-        if let Some(area) = area {
-            let area = grown(area, 1, 1).within(Limits::picture(self.size));
-            self.paint(area, scene, changed, &mut step)?;
-            self.stale[cached..].iter_mut().for_each(|areas| *areas = Areas::default());
-        }
+        self.fresh = false;
         Ok(())
     }
 
-    /// The output that changes with features; all of it, if that is nearly so.
-    fn output_of(&self, index: usize, features: Area, unit: i64) -> Area {
-        let (area, whole) = (block_affected(features, self.limits_of(index), unit), self.whole(index));
-        let count = |area: Area| area.size().iter().product::<usize>();
-        if 10 * count(area) > 8 * count(whole) { whole } else { area }
+    /// What a computation costs besides its cells, in cells: of a block, or of all from a block without a cache on.
+    fn call(&self, index: usize) -> usize {
+        let cost = |block: &BlockPlan| {
+            let cells = 1.0 / (self.engine.scale(block) as f64).powi(2);
+            9.0 * ((block.input + block.output) * block.middle()) as f64 * cells
+        };
+        let blocks = &self.engine.plan().blocks;
+        let per_cell = match blocks.get(index) {
+            Some(block) if index < self.cache.len() => cost(block) * (self.engine.scale(block) as f64).powi(2),
+            _ => blocks[index.min(blocks.len())..].iter().map(cost).sum(),
+        };
+        (CALL / per_cell.max(1.0)) as usize
+    }
+
+    /// Takes new values of an area of a block's output where the old ones are stale, and notes what follows. Changes of
+    /// at most `small` times the standard deviation of their channel are left for later.
+    fn accept(&mut self, index: usize, area: Area, values: &[f32], small: f32) {
+        let changes = self.changes(index, area, values);
+        let columns = area.columns.len();
+        let mut large = Vec::with_capacity(changes.len());
+        for (y, changes) in (area.rows.start..).zip(changes.chunks_exact(columns)) {
+            let stale = self.stale[index].row(y, area.columns);
+            large.extend(stale.iter().zip(changes).map(|(stale, change)| *stale && *change > small));
+            for (x, (stale, change)) in (area.columns.start..).zip(stale.iter().zip(changes)) {
+                let cell = Area { rows: Span::new(y, y + 1), columns: Span::new(x, x + 1) };
+                if *stale && *change <= small && *change > ROUNDING.min(small) {
+                    self.deferred[index].insert(cell);
+                }
+            }
+        }
+        self.write(index, area, values, |y, x| large[y * columns + x]);
+        let mut rows = large.chunks_exact(columns).zip(area.rows.start..).peekable();
+        while let Some((row, y)) = rows.next() {
+            // Rows that are alike are handed on together.
+            let mut end = y + 1;
+            while rows.next_if(|(next, _)| *next == row).is_some() {
+                end += 1;
+            }
+            for run in mask::runs(row) {
+                let start = area.columns.start;
+                let cells = Area { rows: Span::new(y, end), columns: Span::new(start + run.start, start + run.end) };
+                self.deferred[index].remove(cells);
+                self.note_features(index + 1, self.features_of(index + 1, cells));
+            }
+        }
+        self.stale[index].remove(area);
     }
 
     /// Computes an area of a block's output, `[channels, rows, columns]`.
@@ -493,6 +526,7 @@ impl Canvas {
         &mut self,
         index: usize,
         area: Area,
+        precision: Precision,
         scene: &engine::Scene<'_>,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<Vec<f32>> {
@@ -506,7 +540,7 @@ impl Canvas {
             }
             Ok(())
         };
-        self.run(index..index + 1, false, area, scene, &mut sink, step)?;
+        self.run(index..index + 1, false, area, precision, scene, &mut sink, step)?;
         Ok(values)
     }
 
@@ -514,8 +548,9 @@ impl Canvas {
     fn paint(
         &mut self,
         area: Area,
+        precision: Precision,
         scene: &engine::Scene<'_>,
-        changed: &mut Areas,
+        changed: &mut Vec<Area>,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<()> {
         if area.is_empty() {
@@ -529,11 +564,11 @@ impl Canvas {
             Ok(())
         };
         let blocks = self.cache.len()..self.engine.plan().blocks.len();
-        self.run(blocks, true, area, scene, &mut sink, step)?;
+        self.run(blocks, true, area, precision, scene, &mut sink, step)?;
         for (y, row) in (area.rows.start as usize..).zip(bytes.chunks_exact(3 * columns)) {
             self.picture[3 * (y * width + area.columns.start as usize)..][..row.len()].copy_from_slice(row);
         }
-        changed.add(area);
+        changed.push(area);
         Ok(())
     }
 
@@ -542,6 +577,7 @@ impl Canvas {
         blocks: std::ops::Range<usize>,
         head: bool,
         area: Area,
+        precision: Precision,
         scene: &engine::Scene<'_>,
         sink: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
         step: &mut dyn FnMut(f32) -> Result<()>,
@@ -554,47 +590,51 @@ impl Canvas {
         let cached = before.map(|size| (&cache[blocks.start - 1][..], size));
         let window = Window { area, limits: *limits };
         let session = synth.session_mut().ok_or_else(|| Error::Device("the engine has no session".into()))?;
-        session.run_blocks(scene, &mut input, blocks, head, cached, window, sink, step)
+        session.run_blocks(scene, &mut input, blocks, head, cached, window, precision, sink, step)
     }
 
-    /// Writes an area of a block's output into the cache.
-    fn write(&mut self, index: usize, area: Area, values: &[f32]) {
+    /// Writes those cells of an area of a block's output into the cache for whose row and column in it `wanted` holds.
+    fn write(&mut self, index: usize, area: Area, values: &[f32], wanted: impl Fn(usize, usize) -> bool + Sync) {
         let [height, width] = self.whole(index).size();
         let [rows, columns] = area.size();
-        for (plane, from) in self.cache[index].chunks_exact_mut(height * width).zip(values.chunks_exact(rows * columns))
-        {
-            for (y, from) in (area.rows.start as usize..).zip(from.chunks_exact(columns)) {
-                plane[y * width + area.columns.start as usize..][..columns].copy_from_slice(from);
-            }
-        }
-    }
-
-    /// The part of an area where new values differ from those in the cache by more than `small` times the standard
-    /// deviation of their channel.
-    fn large_change(&self, index: usize, area: Area, values: &[f32], small: f32) -> Option<Area> {
-        let [height, width] = self.whole(index).size();
-        let [rows, columns] = area.size();
-        let across = columns.div_ceil(SQUARE);
-        let mut large = vec![false; rows.div_ceil(SQUARE) * across];
-        let planes = self.cache[index].chunks_exact(height * width).zip(values.chunks_exact(rows * columns));
-        for ((old, new), spread) in planes.zip(&self.spread[index]) {
-            for (r, new) in new.chunks_exact(columns).enumerate() {
-                let old = &old[(area.rows.start as usize + r) * width + area.columns.start as usize..][..columns];
-                let squares = old.chunks(SQUARE).zip(new.chunks(SQUARE)).zip(&mut large[r / SQUARE * across..]);
-                for ((old, new), large) in squares {
-                    *large |= old.iter().zip(new).any(|(old, new)| (old - new).abs() * spread > small);
+        let (first, left) = (area.rows.start as usize, area.columns.start as usize);
+        let planes = self.cache[index].par_chunks_exact_mut(height * width);
+        planes.zip(values.par_chunks_exact(rows * columns)).for_each(|(plane, from)| {
+            for (y, from) in from.chunks_exact(columns).enumerate() {
+                let to = &mut plane[(first + y) * width + left..][..columns];
+                for (x, (to, from)) in to.iter_mut().zip(from).enumerate() {
+                    if wanted(y, x) {
+                        *to = *from;
+                    }
                 }
             }
+        });
+    }
+
+    /// How much each cell of an area changes: the most of all channels, in standard deviations of the channel.
+    fn changes(&self, index: usize, area: Area, values: &[f32]) -> Vec<f32> {
+        let [rows, columns] = area.size();
+        let mut changes = vec![0.0; rows * columns];
+        let spread = &self.spread[index];
+        if spread.is_empty() {
+            // There is nothing to compare with.
+            changes.fill(f32::INFINITY);
+            return changes;
         }
-        let square = |(i, _): (usize, &bool)| {
-            let span = |at: usize, start: i64| {
-                let start = start + (at * SQUARE) as i64;
-                Span::new(start, start + SQUARE as i64)
-            };
-            let here = Area { rows: span(i / across, area.rows.start), columns: span(i % across, area.columns.start) };
-            intersection(here, area)
-        };
-        large.iter().enumerate().filter(|(_, large)| **large).map(square).reduce(Area::hull)
+        let [height, width] = self.whole(index).size();
+        let cache = &self.cache[index];
+        let (first, left) = (area.rows.start as usize, area.columns.start as usize);
+        changes.par_chunks_exact_mut(columns).enumerate().for_each(|(y, changes)| {
+            let planes = cache.chunks_exact(height * width).zip(values.chunks_exact(rows * columns));
+            for ((old, new), spread) in planes.zip(spread) {
+                let old = &old[(first + y) * width + left..][..columns];
+                let new = &new[y * columns..][..columns];
+                for (change, (old, new)) in changes.iter_mut().zip(old.iter().zip(new)) {
+                    *change = change.max((old - new).abs() * spread);
+                }
+            }
+        });
+        changes
     }
 }
 
@@ -611,11 +651,7 @@ fn check(synth: &Synthesizer, request: &Request, labels: &LabelMap) -> Result<()
 
 /// How small a change may be to be left alone, in standard deviations of its channel; found by experiment.
 fn tolerance(levels: u8) -> f32 {
-    match levels {
-        0 | 1 => 0.01,
-        2..=4 => 0.03,
-        _ => 0.1,
-    }
+    0.015 * f32::from(levels.clamp(1, 8))
 }
 
 /// 1 / the standard deviation of each channel.
@@ -644,4 +680,19 @@ fn whole_of(limits: Limits, engine: &Engine, block: &BlockPlan) -> Area {
 
 fn intersection(a: Area, b: Area) -> Area {
     a.within(Limits { rows: Some(b.rows), columns: Some(b.columns) })
+}
+
+/// The whole picture.
+fn picture([height, width]: [usize; 2]) -> Area {
+    Area { rows: Span::new(0, height as i64), columns: Span::new(0, width as i64) }
+}
+
+/// All cells at most so far from cells of a set, and the rest of their tiles.
+fn widened(cells: &Mask, by: i64) -> Mask {
+    if cells.is_full() {
+        return cells.clone();
+    }
+    let mut wide = Mask::new(cells.size());
+    cells.runs().for_each(|run| wide.insert(run.map(|span| span.grown(by).snapped(TILE))));
+    wide
 }
