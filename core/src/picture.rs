@@ -10,7 +10,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, RgbImage};
 
 use crate::error::{Error, Result};
-use crate::files::{picture_format, read_picture, save_picture};
+use crate::files::{jpeg_is_complete, picture_format, read_picture, save_picture};
 
 /// The longest side of a picture or label map, in pixels.
 pub const MAX_SIDE: usize = 32768;
@@ -257,8 +257,8 @@ impl Image {
         Self(RgbImage::from_raw(width as u32, height as u32, bytes).unwrap_or_default())
     }
 
-    /// Reads a PNG or JPEG file; the format is detected from its content. Grey becomes RGB, alpha is dropped, and
-    /// 16-bit channels are rounded to 8 bits.
+    /// Reads a PNG or JPEG file; the format is detected from its content. Grey becomes RGB, alpha is dropped, 16-bit
+    /// channels are rounded to 8 bits, and a photo that says how to turn it (EXIF orientation) is turned upright.
     ///
     /// # Errors
     ///
@@ -272,7 +272,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] if the content is damaged or neither PNG nor JPEG; [`Error::Limit`] if a side is over
+    /// [`Error::Data`] if the content is damaged, cut short, or neither PNG nor JPEG; [`Error::Limit`] if a side is over
     /// [`MAX_SIDE`] or the area over [`MAX_AREA`], before memory of that size is allocated.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let damaged =
@@ -283,14 +283,25 @@ impl Image {
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         // The limits of this library are checked below.
         reader.no_limits();
-        let decoder = reader.into_decoder().map_err(damaged)?;
+        // Decoders fill what is missing with grey.
+        if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+            return Err(Error::Data("the picture is cut short (its end is missing); export or copy it again".into()));
+        }
+        let mut decoder = reader.into_decoder().map_err(damaged)?;
         let (width, height) = decoder.dimensions();
         check_size("a picture", width as usize, height as usize)?;
-        Ok(Self(DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8()))
+        let orientation = decoder.orientation().map_err(damaged)?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+        picture.apply_orientation(orientation);
+        Ok(Self(picture.into_rgb8()))
     }
 
     pub(crate) fn from_rgb(image: RgbImage) -> Self {
         Self(image)
+    }
+
+    pub(crate) fn into_rgb(self) -> RgbImage {
+        self.0
     }
 
     pub(crate) fn as_rgb(&self) -> &RgbImage {

@@ -175,7 +175,7 @@ pub(super) fn encode(
     seed: Option<u64>,
 ) -> Result<Style> {
     let read =
-        |(path, colors): (&Path, ColorArgs)| LabelMap::read(path, &encoder.manifest().classes, colors.policy()?)?.map();
+        |(path, colors): (&Path, ColorArgs)| LabelMap::read(path, &encoder.manifest().classes, colors.options()?)?.map();
     encoder.encode(&Image::open(photo)?, labels.map(read).transpose()?.as_ref(), seed)
 }
 
