@@ -146,9 +146,9 @@ api! {
 Core {
     GLIB:
         g_dgettext = c!(S, S => S), g_free = c!(P), g_strdup = c!(S => P), g_list_append = c!(P, P => P),
-        g_bytes_get_data = c!(P, *mut usize => P), g_bytes_unref = c!(P),
+        g_bytes_unref = c!(P),
         g_quark_from_string = c!(S => u32), g_error_new_literal = c!(u32, I, S => P);
-    GIO: g_file_get_path = c!(P => P), g_file_new_for_path = c!(S => P);
+    GIO: g_file_get_path = c!(P => P);
     GOBJECT:
         g_object_unref = c!(P), g_object_get = c!(P, S; va), g_object_set = c!(P, S; va),
         g_value_set_object = c!(P, P),
@@ -162,7 +162,7 @@ Core {
         gegl_buffer_get = c!(P, *const Rect, f64, P, P, I, I),
         gegl_buffer_set = c!(P, *const Rect, I, P, *const c_void, I),
         gegl_buffer_copy = c!(P, *const Rect, I, P, *const Rect),
-        gegl_color_new = c!(S => P), gegl_color_get_bytes = c!(P, P => P), gegl_color_set_pixel = c!(P, P, *const c_void);
+        gegl_color_new = c!(S => P), gegl_color_set_pixel = c!(P, P, *const c_void);
     GIMPBASE:
         gimp_value_array_index = c!(P, I => P), gimp_choice_new = c!(=> P), gimp_choice_add = c!(P, S, I, S, S),
         gimp_run_mode_get_type = c!(=> GType);
@@ -208,7 +208,7 @@ Core {
         gimp_progress_end = c!(=> I),
         gimp_palette_new = c!(S => P), gimp_palette_get_by_name = c!(S => P),
         gimp_palette_add_entry = c!(P, S, P, *mut I => I), gimp_palette_set_columns = c!(P, I => I),
-        gimp_palette_get_color_count = c!(P => I), gimp_palette_get_entry_name = c!(P, I, *mut P => I),
+        gimp_palette_get_entry_name = c!(P, I, *mut P => I),
         gimp_palette_get_colormap = c!(P, P, *mut I, *mut usize => P),
         gimp_context_set_palette = c!(P => I), gimp_resource_get_name = c!(P => P);
 } }

@@ -99,7 +99,8 @@ pub(crate) fn synthesize(procedure: P, config: Config, image: Image, layer: Draw
     call_ui!(gtk_container_set_border_width(columns, 6));
     call_ui!(gtk_box_pack_start(columns, settings, 1, 1, 0));
     call_ui!(gtk_box_pack_start(columns, right, 1, 1, 0));
-    call_ui!(gtk_box_pack_start(call_ui!(gtk_dialog_get_content_area(dialog)), columns, 1, 1, 0));
+    let content = call_ui!(gtk_dialog_get_content_area(dialog));
+    call_ui!(gtk_box_pack_start(content, columns, 1, 1, 0));
     call_ui!(gtk_widget_show_all(columns));
 
     let labels = Labels::new(image, layer, rect);
@@ -221,9 +222,10 @@ struct Job {
     choice: ModelChoice,
     prepared: Option<PreparedModel>,
     palette: Result<Option<PaletteEntries>, String>,
-    style: Result<StyleChoice, String>,
-    /// Of the layers that the style is taken from.
-    photo: Option<StyleSource>,
+    /// Not of a layer if there is no preview.
+    style: Result<StyleSource, String>,
+    /// Whether there is a style other than the model's.
+    styled: bool,
     policy: ColorPolicy,
     output: Output,
     rgb_image: bool,
@@ -282,15 +284,28 @@ impl Live {
     fn start(&mut self) {
         let choice = ModelChoice::of(self.config);
         let prepared = self.prepared.as_ref().filter(|(known, _)| *known == choice).map(|(_, model)| model.clone());
-        let style = StyleChoice::of(self.config);
         let preview = self.config.flag(c"preview");
-        let mut job = Job {
+        let (palette, policy) = (palette(self.config), policy(self.config));
+        let chosen = StyleChoice::of(self.config);
+        let styled = chosen != Ok(StyleChoice::Model);
+        // Layers are GIMP's, so the main thread reads them.
+        let style = chosen.and_then(|chosen| match chosen {
+            StyleChoice::Layer(..) if !preview => Ok(StyleSource::Model),
+            StyleChoice::Layer(..) => {
+                let model = choice.open()?;
+                let classes = class_table(model.classes(), palette.as_ref().ok().and_then(Option::as_ref))?;
+                StyleSource::gather(&chosen, model.architecture(), self.image, self.layer, &classes, policy)
+            }
+            StyleChoice::File(path) => Ok(StyleSource::File(path)),
+            StyleChoice::Model => Ok(StyleSource::Model),
+        });
+        let job = Job {
             choice,
             prepared,
-            palette: palette(self.config),
+            palette,
             style,
-            photo: None,
-            policy: policy(self.config),
+            styled,
+            policy,
             output: output(self.config),
             rgb_image: self.image.is_rgb(),
             seed: self.config.int(c"seed"),
@@ -298,17 +313,6 @@ impl Live {
             preview,
             of: Arc::clone(&self.of),
         };
-        if let (Ok(style @ StyleChoice::Layer(..)), true) = (&job.style, preview) {
-            // Layers are GIMP's, so the main thread reads them.
-            let gathered = job.choice.open().and_then(|model| {
-                let classes = class_table(model.classes(), job.palette.as_ref().ok().and_then(Option::as_ref))?;
-                StyleSource::gather(style, &model, self.image, self.layer, &classes, job.policy)
-            });
-            match gathered {
-                Ok(source) => job.photo = Some(source),
-                Err(error) => job.style = Err(error),
-            }
-        }
         self.sensitize(None);
         let cancel = CancelToken::new();
         let (sender, result) = channel();
@@ -397,8 +401,7 @@ impl Job {
         };
         let (counted, report) = read(&of.counted);
         painted.legend = legend(&report, &classes, of.exact);
-        let style = self.style.clone()?;
-        painted.random = is_random(&manifest.architecture, &style);
+        painted.random = is_random(&manifest.architecture, self.styled);
         let mut notes = vec![format!("{}x{} pixels", of.size[0], of.size[1])];
         if !painted.random {
             notes.push("the model has nothing random, so the seed changes nothing".into());
@@ -421,13 +424,8 @@ impl Job {
             return Ok(());
         }
         let labels: LabelMap = read(&of.small).0.map_err(|error| advice(&error))?;
-        let source = match (self.photo, style) {
-            (Some(photo), _) => photo,
-            (None, StyleChoice::File(path)) => StyleSource::File(path),
-            (None, _) => StyleSource::Model,
-        };
         let mut request = Request::new().seed(self.seed as u64);
-        if let Some(style) = source.style(&prepared)? {
+        if let Some(style) = self.style?.style(&prepared)? {
             request = request.style(&style);
         }
         let mut control = Control::new().cancel(cancel);

@@ -25,7 +25,8 @@ fn owned_text(pointer: P) -> Option<String> {
 
 /// The reason of the last call that failed, or `what` if GIMP gives none.
 fn reason(what: &str) -> String {
-    let reason = call!(gimp_pdb_get_last_error(call!(gimp_get_pdb())));
+    let pdb = call!(gimp_get_pdb());
+    let reason = call!(gimp_pdb_get_last_error(pdb));
     let reason = if reason.is_null() {
         None
     } else {
@@ -59,7 +60,8 @@ impl Format {
 
     /// In the colour space of another format.
     pub(crate) fn in_space_of(name: &CStr, other: Self) -> Self {
-        Self(call!(babl_format_with_space(name.as_ptr(), call!(babl_format_get_space(other.0)))))
+        let space = call!(babl_format_get_space(other.0));
+        Self(call!(babl_format_with_space(name.as_ptr(), space)))
     }
 
     pub(crate) fn bytes(self) -> usize {
@@ -74,7 +76,8 @@ pub(crate) struct Buffer(P);
 impl Buffer {
     /// A buffer of this program's own.
     pub(crate) fn new(width: i32, height: i32, format: Format) -> Self {
-        Self(call!(gegl_buffer_new(&raw const Rect { x: 0, y: 0, w: width, h: height }, format.0)))
+        let rect = Rect { x: 0, y: 0, w: width, h: height };
+        Self(call!(gegl_buffer_new(&raw const rect, format.0)))
     }
 
     /// Reads a rectangle.

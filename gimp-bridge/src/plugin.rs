@@ -32,9 +32,10 @@ const PLUGIN: c_int = 1;
 const OPEN_FILE: c_int = 1;
 
 /// Text in the user's language.
-pub(crate) fn tr(message: &CStr) -> &'static CStr {
-    // SAFETY: gettext's texts stay, and `message` itself is a literal that does.
-    unsafe { CStr::from_ptr(call!(g_dgettext(NAME.as_ptr(), message.as_ptr()))) }
+pub(crate) fn tr(message: &CStr) -> &CStr {
+    let translated = call!(g_dgettext(NAME.as_ptr(), message.as_ptr()));
+    // SAFETY: gettext gives a text that stays, or `message` itself.
+    unsafe { CStr::from_ptr(translated) }
 }
 
 /// Runs the plug-in for the GIMP that started this program, and gives the exit status.
@@ -100,7 +101,8 @@ unsafe extern "C" fn query(_: P) -> P {
 
 /// Appends a copy of the text to a list.
 pub(crate) fn append(list: P, item: &CStr) -> P {
-    call!(g_list_append(list, call!(g_strdup(item.as_ptr()))))
+    let copy = call!(g_strdup(item.as_ptr()));
+    call!(g_list_append(list, copy))
 }
 
 unsafe extern "C" fn create(plug_in: P, name: S) -> P {
@@ -325,12 +327,13 @@ fn create_palette(plug_in: P) -> P {
     let new = call!(gimp_procedure_new(plug_in, PALETTE.as_ptr(), PLUGIN, run_palette, null_mut(), null_mut()));
     let p = Procedure(new);
     // GIMP demands a run mode of everything in a menu of palettes.
+    let run_modes = call!(gimp_run_mode_get_type());
     call!(gimp_procedure_add_enum_argument(
         p.0,
         c"run-mode".as_ptr(),
         c"Run mode".as_ptr(),
         c"The run mode".as_ptr(),
-        call!(gimp_run_mode_get_type()),
+        run_modes,
         NONINTERACTIVE,
         READ_WRITE
     ));
@@ -377,7 +380,8 @@ fn guarded(procedure: P, run: impl FnOnce() -> Result<Ended, String>) -> P {
         Ok(Ok(Ended::Done)) => values(SUCCESS),
         Ok(Ok(Ended::With(object))) => {
             let values = values(SUCCESS);
-            call!(g_value_set_object(call!(gimp_value_array_index(values, 1)), object));
+            let value = call!(gimp_value_array_index(values, 1));
+            call!(g_value_set_object(value, object));
             values
         }
         Ok(Err(message)) => fail(&message),

@@ -116,9 +116,9 @@ impl StyleChoice {
     }
 }
 
-/// Whether a seed makes a difference: SPADE and CLADE have no random input.
-pub(crate) fn is_random(network: &Architecture, style: &StyleChoice) -> bool {
-    let latent = matches!(network.style(), StyleConfig::Latent { .. }) && *style == StyleChoice::Model;
+/// Whether a seed makes a difference: SPADE and CLADE have no random input. `styled` says whether a style is given.
+pub(crate) fn is_random(network: &Architecture, styled: bool) -> bool {
+    let latent = matches!(network.style(), StyleConfig::Latent { .. }) && !styled;
     latent || network.needs().noise
 }
 

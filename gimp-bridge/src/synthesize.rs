@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use semsynth::network::StyleConfig;
 use semsynth::label::ColorPolicy;
+use semsynth::network::{Architecture, StyleConfig};
 use semsynth::picture::{PixelFormat, Pixels};
-use semsynth::{ClassTable, Image as Picture, LabelMap, Model, PreparedModel, Request, Style};
+use semsynth::{ClassTable, Image as Picture, LabelMap, PreparedModel, Request, Style};
 
 use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
 use crate::labels::{Labels, classify};
@@ -36,9 +36,9 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
     }
 
     progress::say(&format!("Synthesizing {width}x{height} pixels"));
-    let random = is_random(model.architecture(), &style);
+    let random = is_random(model.architecture(), style != StyleChoice::Model);
     let device = device().map_err(|error| error.to_string())?;
-    let source = StyleSource::gather(&style, &model, image, layer, &classes, policy(config))?;
+    let source = StyleSource::gather(&style, model.architecture(), image, layer, &classes, policy(config))?;
     let prepared = PreparedModel::new(model, &device).map_err(|error| error.to_string())?;
     let mut request = Request::new().seed(seed as u64);
     if let Some(style) = source.style(&prepared)? {
@@ -123,7 +123,7 @@ impl StyleSource {
     /// Reads photo and labels, if the style is taken from layers.
     pub(crate) fn gather(
         choice: &StyleChoice,
-        model: &Model,
+        network: &Architecture,
         image: Image,
         layer: Drawable,
         classes: &ClassTable,
@@ -134,7 +134,7 @@ impl StyleSource {
             StyleChoice::File(path) => return Ok(Self::File(path.clone())),
             StyleChoice::Layer(photo, labels) => (*photo, labels.unwrap_or(layer)),
         };
-        let by_region = matches!(model.architecture().style(), StyleConfig::Regions { .. });
+        let by_region = matches!(network.style(), StyleConfig::Regions { .. });
         let map = if by_region {
             if [labels.width(), labels.height()] != [photo.width(), photo.height()] {
                 return Err("The style layer and its labels differ in size: choose as Style labels a layer that is as \
