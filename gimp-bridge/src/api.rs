@@ -80,6 +80,23 @@ unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, String> {
     symbol.map(|symbol| *symbol).map_err(|error| format!("GIMP's libraries lack the function {name}: {error}"))
 }
 
+/// GIMP's version, such as `3.0.4`. GIMP's own function for it works only for a plug-in that GIMP has started.
+///
+/// # Errors
+///
+/// If the library does not say.
+pub(crate) fn version() -> Result<String, String> {
+    let library = open(&GIMPBASE)?;
+    let number = |name| -> Result<c_uint, String> {
+        // SAFETY: libgimpbase exports these three numbers as `guint`.
+        let pointer = unsafe { symbol::<*const c_uint>(library, name) }?;
+        // SAFETY: as above.
+        Ok(unsafe { *pointer })
+    };
+    let (major, minor) = (number("gimp_major_version")?, number("gimp_minor_version")?);
+    Ok(format!("{major}.{minor}.{}", number("gimp_micro_version")?))
+}
+
 macro_rules! c {
     ($($t:ty),* => $r:ty) => { unsafe extern "C" fn($($t),*) -> $r };
     ($($t:ty),* ; va) => { unsafe extern "C" fn($($t),*, ...) };
@@ -167,7 +184,7 @@ Core {
         gimp_value_array_index = c!(P, I => P), gimp_choice_new = c!(=> P), gimp_choice_add = c!(P, S, I, S, S),
         gimp_run_mode_get_type = c!(=> GType);
     GIMP:
-        gimp_main = c!(GType, I, *mut *mut c_char => I), gimp_version = c!(=> P),
+        gimp_main = c!(GType, I, *mut *mut c_char => I), 
         gimp_plug_in_get_type = c!(=> GType),
         gimp_get_pdb = c!(=> P), gimp_pdb_get_last_error = c!(P => S),
         gimp_image_procedure_new = c!(P, S, I, ImageRunFn, P, P => P),

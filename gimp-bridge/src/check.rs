@@ -3,7 +3,7 @@
 use semsynth::Model;
 
 use crate::install::{Environment, installed};
-use crate::{api, gimp, paint, plugin};
+use crate::{api, paint, plugin};
 
 /// # Errors
 ///
@@ -11,9 +11,9 @@ use crate::{api, gimp, paint, plugin};
 pub(crate) fn check(environment: &Environment) -> Result<String, String> {
     let mut said = format!("plug-in-semsynth {}\n", env!("CARGO_PKG_VERSION"));
     let mut wrong = Vec::new();
-    match api::load().and_then(|()| plugin::check_layout()) {
-        Ok((_, query)) => {
-            said += &format!("libgimp {}, plug-in classes of {} bytes as expected\n", gimp::version(), query.class_size);
+    match api::load().and_then(|()| Ok((plugin::check_layout()?, api::version()?))) {
+        Ok(((_, query), version)) => {
+            said += &format!("libgimp {version}, plug-in classes of {} bytes as expected\n", query.class_size);
         }
         Err(error) => wrong.push(format!(
             "{error}. GIMP 3 is not where the system looks for libraries. That is usual with Flatpak, Snap, AppImage, \

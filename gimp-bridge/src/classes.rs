@@ -56,6 +56,13 @@ pub(crate) fn recolored(
             first(&known)
         ));
     }
+    found.sort_by_key(|class| class.id);
+    if let Some([class, _]) = found.array_windows().find(|[a, b]| a.id == b.id) {
+        return Err(format!(
+            "The palette {palette:?} has two colours for {:?}: remove one, for a class has one colour.",
+            class.name
+        ));
+    }
     ClassTable::new(found).map_err(|error| format!("The palette {palette:?} cannot be used: {error}."))
 }
 
@@ -109,7 +116,7 @@ mod tests {
         assert!(some.contains("\"dragon\", \"7 door\""), "{some}");
         assert!(refused(&[]).contains("has no colours"));
         let twice = refused(&[entry("door", [0, 0, 0]), entry("3 door", [1, 1, 1])]);
-        assert!(twice.contains("door"), "{twice}");
+        assert!(twice.contains("two colours for \"door\""), "{twice}");
         let same = refused(&[entry("door", [0, 0, 0]), entry("window", [0, 0, 0])]);
         assert!(same.contains("colours must be unique"), "{same}");
     }

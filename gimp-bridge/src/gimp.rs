@@ -43,11 +43,6 @@ fn check(done: I, what: &str) -> Result<(), String> {
     if done == 0 { Err(reason(what)) } else { Ok(()) }
 }
 
-/// GIMP's version, such as `3.0.4`.
-pub(crate) fn version() -> String {
-    owned_text(call!(gimp_version())).unwrap_or_default()
-}
-
 /// A pixel format of babl.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Format(P);

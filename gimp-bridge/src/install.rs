@@ -41,6 +41,12 @@ impl System {
     }
 }
 
+/// The file of this program. GIMP starts it with its full path; the operating system may not say (Linux without /proc).
+pub(crate) fn own_program() -> Option<PathBuf> {
+    let started_as = || std::env::args_os().next().map(PathBuf::from).filter(|path| path.is_file());
+    std::env::current_exe().ok().or_else(started_as)
+}
+
 /// What the user's environment says.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
@@ -332,7 +338,7 @@ mod tests {
             let mut files: Vec<String> = profiles.iter().flat_map(|profile| expected(profile, program)).collect();
             files.sort();
             assert_eq!(home.files(), files);
-            assert_eq!(said.matches(program).count(), profiles.len(), "{said}");
+            assert_eq!(said.matches(&format!("/{program}\n")).count(), profiles.len(), "{said}");
             assert!(installed(&home.environment).iter().all(|line| line.ends_with(": installed")));
             // Again, as an update.
             install(&home.environment, &home.program()).unwrap();

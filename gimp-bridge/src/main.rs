@@ -38,8 +38,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> =
         std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let result = match arguments.get(1).map(String::as_str) {
-        Some("--install") => std::env::current_exe()
-            .map_err(|error| format!("this program's own file cannot be found: {error}"))
+        Some("--install") => install::own_program()
+            .ok_or_else(|| "this program's own file cannot be found: start it with its full path".into())
             .and_then(|program| install::install(&Environment::current(), &program)),
         Some("--uninstall") => install::uninstall(&Environment::current()),
         Some("--check") => check::check(&Environment::current()),

@@ -49,7 +49,7 @@ pub(crate) fn paint(
     let filled = labels.filled(key)?;
     let area = Area { x: 0, y: 0, width: width as u32, height: height as u32 };
     let mut result = Ok(());
-    let mut eta = Eta { started, said: started };
+    let mut eta = Eta { started, said: started, moved: false };
     std::thread::scope(|scope| {
         let (sender, receiver) = channel();
         let painter = scope.spawn(move || synthesize(prepared, filled, [width, height], area, request, &sender));
@@ -96,10 +96,16 @@ fn serve(
 struct Eta {
     started: Instant,
     said: Instant,
+    /// Whether the progress bar has moved.
+    moved: bool,
 }
 
 impl Eta {
     fn say(&mut self, done: f64, [width, height]: [usize; 2]) {
+        if done > 0.0 && !self.moved {
+            self.moved = true;
+            trace("first progress", self.started);
+        }
         let spent = self.started.elapsed();
         if self.said.elapsed() < Duration::from_secs(1) || spent < Duration::from_secs(2) || done <= 0.01 {
             return;
@@ -107,6 +113,13 @@ impl Eta {
         self.said = Instant::now();
         let left = spent.as_secs_f64() * (1.0 - done) / done;
         progress::say(&format!("Synthesizing {width}x{height} pixels, about {} left", duration(left)));
+    }
+}
+
+/// Writes a time to standard error if the variable `SEMSYNTH_TRACE` is set, for measurements.
+pub(crate) fn trace(what: &str, started: Instant) {
+    if std::env::var_os("SEMSYNTH_TRACE").is_some() {
+        eprintln!("semsynth-trace: {what} after {:.3} s", started.elapsed().as_secs_f64());
     }
 }
 
@@ -191,6 +204,9 @@ struct Rows {
 
 impl Rows {
     fn flush(&mut self) -> Result<()> {
+        if self.rgb.is_empty() {
+            return Ok(());
+        }
         let message = Message::Write { y: self.first, rgb: std::mem::take(&mut self.rgb) };
         self.first = self.next;
         self.sender.send(message).map_err(|_| Error::Cancelled)

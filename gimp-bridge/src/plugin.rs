@@ -10,7 +10,7 @@ use semsynth::Model;
 use crate::api::{P, PlugInClass, S, TypeQuery, call};
 use crate::gimp::{Config, Drawable, Image, Palette, text};
 use crate::settings::ModelChoice;
-use crate::{classes, dialog, snap, synthesize};
+use crate::{classes, dialog, install, snap, synthesize};
 
 pub(crate) const NAME: &CStr = c"plug-in-semsynth";
 const SYNTHESIZE: &CStr = c"plug-in-semsynth-synthesize";
@@ -76,7 +76,7 @@ pub(crate) fn check_layout() -> Result<(usize, TypeQuery), String> {
 
 /// The folder of translations beside the program, if it is there.
 pub(crate) fn locale_folder() -> Option<PathBuf> {
-    let folder = std::env::current_exe().ok()?.parent()?.join("locale");
+    let folder = install::own_program()?.parent()?.join("locale");
     folder.is_dir().then_some(folder)
 }
 
@@ -215,7 +215,7 @@ impl Procedure {
             c"tolerance",
             c"_Tolerance",
             c"Largest difference per channel at which a colour still is that of a class",
-            [0, 255, 2],
+            [0, 255, 0],
         );
     }
 }

@@ -9,7 +9,7 @@ use semsynth::{ClassTable, Image as Picture, LabelMap, PreparedModel, Request, S
 
 use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
 use crate::labels::{Labels, classify};
-use crate::paint::{borders, device, paint};
+use crate::paint::{borders, device, paint, trace};
 use crate::settings::{ModelChoice, Output, StyleChoice, class_table, is_random, output, palette, policy};
 
 /// Paints a picture from the labels of a layer, and gives the layer that holds it.
@@ -66,6 +66,7 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
         Output::NewLayer | Output::NewImage => Image::create(&name, &pixels, width, height, show),
     };
     progress::end();
+    trace("done", started);
     result
 }
 
