@@ -184,7 +184,7 @@ Core {
         gimp_value_array_index = c!(P, I => P), gimp_choice_new = c!(=> P), gimp_choice_add = c!(P, S, I, S, S),
         gimp_run_mode_get_type = c!(=> GType);
     GIMP:
-        gimp_main = c!(GType, I, *mut *mut c_char => I), 
+        gimp_main = c!(GType, I, *mut *mut c_char => I),
         gimp_plug_in_get_type = c!(=> GType),
         gimp_get_pdb = c!(=> P), gimp_pdb_get_last_error = c!(P => S),
         gimp_image_procedure_new = c!(P, S, I, ImageRunFn, P, P => P),

@@ -47,7 +47,9 @@ pub(crate) fn recolored(
         let known: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
         let what = match unknown.len() {
             0 => "has no colours".to_owned(),
-            count if count == entries.len() => "does not belong to this model: none of its entries names a class".into(),
+            count if count == entries.len() => {
+                "does not belong to this model: none of its entries names a class".into()
+            }
             _ => format!("has entries that name no class of this model: {}", first(&unknown)),
         };
         return Err(format!(

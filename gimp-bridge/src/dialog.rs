@@ -59,7 +59,7 @@ pub(crate) fn synthesize(procedure: P, config: Config, image: Image, layer: Draw
     // What cannot work is said before any work.
     let rect = selected(layer)?;
     let dialog = open(procedure, config, c"Synthesize from Labels")?;
-    call_ui!(gimp_procedure_dialog_set_ok_label(dialog, tr(c"_Synthesize").as_ptr()));
+    call_ui!(gimp_procedure_dialog_set_ok_label(dialog, tr(c"Synthesi_ze").as_ptr()));
 
     let names = [
         c"model",
@@ -80,7 +80,7 @@ pub(crate) fn synthesize(procedure: P, config: Config, image: Image, layer: Draw
     ];
     let list = names.into_iter().fold(null_mut(), append);
     let settings = call_ui!(gimp_procedure_dialog_fill_box_list(dialog, c"settings".as_ptr(), list));
-    let dice = call_ui!(gtk_button_new_with_mnemonic(tr(c"_New seed").as_ptr()));
+    let dice = call_ui!(gtk_button_new_with_mnemonic(tr(c"New seed").as_ptr()));
     call_ui!(gtk_box_pack_start(settings, dice, 0, 0, 0));
 
     let picture = call_ui!(gtk_image_new());
@@ -396,9 +396,8 @@ impl Job {
         let manifest = prepared.manifest();
         let classes = class_table(&manifest.classes, self.palette.clone()?.as_ref())?;
         let of = &self.of;
-        let read = |sample: &Sample| {
-            classify(&sample.pixels, sample.size, of.source, &of.colors, &classes, self.policy)
-        };
+        let read =
+            |sample: &Sample| classify(&sample.pixels, sample.size, of.source, &of.colors, &classes, self.policy);
         let (counted, report) = read(&of.counted);
         painted.legend = legend(&report, &classes, of.exact);
         painted.random = is_random(&manifest.architecture, self.styled);

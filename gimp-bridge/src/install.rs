@@ -14,8 +14,7 @@ const NAME: &str = "plug-in-semsynth";
 const FIRST: &str = "3.0";
 
 /// Translations, made by `msgfmt` from the files beside them.
-const CATALOGS: [(&str, &[u8]); 2] =
-    [("de", include_bytes!("../i18n/de.mo")), ("fr", include_bytes!("../i18n/fr.mo"))];
+const CATALOGS: [(&str, &[u8]); 2] = [("de", include_bytes!("../i18n/de.mo")), ("fr", include_bytes!("../i18n/fr.mo"))];
 
 /// The operating systems, and where GIMP has its profiles on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +74,14 @@ impl Environment {
                 let usual = self.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| Some(home?.join(".config")));
                 let in_home = |path: &str| home.map(|home| home.join(path));
                 // GIMP in Flatpak uses the usual folder, unless an override keeps it in its own; Snap has its own.
-                [usual.map(|folder| folder.join("GIMP")), in_home(".var/app/org.gimp.GIMP/config/GIMP"), in_home("snap/gimp/current/.config/GIMP")]
-                    .into_iter()
-                    .flatten()
-                    .collect()
+                [
+                    usual.map(|folder| folder.join("GIMP")),
+                    in_home(".var/app/org.gimp.GIMP/config/GIMP"),
+                    in_home("snap/gimp/current/.config/GIMP"),
+                ]
+                .into_iter()
+                .flatten()
+                .collect()
             }
         }
     }
@@ -315,7 +318,8 @@ mod tests {
 
     fn expected(profile: &str, program: &str) -> Vec<String> {
         let inside = |path: &str| format!("{profile}/{path}");
-        let mut files: Vec<String> = Model::builtins().map(|name| inside(&format!("palettes/semsynth-{name}.gpl"))).collect();
+        let mut files: Vec<String> =
+            Model::builtins().map(|name| inside(&format!("palettes/semsynth-{name}.gpl"))).collect();
         for language in ["de", "fr"] {
             files.push(inside(&format!("plug-ins/plug-in-semsynth/locale/{language}/LC_MESSAGES/plug-in-semsynth.mo")));
         }

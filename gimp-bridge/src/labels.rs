@@ -79,10 +79,7 @@ impl Labels {
                 (LabelPixels::Colors(all), LabelPixels::Colors(row)) => {
                     all.extend(columns.iter().map(|&x| row[x]));
                 }
-                (
-                    LabelPixels::Values { values: all, alpha: all_alpha },
-                    LabelPixels::Values { values: row, alpha },
-                ) => {
+                (LabelPixels::Values { values: all, alpha: all_alpha }, LabelPixels::Values { values: row, alpha }) => {
                     all.extend(columns.iter().map(|&x| row[x]));
                     if !alpha.is_empty() {
                         all_alpha.extend(columns.iter().map(|&x| alpha[x]));
@@ -187,8 +184,7 @@ mod tests {
         let opaque = |[r, g, b]: [u8; 3]| [r, g, b, 255];
         let row = LabelPixels::Colors(vec![opaque(a), [80, 90, 100, 255], opaque(b)]);
         let source = Source::RgbPng { bits: 8, alpha: true };
-        let (map, report) =
-            classify(&row, [3, 1], source, &[], &classes, ColorPolicy::NearestPixel { tolerance: 2 });
+        let (map, report) = classify(&row, [3, 1], source, &[], &classes, ColorPolicy::NearestPixel { tolerance: 2 });
         assert_eq!(map.unwrap().ids().collect::<Vec<_>>(), [3, 3, 10]);
         assert_eq!(report.unclassified, 1);
         let (map, _) = classify(&row, [3, 1], source, &[], &classes, ColorPolicy::Refuse);

@@ -35,8 +35,7 @@ The GIMP 3 plug-in of semsynth. GIMP starts it; yourself, use one of these:
 ";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> =
-        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
     let result = match arguments.get(1).map(String::as_str) {
         Some("--install") => install::own_program()
             .ok_or_else(|| "this program's own file cannot be found: start it with its full path".into())

@@ -16,9 +16,15 @@ const MEMORY: usize = 1 << 30;
 /// What the painter asks of the main thread.
 enum Message {
     /// The ids of up to [`STRIP`] rows from row `y` on.
-    Read { y: usize, reply: SyncSender<Result<Vec<u16>>> },
+    Read {
+        y: usize,
+        reply: SyncSender<Result<Vec<u16>>>,
+    },
     /// Rows of the picture, from row `y` on.
-    Write { y: usize, rgb: Vec<u8> },
+    Write {
+        y: usize,
+        rgb: Vec<u8>,
+    },
     Progress(f32),
 }
 
@@ -250,8 +256,7 @@ mod tests {
         let mut out = vec![0; 3 * width * height];
         let mut reads = Vec::new();
         std::thread::scope(|scope| {
-            let painter =
-                scope.spawn(|| synthesize(&prepared, None, [width, height], area, &request, &{ sender }));
+            let painter = scope.spawn(|| synthesize(&prepared, None, [width, height], area, &request, &{ sender }));
             for message in receiver {
                 match message {
                     Message::Read { y, reply } => {

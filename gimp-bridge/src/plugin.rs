@@ -119,8 +119,8 @@ unsafe extern "C" fn create(plug_in: P, name: S) -> P {
     }
 }
 
-/// A procedure under construction. Translated texts have a mnemonic where dialogs show them; `_S` and `_O` are taken by
-/// the dialog's own buttons.
+/// A procedure under construction. Translated texts have a mnemonic where dialogs show them; the dialog's own buttons
+/// have C, H, L, R and S.
 struct Procedure(P);
 
 impl Procedure {
@@ -194,15 +194,16 @@ impl Procedure {
     fn colors(&self) {
         self.choice(
             c"colors",
-            c"_Colours",
+            c"Colo_urs",
             c"What the colours of the labels mean",
             &[(c"model", 0, c"Colours of the model"), (c"palette", 1, c"Colours of the palette below")],
         );
         call!(gimp_procedure_add_palette_argument(
             self.0,
             c"palette".as_ptr(),
-            tr(c"_Palette").as_ptr(),
-            tr(c"A palette whose colours are named after classes, if Colours is \"Colours of the palette below\"").as_ptr(),
+            tr(c"P_alette").as_ptr(),
+            tr(c"A palette whose colours are named after classes, if Colours is \"Colours of the palette below\"")
+                .as_ptr(),
             1,
             null_mut(),
             0,
@@ -245,7 +246,7 @@ fn create_synthesize(plug_in: P) -> P {
     p.colors();
     p.choice(
         c"unknown-colors",
-        c"_Unknown colours",
+        c"Un_known colours",
         c"The class of pixels whose colour belongs to no class",
         &[
             (c"nearest-pixel", 0, c"Nearest pixel that has a class (soft edges)"),
@@ -267,7 +268,7 @@ fn create_synthesize(plug_in: P) -> P {
     p.int(c"seed", c"See_d", c"Another number, another picture, if the model has something random", [0, i32::MAX, 0]);
     p.choice(
         c"style",
-        c"St_yle",
+        c"Styl_e",
         c"How the picture looks, if the model has styles",
         &[
             (c"model", 0, c"Of the model"),
@@ -276,19 +277,19 @@ fn create_synthesize(plug_in: P) -> P {
         ],
     );
     p.file(c"style-file", c"Style f_ile", c"A style that `semsynth style encode` has written (.safetensors)");
-    p.layer(c"style-layer", c"Style _layer", c"The layer that shows the photo");
+    p.layer(c"style-layer", c"Style la_yer", c"The layer that shows the photo");
     p.layer(
         c"style-labels",
         c"Style la_bels",
         c"The labels of that photo, for models with a style per class; none: the layer that is painted from",
     );
     p.flag(c"wrap-x", c"_Wrap left and right", c"Left and right border meet without a seam", false);
-    p.flag(c"wrap-y", c"W_rap top and bottom", c"Upper and lower border meet without a seam", false);
+    p.flag(c"wrap-y", c"Wrap top a_nd bottom", c"Upper and lower border meet without a seam", false);
     // Only the dialog has this one.
     call!(gimp_procedure_add_boolean_aux_argument(
         p.0,
         c"preview".as_ptr(),
-        tr(c"Previe_w").as_ptr(),
+        tr(c"Pre_view").as_ptr(),
         tr(c"Show a small picture of what comes").as_ptr(),
         1,
         READ_WRITE
@@ -319,7 +320,7 @@ fn create_snap(plug_in: P) -> P {
     p.model();
     p.colors();
     p.tolerance();
-    p.flag(c"fill-transparent", c"_Fill transparent pixels", c"Give transparent pixels a class too", true);
+    p.flag(c"fill-transparent", c"Fill transparent pi_xels", c"Give transparent pixels a class too", true);
     p.0
 }
 

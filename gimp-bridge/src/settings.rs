@@ -41,9 +41,11 @@ impl ModelChoice {
     pub(crate) fn open(&self) -> Result<Model, String> {
         match self {
             Self::Builtin(name) => Model::builtin(name).map_err(|error| error.to_string()),
-            Self::File(None) => Err("No model file is chosen: choose a .safetensors file as Model file, or a built-in \
+            Self::File(None) => {
+                Err("No model file is chosen: choose a .safetensors file as Model file, or a built-in \
                                      model."
-                .into()),
+                    .into())
+            }
             Self::File(Some(path)) => Model::open(path).map_err(|error| {
                 format!("The model cannot be opened: {error}. Choose another Model file, or a built-in model.")
             }),

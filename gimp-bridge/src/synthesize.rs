@@ -85,15 +85,19 @@ pub(crate) fn selected(layer: Drawable) -> Result<Rect, String> {
 /// Checks that a layer can be changed in place.
 pub(crate) fn check_writable(image: Image, layer: Drawable) -> Result<(), String> {
     if !image.is_rgb() {
-        return Err("Only layers of RGB images can be changed in place: choose another Output, or convert the image with \
+        return Err(
+            "Only layers of RGB images can be changed in place: choose another Output, or convert the image with \
                     Image > Mode > RGB."
-            .into());
+                .into(),
+        );
     }
     if layer.is_group() {
         return Err("A layer group cannot be changed in place: choose another Output, or select a layer.".into());
     }
     if layer.is_locked() {
-        return Err("The pixels of the layer are locked: unlock them in the Layers dialog, or choose another Output.".into());
+        return Err(
+            "The pixels of the layer are locked: unlock them in the Layers dialog, or choose another Output.".into()
+        );
     }
     Ok(())
 }
@@ -138,9 +142,11 @@ impl StyleSource {
         let by_region = matches!(network.style(), StyleConfig::Regions { .. });
         let map = if by_region {
             if [labels.width(), labels.height()] != [photo.width(), photo.height()] {
-                return Err("The style layer and its labels differ in size: choose as Style labels a layer that is as \
+                return Err(
+                    "The style layer and its labels differ in size: choose as Style labels a layer that is as \
                             large as the photo."
-                    .into());
+                        .into(),
+                );
             }
             let read = Labels::new(image, labels, labels.whole());
             let size = read.size();
