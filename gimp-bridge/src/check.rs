@@ -9,11 +9,11 @@ use crate::{api, paint, plugin};
 ///
 /// What was found, followed by what is wrong.
 pub(crate) fn check(environment: &Environment) -> Result<String, String> {
-    let mut said = format!("plug-in-semsynth {}\n", env!("CARGO_PKG_VERSION"));
+    let mut said = vec![format!("plug-in-semsynth {}", env!("CARGO_PKG_VERSION"))];
     let mut wrong = Vec::new();
     match api::load().and_then(|()| Ok((plugin::check_layout()?, api::version()?))) {
         Ok(((_, query), version)) => {
-            said += &format!("libgimp {version}, plug-in classes of {} bytes as expected\n", query.class_size);
+            said.push(format!("libgimp {version}, plug-in classes of {} bytes as expected", query.class_size));
         }
         Err(error) => wrong.push(format!(
             "{error}. GIMP 3 is not where the system looks for libraries. That is usual with Flatpak, Snap, AppImage, \
@@ -26,14 +26,14 @@ pub(crate) fn check(environment: &Environment) -> Result<String, String> {
         wrong.push(format!("{error}. Dialogs cannot be shown"));
     }
     match paint::device() {
-        Ok(device) => said += &format!("device: {}\n", device.describe()),
+        Ok(device) => said.push(format!("device: {}", device.describe())),
         Err(error) => wrong.push(error.to_string()),
     }
     for name in Model::builtins() {
         match Model::builtin(name) {
             Ok(model) => {
                 let (classes, network) = (model.classes().len(), model.architecture().describe());
-                said += &format!("model {name}: {network}, {classes} classes\n");
+                said.push(format!("model {name}: {network}, {classes} classes"));
             }
             Err(error) => wrong.push(format!("model {name}: {error}")),
         }
@@ -43,11 +43,11 @@ pub(crate) fn check(environment: &Environment) -> Result<String, String> {
         wrong.push("there is no GIMP 3 profile: start GIMP once, or run with --install".into());
     }
     for line in profiles {
-        if line.ends_with(": installed") { said += &format!("profile {line}\n") } else { wrong.push(line) }
+        if line.ends_with(": installed") { said.push(format!("profile {line}")) } else { wrong.push(line) }
     }
     if wrong.is_empty() {
-        return Ok(said + "all is well\n");
+        said.push("all is well\n".into());
+        return Ok(said.join("\n"));
     }
-    let list: String = wrong.iter().map(|line| format!("  {line}\n")).collect();
-    Err(format!("{said}wrong:\n{list}"))
+    Err(format!("{}\nwrong:\n  {}", said.join("\n"), wrong.join("\n  ")))
 }

@@ -271,7 +271,7 @@ impl Live {
                 }
                 Err(TryRecvError::Disconnected) => {
                     self.painter = None;
-                    self.say(self.widgets.note, "The preview failed.");
+                    say(self.widgets.note, "The preview failed.");
                 }
             }
         }
@@ -338,13 +338,9 @@ impl Live {
             }
             None => call_ui!(gtk_image_clear(self.widgets.picture)),
         }
-        self.say(self.widgets.note, &painted.note);
-        self.say(self.widgets.legend, &painted.legend);
+        say(self.widgets.note, &painted.note);
+        say(self.widgets.legend, &painted.legend);
         self.sensitize(Some(painted.random));
-    }
-
-    fn say(&self, label: P, markup: &str) {
-        call_ui!(gtk_label_set_markup(label, text(markup).as_ptr()));
     }
 
     /// Greys out what makes no difference. `random` says whether the seed does, once that is known.
@@ -371,6 +367,11 @@ impl Live {
             call_ui!(gtk_widget_set_sensitive(self.widgets.dice, random.into()));
         }
     }
+}
+
+/// Shows Pango markup.
+fn say(label: P, markup: &str) {
+    call_ui!(gtk_label_set_markup(label, text(markup).as_ptr()));
 }
 
 impl Job {

@@ -135,7 +135,7 @@ fn palettes() -> Result<Vec<(String, String)>, String> {
 ///
 /// What could not be written, and where.
 pub(crate) fn install(environment: &Environment, program: &Path) -> Result<String, String> {
-    let mut said = String::new();
+    let mut said = Vec::new();
     for profile in environment.targets()? {
         let folder = profile.join("plug-ins").join(NAME);
         let target = folder.join(environment.system.program());
@@ -155,14 +155,15 @@ pub(crate) fn install(environment: &Environment, program: &Path) -> Result<Strin
             write(&messages.join(format!("{NAME}.mo")), catalog)?;
         }
         create(&profile.join("palettes"))?;
-        said += &format!("installed {}\n", target.display());
+        said.push(format!("installed {}", target.display()));
         for (name, content) in palettes()? {
             let path = profile.join("palettes").join(name);
             write(&path, content.as_bytes())?;
-            said += &format!("installed {}\n", path.display());
+            said.push(format!("installed {}", path.display()));
         }
     }
-    Ok(said + "Restart GIMP: the filter is Filters > Render > Synthesize from Labels.\n")
+    said.push("Restart GIMP: the filter is Filters > Render > Synthesize from Labels.\n".into());
+    Ok(said.join("\n"))
 }
 
 /// Windows does not rename over a file: the old one goes first.
@@ -177,23 +178,26 @@ fn replace(new: &Path, target: &Path) -> std::io::Result<()> {
 ///
 /// What could not be removed.
 pub(crate) fn uninstall(environment: &Environment) -> Result<String, String> {
-    let mut said = String::new();
+    let mut said = Vec::new();
     for profile in environment.profiles() {
         let folder = profile.join("plug-ins").join(NAME);
         let files = palettes()?.into_iter().map(|(name, _)| profile.join("palettes").join(name));
         for path in files.filter(|path| path.is_file()) {
             fs::remove_file(&path).map_err(failed("remove", &path))?;
-            said += &format!("removed {}\n", path.display());
+            said.push(format!("removed {}", path.display()));
         }
         if folder.is_dir() {
             remove_own(&folder, environment.system)?;
-            said += &format!("removed {}\n", folder.display());
+            said.push(format!("removed {}", folder.display()));
             if folder.is_dir() {
-                said += "  (it still holds files that are not part of the plug-in)\n";
+                said.push("  (it still holds files that are not part of the plug-in)".into());
             }
         }
     }
-    Ok(if said.is_empty() { "nothing is installed\n".into() } else { said })
+    if said.is_empty() {
+        said.push("nothing is installed".into());
+    }
+    Ok(said.join("\n") + "\n")
 }
 
 /// Removes our files from a folder, and the folder if nothing else is in it.
@@ -214,7 +218,9 @@ fn remove_own(folder: &Path, system: System) -> Result<(), String> {
         }
     }
     // Folders with other files stay.
-    folders.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    for folder in folders {
+        let _ = fs::remove_dir(folder);
+    }
     Ok(())
 }
 

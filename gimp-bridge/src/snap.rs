@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use semsynth::LabelMap;
 use semsynth::label::{ColorPolicy, LabelPixels};
 
 use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
@@ -30,7 +31,7 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config) -> Result<(), S
 
     let format = Format::in_space_of(c"R'G'B'A u8", layer.format());
     let [width, height] = labels.size();
-    let mut ids_of_map = filled.as_ref().map(|map| map.ids());
+    let mut ids_of_map = filled.as_ref().map(LabelMap::ids);
     layer.replace(rect, |shadow| {
         for y in (0..height).step_by(STRIP as usize) {
             let pixels = labels.strip(y);
