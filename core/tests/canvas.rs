@@ -120,6 +120,15 @@ fn chunks_of_a_world_meet_without_a_seam() {
 }
 
 #[test]
+fn the_smallest_pictures_have_estimates() {
+    let synth = facades().synthesizer();
+    for (width, height) in [(1, 1), (1, 1000), (1000, 1)] {
+        let estimate = synth.estimate(rect(0, 0, width, height), &Request::new()).unwrap();
+        assert!(estimate.least_memory <= estimate.memory && estimate.least_memory > 0, "{width}x{height}");
+    }
+}
+
+#[test]
 fn a_source_gives_the_picture_of_a_map_in_any_memory() {
     let model = facades();
     let area = rect(0, 0, 500, 333);

@@ -35,7 +35,17 @@ fn table() -> ClassTable {
 
 /// The labels of all pictures here: 20 columns and 10 rows of sky, land and road.
 fn expected() -> Vec<u16> {
-    (0..200).map(|i| if i / 20 < 4 { 0 } else if i % 20 < 14 { 1 } else { 2 }).collect()
+    (0..200)
+        .map(|i| {
+            if i / 20 < 4 {
+                0
+            } else if i % 20 < 14 {
+                1
+            } else {
+                2
+            }
+        })
+        .collect()
 }
 
 fn indexed(path: &Path, palette: &[[u8; 3]], alpha: &[u8], values: &[u8]) {
@@ -92,6 +102,11 @@ fn label_maps(folder: &Path) -> Vec<(PathBuf, Right)> {
     let mut soft = values(|id| [2, 0, 1][usize::from(id)]);
     soft[100] = 3;
     indexed(&path, &[LAND, ROAD, SKY, [94, 112, 84]], &[], &soft);
+    // A palette whose colours are a little off.
+    let path =
+        add("profile.png", Right::Told("not clear", ReadOptions::from(ColorPolicy::NearestColor { tolerance: 8 })));
+    let off = [LAND, SKY, ROAD].map(|[r, g, b]| [r + 2, g - 3, b]);
+    indexed(&path, &off, &[], &values(|id| [1, 0, 2][usize::from(id)]));
     // A colour map that has nothing to do with the classes, and a grey ramp.
     let path = add("colour-map.png", Right::Read(plain()));
     indexed(&path, &[[0; 3], [128, 0, 0], [0, 128, 0]], &[], &values(|id| id as u8));
@@ -116,8 +131,7 @@ fn label_maps(folder: &Path) -> Vec<(PathBuf, Right)> {
     // Colours, under the wrong extension.
     let path = add("colours.png", Right::Read(plain()));
     let colors = table();
-    let painted =
-        RgbImage::from_fn(20, 10, |x, y| Rgb(colors.get(expected()[(y * 20 + x) as usize]).unwrap().color));
+    let painted = RgbImage::from_fn(20, 10, |x, y| Rgb(colors.get(expected()[(y * 20 + x) as usize]).unwrap().color));
     painted.save(&path).unwrap();
     let path = add("png-named.jpg", Right::Read(plain()));
     painted.save_with_format(&path, image::ImageFormat::Png).unwrap();
@@ -149,6 +163,7 @@ fn label_maps_are_read_right_or_refused() {
             Some(ReadAs::Ids) => vec!["--read-as", "ids"],
             Some(ReadAs::Colors) => vec!["--read-as", "colors"],
             None if options.policy == ColorPolicy::Refuse => vec![],
+            None if options.policy.tolerance() > 0 => vec!["--unknown-colors", "nearest-color", "--tolerance", "8"],
             None => vec!["--unknown-colors", "nearest-pixel"],
         });
         let output = semsynth(&arguments);
@@ -371,7 +386,9 @@ fn a_folder_is_painted_as_far_as_it_can_be() {
 fn instance_maps_may_be_colours() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("instances.png");
-    RgbImage::from_fn(4, 1, |x, _| Rgb([[9, 9, 9], [200, 0, 0], [9, 9, 9], [0, 0, 1]][x as usize])).save(&path).unwrap();
+    RgbImage::from_fn(4, 1, |x, _| Rgb([[9, 9, 9], [200, 0, 0], [9, 9, 9], [0, 0, 1]][x as usize]))
+        .save(&path)
+        .unwrap();
     assert_eq!(LabelMap::open_instances(&path).unwrap().ids().collect::<Vec<_>>(), [0, 1, 0, 2]);
     assert!(matches!(LabelMap::open_ids(&path), Err(Error::Labels(_))));
 }
@@ -396,7 +413,8 @@ fn inspect_says_what_a_file_is() {
 #[test]
 fn left_and_right_swap_when_mirrored() {
     let class = |(id, name): (u16, &str)| Class { id, name: name.into(), color: [id as u8; 3], dont_care: false };
-    let names = [(0, "skin"), (1, "l_eye"), (2, "r_eye"), (3, "left arm"), (4, "right arm"), (5, "r_ear"), (6, "nose_l")];
+    let names =
+        [(0, "skin"), (1, "l_eye"), (2, "r_eye"), (3, "left arm"), (4, "right arm"), (5, "r_ear"), (6, "nose_l")];
     let classes = ClassTable::new(names.map(class).to_vec()).unwrap();
     assert_eq!(classes.mirrored(), [(1, 2), (3, 4)]);
     assert_eq!(ClassTable::shipped("celebamask-hq").unwrap().mirrored().len(), 3);

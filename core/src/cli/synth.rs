@@ -7,12 +7,12 @@ use clap::{Args, ValueEnum};
 use super::{ColorArgs, Ending, style};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::files::{Listed, pictures_in};
 use crate::label::{LabelFile, LabelMap, Rect};
 use crate::model::{Model, Precision};
 use crate::network::StyleConfig;
 use crate::nn::Statistics;
 use crate::picture::Image;
-use crate::files::{Listed, pictures_in};
 use crate::sink::PictureFile;
 use crate::style::Style;
 use crate::synth::{Border, Control, Request, Synthesizer, SynthesizerOptions};
@@ -118,7 +118,12 @@ impl SynthArgs {
                 Some(folder) => request.clone().instances(LabelMap::open_instances(instances_of(folder, labels)?)?),
                 None => request.clone(),
             };
-            synth.run(&map, &request)?.save(output)
+            let mut control = Control::new();
+            if let (true, Some(memory)) = (synth.prepared().uses_engine(), available_memory()) {
+                // Rather in bands, or not at all, than that the system ends the process.
+                control = control.memory(memory);
+            }
+            synth.run_with(&map, &request, &mut control)?.save(output)
         };
         if !self.labels.is_dir() {
             if let Some(folder) = self.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -226,6 +231,14 @@ impl SynthArgs {
         }
         Ok(jobs)
     }
+}
+
+/// Bytes of memory that the system can give, where it says so.
+fn available_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// Parses a number of bytes, such as `1GiB`.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::{OpenOptions, Split, pix2pix};
 use super::disk::{Disk, Labels, Pair};
 use super::listing::{Kind, Picture, natural_order, pictures};
 use super::pairing::{Match, Problems, match_up, short, sizes};
+use super::{OpenOptions, Split, pix2pix};
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
 use crate::picture::Image;
@@ -102,7 +102,14 @@ fn folders(
     let pairs = choose(pairs.collect(), split, hold_out, dir)?;
     let classes = class_table(dir, options)?.ok_or_else(|| no_classes(dir))?;
     let form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
-    Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes, labels: options.labels })
+    Ok(Disk {
+        name: folder_name(dir),
+        form: form + held_out_note(hold_out),
+        split,
+        pairs,
+        classes,
+        labels: options.labels,
+    })
 }
 
 /// `train/` next to `train_label/`: whole photos, or pix2pix pictures with their labels cleaned.
@@ -155,29 +162,44 @@ fn double_width(
 ) -> Result<Disk> {
     let mut problems = Problems::default();
     let mut seen = BTreeMap::new();
-    for (picture, size) in found.iter().zip(sizes(found.iter().map(|p| p.path.as_path()), &mut problems)) {
-        if let Some((width, height)) = size.filter(|(width, _)| width % 2 != 0) {
-            problems.push(format_args!("{} is {width}x{height}: its halves differ", short(&picture.path)));
+    let classes = class_table(dir, options)?.unwrap_or_else(ClassTable::cmp_facades);
+    let sizes = sizes(found.iter().map(|p| p.path.as_path()), &mut problems);
+    let side_of = |picture: &Picture| {
+        Image::open(&picture.path).ok().and_then(|picture| pix2pix::side_of_labels(picture.as_rgb(), &classes))
+    };
+    // Which half has the labels is the same in all pictures.
+    let side = found.first().and_then(side_of);
+    // Halves are square. If they have another form, the first such picture must show that it is no plain photo.
+    let mut others = found.iter().zip(&sizes).filter(|(_, size)| size.is_some_and(|size| !is_double(size)));
+    let any_form = others.next().is_some_and(|(picture, _)| side_of(picture).is_some());
+    for (picture, size) in found.iter().zip(sizes) {
+        let fits = |(width, height): (u32, u32)| is_double((width, height)) || any_form && width % 2 == 0;
+        if let Some((width, height)) = size.filter(|&size| !fits(size)) {
+            problems.push(format_args!("{} is {width}x{height}", short(&picture.path)));
         }
         if let Some(other) = seen.insert(&picture.stem, &picture.path) {
             problems.push(format_args!("{} and {} have the same stem", short(other), short(&picture.path)));
         }
     }
     let advice = format!(
-        "Without a {split}_label folder each picture must hold a photo and its labels in class colours, side by side and \
-         equally wide. For plain photos put index PNGs of the same names into {}",
+        "Without a {split}_label folder each picture must be twice as wide as high, or hold two halves of another form: a \
+         photo and its labels in class colours. For plain photos put label PNGs of the same names into {}",
         dir.join(format!("{split}_label")).display()
     );
     problems.into_result(photos, &advice)?;
-    let classes = class_table(dir, options)?.unwrap_or_else(ClassTable::cmp_facades);
-    // Which half has the labels is the same in all pictures.
-    let first = found.iter().find_map(|picture| Image::open(&picture.path).ok());
-    let left = first.is_some_and(|picture| pix2pix::labels_are_left(picture.as_rgb(), &classes));
+    let left = side == Some(true);
     let pairs = found.into_iter().map(|p| Pair { name: p.stem, picture: p.path, labels: Labels::Half(left) });
     let pairs = choose(pairs.collect(), split, hold_out, photos)?;
     let half = if left { "left" } else { "right" };
     let form = format!("pix2pix form in {}, labels from the {half} halves", photos.display());
-    Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes, labels: options.labels })
+    Ok(Disk {
+        name: folder_name(dir),
+        form: form + held_out_note(hold_out),
+        split,
+        pairs,
+        classes,
+        labels: options.labels,
+    })
 }
 
 /// `cmp_*.jpg` and `cmp_*.png` in the same folder, as the CMP Facade Database is published.
@@ -208,7 +230,14 @@ fn original_cmp(dir: &Path, split: Split, options: &OpenOptions) -> Result<Optio
     pairs.sort_by(|a, b| natural_order(&a.name, &b.name));
     let pairs = choose(pairs, split, true, dir)?;
     let form = format!("original CMP form in {}", dir.display()) + held_out_note(true);
-    Ok(Some(Disk { name: folder_name(dir), form, split, pairs, classes: ClassTable::cmp_facades(), labels: options.labels }))
+    Ok(Some(Disk {
+        name: folder_name(dir),
+        form,
+        split,
+        pairs,
+        classes: ClassTable::cmp_facades(),
+        labels: options.labels,
+    }))
 }
 
 const FOLDER_ADVICE: &str = "Each photo (jpg, jpeg or png) needs an index PNG of the same stem and size";
@@ -403,15 +432,16 @@ mod tests {
             fs::write(photos.join("notes.txt"), "").unwrap();
             table().save(dir.path().join("classes.ron")).unwrap();
             let set = open(dir.path(), Train, &with(None)).unwrap();
-            assert_eq!(names(&*set), ["1", "2", "10"]);
+            assert_eq!(names(&*set), ["1", "2"]);
             assert_eq!(set.classes(), &table());
-            let Sample { image, labels, .. } = set.get(2).unwrap();
+            let val = open(dir.path(), Val, &with(None)).unwrap();
+            assert_eq!(names(&*val), ["10"]);
+            let Sample { image, labels, .. } = val.get(0).unwrap();
             assert_eq!(image.get_pixel(11, 7), &Rgb([10, 0, 0]));
             assert_eq!(labels, stripes(12, 8, 10));
             let line = set.describe();
-            assert!(line.starts_with("folder form") && line.ends_with("3 pairs to train on, 3 classes"), "{line}");
-            assert!(set.get(3).unwrap_err().to_string().contains("sample 3 of 3"));
-            assert!(error(dir.path(), Val, None).contains("no val pairs"));
+            assert!(line.starts_with("folder form") && line.ends_with("2 pairs to train on, 3 classes"), "{line}");
+            assert!(set.get(2).unwrap_err().to_string().contains("sample 2 of 2"));
         }
     }
 
@@ -439,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_in_the_folder_go_before_the_callers() {
+    fn the_callers_classes_go_before_those_of_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let (photos, labels) = (folder(dir.path().join("img")), folder(dir.path().join("label")));
         write_pairs(&photos, &labels, 1..=2, "png");
@@ -448,9 +478,10 @@ mod tests {
         let cmp = ClassTable::cmp_facades();
         assert_eq!(find(dir.path(), Train, &with(Some(&cmp))).unwrap().classes(), &cmp);
         table().save(dir.path().join("classes.gpl")).unwrap();
-        assert_eq!(find(dir.path(), Train, &with(Some(&cmp))).unwrap().classes().len(), 3);
+        assert_eq!(find(dir.path(), Train, &with(None)).unwrap().classes().len(), 3);
+        assert_eq!(find(dir.path(), Train, &with(Some(&cmp))).unwrap().classes(), &cmp);
         fs::write(dir.path().join("classes.json"), "{").unwrap();
-        assert!(error(dir.path(), Train, Some(&cmp)).contains("classes.json"), "malformed tables are not passed over");
+        assert!(error(dir.path(), Train, None).contains("classes.json"), "malformed tables are not passed over");
     }
 
     #[test]
@@ -489,9 +520,10 @@ mod tests {
         write_pairs(&photos, &labels, 1..=2, "png");
         let whole = fs::read(photos.join("2.png")).unwrap();
         fs::write(photos.join("2.png"), &whole[..40]).unwrap();
-        let set = find(dir.path(), Train, &with(Some(&table()))).unwrap();
-        assert!(set.get(0).is_ok());
-        assert!(set.get(1).unwrap_err().to_string().contains("2.png"));
+        let [set, val] = [Train, Val].map(|split| find(dir.path(), split, &with(Some(&table()))).unwrap());
+        assert!(set.get(0).is_ok() && set.check().is_ok());
+        assert!(val.get(0).unwrap_err().to_string().contains("2.png"));
+        assert!(val.check().unwrap_err().to_string().contains("2.png"));
     }
 
     #[test]

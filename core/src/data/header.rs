@@ -35,7 +35,8 @@ fn read_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
             }
             // The rest of the header, and its checksum.
             reader.seek_relative(5 + 4)?;
-            png_exif(reader).map(|exif| Some(upright(size, exif.as_deref())))
+            // What is cut short is found when it is read.
+            Ok(Some(upright(size, png_exif(reader).unwrap_or_default().as_deref())))
         }
         [0xff, 0xd8] => jpeg_size(reader),
         _ => Ok(None),

@@ -37,12 +37,7 @@ pub(super) fn half(picture: &RgbImage, left: bool) -> RgbImage {
 }
 
 /// The labels in the left or right half. Under a policy of its own, because pairs mostly are JPEGs, if `options` has none.
-pub(super) fn labels(
-    picture: &RgbImage,
-    left: bool,
-    classes: &ClassTable,
-    options: ReadOptions,
-) -> Result<LabelMap> {
+pub(super) fn labels(picture: &RgbImage, left: bool, classes: &ClassTable, options: ReadOptions) -> Result<LabelMap> {
     let policy = if options.policy == ColorPolicy::Refuse { POLICY } else { options.policy };
     let (labels, certain) = read(picture, left, classes, ReadOptions { policy, ..options })?;
     if certain < LEAST_CERTAIN {
@@ -57,11 +52,11 @@ pub(super) fn labels(
     Ok(labels)
 }
 
-/// Whether the labels of a picture are in its left half: far more of that than of the other has class colours.
-pub(super) fn labels_are_left(picture: &RgbImage, classes: &ClassTable) -> bool {
-    let [left, right] =
-        [true, false].map(|left| read(picture, left, classes, POLICY.into()).map_or(0.0, |(_, certain)| certain));
-    left >= LEAST_CERTAIN && right < LEAST_CERTAIN
+/// Whether the labels of a picture are in its left half (`true`) or in its right half; `None` if neither has enough class
+/// colours. If both have, labels are right.
+pub(super) fn side_of_labels(picture: &RgbImage, classes: &ClassTable) -> Option<bool> {
+    let fits = |left| read(picture, left, classes, POLICY.into()).is_ok_and(|(_, certain)| certain >= LEAST_CERTAIN);
+    if fits(false) { Some(false) } else { fits(true).then_some(true) }
 }
 
 /// The labels in a half, and the share of its pixels that has the colour of a class.
@@ -77,7 +72,7 @@ fn read(picture: &RgbImage, left: bool, classes: &ClassTable, options: ReadOptio
 
 #[cfg(test)]
 mod tests {
-    use super::{ColorPolicy, half, labels, labels_are_left};
+    use super::{ColorPolicy, half, labels, side_of_labels};
     use crate::data::listing::pictures;
     use crate::label::{ClassTable, LabelMap};
     use image::{Rgb, RgbImage};
@@ -97,7 +92,7 @@ mod tests {
         for file in pictures(&root.join("val")).unwrap() {
             let picture = image::open(&file.path).unwrap().into_rgb8();
             assert_eq!(half(&picture, true).dimensions(), (256, 256));
-            assert!(!labels_are_left(&picture, &classes));
+            assert_eq!(side_of_labels(&picture, &classes), Some(false));
             let found = labels(&picture, false, &classes, ColorPolicy::Refuse.into()).unwrap();
             let cleaned = LabelMap::open(root.join(format!("val_label/{}.png", file.stem)), &classes).unwrap();
             assert_eq!(found.ids().len(), cleaned.ids().len());
@@ -123,7 +118,7 @@ mod tests {
         });
         assert_eq!(labels(&picture, false, &classes, ColorPolicy::Refuse.into()).unwrap(), map);
         let turned = image::imageops::rotate180(&picture);
-        assert!(labels_are_left(&turned, &classes) && !labels_are_left(&picture, &classes));
+        assert_eq!([&turned, &picture].map(|picture| side_of_labels(picture, &classes)), [Some(true), Some(false)]);
         assert!(half(&picture, true).enumerate_pixels().all(|(_, y, p)| *p == Rgb([9, 9, y as u8])));
     }
 

@@ -310,21 +310,26 @@ impl ClassTable {
     /// Pairs of classes that swap when a picture is mirrored: those whose names differ only in left and right, such as
     /// `l_eye` and `r_eye`, `left arm` and `right arm`, `hand_left` and `hand_right`.
     pub fn mirrored(&self) -> Vec<(u16, u16)> {
-        let opposite = |name: &str| -> Option<String> {
-            let sides = [("left", "right"), ("Left", "Right"), ("l", "r"), ("L", "R")];
-            let separators = ['_', ' ', '-'];
-            sides.iter().find_map(|(left, right)| {
-                separators.iter().find_map(|separator| {
-                    let start = name.strip_prefix(left).and_then(|rest| rest.strip_prefix(*separator));
-                    let end = name.strip_suffix(left).and_then(|rest| rest.strip_suffix(*separator));
-                    start
-                        .map(|rest| format!("{right}{separator}{rest}"))
-                        .or_else(|| end.map(|rest| format!("{rest}{separator}{right}")))
-                })
-            })
+        const SIDES: [(&str, &str); 4] = [("left", "right"), ("Left", "Right"), ("l", "r"), ("L", "R")];
+        let other_side = |word: &str| {
+            let other = |(left, right): &(&'static str, &'static str)| match word {
+                _ if word == *left => Some(*right),
+                _ if word == *right => Some(*left),
+                _ => None,
+            };
+            SIDES.iter().find_map(other)
         };
-        let pair = |class: &Class| Some((class.id, self.by_name(&opposite(&class.name)?)?.id));
-        self.iter().filter_map(pair).collect()
+        let opposite = |name: &str| -> String {
+            let words = name.split_inclusive(|c: char| !c.is_alphanumeric());
+            let turned = words.map(|part| {
+                let word = part.trim_end_matches(|c: char| !c.is_alphanumeric());
+                let end = part.get(word.len()..).unwrap_or_default();
+                format!("{}{end}", other_side(word).unwrap_or(word))
+            });
+            turned.collect()
+        };
+        let pair = |class: &Class| Some((class.id, self.by_name(&opposite(&class.name))?.id));
+        self.iter().filter_map(pair).filter(|(a, b)| a < b).collect()
     }
 
     /// The table as JSON text.

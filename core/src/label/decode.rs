@@ -290,7 +290,13 @@ impl Clear {
 
     fn alpha(&self, value: u16) -> u8 {
         match self {
-            Self::Grey(grey) => if value == *grey { 0 } else { 255 },
+            Self::Grey(grey) => {
+                if value == *grey {
+                    0
+                } else {
+                    255
+                }
+            }
             Self::Entries(entries) => entries.get(usize::from(value)).copied().unwrap_or(255),
         }
     }

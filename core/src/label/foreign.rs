@@ -30,12 +30,15 @@ fn hex(text: &str) -> Option<[u8; 3]> {
 
 /// CVAT's `labelmap.txt`: lines of `name:r,g,b:parts:actions`, ids in their order.
 pub(super) fn cvat(text: &str) -> Result<Vec<Class>> {
-    let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+    let lines =
+        text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
     let class = |(id, (line, number)): (usize, (&str, usize))| {
         let mut parts = line.split(':');
         let (name, color) = (parts.next().unwrap_or_default(), parts.next().and_then(color));
         let color = color.ok_or_else(|| {
-            Error::Labels(format!("line {number}: {line:?} is no class: expected `name:red,green,blue::`, as CVAT writes it"))
+            Error::Labels(format!(
+                "line {number}: {line:?} is no class: expected `name:red,green,blue::`, as CVAT writes it"
+            ))
         })?;
         listed(id, name, color)
     };
@@ -49,7 +52,8 @@ pub(super) fn csv(text: &str) -> Result<Vec<Class>> {
     let fields = |line: &str| -> Vec<String> {
         line.split(separator).map(|field| field.trim().trim_matches('"').to_owned()).collect()
     };
-    let is_header = |fields: &[String]| fields.iter().all(|field| field.parse::<u32>().is_err() && hex(field).is_none());
+    let is_header =
+        |fields: &[String]| fields.iter().all(|field| field.parse::<u32>().is_err() && hex(field).is_none());
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let rows: Vec<(Vec<String>, usize)> = lines.map(|(line, number)| (fields(line), number)).collect();
     let skip = usize::from(rows.first().is_some_and(|(fields, _)| is_header(fields)));
@@ -104,7 +108,10 @@ pub(super) fn json(text: &str) -> Option<Result<Vec<Class>>> {
     if let Ok(Supervisely { classes }) = serde_json::from_str(text) {
         let class = |(id, class): (usize, SuperviselyClass)| {
             let color = hex(&class.color).ok_or_else(|| {
-                Error::Labels(format!("class {:?} has the colour {:?}: expected one such as #ff8000", class.title, class.color))
+                Error::Labels(format!(
+                    "class {:?} has the colour {:?}: expected one such as #ff8000",
+                    class.title, class.color
+                ))
             })?;
             listed(id, &class.title, color)
         };
@@ -142,8 +149,14 @@ mod tests {
         let expected = [("sky", [70, 130, 180]), ("grass, dry", [107, 142, 35])];
         for (file, text) in [
             ("labelmap.txt", "# label:color_rgb:parts:actions\nsky:70,130,180::\ngrass, dry:107,142,35::\n"),
-            ("meta.json", r##"{"classes": [{"title": "sky", "shape": "bitmap", "color": "#4682B4"}, {"title": "grass, dry", "color": "#6B8E23"}], "tags": []}"##),
-            ("coco.json", r#"{"images": [], "categories": [{"id": 0, "name": "sky", "color": [70, 130, 180]}, {"id": 1, "name": "grass, dry", "color": [107, 142, 35]}]}"#),
+            (
+                "meta.json",
+                r##"{"classes": [{"title": "sky", "shape": "bitmap", "color": "#4682B4"}, {"title": "grass, dry", "color": "#6B8E23"}], "tags": []}"##,
+            ),
+            (
+                "coco.json",
+                r#"{"images": [], "categories": [{"id": 0, "name": "sky", "color": [70, 130, 180]}, {"id": 1, "name": "grass, dry", "color": [107, 142, 35]}]}"#,
+            ),
             ("aseprite.gpl", "GIMP Palette\nChannels: RGBA\n#\n 70 130 180 255\tsky\n107 142  35 128\tgrass, dry\n"),
         ] {
             let path = folder.path().join(file);
@@ -157,7 +170,8 @@ mod tests {
 
     #[test]
     fn comma_separated_lines() {
-        let names = |text: &str| csv(text).map(|all| all.iter().map(|c| (c.id, c.name.clone(), c.color)).collect::<Vec<_>>());
+        let names =
+            |text: &str| csv(text).map(|all| all.iter().map(|c| (c.id, c.name.clone(), c.color)).collect::<Vec<_>>());
         let sky = |id| (id, "sky".to_owned(), [70, 130, 180]);
         assert_eq!(names("name,r,g,b\nsky,70,130,180\n").unwrap(), [sky(0)]);
         assert_eq!(names("7,sky,70,130,180\n").unwrap(), [sky(7)]);
@@ -176,7 +190,8 @@ mod tests {
 
     #[test]
     fn names_that_are_colours_are_no_ids() {
-        let lospec = ClassTable::from_gpl_str("GIMP Palette\n#Palette Name: x\n16 32 48\t102030\n0 0 0\t000000\n").unwrap();
+        let lospec =
+            ClassTable::from_gpl_str("GIMP Palette\n#Palette Name: x\n16 32 48\t102030\n0 0 0\t000000\n").unwrap();
         assert_eq!(lospec.iter().map(|class| class.id).collect::<Vec<_>>(), [0, 1]);
         assert_eq!(lospec.get(0).unwrap().name, "102030");
     }

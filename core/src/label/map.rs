@@ -302,11 +302,7 @@ impl LabelMap {
     /// [`Error::Io`] if the file cannot be read; [`Error::Limit`] if it is over [`MAX_SIDE`] or [`MAX_AREA`],
     /// before memory of that size is allocated; [`Error::Labels`] if it is damaged or has another format. Pixels
     /// without a class are not an error of this function, but of [`LabelReading::map`].
-    pub fn read(
-        path: impl AsRef<Path>,
-        classes: &ClassTable,
-        options: impl Into<ReadOptions>,
-    ) -> Result<LabelReading> {
+    pub fn read(path: impl AsRef<Path>, classes: &ClassTable, options: impl Into<ReadOptions>) -> Result<LabelReading> {
         read::read(path.as_ref(), classes, options.into())
     }
 

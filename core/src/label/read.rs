@@ -222,7 +222,11 @@ impl<'a> Survey<'a> {
                     }
                     if self.read_as == Some(ReadAs::Ids) {
                         // An RGB picture of ids has them as greys. Others are no ids of any table.
-                        if r == g && g == b { self.values.add_at(u16::from(r), index) } else { self.colors.add([r, g, b], index) }
+                        if r == g && g == b {
+                            self.values.add_at(u16::from(r), index)
+                        } else {
+                            self.colors.add([r, g, b], index)
+                        }
                     } else {
                         self.colors.add([r, g, b], index);
                     }
@@ -305,9 +309,12 @@ impl Legend {
     }
 }
 
-/// The share of pixels, in percent, that must have class colours for a palette to be one of class colours. The rest are
-/// strays: soft edges, padding.
+/// The share of pixels, in percent, that must have class colours for a palette to be one of class colours: the rest are
+/// soft edges and padding. More are needed where values have no class.
+const PLAUSIBLE: u64 = 50;
 const MOSTLY: u64 = 90;
+/// How far the colours of such a palette may be off: what a colour profile or the choice of a palette does.
+const NEARLY: u8 = 8;
 
 /// The index in the table of the class of each value. `tally` counts colours.
 fn classify_values(
@@ -325,8 +332,14 @@ fn classify_values(
         classes.position(value).or_else(as_dont_care)
     };
     let color_of = |value: u16| colors.get(usize::from(value)).copied();
-    let by_color: HashMap<[u8; 3], u16> = classes.iter().map(|c| (c.color, c.id)).collect();
-    let class_of = |u: &IdCount| color_of(u.id).and_then(|color| by_color.get(&color)).copied();
+    let close = NEARLY.min(report.safe_tolerance);
+    let class_of = |u: &IdCount| -> Option<u16> {
+        let nearest = nearest_class(color_of(u.id)?, classes, close);
+        (nearest.difference <= close).then(|| classes.iter().nth(usize::from(nearest.position)))?.map(|class| class.id)
+    };
+    let by_color: HashMap<u16, u16> = used.iter().filter_map(|u| Some((u.id, class_of(u)?))).collect();
+    let class_of = |u: &IdCount| by_color.get(&u.id).copied();
+    let exact = |u: &IdCount| color_of(u.id).is_some_and(|color| classes.iter().any(|class| class.color == color));
     let unknown: Vec<IdCount> = used.iter().filter(|u| position_of_value(u.id).is_none()).copied().collect();
     let pixels = |some: &mut dyn Iterator<Item = &IdCount>| some.map(|u| u.found.pixels).sum::<u64>();
     let (all, painted) = (pixels(&mut used.iter()), pixels(&mut used.iter().filter(|u| class_of(u).is_some())));
@@ -334,8 +347,10 @@ fn classify_values(
     // Image editors that choose the palette themselves write class colours in any order, with padding, a transparent
     // entry or blended strays. A grey ramp or a colour map does not say what the values mean.
     let indexed = matches!(report.source, Source::IndexedPng { .. });
-    let mostly = indexed && !is_ramp(colors) && 100 * painted >= MOSTLY * all;
-    if mostly && all > 0 {
+    let covers = |share: u64| indexed && !is_ramp(colors) && 100 * painted >= share * all;
+    let mostly = covers(MOSTLY);
+    let several = by_color.values().min() != by_color.values().max() || by_color.len() == used.len();
+    if covers(PLAUSIBLE) && several && all > 0 {
         let wrong = used.iter().filter_map(|u| class_of(u).map(|class| (u.id, class)));
         report.palette_conflict = wrong
             .filter(|(value, class)| position_of_value(*value) != classes.position(*class))
@@ -347,7 +362,7 @@ fn classify_values(
         None if all == 0 => false,
         // Colours contradict values that have a class.
         None if unknown.is_empty() => report.palette_conflict.is_some() && trusted,
-        None => painted == all || mostly && (trusted || report.palette_conflict.is_some() || unknown.len() > 1),
+        None => used.iter().all(exact) || mostly && (trusted || report.palette_conflict.is_some() || unknown.len() > 1),
     };
 
     let ids: Vec<u16> =

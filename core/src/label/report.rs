@@ -414,7 +414,8 @@ impl fmt::Display for Report {
                 "  palette not in the order of the ids (value {value} has the colour of class {class}{}): read by colour",
                 self.name_of(class)
             )?;
-        } else if let (ReadAs::Ids, true, Some((value, class))) = (self.read_as, self.is_chosen, self.palette_conflict) {
+        } else if let (ReadAs::Ids, true, Some((value, class))) = (self.read_as, self.is_chosen, self.palette_conflict)
+        {
             writeln!(
                 f,
                 "  palette not in the order of the ids (value {value} has the colour of class {class}{}): read as ids",

@@ -5,8 +5,22 @@ use crate::error::Result;
 
 /// What programs call a network within a file: those that hold averaged weights first.
 const WRAPPERS: [&str; 16] = [
-    "G_ema", "ema", "params_ema", "netG_ema", "netG", "net_G", "G", "generator", "params", "state_dict",
-    "model_state_dict", "model", "net", "network", "module", "_orig_mod",
+    "G_ema",
+    "ema",
+    "params_ema",
+    "netG_ema",
+    "netG",
+    "net_G",
+    "G",
+    "generator",
+    "params",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "module",
+    "_orig_mod",
 ];
 
 /// The same tensors, without wrappers such as `state_dict.`, `netG.`, `module.` (data-parallel training) and `_orig_mod.`
