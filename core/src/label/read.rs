@@ -1,6 +1,6 @@
 //! Turns decoded pictures into label maps by finding the class of each stored value or colour.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::classes::ClassTable;
@@ -337,9 +337,13 @@ fn classify_values(
         let nearest = nearest_class(color_of(u.id)?, classes, close);
         (nearest.difference <= close).then(|| classes.iter().nth(usize::from(nearest.position)))?.map(|class| class.id)
     };
-    let by_color: HashMap<u16, u16> = used.iter().filter_map(|u| Some((u.id, class_of(u)?))).collect();
-    let class_of = |u: &IdCount| by_color.get(&u.id).copied();
     let exact = |u: &IdCount| color_of(u.id).is_some_and(|color| classes.iter().any(|class| class.color == color));
+    let mut by_color: HashMap<u16, u16> = used.iter().filter_map(|u| Some((u.id, class_of(u)?))).collect();
+    if by_color.values().collect::<HashSet<_>>().len() < by_color.len() {
+        // Several entries near one class colour are the dark end of a grey ramp, say, and no class colours.
+        by_color.retain(|value, _| used.iter().any(|u| u.id == *value && exact(u)));
+    }
+    let class_of = |u: &IdCount| by_color.get(&u.id).copied();
     let unknown: Vec<IdCount> = used.iter().filter(|u| position_of_value(u.id).is_none()).copied().collect();
     let pixels = |some: &mut dyn Iterator<Item = &IdCount>| some.map(|u| u.found.pixels).sum::<u64>();
     let (all, painted) = (pixels(&mut used.iter()), pixels(&mut used.iter().filter(|u| class_of(u).is_some())));
@@ -372,8 +376,15 @@ fn classify_values(
     let chosen = if by_colors {
         for u in &used {
             other.add(ids.get(usize::from(u.id)).copied().unwrap_or(NONE), u.found.pixels);
-            if let Some(color) = color_of(u.id) {
-                tally.add_many(color, u.found.first.0 + width * u.found.first.1, u.found.pixels);
+            match color_of(u.id) {
+                Some(color) => {
+                    tally.add_many(color, u.found.first.0 + width * u.found.first.1, u.found.pixels);
+                }
+                // Beyond the palette.
+                None => {
+                    counts.add(NONE, u.found.pixels);
+                    report.unknown_ids.push(*u);
+                }
             }
         }
         let legend = tally.finish(counts, report);

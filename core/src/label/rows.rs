@@ -42,9 +42,19 @@ pub struct LabelSurvey<'a> {
 
 impl<'a> LabelSurvey<'a> {
     /// Begins with a picture of `width` by `height` pixels, which is stored as `source` says.
-    pub fn new(source: Source, width: usize, height: usize, classes: &'a ClassTable, options: impl Into<ReadOptions>) -> Self {
+    pub fn new(
+        source: Source,
+        width: usize,
+        height: usize,
+        classes: &'a ClassTable,
+        options: impl Into<ReadOptions>,
+    ) -> Self {
         let size = [width, height];
-        Self { survey: Survey::new(source, options.into(), size, classes), ids: classes.iter().map(|c| c.id).collect(), size }
+        Self {
+            survey: Survey::new(source, options.into(), size, classes),
+            ids: classes.iter().map(|c| c.id).collect(),
+            size,
+        }
     }
 
     /// Counts the next pixels, row by row from the top left.
@@ -134,8 +144,8 @@ impl std::fmt::Debug for LabelKey {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::table;
     use super::super::policy::ColorPolicy;
+    use super::super::testing::table;
     use super::*;
     use crate::picture::{PixelFormat, Pixels};
     use proptest::prelude::*;
