@@ -33,7 +33,7 @@ pub struct TrainArgs {
     classes: Option<PathBuf>,
     #[command(flatten)]
     colors: ColorArgs,
-    /// Do not mirror pictures at random; classes such as l_eye and r_eye swap when they are mirrored
+    /// Do not mirror pictures at random; classes such as "left eye" and "right eye" swap when they are mirrored
     #[arg(long)]
     no_flip: bool,
     /// Output folder for the model, logs and checkpoints [default: the first unused of facades-run, facades-run-2,

@@ -43,6 +43,9 @@ fn read_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
     }
 }
 
+/// How the EXIF segment of a JPEG begins.
+const EXIF: &[u8] = b"Exif\0\0";
+
 /// Follows the marker segments to the start of frame.
 fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>> {
     let mut exif = None;
@@ -68,7 +71,6 @@ fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
             let size = (u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into());
             return Ok(Some(upright(size, exif.as_deref())));
         }
-        const EXIF: &[u8] = b"Exif\0\0";
         if marker == 0xe1 && usize::from(body) > EXIF.len() && exif.is_none() {
             let mut segment = vec![0; body.into()];
             reader.read_exact(&mut segment)?;

@@ -187,7 +187,8 @@ impl<R: BufRead + Seek> PngRows<R> {
         match self.layout.color {
             ColorType::Rgb | ColorType::Rgba => Stored::Colors(Vec::with_capacity(pixels)),
             color => {
-                let has_alpha = color == ColorType::GrayscaleAlpha || self.layout.clear.is_some();
+                let clear = self.layout.key.is_some() || self.layout.entries.is_some();
+                let has_alpha = color == ColorType::GrayscaleAlpha || clear;
                 let alpha = if has_alpha { pixels } else { 0 };
                 Stored::Values { values: Vec::with_capacity(pixels), alpha: Vec::with_capacity(alpha) }
             }
@@ -259,47 +260,10 @@ struct Layout {
     width: usize,
     color: ColorType,
     depth: BitDepth,
-    /// The RGB colour that stands for transparent pixels.
+    /// The colour or grey that stands for transparent pixels.
     key: Option<[u16; 3]>,
-    /// Which values stand for transparent pixels, if any do.
-    clear: Option<Clear>,
-}
-
-/// Values that stand for transparent pixels.
-#[derive(Clone, Copy)]
-enum Clear {
-    /// This grey.
-    Grey(u16),
-    /// Entries of a palette, by their alpha.
-    Entries([u8; 256]),
-}
-
-impl Clear {
-    fn new(color: ColorType, trns: &[u8]) -> Option<Self> {
-        match (color, trns) {
-            (ColorType::Grayscale, &[grey]) => Some(Self::Grey(grey.into())),
-            (ColorType::Grayscale, &[high, low]) => Some(Self::Grey(u16::from_be_bytes([high, low]))),
-            (ColorType::Indexed, entries) if entries.iter().any(|alpha| *alpha < 255) => {
-                let mut all = [255; 256];
-                all.iter_mut().zip(entries).for_each(|(all, alpha)| *all = *alpha);
-                Some(Self::Entries(all))
-            }
-            _ => None,
-        }
-    }
-
-    fn alpha(&self, value: u16) -> u8 {
-        match self {
-            Self::Grey(grey) => {
-                if value == *grey {
-                    0
-                } else {
-                    255
-                }
-            }
-            Self::Entries(entries) => entries.get(usize::from(value)).copied().unwrap_or(255),
-        }
-    }
+    /// The alpha of palette entries, if one of them is not opaque.
+    entries: Option<[u8; 256]>,
 }
 
 impl Layout {
@@ -310,9 +274,17 @@ impl Layout {
             (ColorType::Rgb, Some(&[r1, r0, g1, g0, b1, b0])) => {
                 Some([u16::from_be_bytes([r1, r0]), u16::from_be_bytes([g1, g0]), u16::from_be_bytes([b1, b0])])
             }
+            (ColorType::Grayscale, Some(&[grey])) => Some([grey.into(); 3]),
+            (ColorType::Grayscale, Some(&[high, low])) => Some([u16::from_be_bytes([high, low]); 3]),
             _ => None,
         };
-        Self { width, color, depth, key, clear: trns.and_then(|trns| Clear::new(color, trns)) }
+        let entries = trns.filter(|trns| color == ColorType::Indexed && trns.iter().any(|alpha| *alpha < 255));
+        let entries = entries.map(|trns| {
+            let mut all = [255; 256];
+            all.iter_mut().zip(trns).for_each(|(all, alpha)| *all = *alpha);
+            all
+        });
+        Self { width, color, depth, key, entries }
     }
 
     /// Appends the pixels of a row.
@@ -348,8 +320,11 @@ impl Layout {
                 values.extend(unpacked.take(self.width));
             }
         }
-        if let Some(clear) = &self.clear {
-            alpha.extend(values.iter().skip(first).map(|value| clear.alpha(*value)));
+        let values = values.iter().skip(first);
+        if let Some([grey, ..]) = self.key {
+            alpha.extend(values.map(|value| if *value == grey { 0 } else { 255 }));
+        } else if let Some(entries) = &self.entries {
+            alpha.extend(values.map(|value| entries.get(usize::from(*value)).copied().unwrap_or(255)));
         }
     }
 

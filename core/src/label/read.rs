@@ -223,9 +223,9 @@ impl<'a> Survey<'a> {
                     if self.read_as == Some(ReadAs::Ids) {
                         // An RGB picture of ids has them as greys. Others are no ids of any table.
                         if r == g && g == b {
-                            self.values.add_at(u16::from(r), index)
+                            self.values.add_at(u16::from(r), index);
                         } else {
-                            self.colors.add([r, g, b], index)
+                            self.colors.add([r, g, b], index);
                         }
                     } else {
                         self.colors.add([r, g, b], index);
@@ -297,10 +297,8 @@ impl Legend {
                 colors.into_iter().map(position).collect()
             }
             (Self::Greys(by_level), Stored::Colors(colors)) => {
-                let position = |[r, g, b, alpha]: [u8; 4]| match alpha >= OPAQUE && r == g && g == b {
-                    true => by_level.get(usize::from(r)).copied().unwrap_or(NONE),
-                    false => NONE,
-                };
+                let level = |[r, g, b, alpha]: [u8; 4]| (alpha >= OPAQUE && r == g && g == b).then_some(r);
+                let position = |color| level(color).and_then(|r| by_level.get(usize::from(r)).copied()).unwrap_or(NONE);
                 colors.into_iter().map(position).collect()
             }
             // No picture has both.
@@ -516,10 +514,11 @@ impl<'a> ColorTally<'a> {
         if seen.is_empty() {
             return;
         }
-        seen.iter_mut().for_each(|seen| seen.nearest.difference = seen.nearest.difference.max(1));
-        let all = Self { seen, tolerance: 0, slots: HashMap::new(), ..Self::new(self.classes, 0, self.limit) };
-        let all = Self { rest: self.rest, ..all };
-        let _ = all.finish(counts, report);
+        for seen in &mut seen {
+            seen.nearest.difference = seen.nearest.difference.max(1);
+        }
+        let all = Self { seen, rest: self.rest, ..Self::new(self.classes, 0, self.limit) };
+        all.finish(counts, report);
     }
 
     /// Counts pixels, of which the first is number `index`.

@@ -337,9 +337,10 @@ impl Report {
         }
         let tolerance = self.needed_tolerance;
         // Never advise what would take one class for another.
-        let takes_all = match tolerance <= self.safe_tolerance {
-            true => format!(" (a tolerance of {tolerance} takes all colours)"),
-            false => String::new(),
+        let takes_all = if tolerance <= self.safe_tolerance {
+            format!(" (a tolerance of {tolerance} takes all colours)")
+        } else {
+            String::new()
         };
         if self.looks_like_ids {
             parts.push(
@@ -424,9 +425,10 @@ impl fmt::Display for Report {
         } else if self.read_as == ReadAs::Colors
             && matches!(self.source, Source::IndexedPng { .. } | Source::GreyPng { .. })
         {
-            let why = match self.is_chosen {
-                true => "as told",
-                false => "some values are no class's id, but their colours are class colours",
+            let why = if self.is_chosen {
+                "as told"
+            } else {
+                "some values are no class's id, but their colours are class colours"
             };
             writeln!(f, "  {why}: read by colour")?;
         }

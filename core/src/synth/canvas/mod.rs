@@ -572,6 +572,7 @@ impl Canvas {
         Ok(())
     }
 
+    #[allow(clippy::too_many_arguments, reason = "as of `Session::run_blocks`")]
     fn run(
         &mut self,
         blocks: std::ops::Range<usize>,
