@@ -34,7 +34,7 @@ if [ ! -e "$root/.complete" ]; then
     mkdir -p "$cache"
     # The suite `forky` of a mirror may be older than it says is good: its signature still counts, its date does not.
     [ "$suite" = trixie ] && dated=true || dated=false
-    timeout 900 mmdebstrap --quiet --variant=apt --include=gimp,ca-certificates \
+    timeout 900 mmdebstrap --quiet --variant=apt --include=gimp,ca-certificates,locales \
         --aptopt='Apt::Install-Recommends "false"' --aptopt="Acquire::Check-Valid-Until \"$dated\"" \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$root" >/dev/null 2>&1 || skip "mmdebstrap cannot make the chroot"
@@ -45,6 +45,7 @@ if [ ! -e "$root/.complete" ]; then
             dpkg-deb --fsys-tarfile "$package" | tar -x --wildcards "./usr/share/gir-1.0/*" "./usr/lib/*/gir-1.0/*" 2>/dev/null || true
         done
         rm *.deb' || skip "the GIR files cannot be fetched"
+    for locale in de_DE fr_FR; do chroot "$root" localedef -i "$locale" -f UTF-8 "$locale.UTF-8"; done
     touch "$root/.complete"
 fi
 
@@ -131,7 +132,7 @@ inside /test/program --install >/dev/null
 
 console=$(basename "$(ls "$root"/usr/bin/gimp-console-3.* | head -n 1)")
 python_fu() { local seconds=$1 script=$2; shift 2; timeout "$seconds" chroot "$root" env -i HOME=/test PATH=/usr/bin:/bin LANG=C.UTF-8 PYTHONPATH=/test \
-    GIMP3_DIRECTORY=/profile "$@" "$console" -i -f -n --quit --batch-interpreter=python-fu-eval -b "exec(open('/test/$script.py').read())"; }
+    GIMP3_DIRECTORY=/profile "$@" "$console" -i -f -n --quit --batch-interpreter=python-fu-eval -b "exec(open('/test/$script.py').read())" </dev/null; }
 
 echo "-- $(inside "$console" --version 2>/dev/null | head -n 1): without a window"
 log=$cache/headless-$suite.log
@@ -143,5 +144,14 @@ if grep -E 'semsynth.*(WARNING|CRITICAL)|(WARNING|CRITICAL).*semsynth' "$log" | 
 echo "-- a panic is an error message, and the image stays"
 python_fu 60 panic SEMSYNTH_TEST_PANIC=1 >"$log.panic" 2>&1 || true
 grep -q '^PANIC-OK' "$log.panic" || { cat "$log.panic"; echo "failed: panic"; exit 1; }
+
+echo "-- in other languages"
+while read -r locale words; do
+    python_fu 100 language LANG="$locale.UTF-8" >"$log.$locale" 2>&1 || true
+    grep "^LABEL $words" "$log.$locale" || { cat "$log.$locale"; echo "failed: the language of $locale"; exit 1; }
+done <<'END'
+de_DE Aus Klassenkarte
+fr_FR S_ynthétiser à partir
+END
 
 "$here/visual.sh" "$root" "$cache/screens-$suite"

@@ -69,7 +69,8 @@ def registration():
     for name in (SYNTHESIZE, SNAP, PALETTE):
         check('registered: ' + name, PDB.lookup_procedure(name) is not None)
     paths = PDB.lookup_procedure(SYNTHESIZE).get_menu_paths()
-    check('menu', paths == ['<Image>/Filters/Render/'], paths)
+    # GIMP 3.2 drops the slash at the end.
+    check('menu', [path.rstrip('/') for path in paths] == ['<Image>/Filters/Render'], paths)
 
 
 @case
