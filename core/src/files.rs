@@ -88,37 +88,6 @@ pub(crate) fn write_whole(path: &Path, content: impl FnOnce(&mut WholeFile) -> i
 /// Largest picture file that is read: an uncompressed 16-bit RGBA picture of the largest area, plus some overhead.
 const MAX_PICTURE: u64 = (1 << 31) + (1 << 26);
 
-/// The pictures of a folder, and what else there is.
-#[derive(Debug, Default)]
-pub(crate) struct Listed {
-    /// Files with the extension of a PNG or JPEG, by name.
-    pub(crate) found: Vec<PathBuf>,
-    /// What has such an extension but is no file: folders, and links that lead nowhere.
-    pub(crate) passed: Vec<PathBuf>,
-    pub(crate) folders: usize,
-}
-
-/// Lists the pictures directly in a folder. Hidden files, among them `._x` of macOS, are not pictures.
-pub(crate) fn pictures_in(folder: &Path) -> Result<Listed> {
-    let mut listed = Listed::default();
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
-        let path = entry.map_err(Error::io(folder))?.path();
-        if path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b".")) {
-            continue;
-        }
-        let extension = path.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
-        let is_picture = matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "jpe" | "jfif"));
-        match (is_picture, path.is_file()) {
-            (true, true) => listed.found.push(path),
-            (true, false) => listed.passed.push(path),
-            (false, _) => listed.folders += usize::from(path.is_dir()),
-        }
-    }
-    listed.found.sort();
-    listed.passed.sort();
-    Ok(listed)
-}
-
 /// Reads a picture file into memory.
 pub(crate) fn read_picture(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();

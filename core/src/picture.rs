@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, RgbImage};
 
@@ -398,6 +398,45 @@ impl Image {
 impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image").field("width", &self.width()).field("height", &self.height()).finish_non_exhaustive()
+    }
+}
+
+/// The pictures directly in a folder, and what else there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PictureFolder {
+    /// Files with the extension of a PNG or JPEG, sorted by name. Hidden files, among them `._x` of macOS, are none.
+    pub pictures: Vec<PathBuf>,
+    /// What has such an extension but is no file: folders, and links that lead nowhere.
+    pub passed: Vec<PathBuf>,
+    /// Number of other folders.
+    pub folders: usize,
+}
+
+impl PictureFolder {
+    /// Lists a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read.
+    pub fn list(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let mut listed = Self::default();
+        for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+            let path = entry.map_err(Error::io(folder))?.path();
+            if path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b".")) {
+                continue;
+            }
+            let extension = path.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
+            let is_picture = matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "jpe" | "jfif"));
+            match (is_picture, path.is_file()) {
+                (true, true) => listed.pictures.push(path),
+                (true, false) => listed.passed.push(path),
+                (false, _) => listed.folders += usize::from(path.is_dir()),
+            }
+        }
+        listed.pictures.sort();
+        listed.passed.sort();
+        Ok(listed)
     }
 }
 

@@ -219,7 +219,8 @@ impl BenchArgs {
             // Several maps, so that results cached for one map do not speed up the next run.
             return (1..=RANDOM_MAPS).map(map).collect();
         };
-        let files = if path.is_dir() { crate::files::pictures_in(path)?.found } else { vec![path.clone()] };
+        let files =
+            if path.is_dir() { crate::picture::PictureFolder::list(path)?.pictures } else { vec![path.clone()] };
         if files.is_empty() {
             return Err(Error::Data(format!("{}: no .png or .jpg in this folder", path.display())));
         }

@@ -9,11 +9,11 @@ use clap::Args;
 use super::{ColorArgs, Ending, class_table};
 use crate::data::{self, OpenOptions, Split};
 use crate::error::{Error, Result};
-use crate::files::{Listed, pictures_in};
 use crate::label::{ClassTable, LabelMap};
 use crate::model::{MANIFEST_KEY, Manifest, Model, Provenance};
 use crate::network::Halo;
 use crate::nn::{NormKind, Statistics};
+use crate::picture::PictureFolder;
 use crate::style::{Style, StyleKind};
 use crate::tensors::Tensors;
 use crate::train::Checkpoint;
@@ -90,7 +90,7 @@ impl InspectArgs {
             println!("all pairs can be read");
             return Ok(Ending::Done);
         }
-        let Listed { found, .. } = pictures_in(&self.file)?;
+        let found = PictureFolder::list(&self.file)?.pictures;
         if found.is_empty() {
             // Says what a data set looks like, and what is here instead.
             data::open(&self.file, Split::Train, &options)?;

@@ -7,12 +7,11 @@ use clap::{Args, ValueEnum};
 use super::{ColorArgs, Ending, style};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::files::{Listed, pictures_in};
 use crate::label::{LabelFile, LabelMap, Rect};
 use crate::model::{Model, Precision};
 use crate::network::StyleConfig;
 use crate::nn::Statistics;
-use crate::picture::Image;
+use crate::picture::{Image, PictureFolder};
 use crate::sink::PictureFile;
 use crate::style::Style;
 use crate::synth::{Border, Control, Request, Synthesizer, SynthesizerOptions};
@@ -140,7 +139,7 @@ impl SynthArgs {
                 failed.push(job.0.display());
             }
         }
-        let Listed { passed, folders, .. } = pictures_in(&self.labels)?;
+        let PictureFolder { passed, folders, .. } = PictureFolder::list(&self.labels)?;
         println!("{} of {} pictures written to {}", jobs.len() - failed.len(), jobs.len(), self.output.display());
         if folders > 0 {
             println!("passed over: {folders} folders in {}", self.labels.display());
@@ -198,7 +197,7 @@ impl SynthArgs {
     /// Pairs of label map and output path. No label map is overwritten, and no two pictures have the same path.
     fn jobs(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
         let folder = self.labels.is_dir();
-        let maps = if folder { pictures_in(&self.labels)?.found } else { vec![self.labels.clone()] };
+        let maps = if folder { PictureFolder::list(&self.labels)?.pictures } else { vec![self.labels.clone()] };
         if maps.is_empty() {
             return Err(Error::Data(format!("{}: no .png or .jpg in this folder", self.labels.display())));
         }
@@ -281,7 +280,7 @@ enum Norms {
 /// The instance map of a label map: that of the same name, whatever its format.
 fn instances_of(folder: &Path, labels: &Path) -> Result<PathBuf> {
     let same = |path: &PathBuf| path.file_stem() == labels.file_stem();
-    pictures_in(folder)?.found.into_iter().find(same).ok_or_else(|| {
+    PictureFolder::list(folder)?.pictures.into_iter().find(same).ok_or_else(|| {
         let (folder, labels) = (folder.display(), labels.display());
         Error::Data(format!("{folder} has no instance map for {labels}: give it one of the same name"))
     })

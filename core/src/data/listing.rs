@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::Result;
+use crate::picture::PictureFolder;
 
 /// The type of a picture, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub(super) struct Picture {
 /// its content says; one without known content is what its extension says, and is found wanting when it is read.
 pub(super) fn pictures(dir: &Path) -> Result<Vec<Picture>> {
     let mut found = Vec::new();
-    for path in crate::files::pictures_in(dir)?.found {
+    for path in PictureFolder::list(dir)?.pictures {
         let Some(stem) = path.file_stem() else { continue };
         let stem = stem.to_string_lossy().nfc().collect();
         let is_png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
