@@ -435,7 +435,8 @@ fn windows_on_a_gpu_give_the_whole() {
     let model = facades();
     let memory = 26 * 16 * 550 * 550;
     for (area, borders) in [(rect(-77, 131, 60, 40), Border::Source), (rect(0, 0, 160, 96), Border::Zero)] {
-        let [found, expected] = [&windowed, &model].map(|model| paint(model, area, [borders; 2], 3, memory));
+        let found = paint(&windowed, area, [borders; 2], 3, memory);
+        let expected = paint(&model, area, [borders; 2], 3, usize::MAX);
         assert!(most(&found, &expected) <= 2 && off(&found, &expected) * 100 < found.len(), "{area}");
     }
 }

@@ -175,6 +175,20 @@ fn label_maps_are_read_right_or_refused() {
 }
 
 #[test]
+fn ids_are_not_read_from_jpeg() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.jpg");
+    RgbImage::from_fn(32, 32, |x, _| Rgb([if x < 16 { 0 } else { 2 }; 3])).save(&path).unwrap();
+    let by_id = ReadOptions::default().read_as(ReadAs::Ids);
+    for message in [
+        LabelMap::open(&path, &table()).unwrap_err().to_string(),
+        LabelMap::read(&path, &table(), by_id).unwrap_err().to_string(),
+    ] {
+        assert!(message.contains("grey PNG"), "{message}");
+    }
+}
+
+#[test]
 fn an_unclear_palette_is_refused_with_both_readings() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("labels.png");

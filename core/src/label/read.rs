@@ -112,6 +112,9 @@ pub(super) fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, options: Re
 
 fn finish(picture: Picture, classes: &ClassTable, options: ReadOptions) -> Result<LabelReading> {
     let (width, height) = (picture.width, picture.height);
+    if picture.source == Source::Jpeg && options.read_as == Some(ReadAs::Ids) {
+        return Err(Error::Labels("JPEG changes values a little, so it cannot keep ids: save them as grey PNG".into()));
+    }
     let (mut positions, report) = classify(picture, classes, options);
     if !report.is_usable() {
         return Ok(LabelReading { map: None, report });

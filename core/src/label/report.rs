@@ -343,11 +343,11 @@ impl Report {
             String::new()
         };
         if self.looks_like_ids {
-            parts.push(
-                "these greys look like ids that were saved as a picture of colours: have it read as ids, or save it as \
-                 grey or indexed PNG"
-                    .into(),
-            );
+            let way_out = match self.source {
+                Source::Jpeg => "JPEG changes them; save them as grey PNG",
+                _ => "have it read as ids, or save it as grey or indexed PNG",
+            };
+            parts.push(format!("these greys look like ids that were saved as a picture of colours: {way_out}"));
             return parts.join("; ");
         }
         parts.push(match self.policy {
