@@ -39,7 +39,7 @@ if [ ! -e "$root/.complete" ]; then
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$root" >/dev/null 2>&1 || skip "mmdebstrap cannot make the chroot"
     # GIMP's description of its libraries, without the development packages around it.
-    chroot "$root" bash -euc 'mkdir -p /gir && cd /gir
+    chroot "$root" bash -euc 'mkdir -p /gir && cd /gir && apt-get update -qq
         apt-get download -qq libgimp-3.0-dev libgegl-dev libgtk-3-dev libglib2.0-dev gir1.2-glib-2.0-dev libgdk-pixbuf-2.0-dev >/dev/null 2>&1
         for package in *.deb; do
             dpkg-deb --fsys-tarfile "$package" | tar -x --wildcards "./usr/share/gir-1.0/*" "./usr/lib/*/gir-1.0/*" 2>/dev/null || true

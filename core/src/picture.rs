@@ -300,6 +300,7 @@ impl Image {
         Self(image)
     }
 
+    #[cfg(feature = "train")]
     pub(crate) fn into_rgb(self) -> RgbImage {
         self.0
     }

@@ -204,6 +204,7 @@ impl LabelMap {
     }
 
     /// The map with the classes of each pair in each other's place.
+    #[cfg(feature = "train")]
     pub(crate) fn swap(self, pairs: &[(u16, u16)]) -> Result<Self> {
         if pairs.is_empty() {
             return Ok(self);
