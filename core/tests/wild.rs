@@ -3,22 +3,16 @@
 #![cfg(feature = "cli")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use common::{semsynth, text};
 use image::{Rgb, RgbImage};
 use semsynth::data::{self, OpenOptions, Split};
 use semsynth::label::{Class, ClassTable, ColorPolicy, LabelMap, ReadAs, ReadOptions};
 use semsynth::{Error, Image};
-
-fn semsynth(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_semsynth")).args(arguments).output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 fn str(path: &Path) -> &str {
     path.to_str().unwrap()

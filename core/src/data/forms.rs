@@ -91,25 +91,13 @@ fn folders(
 ) -> Result<Disk> {
     let mut problems = Problems::default();
     let matches = match_up(pictures(photos)?, only(pictures(labels)?, Kind::Png), &mut problems);
-    let sizes = sizes_of(&matches, &mut problems);
-    for (pair, (photo, label)) in matches.iter().zip(sizes) {
-        if photo != label {
-            problems.push(unequal(pair, photo, label));
-        }
-    }
+    check_equal(&matches, &mut problems);
     problems.into_result(dir, FOLDER_ADVICE)?;
     let pairs = matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Index(m.label) });
     let pairs = choose(pairs.collect(), split, hold_out, dir)?;
     let classes = class_table(dir, options)?.ok_or_else(|| no_classes(dir))?;
     let form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
-    Ok(Disk {
-        name: folder_name(dir),
-        form: form + held_out_note(hold_out),
-        split,
-        pairs,
-        classes,
-        labels: options.labels,
-    })
+    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
 }
 
 /// `train/` next to `train_label/`: whole photos, or pix2pix pictures with their labels cleaned.
@@ -147,11 +135,10 @@ fn split_folder(
         let form = format!("folder form in {}, photos beside {}", dir.display(), in_dir(dir, labels));
         (form, given.ok_or_else(|| no_classes(dir))?)
     };
-    let form = form + held_out_note(hold_out);
-    Ok(Disk { name: folder_name(dir), form, split, pairs, classes, labels: options.labels })
+    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
 }
 
-/// The pix2pix format with labels in the right halves.
+/// The pix2pix format with labels in one half of each picture.
 fn double_width(
     dir: &Path,
     photos: &Path,
@@ -192,14 +179,7 @@ fn double_width(
     let pairs = choose(pairs.collect(), split, hold_out, photos)?;
     let half = if left { "left" } else { "right" };
     let form = format!("pix2pix form in {}, labels from the {half} halves", photos.display());
-    Ok(Disk {
-        name: folder_name(dir),
-        form: form + held_out_note(hold_out),
-        split,
-        pairs,
-        classes,
-        labels: options.labels,
-    })
+    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
 }
 
 /// `cmp_*.jpg` and `cmp_*.png` in the same folder, as the CMP Facade Database is published.
@@ -218,31 +198,23 @@ fn original_cmp(dir: &Path, split: Split, options: &OpenOptions) -> Result<Optio
     }
     let mut problems = Problems::default();
     let matches = match_up(photos, labels, &mut problems);
-    let sizes = sizes_of(&matches, &mut problems);
-    for (pair, (photo, label)) in matches.iter().zip(sizes) {
-        if photo != label {
-            problems.push(unequal(pair, photo, label));
-        }
-    }
+    check_equal(&matches, &mut problems);
     problems.into_result(dir, "Each cmp_*.jpg needs a cmp_*.png of the same name and size beside it")?;
     let mut pairs: Vec<_> =
         matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Cmp(m.label) }).collect();
     pairs.sort_by(|a, b| natural_order(&a.name, &b.name));
     let pairs = choose(pairs, split, true, dir)?;
     let form = format!("original CMP form in {}", dir.display()) + held_out_note(true);
-    Ok(Some(Disk {
-        name: folder_name(dir),
-        form,
-        split,
-        pairs,
-        classes: ClassTable::cmp_facades(),
-        labels: options.labels,
-    }))
+    Ok(Some(disk(dir, split, options, form, pairs, ClassTable::cmp_facades())))
 }
 
 const FOLDER_ADVICE: &str = "Each photo (jpg, jpeg or png) needs an index PNG of the same stem and size";
 const CLEANED_ADVICE: &str =
     "Each picture (photo left, labels right) needs an index PNG of the same stem and of half its width";
+
+fn disk(dir: &Path, split: Split, options: &OpenOptions, form: String, pairs: Vec<Pair>, classes: ClassTable) -> Disk {
+    Disk { name: folder_name(dir), form, split, pairs, classes, labels: options.labels }
+}
 
 /// The last component of a path.
 fn folder_name(dir: &Path) -> String {
@@ -266,6 +238,14 @@ fn sizes_of(matches: &[Match], problems: &mut Problems) -> Vec<(Size, Size)> {
     let photos = sizes(matches.iter().map(|m| m.photo.as_path()), problems);
     let labels = sizes(matches.iter().map(|m| m.label.as_path()), problems);
     photos.into_iter().zip(labels).map(|(photo, label)| photo.zip(label).unwrap_or_default()).collect()
+}
+
+/// Notes photos and labels of different sizes.
+fn check_equal(matches: &[Match], problems: &mut Problems) {
+    let sizes = sizes_of(matches, problems);
+    for (pair, (photo, label)) in matches.iter().zip(sizes).filter(|(_, (photo, label))| photo != label) {
+        problems.push(unequal(pair, photo, label));
+    }
 }
 
 fn unequal(pair: &Match, (pw, ph): Size, (lw, lh): Size) -> String {
