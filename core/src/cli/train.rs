@@ -41,7 +41,7 @@ pub struct TrainArgs {
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Resume the run in this folder with its own recipe; some settings can be changed with flags
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "upsampling", "latent", "size", "batch", "ngf", "ndf", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "upsampling", "latent", "size", "batch", "ngf", "ndf", "seed", "no_flip"])]
     resume: Option<PathBuf>,
     /// Settings to start from; other flags override them
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
@@ -277,6 +277,8 @@ mod tests {
     fn resuming_excludes_flags_that_change_the_network() {
         let all = ["train", "--resume", "x", "--ngf", "3"];
         assert!(Arguments::try_parse_from(all).is_err());
+        // Mirroring determines the order of the data.
+        assert!(Arguments::try_parse_from(["train", "--resume", "x", "--no-flip"]).is_err());
         let message = parse(&["--resume", "no-such-folder"]).prepare().err().unwrap().to_string();
         assert!(message.contains("no checkpoint"), "{message}");
     }
