@@ -42,6 +42,7 @@ mod engine;
 pub mod error;
 mod files;
 pub mod label;
+mod memory;
 #[cfg(feature = "train")]
 pub mod metrics;
 pub mod model;

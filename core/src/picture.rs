@@ -11,6 +11,7 @@ use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, RgbImage}
 
 use crate::error::{Error, Result};
 use crate::files::{jpeg_is_complete, picture_format, read_picture, save_picture};
+use crate::memory;
 
 /// The longest side of a picture or label map, in pixels.
 pub const MAX_SIDE: usize = 32768;
@@ -291,6 +292,9 @@ impl Image {
         let (width, height) = decoder.dimensions();
         check_size("a picture", width as usize, height as usize)?;
         let orientation = decoder.orientation().map_err(damaged)?;
+        // As it is stored, and what it becomes.
+        let stored = usize::try_from(decoder.total_bytes()).unwrap_or(usize::MAX);
+        memory::ask(stored.saturating_add(3 * width as usize * height as usize), "reading the picture")?;
         let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
         picture.apply_orientation(orientation);
         Ok(Self(picture.into_rgb8()))

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 /// Modules that are not public. The command does not use them, so other programs do not need them either.
-const PRIVATE: [&str; 4] = ["engine", "files", "pixels", "rng"];
+const PRIVATE: [&str; 5] = ["engine", "files", "memory", "pixels", "rng"];
 
 /// Each module of the crate and the modules it uses, outside of tests.
 fn uses() -> BTreeMap<String, BTreeSet<String>> {

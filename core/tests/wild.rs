@@ -427,3 +427,59 @@ fn left_and_right_swap_when_mirrored() {
     assert_eq!(classes.mirrored(), [(1, 2), (3, 4)]);
     assert_eq!(ClassTable::shipped("celebamask-hq").unwrap().mirrored().len(), 3);
 }
+
+/// A grey PNG in which all pixels are 0.
+fn blank(path: &Path, width: u32, height: u32) {
+    let mut encoder = png::Encoder::new(File::create(path).unwrap(), width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_compression(png::Compression::Fast);
+    let mut writer = encoder.write_header().unwrap();
+    let mut rows = writer.stream_writer().unwrap();
+    let row = vec![0; width as usize];
+    (0..height).for_each(|_| std::io::Write::write_all(&mut rows, &row).unwrap());
+    rows.finish().unwrap();
+}
+
+/// Memory is asked for: what does not fit is an error with a number, and the other files of a folder are painted.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_does_not_fit_into_memory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let limited = |arguments: &[&str]| {
+        // One thread, because each one reserves addresses of its own.
+        let limited = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 1000000; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_semsynth")])
+            .args(arguments)
+            .env("RAYON_NUM_THREADS", "1")
+            .output()
+            .unwrap();
+        (limited.status.code(), text(&limited))
+    };
+    fs::create_dir(path("maps")).unwrap();
+    for (name, side) in [("maps/a.png", 64), ("maps/b.png", 16384), ("maps/c.png", 64)] {
+        blank(Path::new(&path(name)), side, side);
+    }
+    let synth = |labels: &str, more: &[&str]| {
+        let (labels, out) = (path(labels), path("out"));
+        let model = ["synth", "-m", "builtin:facades", "-l", &labels, "-o", &out, "--device", "cpu"];
+        limited(&[&model, more].concat())
+    };
+    let (code, said) = synth("maps", &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("b.png: reading the label map needs 1.") && said.contains("is free"), "{said}");
+    assert!(said.contains("2 of 3 pictures written") && said.contains("not painted: "), "{said}");
+    // A checkpoint.
+    let header =
+        format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[0,{}]}}}}", 1 << 28, 1_u64 << 30);
+    let mut file = File::create(path("weights.safetensors")).unwrap();
+    std::io::Write::write_all(&mut file, &(header.len() as u64).to_le_bytes()).unwrap();
+    std::io::Write::write_all(&mut file, header.as_bytes()).unwrap();
+    file.set_len(8 + header.len() as u64 + (1 << 30)).unwrap();
+    let (code, said) = limited(&["inspect", &path("weights.safetensors")]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("weights.safetensors: reading the file needs 1.07 GB"), "{said}");
+    // A photo.
+    let (code, said) = limited(&["inspect", &path("maps/b.png")]);
+    assert_eq!(code, Some(1), "{said}");
+}

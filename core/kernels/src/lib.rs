@@ -67,6 +67,7 @@ pub use norms::{
 };
 pub use patches::Patches;
 pub use pointwise::Conv1x1;
+pub use scratch::{Scratch, ScratchPeak};
 pub use spade::{HIDDEN, Part, Spade, Tables};
 pub use spectral::{divide, dot, spectral_gradient, times, transposed_times};
 pub use winograd::{Conv3x3, Mode, Residual};

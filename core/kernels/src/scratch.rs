@@ -145,6 +145,65 @@ impl Drop for Loan {
     }
 }
 
+/// Working memory of a call, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scratch {
+    /// Buffers that all threads share while the call lasts, or 0.
+    shared: [usize; 3],
+    /// For each thread.
+    thread: usize,
+}
+
+impl Scratch {
+    /// Buffers of the given numbers of values, and those that a task takes together.
+    pub(crate) fn of<const N: usize>(shared: [usize; N], task: &[usize]) -> Self {
+        let mut all = [0; 3];
+        all.iter_mut().zip(shared).for_each(|(all, values)| *all = values * size_of::<f32>());
+        let aligned = |values: &usize| values.next_multiple_of(ALIGN / size_of::<f32>());
+        Self { shared: all, thread: task.iter().map(aligned).sum::<usize>() * size_of::<f32>() }
+    }
+
+    /// Both at once in what is shared, and one after the other in what a thread has.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let mut shared = self.shared;
+        let more = other.shared.into_iter().filter(|&bytes| bytes > 0);
+        shared.iter_mut().filter(|bytes| **bytes == 0).zip(more).for_each(|(to, bytes)| *to = bytes);
+        Self { shared, thread: self.thread.max(other.thread) }
+    }
+}
+
+/// The working memory of calls that come one after the other: what they take at most, with the buffers that are kept
+/// between them.
+#[derive(Clone, Debug, Default)]
+pub struct ScratchPeak {
+    free: Vec<usize>,
+    shared: usize,
+    thread: usize,
+}
+
+impl ScratchPeak {
+    /// Adds a call.
+    pub fn call(&mut self, call: Scratch) {
+        self.thread = self.thread.max(call.thread);
+        // As `Loan` does.
+        let mut used = Vec::new();
+        for need in call.shared.into_iter().filter(|&bytes| bytes > 0) {
+            let fit = (0..self.free.len()).filter(|&i| self.free[i] >= need).min_by_key(|&i| self.free[i]);
+            used.push(fit.map_or(need, |i| self.free.remove(i)));
+        }
+        self.free.extend(used);
+        self.shared = self.shared.max(self.free.iter().sum());
+        while self.free.iter().sum::<usize>() > KEEP_SHARED {
+            self.free.remove(0);
+        }
+    }
+
+    /// Bytes, with this many threads.
+    pub fn bytes(&self, threads: usize) -> usize {
+        self.shared + threads * self.thread
+    }
+}
+
 /// A pointer through which tasks on several threads write disjoint parts.
 #[derive(Clone, Copy)]
 pub(crate) struct Shared(*mut f32);
@@ -202,6 +261,22 @@ mod tests {
         let loans: Vec<Loan> = (0..5).map(|_| Loan::new(KEEP_SHARED / 4 / 4)).collect();
         drop(loans);
         assert!(shared().iter().map(Buf::bytes).sum::<usize>() <= KEEP_SHARED);
+    }
+
+    #[test]
+    fn buffers_of_earlier_calls_are_used_again() {
+        let mut peak = ScratchPeak::default();
+        let call = |shared: &[usize]| Scratch::of([shared[0], shared[1], 0], &[16, 17]);
+        peak.call(call(&[100, 50]));
+        peak.call(call(&[90, 0]));
+        assert_eq!(peak.bytes(0), 600);
+        assert_eq!(peak.bytes(2), 600 + 2 * 4 * (16 + 32));
+        peak.call(call(&[150, 0]));
+        assert_eq!(peak.bytes(0), 1200);
+        let most = KEEP_SHARED / size_of::<f32>();
+        peak.call(call(&[most, 0]));
+        peak.call(call(&[most, 0]));
+        assert_eq!(peak.bytes(0), 1200 + KEEP_SHARED, "older buffers are given back");
     }
 
     #[test]

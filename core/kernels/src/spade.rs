@@ -22,7 +22,7 @@ use crate::clade::lookup;
 use crate::isa::{Isa, dispatch};
 use crate::map::{Map, MapMut, Runs, Source, for_each_run_of};
 use crate::patches::{Distinct, PAD, Patches};
-use crate::scratch::{Loan, Shared, local, volume};
+use crate::scratch::{Loan, Scratch, Shared, local, volume};
 use crate::simd::Simd;
 use crate::winograd::{Conv3x3, Residual};
 use rayon::prelude::*;
@@ -95,6 +95,15 @@ impl Spade {
         let gamma_bias: Vec<f32> = gamma_bias.iter().map(|bias| 1.0 + bias).collect();
         let both = Conv3x3::in_turn(isa, [gamma, beta], [&gamma_bias, beta_bias], [channels, inputs]);
         Self { classes, channels, inputs, isa, shared: columns, shared_bias: bias, both }
+    }
+
+    /// Working memory for an output of `[channels, height, width]`, with patches that are all different. Gamma and beta
+    /// are convolutions of `inputs` channels: [`HIDDEN`], and the number of classes if they read labels too.
+    pub fn scratch(inputs: usize, channels: usize, [h, w]: [usize; 2]) -> Scratch {
+        let outs = 2 * channels.next_multiple_of(16);
+        let step = strip(inputs + outs, [h, w]);
+        let strips = Scratch::of([inputs * (step + 2) * (w + 2), outs * step * w], &[]);
+        strips.and(Conv3x3::scratch_in_turn([channels, inputs], [step, w]))
     }
 
     /// Size of the weights in bytes.
@@ -302,8 +311,7 @@ impl Spade {
         let (ids, labels) = patches.distinct3(first3..(top3 + h + 1).min(end3), left3 - left..left3 + w + right);
         let hidden = self.hidden(&labels);
         let outs = 2 * self.channels.next_multiple_of(16);
-        let fit = STRIP / size_of::<f32>() / ((self.inputs + outs) * w);
-        let step = (fit / 4 * 4).max(STRIP_ROWS).min(h);
+        let step = strip(self.inputs + outs, [h, w]);
         let mut map = Loan::new(self.inputs * (step + 2) * wide);
         let mut both = Loan::new(outs * step * w);
         let (values, place) = (out.values, out.place);
@@ -381,6 +389,12 @@ pub struct Part<'a> {
     pub columns: [usize; 2],
     /// The column of the output that the first column is.
     pub out: usize,
+}
+
+/// Rows of a strip in the dense method, for maps of this many channels together.
+fn strip(channels: usize, [h, w]: [usize; 2]) -> usize {
+    let fit = STRIP / size_of::<f32>() / (channels * w);
+    (fit / 4 * 4).max(STRIP_ROWS).min(h)
 }
 
 impl<'a> Part<'a> {

@@ -26,7 +26,7 @@ mod transform;
 use crate::isa::{Isa, dispatch};
 use crate::layout::{panels, panels_in_turn};
 use crate::map::{Map, MapMut, Place, Ring};
-use crate::scratch::{Buf, Loan, Shared, local, volume};
+use crate::scratch::{Buf, Loan, Scratch, Shared, local, volume};
 use crate::simd::Simd;
 use rayon::prelude::*;
 use std::sync::atomic::AtomicBool;
@@ -55,6 +55,9 @@ enum Plan {
     Shared { outs: usize, ins: usize },
 }
 
+/// For two convolutions whose outputs alternate.
+const IN_TURN: Plan = Plan::Shared { outs: 128, ins: 128 };
+
 impl Plan {
     /// The fastest choice for images of about `pixels` pixels, on two CPUs with AVX-512. The optima are flat.
     fn choose(pixels: usize, ins: usize) -> (Kind, Self) {
@@ -65,6 +68,61 @@ impl Plan {
             577..=8192 => (Kind::F4, Self::Shared { outs: 128, ins: 128 }),
             _ if ins > 64 => (Kind::F4, Self::Private { tiles: 32, outs: 32 }),
             _ => (Kind::F4, Self::Private { tiles: 64, outs: 64 }),
+        }
+    }
+}
+
+/// The shared schedule for a number of tiles: sizes of its rounds and blocks.
+struct Rounds {
+    /// Tiles of a round.
+    tiles: usize,
+    outs: usize,
+    ins: usize,
+    /// Values of V at one position.
+    vps: usize,
+}
+
+impl Rounds {
+    fn new<T: Tile>([all_outs, all_ins]: [usize; 2], tiles: usize, outs: usize, ins: usize) -> Self {
+        // Rounds with about equal numbers of tiles.
+        let most = (MAX_V / (size_of::<f32>() * T::P * all_ins)).clamp(16, MAX_TILES);
+        let tiles = tiles.div_ceil(tiles.div_ceil(most)).next_multiple_of(16);
+        // Two tasks per thread, if there are enough channels. The block size does not affect the result.
+        let share = all_outs / (2 * rayon::current_num_threads());
+        let outs = (share / BLOCK * BLOCK).clamp(BLOCK, outs);
+        Self { tiles, outs, ins: ins.min(all_ins), vps: skew(all_ins * tiles) }
+    }
+
+    /// Values of V.
+    fn shared<T: Tile>(&self) -> usize {
+        T::P * self.vps
+    }
+
+    /// Values that a task for outputs needs: products, and transformed weights.
+    fn outputs<T: Tile>(&self) -> [usize; 2] {
+        [T::P * skew(self.outs * self.tiles), self.outs / BLOCK * T::P * skew(self.ins * 16)]
+    }
+}
+
+/// Values that a task of the private schedule needs: V, products, and padded input.
+fn private_values<T: Tile>([outs, ins]: [usize; 2], [th, tw]: [usize; 2], tiles: usize) -> [usize; 3] {
+    [T::P * skew(ins * tiles), T::P * skew(outs * tiles), T::pad_len(th, tw, tiles)]
+}
+
+impl Plan {
+    fn scratch<T: Tile>(self, channels: [usize; 2], size: [usize; 2]) -> Scratch {
+        let [th, tw] = size.map(|side| side.div_ceil(T::M));
+        match self {
+            Self::Private { tiles, outs } => {
+                let outs = outs.min(channels[0].next_multiple_of(BLOCK));
+                Scratch::of([], &private_values::<T>([outs, channels[1]], [th, tw], tiles))
+            }
+            Self::Shared { outs, ins } => {
+                let rounds = Rounds::new::<T>(channels, th * tw, outs, ins);
+                let pad = [T::pad_len(th, tw, rounds.tiles)];
+                let outputs = Scratch::of([rounds.shared::<T>()], &rounds.outputs::<T>());
+                outputs.and(Scratch::of([], &pad))
+            }
         }
     }
 }
@@ -133,8 +191,12 @@ impl Conv3x3 {
             let from = biases[block % 2].iter().skip(block / 2 * BLOCK);
             bias.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         }
-        let plan = Plan::Shared { outs: 128, ins: 128 };
-        Self { ins, outs: 2 * blocks * BLOCK, isa, kind: Kind::F4, plan, weights: packed, bias }
+        Self { ins, outs: 2 * blocks * BLOCK, isa, kind: Kind::F4, plan: IN_TURN, weights: packed, bias }
+    }
+
+    /// Working memory of a layer made by [`Conv3x3::in_turn`] for an output of `[height, width]`.
+    pub(crate) fn scratch_in_turn([outs, ins]: [usize; 2], size: [usize; 2]) -> Scratch {
+        IN_TURN.scratch::<F4>([2 * outs.next_multiple_of(BLOCK), ins], size)
     }
 
     /// The weights, `[out/16][in][9][16]`, and bias of a layer made by [`Conv3x3::in_turn`].
@@ -145,6 +207,14 @@ impl Conv3x3 {
     /// Size of the weights in bytes.
     pub fn bytes(&self) -> usize {
         size_of_val(&*self.weights) + size_of_val(&*self.bias)
+    }
+
+    /// Working memory for an output of `[height, width]`.
+    pub fn scratch(&self, size: [usize; 2]) -> Scratch {
+        match self.kind {
+            Kind::F2 => self.plan.scratch::<F2>([self.outs, self.ins], size),
+            Kind::F4 => self.plan.scratch::<F4>([self.outs, self.ins], size),
+        }
     }
 
     /// `output` `[out, h, w]` = convolution of `input` `[in, h, w]` + bias + `residual` `[out, h, w]`.
@@ -343,7 +413,7 @@ impl Layer<'_> {
 
     fn run_private<T: Tile>(&self, call: &Call<'_>, tiles: usize, outs: usize) {
         let outs = outs.min(call.outs.next_multiple_of(BLOCK));
-        let need = [T::P * skew(call.ins * tiles), T::P * skew(outs * tiles), T::pad_len(call.th, call.tw, tiles)];
+        let need = private_values::<T>([outs, call.ins], [call.th, call.tw], tiles);
         (0..call.tiles.div_ceil(tiles)).into_par_iter().with_max_len(1).for_each(|i| {
             if call.stopped() {
                 return;
@@ -358,17 +428,11 @@ impl Layer<'_> {
     }
 
     fn run_shared<T: Tile>(&self, call: &Call<'_>, outs: usize, ins: usize) {
-        // Rounds with about equal numbers of tiles.
-        let most = (MAX_V / (size_of::<f32>() * T::P * call.ins)).clamp(16, MAX_TILES);
-        let round = call.tiles.div_ceil(call.tiles.div_ceil(most)).next_multiple_of(16);
-        // Two tasks per thread, if there are enough channels. The block size does not affect the result.
-        let share = call.outs / (2 * rayon::current_num_threads());
-        let outs = (share / BLOCK * BLOCK).clamp(BLOCK, outs);
-        let ins = ins.min(call.ins);
-        let vps = skew(call.ins * round);
-        let mut v = Loan::new(T::P * vps);
+        let rounds = Rounds::new::<T>([call.outs, call.ins], call.tiles, outs, ins);
+        let need = rounds.outputs::<T>();
+        let mut v = Loan::new(rounds.shared::<T>());
+        let Rounds { tiles: round, outs, ins, vps } = rounds;
         let v = Shared::new(&mut v);
-        let need = [T::P * skew(outs * round), outs / BLOCK * T::P * skew(ins * 16)];
         let group = call.ins.div_ceil(64).max(8);
         for t0 in (0..call.tiles).step_by(round) {
             let tn = (call.tiles - t0).min(round).next_multiple_of(16);

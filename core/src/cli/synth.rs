@@ -117,12 +117,7 @@ impl SynthArgs {
                 Some(folder) => request.clone().instances(LabelMap::open_instances(instances_of(folder, labels)?)?),
                 None => request.clone(),
             };
-            let mut control = Control::new();
-            if let (true, Some(memory)) = (synth.prepared().uses_engine(), available_memory()) {
-                // Rather in bands, or not at all, than that the system ends the process.
-                control = control.memory(memory);
-            }
-            synth.run_with(&map, &request, &mut control)?.save(output)
+            synth.run(&map, &request)?.save(output)
         };
         if !self.labels.is_dir() {
             if let Some(folder) = self.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -230,14 +225,6 @@ impl SynthArgs {
         }
         Ok(jobs)
     }
-}
-
-/// Bytes of memory that the system can give, where it says so.
-fn available_memory() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kibibytes.checked_mul(1024)
 }
 
 /// Parses a number of bytes, such as `1GiB`.

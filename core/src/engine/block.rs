@@ -1,6 +1,6 @@
 //! The residual block on the CPU engine.
 
-use semsynth_kernels::{Conv1x1, Conv3x3, Isa, Map, MapMut, Mode, Residual, Source, for_each_run};
+use semsynth_kernels::{Conv1x1, Conv3x3, Isa, Map, MapMut, Mode, Residual, ScratchPeak, Source, for_each_run};
 
 use super::Scene;
 use super::buffers::Buffers;
@@ -83,6 +83,26 @@ impl Block {
     /// Channels of `norm_0`'s output, and of `norm_1`'s.
     pub(super) fn widths(&self) -> [usize; 2] {
         [self.norm_0.outputs(), self.norm_1.outputs()]
+    }
+
+    /// Adds the working memory of [`features`](Self::features) for `[rows, columns]`.
+    pub(super) fn features_scratch(&self, size: [usize; 2], peak: &mut ScratchPeak) {
+        peak.call(self.norm_0.scratch(size));
+    }
+
+    /// Adds the working memory of [`middle`](Self::middle) for `[rows, columns]`.
+    pub(super) fn middle_scratch(&self, size: [usize; 2], peak: &mut ScratchPeak) {
+        peak.call(self.conv_0.scratch(size));
+        peak.call(self.norm_1.scratch(size));
+    }
+
+    /// Adds the working memory of [`shortcut`](Self::shortcut) and [`add_output`](Self::add_output) for
+    /// `[rows, columns]`.
+    pub(super) fn output_scratch(&self, size: [usize; 2], peak: &mut ScratchPeak) {
+        if let Some((norm, _)) = &self.shortcut {
+            peak.call(norm.scratch(size));
+        }
+        peak.call(self.conv_1.scratch(size));
     }
 
     /// `norm_0` of some rows. `x` starts at the first row and column of `out`.

@@ -22,6 +22,11 @@ impl Buffers {
         vec![0.0; len]
     }
 
+    /// Bytes of all buffers that are not in use.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|buffer| buffer.capacity() * size_of::<f32>()).sum()
+    }
+
     /// Returns a buffer for reuse.
     pub(super) fn give(&mut self, buffer: Vec<f32>) {
         self.0.push(buffer);

@@ -250,6 +250,11 @@ struct LabelKey {
 const KEPT_LABELS: usize = 1 << 22;
 
 impl Session {
+    /// Bytes that are held for the next picture.
+    pub(crate) fn bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
     /// Synthesizes a part of a world in bands of rows, from top to bottom. `sink` gets the first row of a band, counted
     /// from the top of the picture, and its values in -1 to 1, `[3, rows, width]`. Calls `step` between kernels with the
     /// progress, 0 to 1. An error from either ends the computation, and the session remains usable. `key` identifies

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use semsynth_kernels::{Affine, Isa, Map, MapMut, Source, affine, for_each_run, moments};
+use semsynth_kernels::{Affine, Isa, Map, MapMut, Scratch, Source, affine, for_each_run, moments};
 
 use super::Scene;
 use super::buffers::Buffers;
@@ -73,6 +73,11 @@ impl Norm {
     /// Bytes of the weights.
     pub(super) fn bytes(&self) -> usize {
         self.modulation.bytes()
+    }
+
+    /// Working memory for `[rows, columns]`.
+    pub(super) fn scratch(&self, size: [usize; 2]) -> Scratch {
+        self.modulation.scratch(size)
     }
 
     /// Channels of the output.

@@ -12,6 +12,7 @@ use super::map::check_size;
 use super::report::Source;
 use crate::error::{Error, Result};
 use crate::files::{jpeg_is_complete, read_picture};
+use crate::memory;
 
 /// The first bytes of a PNG.
 pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -108,6 +109,7 @@ fn check_plausible(needed: u64, possible: u64) -> Result<()> {
 
 fn decode_png(bytes: &[u8]) -> Result<Picture> {
     let mut png = PngRows::open(Cursor::new(bytes), bytes.len() as u64, Path::new(""), check_size)?;
+    memory::ask_for(png.width * png.height, png.bytes_per_pixel(), "reading the label map")?;
     let mut pixels = png.buffer(png.width * png.height);
     if png.interlaced {
         png.read_interlaced(&mut pixels)?;
@@ -180,6 +182,20 @@ impl<R: BufRead + Seek> PngRows<R> {
             rows: 0,
             path: path.into(),
         })
+    }
+
+    /// Bytes that a pixel takes while the whole picture is read: stored, its class, and rows that are not in order.
+    fn bytes_per_pixel(&self) -> usize {
+        let raw = if self.interlaced {
+            self.reader.output_line_size(self.width as u32).unwrap_or(0).div_ceil(self.width)
+        } else {
+            0
+        };
+        let stored = match self.layout.color {
+            ColorType::Rgb | ColorType::Rgba => 4,
+            _ => 3,
+        };
+        raw + stored + size_of::<u16>()
     }
 
     /// An empty buffer for this many pixels.
@@ -385,6 +401,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
     let (width, height) = (width as usize, height as usize);
     check_size(width, height)?;
     check_plausible((width * height) as u64, (bytes.len() as u64).saturating_mul(JPEG_PIXELS_PER_BYTE))?;
+    memory::ask_for(width * height, 3 + 4 + size_of::<u16>(), "reading the label map")?;
     let image = image::DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8();
     let colors = image.pixels().map(|p| [p.0[0], p.0[1], p.0[2], 255]).collect();
     Ok(Picture { width, height, source: Source::Jpeg, colors: Vec::new(), pixels: Stored::Colors(colors) })

@@ -6,6 +6,7 @@ use super::request::Border;
 use crate::engine::{Engine, TILES, Window};
 use crate::error::{Error, Result};
 use crate::label::{Area, Limits, Rect, Span, up};
+use crate::memory;
 use crate::network::{Ability, Capabilities};
 use crate::nn::Statistics;
 
@@ -114,6 +115,28 @@ impl Partition {
         budget: Option<usize>,
     ) -> Result<Self> {
         Self::within(engine, window, statistics, capabilities, budget).map_err(|least| least.error(window, budget))
+    }
+
+    /// A partition for the memory that is free, of which a session holds some bytes already: rather in bands, or not at
+    /// all, than that the system ends the process.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub(super) fn of_free(
+        engine: &Arc<Engine>,
+        window: Window,
+        statistics: Statistics,
+        capabilities: &Capabilities,
+        held: usize,
+    ) -> Result<Self> {
+        let whole = Self::new(engine, window, statistics, capabilities, None)?;
+        let held = engine.bytes() + PROGRAM + held;
+        if memory::fits(whole.memory.saturating_sub(held)) {
+            return Ok(whole);
+        }
+        let budget = memory::available().map(|free| free.saturating_add(held));
+        Self::new(engine, window, statistics, capabilities, budget)
     }
 
     /// The least budget in bytes.

@@ -10,6 +10,7 @@ use crate::device::{Device, DeviceClass};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::label::{LabelMap, MAX_SIDE};
+use crate::memory;
 use crate::model::{Manifest, Model, Precision};
 use crate::network::{Architecture, Network};
 use crate::nn::gpu;
@@ -95,6 +96,9 @@ impl PreparedModel {
         if let Some(side) = size.into_iter().find(|side| !(1..=MAX_SIDE).contains(side)) {
             return Err(Error::Argument(format!("size_hint: a side of {side} pixels, it must be 1 to {MAX_SIDE}")));
         }
+        // As 32-bit floats, and packed for the kernels.
+        let values = model.tensors().iter().map(|(_, data)| data.len()).sum();
+        memory::ask_for(values, 2 * size_of::<f32>(), "this model")?;
         let of = |manifest, weights| {
             let device = device.clone();
             Inner { manifest, device, weights, encoder: Mutex::default(), pool: None }

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::label::{
     ClassTable, DistanceMap, Edges, LabelInput, LabelMap, LabelPyramid, LabelSource, Placed, Rect, WithInstances,
 };
+use crate::memory;
 use crate::model::{Manifest, Model, read_back};
 use crate::network::StyleConfig;
 use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise, Statistics, ops};
@@ -147,6 +148,7 @@ impl Synthesizer {
     /// As [`run`](Self::run); [`Error::Cancelled`] if cancelled. The synthesizer can be used again after that.
     pub fn run_with(&mut self, labels: &LabelMap, request: &Request, control: &mut Control<'_>) -> Result<Image> {
         let (width, height) = (labels.width(), labels.height());
+        memory::ask_for(width * height, 2 * 3, "the picture")?;
         let mut bytes = vec![0; 3 * width * height];
         let mut out = PixelsMut::new(PixelFormat::Rgb8, width, height, 3 * width, &mut bytes)?;
         self.run_into(labels, request, &mut out, control)?;
@@ -332,7 +334,10 @@ impl Synthesizer {
         let Weights::Engine(engine) = prepared.weights() else {
             return Err(Error::Device("the engine has no weights".into()));
         };
-        let partition = Partition::new(engine, window, statistics, &capabilities, control.budget())?;
+        let partition = match control.budget() {
+            Some(budget) => Partition::new(engine, window, statistics, &capabilities, Some(budget))?,
+            None => Partition::of_free(engine, window, statistics, &capabilities, session.bytes())?,
+        };
         let scene = engine::Scene {
             latent: if let StyleInput::Latent(latent) = &style { Some(latent) } else { None },
             styles: if let StyleInput::Classes(styles) = &style { Some(styles) } else { None },
@@ -641,6 +646,8 @@ fn whole_map(source: &mut dyn LabelSource, area: Rect) -> Result<LabelMap> {
     let count = count.ok_or_else(|| {
         Error::Limit(format!("this model looks at whole objects, for which {width}x{height} pixels are too many"))
     })?;
+    // Ids, and the distance maps of objects.
+    memory::ask_for(count, 2 + 2 * 4, "the label map, of which this model needs whole objects,")?;
     let mut ids = vec![0; count];
     for (y, row) in (area.y..).zip(ids.chunks_exact_mut(width.max(1))) {
         source.read(Rect { y, height: 1, ..area }, row)?;

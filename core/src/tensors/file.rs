@@ -7,6 +7,7 @@ use super::source::{ReadAt, Source};
 use super::{Limits, Tensors, pytorch, safetensors};
 use crate::error::{Error, Result};
 use crate::files::write_whole;
+use crate::memory;
 
 /// Bytes read to detect the format: enough for the magic string of a tar archive.
 const HEAD: u64 = 512;
@@ -63,6 +64,7 @@ impl Tensors {
 
 fn read<R: ReadAt>(source: Source<R>, limits: &Limits) -> Result<Tensors> {
     limits.check_file(source.len())?;
+    memory::ask(usize::try_from(source.len()).unwrap_or(usize::MAX), "reading the file")?;
     let head = source.read_at(0, source.len().min(HEAD), &|| "the start".into())?;
     if looks_like_safetensors(&head) {
         safetensors::read(&source, limits)

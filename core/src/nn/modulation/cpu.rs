@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use semsynth_kernels::{Affine, Isa, MapMut, Source};
+use semsynth_kernels::{Affine, Isa, MapMut, Scratch, Source};
 
 use super::ModulationConfig;
 use crate::error::{Error, Result};
@@ -33,6 +33,11 @@ pub(crate) trait CpuModulation: Debug + Send + Sync {
     /// Bytes of the weights, if they are many.
     fn bytes(&self) -> usize {
         0
+    }
+
+    /// Working memory for `[rows, columns]`, if it is much.
+    fn scratch(&self, _size: [usize; 2]) -> Scratch {
+        Scratch::default()
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
-use semsynth_kernels::{Affine, HIDDEN, Isa, MapMut, Source, Spade, collapse, times};
+use semsynth_kernels::{Affine, HIDDEN, Isa, MapMut, Scratch, Source, Spade, collapse, times};
 
 use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use super::super::spade::CachedSpade;
@@ -49,6 +49,13 @@ struct Styled {
     spade: Arc<Spade>,
 }
 
+impl Packed {
+    /// Channels that gamma and beta are convolutions of.
+    fn inputs(&self) -> usize {
+        HIDDEN + if self.styled { self.labels } else { 0 }
+    }
+}
+
 impl CpuModulation for Packed {
     fn session(self: Arc<Self>) -> Box<dyn CpuSession> {
         Box::new(Session { packed: self, styled: None })
@@ -56,7 +63,11 @@ impl CpuModulation for Packed {
 
     fn bytes(&self) -> usize {
         // Of one style.
-        4 * 2 * 9 * self.channels * (HIDDEN + if self.styled { self.labels } else { 0 })
+        4 * 2 * 9 * self.channels * self.inputs()
+    }
+
+    fn scratch(&self, size: [usize; 2]) -> Scratch {
+        Spade::scratch(self.inputs(), self.channels, size)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use semsynth_kernels::{Affine, MapMut, Source, Spade};
+use semsynth_kernels::{Affine, HIDDEN, MapMut, Scratch, Source, Spade};
 
 use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use super::CachedSpade;
@@ -22,12 +22,13 @@ pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<
     let [beta, beta_bias] = [weights.get("mlp_beta.weight")?, weights.get("mlp_beta.bias")?];
     let sizes = [classes, config.channels];
     let spade = Spade::new(config.isa, sizes, &shared, &bias, &gamma, &gamma_bias, &beta, &beta_bias);
-    Ok(Arc::new(Packed { spade: Arc::new(spade), low_memory: config.low_memory }))
+    Ok(Arc::new(Packed { spade: Arc::new(spade), channels: config.channels, low_memory: config.low_memory }))
 }
 
 #[derive(Debug)]
 struct Packed {
     spade: Arc<Spade>,
+    channels: usize,
     low_memory: bool,
 }
 
@@ -38,6 +39,10 @@ impl CpuModulation for Packed {
 
     fn bytes(&self) -> usize {
         self.spade.bytes()
+    }
+
+    fn scratch(&self, size: [usize; 2]) -> Scratch {
+        Spade::scratch(HIDDEN, self.channels, size)
     }
 }
 
