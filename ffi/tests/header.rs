@@ -76,15 +76,23 @@ fn layout(header: &str) -> String {
         for line in body.lines().map(str::trim).filter(|line| !line.starts_with("//") && line.ends_with(';')) {
             let field = line.trim_end_matches(';').split(['[', ')']).next().unwrap();
             let field = field.rsplit([' ', '*']).next().unwrap();
-            writeln!(program, "printf(\"    {field} %zu %zu\\n\", offsetof({name}, {field}), sizeof((({name} *)0)->{field}));")
-                .unwrap();
+            writeln!(
+                program,
+                "printf(\"    {field} %zu %zu\\n\", offsetof({name}, {field}), sizeof((({name} *)0)->{field}));"
+            )
+            .unwrap();
         }
     }
     program += "return 0; }\n";
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("layout.c"), program).unwrap();
     let binary = dir.path().join("layout");
-    run(Command::new("cc").arg("-I").arg(root().join("include")).arg(dir.path().join("layout.c")).arg("-o").arg(&binary));
+    run(Command::new("cc")
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(dir.path().join("layout.c"))
+        .arg("-o")
+        .arg(&binary));
     run(&mut Command::new(binary))
 }
 
@@ -94,10 +102,8 @@ fn compiles(compiler: &str, language: &str, standard: &str, header: &str, dir: &
         println!("skipped: no {compiler}");
         return;
     }
-    let standards = Command::new(compiler)
-        .args(["-x", language, &format!("-std={standard}"), "-E", "/dev/null"])
-        .output()
-        .unwrap();
+    let standards =
+        Command::new(compiler).args(["-x", language, &format!("-std={standard}"), "-E", "/dev/null"]).output().unwrap();
     if !standards.status.success() {
         println!("skipped: {compiler} does not know {standard}");
         return;
