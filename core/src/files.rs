@@ -101,6 +101,30 @@ pub(crate) fn read_picture(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Whether the markers of a JPEG lead up to its end. The decoder fills missing data with grey, which must not
+/// become labels or part of a photo.
+pub(crate) fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        match rest {
+            // Stuffed bytes, restart and stand-alone markers, fill bytes.
+            [0xff, 0x00 | 0x01 | 0xd0..=0xd8, tail @ ..] => rest = tail,
+            [0xff, 0xff, ..] => rest = rest.get(1..).unwrap_or_default(),
+            [0xff, 0xd9, ..] => return true,
+            [0xff, _, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = rest.get(2 + length..).unwrap_or_default();
+            }
+            // Entropy-coded data.
+            [_, tail @ ..] if rest.first() != Some(&0xff) => {
+                let skip = tail.iter().position(|&b| b == 0xff).unwrap_or(tail.len());
+                rest = tail.get(skip..).unwrap_or_default();
+            }
+            _ => return false,
+        }
+    }
+}
+
 /// Writes a picture in the format of its extension, which must be `.png`, `.jpg` or `.jpeg`.
 pub(crate) fn save_picture(picture: &image::RgbImage, path: &Path) -> Result<()> {
     let format = picture_format(path)?;

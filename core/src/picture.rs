@@ -5,12 +5,12 @@
 
 use std::fmt;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, RgbImage};
 
 use crate::error::{Error, Result};
-use crate::files::{picture_format, read_picture, save_picture};
+use crate::files::{jpeg_is_complete, picture_format, read_picture, save_picture};
 
 /// The longest side of a picture or label map, in pixels.
 pub const MAX_SIDE: usize = 32768;
@@ -257,8 +257,8 @@ impl Image {
         Self(RgbImage::from_raw(width as u32, height as u32, bytes).unwrap_or_default())
     }
 
-    /// Reads a PNG or JPEG file; the format is detected from its content. Grey becomes RGB, alpha is dropped, and
-    /// 16-bit channels are rounded to 8 bits.
+    /// Reads a PNG or JPEG file; the format is detected from its content. Grey becomes RGB, alpha is dropped, 16-bit
+    /// channels are rounded to 8 bits, and a photo that says how to turn it (EXIF orientation) is turned upright.
     ///
     /// # Errors
     ///
@@ -272,7 +272,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] if the content is damaged or neither PNG nor JPEG; [`Error::Limit`] if a side is over
+    /// [`Error::Data`] if the content is damaged, cut short, or neither PNG nor JPEG; [`Error::Limit`] if a side is over
     /// [`MAX_SIDE`] or the area over [`MAX_AREA`], before memory of that size is allocated.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let damaged =
@@ -283,14 +283,26 @@ impl Image {
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         // The limits of this library are checked below.
         reader.no_limits();
-        let decoder = reader.into_decoder().map_err(damaged)?;
+        // Decoders fill what is missing with grey.
+        if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+            return Err(Error::Data("the picture is cut short (its end is missing); export or copy it again".into()));
+        }
+        let mut decoder = reader.into_decoder().map_err(damaged)?;
         let (width, height) = decoder.dimensions();
         check_size("a picture", width as usize, height as usize)?;
-        Ok(Self(DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8()))
+        let orientation = decoder.orientation().map_err(damaged)?;
+        let mut picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+        picture.apply_orientation(orientation);
+        Ok(Self(picture.into_rgb8()))
     }
 
     pub(crate) fn from_rgb(image: RgbImage) -> Self {
         Self(image)
+    }
+
+    #[cfg(feature = "train")]
+    pub(crate) fn into_rgb(self) -> RgbImage {
+        self.0
     }
 
     pub(crate) fn as_rgb(&self) -> &RgbImage {
@@ -387,6 +399,45 @@ impl Image {
 impl fmt::Debug for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Image").field("width", &self.width()).field("height", &self.height()).finish_non_exhaustive()
+    }
+}
+
+/// The pictures directly in a folder, and what else there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PictureFolder {
+    /// Files with the extension of a PNG or JPEG, sorted by name. Hidden files, among them `._x` of macOS, are none.
+    pub pictures: Vec<PathBuf>,
+    /// What has such an extension but is no file: folders, and links that lead nowhere.
+    pub passed: Vec<PathBuf>,
+    /// Number of other folders.
+    pub folders: usize,
+}
+
+impl PictureFolder {
+    /// Lists a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if it cannot be read.
+    pub fn list(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let mut listed = Self::default();
+        for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+            let path = entry.map_err(Error::io(folder))?.path();
+            if path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b".")) {
+                continue;
+            }
+            let extension = path.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
+            let is_picture = matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg" | "jpe" | "jfif"));
+            match (is_picture, path.is_file()) {
+                (true, true) => listed.pictures.push(path),
+                (true, false) => listed.passed.push(path),
+                (false, _) => listed.folders += usize::from(path.is_dir()),
+            }
+        }
+        listed.pictures.sort();
+        listed.passed.sort();
+        Ok(listed)
     }
 }
 

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::sync::Arc;
 
+use common::software;
 use proptest::prelude::*;
 use semsynth::label::{Rect, from_fn};
 use semsynth::model::Model;
@@ -117,6 +120,15 @@ fn chunks_of_a_world_meet_without_a_seam() {
             });
         }
     });
+}
+
+#[test]
+fn the_smallest_pictures_have_estimates() {
+    let synth = facades().synthesizer();
+    for (width, height) in [(1, 1), (1, 1000), (1000, 1)] {
+        let estimate = synth.estimate(rect(0, 0, width, height), &Request::new()).unwrap();
+        assert!(estimate.least_memory <= estimate.memory && estimate.least_memory > 0, "{width}x{height}");
+    }
 }
 
 #[test]
@@ -413,4 +425,18 @@ fn windows_on_a_device_give_the_whole() {
     let wrapped = rect(0, 0, 128, 96);
     let wrap = [Border::Wrap; 2];
     assert!(close(&paint(&windowed, wrapped, wrap, 3, memory), &paint(&model, wrapped, wrap, 3, usize::MAX)));
+}
+
+/// The same on a GPU: part of a world, and a picture in windows.
+#[test]
+fn windows_on_a_gpu_give_the_whole() {
+    let Some(device) = software() else { return };
+    let windowed = PreparedModel::new(Model::builtin("facades").unwrap(), &device).unwrap();
+    let model = facades();
+    let memory = 26 * 16 * 550 * 550;
+    for (area, borders) in [(rect(-77, 131, 60, 40), Border::Source), (rect(0, 0, 160, 96), Border::Zero)] {
+        let found = paint(&windowed, area, [borders; 2], 3, memory);
+        let expected = paint(&model, area, [borders; 2], 3, usize::MAX);
+        assert!(most(&found, &expected) <= 2 && off(&found, &expected) * 100 < found.len(), "{area}");
+    }
 }

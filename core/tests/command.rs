@@ -5,24 +5,16 @@
 mod common;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::OnceLock;
 
-use common::{has_half, software};
+use common::{has_half, semsynth, software, text};
 use semsynth::Device;
 use semsynth::label::{ClassTable, LabelMap};
 use semsynth::model::{self, Precision};
 use semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
 use semsynth::nn::Init;
 use semsynth::nn::modulation::ModulationKind;
-
-fn semsynth(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_semsynth")).args(arguments).output().unwrap()
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 /// A training run of two steps, made once for all tests.
 fn trained() -> &'static Path {

@@ -167,7 +167,7 @@ impl Conv3x3 {
     /// If a map has another number of channels, there are no rows, a row is longer than 2²⁴ pixels, or the residual
     /// lacks pixels of the output.
     pub fn run_rows(&self, input: Map<'_>, at: [usize; 2], output: MapMut<'_>, residual: Residual<'_>) {
-        self.run_rows_in(Mode { stop: &AtomicBool::new(false), any_tiles: false }, input, at, output, residual);
+        self.layer().run_rows(input, at, output, residual);
     }
 
     /// As [`run_rows`](Self::run_rows), in some mode.
@@ -183,7 +183,7 @@ impl Conv3x3 {
         output: MapMut<'_>,
         residual: Residual<'_>,
     ) {
-        let mut layer = self.layer();
+        let mut layer = Layer { stop: mode.stop, ..self.layer() };
         if let (true, Plan::Shared { .. }) = (mode.any_tiles, layer.plan) {
             // Weights are transformed as they are used, so any size of tiles can be chosen.
             let choice = Plan::choose(volume(&output.size()), self.ins);
@@ -191,7 +191,7 @@ impl Conv3x3 {
                 (layer.kind, layer.plan) = choice;
             }
         }
-        layer.run_rows(mode.stop, input, at, output, residual);
+        layer.run_rows(input, at, output, residual);
     }
 
     /// Tiles are of this size, or of half of it.
@@ -205,6 +205,7 @@ impl Conv3x3 {
             plan: self.plan,
             weights: &self.weights,
             bias: &self.bias,
+            stop: &NEVER,
         }
     }
 }
@@ -237,7 +238,12 @@ pub(crate) struct Layer<'a> {
     plan: Plan,
     weights: &'a [f32],
     bias: &'a [f32],
+    /// Set when the result is not wanted any more.
+    stop: &'a AtomicBool,
 }
+
+/// For results that are wanted in any case.
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// `output` `[images, out, h, w]` = convolution of `input` `[images, in, h, w]` + bias, for weights that are used
 /// once: `[out/16][in][9][16]`. `bias` is padded to whole blocks.
@@ -258,7 +264,7 @@ pub(crate) fn convolve(
         kind.transform_ahead(isa, weights, channels[1], &mut ahead);
     }
     let weights = if ahead.is_empty() { weights } else { &ahead };
-    Layer { channels, isa, kind, plan, weights, bias }.run(images, input, size, output, None);
+    Layer { channels, isa, kind, plan, weights, bias, stop: &NEVER }.run(images, input, size, output, None);
 }
 
 /// Planes in which row and column 0 of the output are at the given place.
@@ -275,11 +281,10 @@ impl Layer<'_> {
         assert_eq!(y.len(), volume(&[images, outs, h, w]), "output is [out, h, w]");
         assert!(residual.is_none_or(|r| r.len() == y.len()), "residual is [out, h, w]");
         let residual = residual.map_or(Residual::None, |residual| Residual::Map(Map::whole(residual, [h, w]), [0, 0]));
-        let stop = AtomicBool::new(false);
-        self.run_images(&stop, images, Map::whole(x, [h, w]), [0, 0], MapMut::whole(y, [h, w]), residual);
+        self.run_images(images, Map::whole(x, [h, w]), [0, 0], MapMut::whole(y, [h, w]), residual);
     }
 
-    fn run_rows(&self, stop: &AtomicBool, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
+    fn run_rows(&self, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
         let [outs, ins] = self.channels;
         assert!(y.place.rows() > 0, "there are rows to write");
         assert_eq!(x.channels(), ins, "input has the layer's channels");
@@ -290,33 +295,17 @@ impl Layer<'_> {
             assert!(has.first <= rows.start && rows.end <= has.end, "residual has the output's rows");
             assert!(column + y.place.width <= has.width, "residual has the output's columns");
         }
-        self.run_images(stop, 1, x, at, y, residual);
+        self.run_images(1, x, at, y, residual);
     }
 
-    fn run_images(
-        &self,
-        stop: &AtomicBool,
-        images: usize,
-        x: Map<'_>,
-        at: [usize; 2],
-        y: MapMut<'_>,
-        residual: Residual<'_>,
-    ) {
+    fn run_images(&self, images: usize, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
         match self.kind {
-            Kind::F2 => self.run_tiles::<F2>(stop, images, x, at, y, residual),
-            Kind::F4 => self.run_tiles::<F4>(stop, images, x, at, y, residual),
+            Kind::F2 => self.run_tiles::<F2>(images, x, at, y, residual),
+            Kind::F4 => self.run_tiles::<F4>(images, x, at, y, residual),
         }
     }
 
-    fn run_tiles<T: Tile>(
-        &self,
-        stop: &AtomicBool,
-        images: usize,
-        x: Map<'_>,
-        at: [usize; 2],
-        y: MapMut<'_>,
-        residual: Residual<'_>,
-    ) {
+    fn run_tiles<T: Tile>(&self, images: usize, x: Map<'_>, at: [usize; 2], y: MapMut<'_>, residual: Residual<'_>) {
         let [outs, ins] = self.channels;
         let (h, w) = (y.place.rows(), y.place.width);
         // Keeps the offsets of gathered values below 2³¹.
@@ -344,7 +333,7 @@ impl Layer<'_> {
                 Residual::Map(map, at) => plane(map.values.as_ptr(), map.place, at),
             },
             bias: self.bias.as_ptr(),
-            stop,
+            stop: self.stop,
         };
         match self.plan {
             Plan::Private { tiles, outs } => self.run_private::<T>(&call, tiles, outs),

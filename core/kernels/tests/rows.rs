@@ -71,7 +71,7 @@ fn more(range: &Range<usize>, by: usize, side: usize) -> Range<usize> {
 fn modes_of_convolutions() {
     let (ins, outs, size) = (40, 24, [12, 20]);
     let (x, weight) = (values(ins * size[0] * size[1], 1, 1.0), values(outs * ins * 9, 3, 1.0));
-    for (isa, hint) in Isa::available().into_iter().flat_map(|isa| [64, 400, 5000, 100_000].map(|hint| (isa, hint))) {
+    for (isa, hint) in Isa::available().flat_map(|isa| [64, 400, 5000, 100_000].map(|hint| (isa, hint))) {
         let conv = Conv3x3::new(isa, &weight, None, [outs, ins], hint);
         let run = |any_tiles: bool, stop: bool, size: [usize; 2]| {
             let mut out = vec![f32::NAN; outs * size[0] * size[1]];

@@ -12,6 +12,7 @@ use crate::label::{ClassTable, LabelMap};
 use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
 use crate::network::{Architecture, StyleConfig, System, Upsampling};
 use crate::nn::{Init, Statistics};
+use crate::picture::PictureFolder;
 use crate::style::Style;
 use crate::synth::{Request, Synthesizer, SynthesizerOptions};
 use crate::train::{Batch, LossWeights, Recipe, Trainer};
@@ -219,12 +220,12 @@ impl BenchArgs {
             // Several maps, so that results cached for one map do not speed up the next run.
             return (1..=RANDOM_MAPS).map(map).collect();
         };
-        let files = if path.is_dir() { super::synth::label_maps(path)? } else { vec![path.clone()] };
+        let files = if path.is_dir() { PictureFolder::list(path)?.pictures } else { vec![path.clone()] };
         if files.is_empty() {
             return Err(Error::Data(format!("{}: no .png or .jpg in this folder", path.display())));
         }
         let read = |file: &PathBuf| {
-            let map = LabelMap::read(file, table, self.colors.policy()?)?.map()?;
+            let map = LabelMap::read(file, table, self.colors.options()?)?.map()?;
             map.resize_centered(width, height)
         };
         files.iter().map(read).collect()

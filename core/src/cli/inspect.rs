@@ -1,21 +1,28 @@
 //! `semsynth inspect`.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{ColorArgs, Ending, class_table};
-use crate::error::Result;
+use crate::data::{self, OpenOptions, Split};
+use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
-use crate::model::{Manifest, Model, Provenance};
+use crate::model::{MANIFEST_KEY, Manifest, Model, Provenance};
 use crate::network::Halo;
 use crate::nn::{NormKind, Statistics};
+use crate::picture::PictureFolder;
+use crate::style::{Style, StyleKind};
+use crate::tensors::Tensors;
+use crate::train::Checkpoint;
 
 /// Arguments of `semsynth inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// Model file, `builtin:NAME`, or label map (.png, .jpg)
-    #[arg(value_name = "FILE")]
+    /// Model file, `builtin:NAME`, label map, style, checkpoint, or a folder: of label maps, or a data set
+    #[arg(value_name = "FILE|DIR")]
     file: PathBuf,
     /// Check the label map against the classes of this model [default: the 12 classes of CMP facades]
     #[arg(long, value_name = "MODEL", conflicts_with = "classes")]
@@ -28,32 +35,139 @@ pub struct InspectArgs {
 }
 
 impl InspectArgs {
-    /// Prints a summary of a model file, or a report on a label map.
+    /// Says what a file is and describes it: a summary of a model, a report on a label map.
     ///
     /// # Errors
     ///
     /// Errors from reading the file. If a label map does not fit the classes, [`Error::UnknownLabels`](crate::Error::UnknownLabels), after the
     /// report is printed.
     pub fn run(&self) -> Result<Ending> {
-        let extension = self.file.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
-        if matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
-            return self.labels(&self.file);
+        if self.file.is_dir() {
+            return self.folder();
         }
-        print!("{}", describe(&Model::open(&self.file)?));
-        Ok(Ending::Done)
+        match Kind::of(&self.file)? {
+            Kind::Labels => self.labels(&self.file),
+            Kind::Style => {
+                print!("{}", describe_style(&self.file)?);
+                Ok(Ending::Done)
+            }
+            Kind::Checkpoint => {
+                print!("{}", describe_checkpoint(&self.file)?);
+                Ok(Ending::Done)
+            }
+            Kind::Model => {
+                print!("{}", describe(&Model::open(&self.file)?));
+                Ok(Ending::Done)
+            }
+        }
+    }
+
+    fn classes(&self) -> Result<Option<ClassTable>> {
+        match (&self.model, &self.classes) {
+            (Some(model), _) => Model::open(model).map(|model| Some(model.classes().clone())),
+            (None, Some(table)) => class_table(table).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 
     fn labels(&self, path: &Path) -> Result<Ending> {
-        let classes = match (&self.model, &self.classes) {
-            (Some(model), _) => Model::open(model)?.classes().clone(),
-            (None, Some(table)) => class_table(table)?,
-            (None, None) => ClassTable::cmp_facades(),
-        };
-        let reading = LabelMap::read(path, &classes, self.colors.policy()?)?;
+        let classes = self.classes()?.unwrap_or_else(ClassTable::cmp_facades);
+        let reading = LabelMap::read(path, &classes, self.colors.options()?)?;
         println!("{}", reading.report());
         reading.report().check()?;
         Ok(Ending::Done)
     }
+
+    /// A data set, or a folder of label maps.
+    fn folder(&self) -> Result<Ending> {
+        let options = OpenOptions { classes: self.classes()?, labels: self.colors.options()? };
+        if let Ok(set) = data::open(&self.file, Split::Train, &options) {
+            println!("{}", set.describe());
+            set.check()?;
+            let val = data::open(&self.file, Split::Val, &options)?;
+            println!("{}", val.describe());
+            val.check()?;
+            println!("all pairs can be read");
+            return Ok(Ending::Done);
+        }
+        let found = PictureFolder::list(&self.file)?.pictures;
+        if found.is_empty() {
+            // Says what a data set looks like, and what is here instead.
+            data::open(&self.file, Split::Train, &options)?;
+        }
+        let mut failed = 0;
+        for path in &found {
+            println!("{}", path.display());
+            if let Err(error) = self.labels(path) {
+                failed += 1;
+                eprintln!("error: {error}");
+            }
+        }
+        println!("{} of {} label maps can be used", found.len() - failed, found.len());
+        Ok(if failed == 0 { Ending::Done } else { Ending::Incomplete })
+    }
+}
+
+/// What a file is.
+enum Kind {
+    Labels,
+    Style,
+    Checkpoint,
+    Model,
+}
+
+impl Kind {
+    /// Looks at the content. A name that is no file may be that of a built-in model.
+    fn of(path: &Path) -> Result<Self> {
+        if !path.is_file() {
+            return Ok(Self::Model);
+        }
+        let mut start = [0; 16];
+        let length = File::open(path).and_then(|mut file| file.read(&mut start)).map_err(Error::io(path))?;
+        if image::guess_format(start.get(..length).unwrap_or_default()).is_ok() || starts_as_picture(&start) {
+            // Formats that cannot be read are named by the reader of label maps.
+            return Ok(Self::Labels);
+        }
+        let tensors = Tensors::open(path)?;
+        Ok(if tensors.metadata().contains_key(MANIFEST_KEY) {
+            Self::Model
+        } else if Style::open(path).is_ok() {
+            Self::Style
+        } else {
+            Self::Checkpoint
+        })
+    }
+}
+
+/// Whether a file is of a painting program.
+fn starts_as_picture(start: &[u8]) -> bool {
+    [&b"gimp xcf"[..], b"8BPS"].iter().any(|magic| start.starts_with(magic))
+}
+
+fn describe_style(path: &Path) -> Result<String> {
+    let style = Style::open(path)?;
+    let what = match style.kind() {
+        StyleKind::Global => "one for the whole picture".to_owned(),
+        StyleKind::Regions => {
+            let present = (0..style.rows()).filter(|row| style.is_present(*row as u16)).count();
+            format!("for {present} of {} classes", style.rows())
+        }
+    };
+    Ok(format!("a style, for `semsynth synth --style`: {what}, {} values each\n", style.length()))
+}
+
+fn describe_checkpoint(path: &Path) -> Result<String> {
+    let tensors = Tensors::open(path)?;
+    let names: Vec<&str> = tensors.names().collect();
+    let values: usize = tensors.iter().map(|(_, data)| data.shape().iter().product::<usize>()).sum();
+    let first = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+    let more = if names.len() > 8 { ", …" } else { "" };
+    let what = if Checkpoint::open(path).is_ok() {
+        "a checkpoint of a training run: `semsynth train --resume` with its folder goes on"
+    } else {
+        "weights without a description: `semsynth import` makes a model of those of the papers' code"
+    };
+    Ok(format!("{what}\n{} tensors, {values} values: {first}{more}\n", names.len()))
 }
 
 fn statistics(model: &Model) -> &'static str {

@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::error::{Error, ErrorCategory};
-use crate::label::{ClassTable, ColorPolicy};
+use crate::error::{Error, ErrorCategory, ErrorCode};
+use crate::label::{ClassTable, ColorPolicy, ReadAs, ReadOptions};
 use crate::network::{System, Upsampling};
 
 pub use bench::BenchArgs;
@@ -42,7 +42,7 @@ pub enum Command {
     Import(ImportArgs),
     /// Encode, mix and convert styles
     Style(StyleArgs),
-    /// Describe a model file or check a label map
+    /// Describe a model or another file, check a label map, a folder of them, or a data set
     Inspect(InspectArgs),
     /// Benchmark synthesis or training
     Bench(BenchArgs),
@@ -84,6 +84,9 @@ pub fn finish(result: Result<Ending, Error>) -> ExitCode {
         Ok(Ending::Interrupted) => ExitCode::from(130),
         Err(error) => {
             eprintln!("error: {error}");
+            if error.code() == ErrorCode::UnclearPalette {
+                eprintln!("hint: --read-as colors or --read-as ids says which it is");
+            }
             ExitCode::from(if error.code().category() == ErrorCategory::Argument { 2 } else { 1 })
         }
     }
@@ -128,6 +131,17 @@ struct ColorArgs {
     /// Largest difference per channel, 0 to 255, at which a colour still counts as a class colour
     #[arg(long, default_value_t = 0, value_name = "N")]
     tolerance: u8,
+    /// What the pixels of label maps mean [default: what the picture looks like; if that is unclear, it is refused]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    read_as: Option<Meaning>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Meaning {
+    /// Class ids: the stored values of an indexed or grey picture, the greys of an RGB one
+    Ids,
+    /// Class colours: those of the palette, or of the pixels
+    Colors,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -141,8 +155,21 @@ enum Unknown {
 }
 
 impl ColorArgs {
+    fn options(self) -> Result<ReadOptions, Error> {
+        let read_as = self.read_as.map(|meaning| match meaning {
+            Meaning::Ids => ReadAs::Ids,
+            Meaning::Colors => ReadAs::Colors,
+        });
+        Ok(ReadOptions { policy: self.policy()?, read_as })
+    }
+
+    /// Whether any of the flags was given.
+    fn is_used(self) -> bool {
+        !matches!(self.unknown_colors, Unknown::Refuse) || self.tolerance > 0 || self.read_as.is_some()
+    }
+
     fn policy(self) -> Result<ColorPolicy, Error> {
-        let Self { unknown_colors, tolerance } = self;
+        let Self { unknown_colors, tolerance, .. } = self;
         match unknown_colors {
             Unknown::Refuse if tolerance > 0 => Err(Error::Argument(
                 "--tolerance needs a policy: --unknown-colors nearest-color or nearest-pixel".into(),

@@ -174,8 +174,9 @@ pub(super) fn encode(
     labels: Option<(&Path, ColorArgs)>,
     seed: Option<u64>,
 ) -> Result<Style> {
-    let read =
-        |(path, colors): (&Path, ColorArgs)| LabelMap::read(path, &encoder.manifest().classes, colors.policy()?)?.map();
+    let read = |(path, colors): (&Path, ColorArgs)| {
+        LabelMap::read(path, &encoder.manifest().classes, colors.options()?)?.map()
+    };
     encoder.encode(&Image::open(photo)?, labels.map(read).transpose()?.as_ref(), seed)
 }
 

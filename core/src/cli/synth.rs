@@ -11,7 +11,7 @@ use crate::label::{LabelFile, LabelMap, Rect};
 use crate::model::{Model, Precision};
 use crate::network::StyleConfig;
 use crate::nn::Statistics;
-use crate::picture::Image;
+use crate::picture::{Image, PictureFolder};
 use crate::sink::PictureFile;
 use crate::style::Style;
 use crate::synth::{Border, Control, Request, Synthesizer, SynthesizerOptions};
@@ -46,9 +46,9 @@ pub struct SynthArgs {
     /// Turn off the noise in SEAN's features
     #[arg(long)]
     no_noise: bool,
-    /// Instance ids of the label map (8 or 16-bit PNG), for models with instance edges [default: edges between
-    /// classes]
-    #[arg(long, value_name = "FILE")]
+    /// Instance map of the label map, for models with instance edges: ids (8 or 16-bit PNG) or a colour for each
+    /// instance; or a folder of them [default: edges between classes]
+    #[arg(long, value_name = "FILE|DIR")]
     instances: Option<PathBuf>,
     /// Statistics that batch norms use [default: those the model names]
     #[arg(long, value_enum, value_name = "WHICH")]
@@ -82,18 +82,18 @@ impl SynthArgs {
     /// Errors from reading, synthesizing and writing.
     pub fn run(&self) -> Result<Ending> {
         let jobs = self.jobs()?;
-        let policy = self.colors.policy()?;
+        let options = self.colors.options()?;
         let model = Model::open(&self.model)?;
         let device = Device::by_name(&self.device)?;
         let classes = model.classes().clone();
-        let mut options = SynthesizerOptions::new(&device);
+        let mut preparation = SynthesizerOptions::new(&device);
         if self.low_memory || self.memory.is_some() {
-            options = options.low_memory();
+            preparation = preparation.low_memory();
         }
         if self.half {
-            options = options.precision(Precision::Half);
+            preparation = preparation.precision(Precision::Half);
         }
-        let mut synth = Synthesizer::new(model, options)?;
+        let mut synth = Synthesizer::new(model, preparation)?;
         let mut request = self.request(&synth)?;
         request.statistics = self.statistics.map(|statistics| match statistics {
             Norms::Running => Statistics::Running,
@@ -105,30 +105,52 @@ impl SynthArgs {
         }
         let mut paint = |(labels, output): &(PathBuf, PathBuf)| {
             if let Some(memory) = self.memory {
-                let mut source = LabelFile::open(labels, &classes, policy)?;
+                let mut source = LabelFile::open(labels, &classes, options)?;
                 let (width, height) = (source.width(), source.height());
                 let area = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
                 let mut file = PictureFile::create(output, width, height)?;
                 synth.synthesize(&mut source, area, &request, &mut file, &mut Control::new().memory(memory))?;
                 return file.finish();
             }
-            let map = LabelMap::read(labels, &classes, policy)?.map()?;
-            synth.run(&map, &request)?.save(output)
+            let map = LabelMap::read(labels, &classes, options)?.map()?;
+            let request = match self.instances.as_deref().filter(|path| path.is_dir()) {
+                Some(folder) => request.clone().instances(LabelMap::open_instances(instances_of(folder, labels)?)?),
+                None => request.clone(),
+            };
+            let mut control = Control::new();
+            if let (true, Some(memory)) = (synth.prepared().uses_engine(), available_memory()) {
+                // Rather in bands, or not at all, than that the system ends the process.
+                control = control.memory(memory);
+            }
+            synth.run_with(&map, &request, &mut control)?.save(output)
         };
         if !self.labels.is_dir() {
+            if let Some(folder) = self.output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+            }
             jobs.iter().try_for_each(paint)?;
             return Ok(Ending::Done);
         }
         std::fs::create_dir_all(&self.output).map_err(Error::io(&self.output))?;
-        let mut failed = 0;
+        let mut failed = Vec::new();
         for job in &jobs {
             if let Err(error) = paint(job) {
                 eprintln!("error: {error}");
-                failed += 1;
+                failed.push(job.0.display());
             }
         }
-        println!("{} of {} pictures written to {}", jobs.len() - failed, jobs.len(), self.output.display());
-        Ok(if failed == 0 { Ending::Done } else { Ending::Incomplete })
+        let PictureFolder { passed, folders, .. } = PictureFolder::list(&self.labels)?;
+        println!("{} of {} pictures written to {}", jobs.len() - failed.len(), jobs.len(), self.output.display());
+        if folders > 0 {
+            println!("passed over: {folders} folders in {}", self.labels.display());
+        }
+        for path in &passed {
+            println!("passed over, no file: {}", path.display());
+        }
+        for path in &failed {
+            println!("not painted: {path}");
+        }
+        Ok(if failed.is_empty() && passed.is_empty() { Ending::Done } else { Ending::Incomplete })
     }
 
     /// The request: everything but the label map.
@@ -158,10 +180,16 @@ impl SynthArgs {
             request = request.quiet();
         }
         if let Some(path) = &self.instances {
-            if self.labels.is_dir() {
-                return Err(Error::Argument("--instances goes with a single label map, not with a folder".into()));
+            if self.labels.is_dir() != path.is_dir() {
+                let fault = "--instances is a folder if --labels is one, with files of the same names, else a file";
+                return Err(Error::Argument(fault.into()));
             }
-            request = request.instances(LabelMap::open_ids(path)?);
+            if self.memory.is_some() && path.is_dir() {
+                return Err(Error::Argument("--memory takes a single instance map, not a folder".into()));
+            }
+            if !path.is_dir() {
+                request = request.instances(LabelMap::open_instances(path)?);
+            }
         }
         Ok(request)
     }
@@ -169,7 +197,7 @@ impl SynthArgs {
     /// Pairs of label map and output path. No label map is overwritten, and no two pictures have the same path.
     fn jobs(&self) -> Result<Vec<(PathBuf, PathBuf)>> {
         let folder = self.labels.is_dir();
-        let maps = if folder { label_maps(&self.labels)? } else { vec![self.labels.clone()] };
+        let maps = if folder { PictureFolder::list(&self.labels)?.pictures } else { vec![self.labels.clone()] };
         if maps.is_empty() {
             return Err(Error::Data(format!("{}: no .png or .jpg in this folder", self.labels.display())));
         }
@@ -202,6 +230,14 @@ impl SynthArgs {
         }
         Ok(jobs)
     }
+}
+
+/// Bytes of memory that the system can give, where it says so.
+fn available_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// Parses a number of bytes, such as `1GiB`.
@@ -241,16 +277,11 @@ enum Norms {
     Batch,
 }
 
-/// The picture files in a folder, sorted by name.
-pub(super) fn label_maps(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut maps = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
-        let path = entry.map_err(Error::io(folder))?.path();
-        let extension = path.extension().and_then(|text| text.to_str()).map(str::to_ascii_lowercase);
-        if path.is_file() && matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg")) {
-            maps.push(path);
-        }
-    }
-    maps.sort();
-    Ok(maps)
+/// The instance map of a label map: that of the same name, whatever its format.
+fn instances_of(folder: &Path, labels: &Path) -> Result<PathBuf> {
+    let same = |path: &PathBuf| path.file_stem() == labels.file_stem();
+    PictureFolder::list(folder)?.pictures.into_iter().find(same).ok_or_else(|| {
+        let (folder, labels) = (folder.display(), labels.display());
+        Error::Data(format!("{folder} has no instance map for {labels}: give it one of the same name"))
+    })
 }

@@ -7,11 +7,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{Ending, interrupt, parse_size, system_parser, upsampling_parser};
-use crate::data::{self, Dataset, Procedural, Split};
+use super::{ColorArgs, Ending, class_table, interrupt, parse_size, system_parser, upsampling_parser};
+use crate::data::{self, Dataset, OpenOptions, Procedural, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::label::ClassTable;
 use crate::network::{System, Upsampling};
 use crate::train::{Checkpoint, Files, Outcome, Recipe, Run, Stopped, resume, train};
 
@@ -28,15 +27,21 @@ pub struct TrainArgs {
     /// facades]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Class table of the data (.ron, .gpl, .json), if the folder has none
-    #[arg(long, value_name = "FILE", requires = "data")]
+    /// Class table of the data, in place of what the folder holds: a file (.ron, .gpl, .json, .txt of CVAT, .csv) or a
+    /// built-in name such as ade20k
+    #[arg(long, value_name = "NAME|FILE", requires = "data")]
     classes: Option<PathBuf>,
+    #[command(flatten)]
+    colors: ColorArgs,
+    /// Do not mirror pictures at random; classes such as "left eye" and "right eye" swap when they are mirrored
+    #[arg(long)]
+    no_flip: bool,
     /// Output folder for the model, logs and checkpoints [default: the first unused of facades-run, facades-run-2,
     /// …]
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Resume the run in this folder with its own recipe; some settings can be changed with flags
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "upsampling", "latent", "size", "batch", "ngf", "ndf", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "upsampling", "latent", "size", "batch", "ngf", "ndf", "seed", "no_flip"])]
     resume: Option<PathBuf>,
     /// Settings to start from; other flags override them
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
@@ -118,6 +123,9 @@ impl TrainArgs {
         let limit =
             run.time_limit.map_or(String::new(), |limit| format!(" or {:.1} minutes", limit.as_secs_f64() / 60.0));
         eprintln!("run         {} steps{limit}, into {}", run.recipe.steps, run.out.display());
+        // All files are read once before the first step.
+        run.train.check()?;
+        run.val.check()?;
         let stop = interrupt::flag("stopping after this step; the run can be resumed")?;
         let mut progress = Progress::new(run.time_limit);
         let outcome = match checkpoint {
@@ -141,8 +149,9 @@ impl TrainArgs {
         let [height, width] = recipe.size;
         let (train, val): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match &recipe.data {
             Some(folder) => {
-                let classes = recipe.classes.as_deref().map(ClassTable::open).transpose()?;
-                let open = |split| data::open(folder, split, classes.as_ref()).map(Arc::from);
+                let classes = recipe.classes.as_deref().map(class_table).transpose()?;
+                let options = OpenOptions { classes, labels: recipe.labels };
+                let open = |split| data::open(folder, split, &options).map(Arc::from);
                 (open(Split::Train)?, open(Split::Val)?)
             }
             None => {
@@ -182,8 +191,13 @@ impl TrainArgs {
         let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
         if let Some(data) = &self.data {
             recipe.data = Some(absolute(data));
-            recipe.classes = self.classes.as_ref().map(absolute);
+            let named = |path: &PathBuf| if path.extension().is_none() { path.clone() } else { absolute(path) };
+            recipe.classes = self.classes.as_ref().map(named);
         }
+        if self.colors.is_used() {
+            recipe.labels = self.colors.options()?;
+        }
+        recipe.flip &= !self.no_flip;
         if let Some(system) = self.arch {
             recipe.set_system(system);
         }
@@ -263,6 +277,8 @@ mod tests {
     fn resuming_excludes_flags_that_change_the_network() {
         let all = ["train", "--resume", "x", "--ngf", "3"];
         assert!(Arguments::try_parse_from(all).is_err());
+        // Mirroring determines the order of the data.
+        assert!(Arguments::try_parse_from(["train", "--resume", "x", "--no-flip"]).is_err());
         let message = parse(&["--resume", "no-such-folder"]).prepare().err().unwrap().to_string();
         assert!(message.contains("no checkpoint"), "{message}");
     }

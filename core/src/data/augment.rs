@@ -26,12 +26,13 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// Varies `sample`. The same `seed` always gives the same variation.
+    /// Varies `sample`. The same `seed` always gives the same variation. The classes of each pair in `mirrored` swap when
+    /// it is mirrored; see [`ClassTable::mirrored`](crate::label::ClassTable::mirrored).
     ///
     /// # Errors
     ///
     /// If `load_scale` is not within 1 to 16, a side is 0 or too large, or photo and labels differ in size.
-    pub fn apply(&self, sample: Sample, seed: u64) -> Result<Sample> {
+    pub fn apply(&self, sample: Sample, mirrored: &[(u16, u16)], seed: u64) -> Result<Sample> {
         if !(1.0..=16.0).contains(&self.load_scale) {
             return Err(Error::Argument(format!("load_scale is {}; it must be within 1 to 16", self.load_scale)));
         }
@@ -51,7 +52,7 @@ impl Augment {
         }
         if mirror {
             imageops::flip_horizontal_in_place(&mut sample.image);
-            sample.labels = sample.labels.flip_horizontal();
+            sample.labels = sample.labels.flip_horizontal().swap(mirrored)?;
         }
         Ok(sample)
     }
@@ -129,7 +130,7 @@ mod tests {
         let augment = Augment { flip: true, load_scale: 1.1, width: 20, height: 10 };
         let mut results = BTreeSet::new();
         for seed in 0..200 {
-            let sample = augment.apply(coded(22, 11, 1, 3), seed).unwrap();
+            let sample = augment.apply(coded(22, 11, 1, 3), &[], seed).unwrap();
             assert_eq!(compare(&sample, 0), (200, 0));
             results.insert(sample.labels.ids().collect::<Vec<_>>());
         }
@@ -140,10 +141,10 @@ mod tests {
     fn flips_half_of_the_time_and_only_when_asked() {
         let plain = coded(8, 8, 1, 0);
         let augment = Augment { flip: true, load_scale: 1.0, width: 8, height: 8 };
-        let flipped = (0..1000).filter(|&seed| augment.apply(plain.clone(), seed).unwrap() != plain).count();
+        let flipped = (0..1000).filter(|&seed| augment.apply(plain.clone(), &[], seed).unwrap() != plain).count();
         assert!((430..570).contains(&flipped), "{flipped}");
         let never = Augment { flip: false, ..augment };
-        assert!((0..50).all(|seed| never.apply(plain.clone(), seed).unwrap() == plain));
+        assert!((0..50).all(|seed| never.apply(plain.clone(), &[], seed).unwrap() == plain));
     }
 
     #[test]
@@ -159,12 +160,12 @@ mod tests {
     fn refuses_impossible_sizes() {
         let sample = coded(8, 8, 2, 0);
         for load_scale in [0.5, f64::NAN, f64::INFINITY, 17.0] {
-            let message = Augment { flip: true, load_scale, width: 8, height: 8 }.apply(sample.clone(), 0);
+            let message = Augment { flip: true, load_scale, width: 8, height: 8 }.apply(sample.clone(), &[], 0);
             assert!(message.unwrap_err().to_string().contains("load_scale"));
         }
         for (width, height) in [(0, 8), (8, 0), (usize::MAX, 8), (40_000, 8)] {
             assert!(fit(sample.clone(), width, height).is_err());
-            assert!(Augment { flip: true, load_scale: 1.5, width, height }.apply(sample.clone(), 0).is_err());
+            assert!(Augment { flip: true, load_scale: 1.5, width, height }.apply(sample.clone(), &[], 0).is_err());
         }
         let skewed = Sample { image: RgbImage::new(8, 9), ..sample };
         assert!(fit(skewed, 8, 8).unwrap_err().to_string().contains("8x9"));
@@ -183,7 +184,7 @@ mod tests {
             let sample = coded(width, height, 20, seed % 50);
             let before = classes(&sample);
             let augment = Augment { flip: true, load_scale, width: to_width, height: to_height };
-            let result = augment.apply(sample.clone(), seed).unwrap();
+            let result = augment.apply(sample.clone(), &[], seed).unwrap();
             prop_assert_eq!(result.image.dimensions(), (to_width as u32, to_height as u32));
             prop_assert_eq!((result.labels.width(), result.labels.height()), (to_width, to_height));
             prop_assert!(classes(&result).is_subset(&before));
@@ -191,7 +192,7 @@ mod tests {
             let scale = (to_width as f64 / width as f64).max(to_height as f64 / height as f64) * load_scale;
             let (_, wrong) = compare(&result, (2.0 * scale.max(1.0)).ceil() as usize + 1);
             prop_assert_eq!(wrong, 0);
-            prop_assert_eq!(augment.apply(sample, seed).unwrap(), result);
+            prop_assert_eq!(augment.apply(sample, &[], seed).unwrap(), result);
         }
     }
 

@@ -2,17 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use image::{ImageReader, RgbImage};
+use image::RgbImage;
+use rayon::prelude::*;
 
+use super::pairing::Problems;
 use super::{Dataset, Sample, Split, cmp, pix2pix};
 use crate::error::{Error, Result};
-use crate::label::{ClassTable, LabelMap};
+use crate::label::{ClassTable, LabelMap, ReadOptions};
+use crate::picture::Image;
 
 /// Where the labels of a photo are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Labels {
-    /// In the right half of the photo's picture.
-    RightHalf,
+    /// In the right half of the photo's picture, or with `true` in the left one.
+    Half(bool),
     /// In the index PNG at this path; the photo is the left half of its picture.
     OfLeftHalf(PathBuf),
     /// In the index PNG at this path.
@@ -39,6 +42,13 @@ pub(super) struct Disk {
     pub(super) split: Split,
     pub(super) pairs: Vec<Pair>,
     pub(super) classes: ClassTable,
+    pub(super) labels: ReadOptions,
+}
+
+impl Disk {
+    fn read_labels(&self, path: &Path) -> Result<LabelMap> {
+        LabelMap::read(path, &self.classes, self.labels)?.map()
+    }
 }
 
 impl Dataset for Disk {
@@ -56,12 +66,12 @@ impl Dataset for Disk {
         })?;
         let picture = read_photo(&pair.picture)?;
         let (image, labels) = match &pair.labels {
-            Labels::RightHalf => {
-                let labels = pix2pix::labels(&picture, &self.classes);
-                (pix2pix::photo(&picture), labels.map_err(|e| e.context(pair.picture.display()))?)
+            Labels::Half(left) => {
+                let labels = pix2pix::labels(&picture, *left, &self.classes, self.labels);
+                (pix2pix::half(&picture, !left), labels.map_err(|e| e.context(pair.picture.display()))?)
             }
-            Labels::OfLeftHalf(path) => (pix2pix::photo(&picture), LabelMap::open(path, &self.classes)?),
-            Labels::Index(path) => (picture, LabelMap::open(path, &self.classes)?),
+            Labels::OfLeftHalf(path) => (pix2pix::half(&picture, true), self.read_labels(path)?),
+            Labels::Index(path) => (picture, self.read_labels(path)?),
             Labels::Cmp(path) => (picture, cmp::read_labels(path)?),
         };
         let sizes = (image.width() as usize, image.height() as usize, labels.width(), labels.height());
@@ -77,6 +87,14 @@ impl Dataset for Disk {
         self.name.clone()
     }
 
+    fn check(&self) -> Result<()> {
+        let mut problems = Problems::default();
+        let all: Vec<Option<Error>> = (0..self.len()).into_par_iter().map(|index| self.get(index).err()).collect();
+        all.into_iter().flatten().for_each(|error| problems.push(error));
+        let advice = "Mend these files, or take them out of the data set. Nothing was trained";
+        problems.into_result(Path::new(&self.name), advice)
+    }
+
     fn describe(&self) -> String {
         let pairs = if self.pairs.len() == 1 { "pair" } else { "pairs" };
         format!(
@@ -90,7 +108,5 @@ impl Dataset for Disk {
 }
 
 fn read_photo(path: &Path) -> Result<RgbImage> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(Error::io(path))?;
-    let picture = reader.decode().map_err(|e| Error::Data(format!("{}: {e}", path.display())))?;
-    Ok(picture.into_rgb8())
+    Image::open(path).map(Image::into_rgb)
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::Split;
 use super::disk::{Disk, Labels, Pair};
 use super::listing::{Kind, Picture, natural_order, pictures};
 use super::pairing::{Match, Problems, match_up, short, sizes};
+use super::{OpenOptions, Split, pix2pix};
 use crate::error::{Error, Result};
-use crate::label::ClassTable;
+use crate::label::{ClassTable, LabelMap};
+use crate::picture::Image;
 
 /// In a folder without splits, one pair out of this many is used for validation.
 const HELD_OUT: usize = 10;
@@ -17,35 +18,56 @@ const HELD_OUT: usize = 10;
 const CLASS_FILES: [&str; 3] = ["classes.ron", "classes.json", "classes.gpl"];
 
 /// Detects the format of the data set in `dir` and checks all its pairs.
-pub(super) fn find(dir: &Path, split: Split, classes: Option<&ClassTable>) -> Result<Disk> {
+pub(super) fn find(dir: &Path, split: Split, options: &OpenOptions) -> Result<Disk> {
     if !dir.is_dir() {
         return Err(Error::Data(format!("{} is not a folder; a data set is a folder with pictures", dir.display())));
     }
-    let within = dir.join(split.name());
-    let labels = dir.join(format!("{split}_label"));
+    // Without validation pairs, some of the training pairs are held out.
+    let exists = |name: &&str| ["", "_img", "_label", "_A"].iter().any(|end| dir.join(format!("{name}{end}")).is_dir());
+    // Test pictures often have no labels.
+    let fits = |name: &&str| *name != "test" || find_named(dir, name, Split::Val, options, false).is_ok();
+    match ["val", "validation", "valid", "test"].iter().find(|name| exists(name)).filter(|name| fits(name)) {
+        Some(val) => find_named(dir, if split == Split::Val { val } else { "train" }, split, options, false),
+        None => find_named(dir, "train", split, options, true),
+    }
+}
+
+/// As [`find`], in the folders of this name first.
+fn find_named(dir: &Path, name: &str, split: Split, options: &OpenOptions, hold_out: bool) -> Result<Disk> {
+    let within = dir.join(name);
+    let labels = dir.join(format!("{name}_label"));
 
     // Folders named after the split take precedence over those that are not.
     for (photos, labels) in
-        [(dir.join(format!("{split}_img")), labels.clone()), (within.join("img"), within.join("label"))]
+        [(dir.join(format!("{name}_img")), labels.clone()), (within.join("img"), within.join("label"))]
     {
         if photos.is_dir() && labels.is_dir() {
-            return folders(dir, split, classes, &photos, &labels, false);
+            return folders(dir, split, options, &photos, &labels, hold_out);
         }
+    }
+    let [a, b] = ["A", "B"].map(|side| dir.join(format!("{name}_{side}")));
+    if a.is_dir() && b.is_dir() {
+        // pix2pixHD has labels in A; others have them in B.
+        let has_labels = |folder: &Path| -> Result<bool> {
+            Ok(pictures(folder)?.first().is_some_and(|picture| LabelMap::open_ids(&picture.path).is_ok()))
+        };
+        let (photos, labels) = if has_labels(&a)? || !has_labels(&b)? { (b, a) } else { (a, b) };
+        return folders(dir, split, options, &photos, &labels, hold_out);
     }
     if within.is_dir() {
         let found = pictures(&within)?;
         if !found.is_empty() && labels.is_dir() {
-            return split_folder(dir, split, classes, found, &labels);
+            return split_folder(dir, split, options, found, &labels, hold_out);
         }
         if !found.is_empty() {
-            return double_width(dir, &within, split, classes, found, false);
+            return double_width(dir, &within, split, options, found, hold_out);
         }
     }
     let (photos, labels) = (dir.join("img"), dir.join("label"));
     if photos.is_dir() && labels.is_dir() {
-        return folders(dir, split, classes, &photos, &labels, true);
+        return folders(dir, split, options, &photos, &labels, true);
     }
-    if let Some(found) = original_cmp(dir, split)? {
+    if let Some(found) = original_cmp(dir, split, options)? {
         return Ok(found);
     }
     let found = pictures(dir)?;
@@ -53,43 +75,39 @@ pub(super) fn find(dir: &Path, split: Split, classes: Option<&ClassTable>) -> Re
         .into_iter()
         .any(|size| size.is_some_and(is_double));
     if any_double {
-        return double_width(dir, dir, split, classes, found, true);
+        return double_width(dir, dir, split, options, found, true);
     }
     Err(nothing_found(dir, split)?)
 }
 
-/// Photos in one folder, index PNGs in another.
+/// Photos in one folder, label PNGs in another.
 fn folders(
     dir: &Path,
     split: Split,
-    classes: Option<&ClassTable>,
+    options: &OpenOptions,
     photos: &Path,
     labels: &Path,
     hold_out: bool,
 ) -> Result<Disk> {
     let mut problems = Problems::default();
     let matches = match_up(pictures(photos)?, only(pictures(labels)?, Kind::Png), &mut problems);
-    let sizes = sizes_of(&matches, &mut problems);
-    for (pair, (photo, label)) in matches.iter().zip(sizes) {
-        if photo != label {
-            problems.push(unequal(pair, photo, label));
-        }
-    }
+    check_equal(&matches, &mut problems);
     problems.into_result(dir, FOLDER_ADVICE)?;
     let pairs = matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Index(m.label) });
     let pairs = choose(pairs.collect(), split, hold_out, dir)?;
-    let classes = class_table(dir, classes)?.ok_or_else(|| no_classes(dir))?;
+    let classes = class_table(dir, options)?.ok_or_else(|| no_classes(dir))?;
     let form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
-    Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes })
+    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
 }
 
 /// `train/` next to `train_label/`: whole photos, or pix2pix pictures with their labels cleaned.
 fn split_folder(
     dir: &Path,
     split: Split,
-    classes: Option<&ClassTable>,
+    options: &OpenOptions,
     photos: Vec<Picture>,
     labels: &Path,
+    hold_out: bool,
 ) -> Result<Disk> {
     let mut problems = Problems::default();
     let matches = match_up(photos, only(pictures(labels)?, Kind::Png), &mut problems);
@@ -108,31 +126,42 @@ fn split_folder(
         let labels = if double { Labels::OfLeftHalf(m.label) } else { Labels::Index(m.label) };
         Pair { name: m.stem, picture: m.photo, labels }
     };
-    let pairs = choose(matches.into_iter().map(pair).collect(), split, false, dir)?;
-    let given = class_table(dir, classes)?;
+    let pairs = choose(matches.into_iter().map(pair).collect(), split, hold_out, dir)?;
+    let given = class_table(dir, options)?;
     let (form, classes) = if double {
-        let form = format!("pix2pix form in {}, {split}/, cleaned labels from {split}_label/", dir.display());
+        let form = format!("pix2pix form in {}, cleaned labels from {}", dir.display(), in_dir(dir, labels));
         (form, given.unwrap_or_else(ClassTable::cmp_facades))
     } else {
-        let form = format!("folder form in {}, {split}/ + {split}_label/", dir.display());
+        let form = format!("folder form in {}, photos beside {}", dir.display(), in_dir(dir, labels));
         (form, given.ok_or_else(|| no_classes(dir))?)
     };
-    Ok(Disk { name: folder_name(dir), form, split, pairs, classes })
+    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
 }
 
-/// The pix2pix format with labels in the right halves.
+/// The pix2pix format with labels in one half of each picture.
 fn double_width(
     dir: &Path,
     photos: &Path,
     split: Split,
-    classes: Option<&ClassTable>,
+    options: &OpenOptions,
     found: Vec<Picture>,
     hold_out: bool,
 ) -> Result<Disk> {
     let mut problems = Problems::default();
     let mut seen = BTreeMap::new();
-    for (picture, size) in found.iter().zip(sizes(found.iter().map(|p| p.path.as_path()), &mut problems)) {
-        if let Some((width, height)) = size.filter(|&size| !is_double(size)) {
+    let classes = class_table(dir, options)?.unwrap_or_else(ClassTable::cmp_facades);
+    let sizes = sizes(found.iter().map(|p| p.path.as_path()), &mut problems);
+    let side_of = |picture: &Picture| {
+        Image::open(&picture.path).ok().and_then(|picture| pix2pix::side_of_labels(picture.as_rgb(), &classes))
+    };
+    // Which half has the labels is the same in all pictures.
+    let side = found.first().and_then(side_of);
+    // Halves are square. If they have another form, the first such picture must show that it is no plain photo.
+    let mut others = found.iter().zip(&sizes).filter(|(_, size)| size.is_some_and(|size| !is_double(size)));
+    let any_form = others.next().is_some_and(|(picture, _)| side_of(picture).is_some());
+    for (picture, size) in found.iter().zip(sizes) {
+        let fits = |(width, height): (u32, u32)| is_double((width, height)) || any_form && width % 2 == 0;
+        if let Some((width, height)) = size.filter(|&size| !fits(size)) {
             problems.push(format_args!("{} is {width}x{height}", short(&picture.path)));
         }
         if let Some(other) = seen.insert(&picture.stem, &picture.path) {
@@ -140,20 +169,21 @@ fn double_width(
         }
     }
     let advice = format!(
-        "Without a {split}_label folder each picture must be twice as wide as high: the photo left, its labels in \
-         class colours right. For plain photos put index PNGs of the same names into {}",
+        "Without a {split}_label folder each picture must be twice as wide as high, or hold two halves of another form: a \
+         photo and its labels in class colours. For plain photos put label PNGs of the same names into {}",
         dir.join(format!("{split}_label")).display()
     );
     problems.into_result(photos, &advice)?;
-    let pairs = found.into_iter().map(|p| Pair { name: p.stem, picture: p.path, labels: Labels::RightHalf });
+    let left = side == Some(true);
+    let pairs = found.into_iter().map(|p| Pair { name: p.stem, picture: p.path, labels: Labels::Half(left) });
     let pairs = choose(pairs.collect(), split, hold_out, photos)?;
-    let classes = class_table(dir, classes)?.unwrap_or_else(ClassTable::cmp_facades);
-    let form = format!("pix2pix form in {}, labels from the right halves", photos.display());
-    Ok(Disk { name: folder_name(dir), form: form + held_out_note(hold_out), split, pairs, classes })
+    let half = if left { "left" } else { "right" };
+    let form = format!("pix2pix form in {}, labels from the {half} halves", photos.display());
+    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
 }
 
 /// `cmp_*.jpg` and `cmp_*.png` in the same folder, as the CMP Facade Database is published.
-fn original_cmp(dir: &Path, split: Split) -> Result<Option<Disk>> {
+fn original_cmp(dir: &Path, split: Split, options: &OpenOptions) -> Result<Option<Disk>> {
     let mut found = Vec::new();
     for folder in [dir.to_path_buf(), dir.join("base"), dir.join("extended")] {
         if folder.is_dir() {
@@ -168,24 +198,23 @@ fn original_cmp(dir: &Path, split: Split) -> Result<Option<Disk>> {
     }
     let mut problems = Problems::default();
     let matches = match_up(photos, labels, &mut problems);
-    let sizes = sizes_of(&matches, &mut problems);
-    for (pair, (photo, label)) in matches.iter().zip(sizes) {
-        if photo != label {
-            problems.push(unequal(pair, photo, label));
-        }
-    }
+    check_equal(&matches, &mut problems);
     problems.into_result(dir, "Each cmp_*.jpg needs a cmp_*.png of the same name and size beside it")?;
     let mut pairs: Vec<_> =
         matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Cmp(m.label) }).collect();
     pairs.sort_by(|a, b| natural_order(&a.name, &b.name));
     let pairs = choose(pairs, split, true, dir)?;
     let form = format!("original CMP form in {}", dir.display()) + held_out_note(true);
-    Ok(Some(Disk { name: folder_name(dir), form, split, pairs, classes: ClassTable::cmp_facades() }))
+    Ok(Some(disk(dir, split, options, form, pairs, ClassTable::cmp_facades())))
 }
 
 const FOLDER_ADVICE: &str = "Each photo (jpg, jpeg or png) needs an index PNG of the same stem and size";
 const CLEANED_ADVICE: &str =
     "Each picture (photo left, labels right) needs an index PNG of the same stem and of half its width";
+
+fn disk(dir: &Path, split: Split, options: &OpenOptions, form: String, pairs: Vec<Pair>, classes: ClassTable) -> Disk {
+    Disk { name: folder_name(dir), form, split, pairs, classes, labels: options.labels }
+}
 
 /// The last component of a path.
 fn folder_name(dir: &Path) -> String {
@@ -209,6 +238,14 @@ fn sizes_of(matches: &[Match], problems: &mut Problems) -> Vec<(Size, Size)> {
     let photos = sizes(matches.iter().map(|m| m.photo.as_path()), problems);
     let labels = sizes(matches.iter().map(|m| m.label.as_path()), problems);
     photos.into_iter().zip(labels).map(|(photo, label)| photo.zip(label).unwrap_or_default()).collect()
+}
+
+/// Notes photos and labels of different sizes.
+fn check_equal(matches: &[Match], problems: &mut Problems) {
+    let sizes = sizes_of(matches, problems);
+    for (pair, (photo, label)) in matches.iter().zip(sizes).filter(|(_, (photo, label))| photo != label) {
+        problems.push(unequal(pair, photo, label));
+    }
 }
 
 fn unequal(pair: &Match, (pw, ph): Size, (lw, lh): Size) -> String {
@@ -243,11 +280,12 @@ fn held_out_note(hold_out: bool) -> &'static str {
     if hold_out { ", every 10th pair held out" } else { "" }
 }
 
-fn class_table(dir: &Path, given: Option<&ClassTable>) -> Result<Option<ClassTable>> {
-    match CLASS_FILES.map(|name| dir.join(name)).iter().find(|path| path.is_file()) {
-        Some(path) => ClassTable::open(path).map(Some),
-        None => Ok(given.cloned()),
+fn class_table(dir: &Path, options: &OpenOptions) -> Result<Option<ClassTable>> {
+    if options.classes.is_some() {
+        return Ok(options.classes.clone());
     }
+    let own = CLASS_FILES.map(|name| dir.join(name));
+    own.iter().find(|path| path.is_file()).map(ClassTable::open).transpose()
 }
 
 fn no_classes(dir: &Path) -> Error {
@@ -306,7 +344,7 @@ fn nothing_found(dir: &Path, split: Split) -> Result<Error> {
 mod tests {
     use super::{find, is_held_out};
     use crate::data::cmp::tests::write_indexed;
-    use crate::data::{Dataset, Sample, Split, open};
+    use crate::data::{Dataset, OpenOptions, Sample, Split, open};
     use crate::label::{Class, ClassTable, LabelMap};
     use image::{Rgb, RgbImage};
     use std::collections::BTreeSet;
@@ -325,6 +363,10 @@ mod tests {
     fn stripes(width: usize, height: usize, salt: usize) -> LabelMap {
         let ids = (0..width * height).map(|i| ((i % width * 3 / width + salt) % 3) as u16).collect();
         LabelMap::new(width, height, ids).unwrap()
+    }
+
+    fn with(classes: Option<&ClassTable>) -> OpenOptions {
+        OpenOptions { classes: classes.cloned(), ..OpenOptions::default() }
     }
 
     fn folder(path: PathBuf) -> PathBuf {
@@ -356,7 +398,7 @@ mod tests {
     }
 
     fn error(dir: &Path, split: Split, classes: Option<&ClassTable>) -> String {
-        find(dir, split, classes).map(|found| found.describe()).unwrap_err().to_string()
+        find(dir, split, &with(classes)).map(|found| found.describe()).unwrap_err().to_string()
     }
 
     #[test]
@@ -369,16 +411,17 @@ mod tests {
             fs::write(photos.join(".hidden.png"), "").unwrap();
             fs::write(photos.join("notes.txt"), "").unwrap();
             table().save(dir.path().join("classes.ron")).unwrap();
-            let set = open(dir.path(), Train, None).unwrap();
-            assert_eq!(names(&*set), ["1", "2", "10"]);
+            let set = open(dir.path(), Train, &with(None)).unwrap();
+            assert_eq!(names(&*set), ["1", "2"]);
             assert_eq!(set.classes(), &table());
-            let Sample { image, labels, .. } = set.get(2).unwrap();
+            let val = open(dir.path(), Val, &with(None)).unwrap();
+            assert_eq!(names(&*val), ["10"]);
+            let Sample { image, labels, .. } = val.get(0).unwrap();
             assert_eq!(image.get_pixel(11, 7), &Rgb([10, 0, 0]));
             assert_eq!(labels, stripes(12, 8, 10));
             let line = set.describe();
-            assert!(line.starts_with("folder form") && line.ends_with("3 pairs to train on, 3 classes"), "{line}");
-            assert!(set.get(3).unwrap_err().to_string().contains("sample 3 of 3"));
-            assert!(error(dir.path(), Val, None).contains("no val pairs"));
+            assert!(line.starts_with("folder form") && line.ends_with("2 pairs to train on, 3 classes"), "{line}");
+            assert!(set.get(2).unwrap_err().to_string().contains("sample 2 of 2"));
         }
     }
 
@@ -388,10 +431,10 @@ mod tests {
         let (photos, labels) = (folder(dir.path().join("img")), folder(dir.path().join("label")));
         write_pairs(&photos, &labels, 1..=23, "jpeg");
         let table = table();
-        let val = open(dir.path(), Val, Some(&table)).unwrap();
+        let val = open(dir.path(), Val, &with(Some(&table))).unwrap();
         assert_eq!(names(&*val), ["10", "20"]);
         assert!(val.describe().contains("every 10th pair held out"), "{}", val.describe());
-        let train = open(dir.path(), Train, Some(&table)).unwrap();
+        let train = open(dir.path(), Train, &with(Some(&table))).unwrap();
         assert_eq!(train.len(), 21);
         assert!(names(&*train).iter().all(|name| !names(&*val).contains(name)));
     }
@@ -406,18 +449,19 @@ mod tests {
     }
 
     #[test]
-    fn classes_in_the_folder_go_before_the_callers() {
+    fn the_callers_classes_go_before_those_of_the_folder() {
         let dir = tempfile::tempdir().unwrap();
         let (photos, labels) = (folder(dir.path().join("img")), folder(dir.path().join("label")));
         write_pairs(&photos, &labels, 1..=2, "png");
         let message = error(dir.path(), Train, None);
         assert!(message.contains("classes.json") && message.contains("class table"), "{message}");
         let cmp = ClassTable::cmp_facades();
-        assert_eq!(find(dir.path(), Train, Some(&cmp)).unwrap().classes(), &cmp);
+        assert_eq!(find(dir.path(), Train, &with(Some(&cmp))).unwrap().classes(), &cmp);
         table().save(dir.path().join("classes.gpl")).unwrap();
-        assert_eq!(find(dir.path(), Train, Some(&cmp)).unwrap().classes().len(), 3);
+        assert_eq!(find(dir.path(), Train, &with(None)).unwrap().classes().len(), 3);
+        assert_eq!(find(dir.path(), Train, &with(Some(&cmp))).unwrap().classes(), &cmp);
         fs::write(dir.path().join("classes.json"), "{").unwrap();
-        assert!(error(dir.path(), Train, Some(&cmp)).contains("classes.json"), "malformed tables are not passed over");
+        assert!(error(dir.path(), Train, None).contains("classes.json"), "malformed tables are not passed over");
     }
 
     #[test]
@@ -456,9 +500,10 @@ mod tests {
         write_pairs(&photos, &labels, 1..=2, "png");
         let whole = fs::read(photos.join("2.png")).unwrap();
         fs::write(photos.join("2.png"), &whole[..40]).unwrap();
-        let set = find(dir.path(), Train, Some(&table())).unwrap();
-        assert!(set.get(0).is_ok());
-        assert!(set.get(1).unwrap_err().to_string().contains("2.png"));
+        let [set, val] = [Train, Val].map(|split| find(dir.path(), split, &with(Some(&table()))).unwrap());
+        assert!(set.get(0).is_ok() && set.check().is_ok());
+        assert!(val.get(0).unwrap_err().to_string().contains("2.png"));
+        assert!(val.check().unwrap_err().to_string().contains("2.png"));
     }
 
     #[test]
@@ -468,7 +513,7 @@ mod tests {
         let cmp = ClassTable::cmp_facades();
         write_double(&val.join("2.JPG"), 1, &cmp);
         write_double(&val.join("10.jpeg"), 2, &cmp);
-        let set = open(dir.path(), Val, None).unwrap();
+        let set = open(dir.path(), Val, &with(None)).unwrap();
         assert_eq!(names(&*set), ["2", "10"]);
         assert_eq!(set.classes(), &cmp);
         let sample = set.get(1).unwrap();
@@ -480,14 +525,14 @@ mod tests {
         assert!(set.describe().starts_with("pix2pix form"), "{}", set.describe());
 
         // The same pictures without a folder for each split.
-        let flat = open(&val, Val, None).unwrap();
+        let flat = open(&val, Val, &with(None)).unwrap();
         assert_eq!(names(&*flat), ["10"]);
-        assert_eq!(names(&*open(&val, Train, None).unwrap()), ["2"]);
+        assert_eq!(names(&*open(&val, Train, &with(None)).unwrap()), ["2"]);
         // Other colours with another class table.
         let other = tempfile::tempdir().unwrap();
         table().save(other.path().join("classes.json")).unwrap();
         write_double(&folder(other.path().join("train")).join("1.jpg"), 0, &table());
-        let set = open(other.path(), Train, None).unwrap();
+        let set = open(other.path(), Train, &with(None)).unwrap();
         assert_eq!(set.classes().len(), 3);
         let found: BTreeSet<_> = set.get(0).unwrap().labels.ids().collect();
         assert_eq!(found, BTreeSet::from([0, 1, 2]));
@@ -502,7 +547,7 @@ mod tests {
             write_double(&photos.join(format!("{stem}.jpg")), stem, &cmp);
             stripes(48, 48, stem + 1).save(labels.join(format!("{stem}.png")), &cmp).unwrap();
         }
-        let set = find(dir.path(), Train, None).unwrap();
+        let set = find(dir.path(), Train, &with(None)).unwrap();
         assert!(set.describe().contains("cleaned labels from train_label/"), "{}", set.describe());
         let sample = set.get(0).unwrap();
         assert_eq!((sample.image.dimensions(), &sample.labels), ((48, 48), &stripes(48, 48, 2)));
@@ -538,14 +583,14 @@ mod tests {
                 fs::write(stem.with_extension("xml"), "").unwrap();
             }
         }
-        let val = open(dir.path(), Val, None).unwrap();
+        let val = open(dir.path(), Val, &with(None)).unwrap();
         assert_eq!(names(&*val), ["cmp_b0010", "cmp_x0008"]);
-        assert_eq!(open(dir.path(), Train, Some(&table())).unwrap().len(), 18);
+        assert_eq!(open(dir.path(), Train, &with(Some(&table()))).unwrap().len(), 18);
         assert_eq!(val.classes(), &ClassTable::cmp_facades());
         let ids: Vec<_> = val.get(0).unwrap().labels.ids().collect();
         assert_eq!(ids, [0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 0, 1]);
         assert!(val.describe().starts_with("original CMP form"), "{}", val.describe());
-        assert_eq!(open(&base, Train, None).unwrap().len(), 11);
+        assert_eq!(open(&base, Train, &with(None)).unwrap().len(), 11);
 
         fs::remove_file(base.join("cmp_b0003.png")).unwrap();
         assert!(error(dir.path(), Val, None).contains("base/cmp_b0003.jpg has no label"));
@@ -583,10 +628,10 @@ mod tests {
         let Some(dir) = shared(name) else { return };
         for (split, count) in [(Train, train), (Val, val)] {
             if count == 0 {
-                assert!(find(&dir, split, classes).is_err());
+                assert!(find(&dir, split, &with(classes)).is_err());
                 continue;
             }
-            let set = open(&dir, split, classes).unwrap();
+            let set = open(&dir, split, &with(classes)).unwrap();
             eprintln!("{}", set.describe());
             assert_eq!(set.len(), count);
             assert!(set.describe().contains(form), "{}", set.describe());

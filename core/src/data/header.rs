@@ -1,12 +1,15 @@
-//! Reads the size of a picture from its first bytes, so that opening a large data set does not read all of it.
+//! Reads the size of a picture from its first bytes, so that opening a large data set does not read all of it. A photo
+//! that says how to turn it (EXIF orientation) has the size it has upright.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
+use image::metadata::Orientation;
+
 use crate::error::{Error, Result};
 
-/// Width and height of a JPEG or PNG file in pixels. The type is detected from the content, not the extension.
+/// Width and height of a JPEG or PNG file in pixels, upright. The type is detected from the content, not the extension.
 pub(super) fn size(path: &Path) -> Result<(u32, u32)> {
     let file = File::open(path).map_err(Error::io(path))?;
     match read_size(&mut BufReader::new(file)) {
@@ -26,16 +29,26 @@ fn read_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
         [0x89, b'P'] => {
             let head = bytes::<14>(reader)?;
             let side = |b: [u8; 4]| u32::from_be_bytes(b);
-            let (width, height) = (side(bytes(reader)?), side(bytes(reader)?));
-            Ok((head.starts_with(b"NG\r\n\x1a\n") && head.ends_with(b"IHDR")).then_some((width, height)))
+            let size = (side(bytes(reader)?), side(bytes(reader)?));
+            if !(head.starts_with(b"NG\r\n\x1a\n") && head.ends_with(b"IHDR")) {
+                return Ok(None);
+            }
+            // The rest of the header, and its checksum.
+            reader.seek_relative(5 + 4)?;
+            // What is cut short is found when it is read.
+            Ok(Some(upright(size, png_exif(reader).unwrap_or_default().as_deref())))
         }
         [0xff, 0xd8] => jpeg_size(reader),
         _ => Ok(None),
     }
 }
 
+/// How the EXIF segment of a JPEG begins.
+const EXIF: &[u8] = b"Exif\0\0";
+
 /// Follows the marker segments to the start of frame.
 fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>> {
+    let mut exif = None;
     loop {
         if bytes::<1>(reader)? != [0xff] {
             return Ok(None);
@@ -55,9 +68,40 @@ fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
         let Some(body) = length.checked_sub(2) else { return Ok(None) };
         if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
             let [_precision, h1, h0, w1, w0] = bytes::<5>(reader)?;
-            return Ok(Some((u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into())));
+            let size = (u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into());
+            return Ok(Some(upright(size, exif.as_deref())));
+        }
+        if marker == 0xe1 && usize::from(body) > EXIF.len() && exif.is_none() {
+            let mut segment = vec![0; body.into()];
+            reader.read_exact(&mut segment)?;
+            exif = segment.strip_prefix(EXIF).map(<[u8]>::to_vec);
+            continue;
         }
         reader.seek_relative(body.into())?;
+    }
+}
+
+/// The EXIF data of a PNG, if they come before its pixels.
+fn png_exif(reader: &mut BufReader<File>) -> std::io::Result<Option<Vec<u8>>> {
+    loop {
+        let (length, name) = (u32::from_be_bytes(bytes(reader)?), bytes::<4>(reader)?);
+        match &name {
+            b"eXIf" if length < 1 << 20 => {
+                let mut chunk = vec![0; length as usize];
+                reader.read_exact(&mut chunk)?;
+                return Ok(Some(chunk));
+            }
+            b"IDAT" | b"IEND" => return Ok(None),
+            _ => reader.seek_relative(i64::from(length) + 4)?,
+        }
+    }
+}
+
+fn upright((width, height): (u32, u32), exif: Option<&[u8]>) -> (u32, u32) {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    match exif.and_then(Orientation::from_exif_chunk) {
+        Some(Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH) => (height, width),
+        _ => (width, height),
     }
 }
 

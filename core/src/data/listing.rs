@@ -2,11 +2,15 @@
 
 use std::cmp::Ordering;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use unicode_normalization::UnicodeNormalization as _;
 
-/// The type of a picture, by extension.
+use crate::error::Result;
+use crate::picture::PictureFolder;
+
+/// The type of a picture, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Jpeg,
@@ -16,30 +20,37 @@ pub(super) enum Kind {
 /// A picture file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
-    /// The file name without extension.
+    /// The file name without extension, in composed form (NFC).
     pub(super) stem: String,
     pub(super) path: PathBuf,
     pub(super) kind: Kind,
 }
 
-/// The JPEG and PNG files directly in `dir`, in natural order; hidden files and other types are skipped.
+/// The JPEG and PNG files directly in `dir`, in natural order; hidden files and other types are skipped. A file is what
+/// its content says; one without known content is what its extension says, and is found wanting when it is read.
 pub(super) fn pictures(dir: &Path) -> Result<Vec<Picture>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
-        let path = entry.map_err(Error::io(dir))?.path();
-        let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else { continue };
-        let stem = stem.to_string_lossy().into_owned();
-        let kind = match extension.to_string_lossy().to_ascii_lowercase().as_str() {
-            "jpg" | "jpeg" => Kind::Jpeg,
-            "png" => Kind::Png,
-            _ => continue,
+    for path in PictureFolder::list(dir)?.pictures {
+        let Some(stem) = path.file_stem() else { continue };
+        let stem = stem.to_string_lossy().nfc().collect();
+        let is_png = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+        let kind = match starts(&path) {
+            Some(image::ImageFormat::Png) => Kind::Png,
+            Some(image::ImageFormat::Jpeg) => Kind::Jpeg,
+            _ if is_png => Kind::Png,
+            _ => Kind::Jpeg,
         };
-        if !stem.starts_with('.') && path.is_file() {
-            found.push(Picture { stem, path, kind });
-        }
+        found.push(Picture { stem, path, kind });
     }
     found.sort_by(|a, b| natural_order(&a.stem, &b.stem).then_with(|| a.path.cmp(&b.path)));
     Ok(found)
+}
+
+/// The format that the first bytes of a file announce.
+fn starts(path: &Path) -> Option<image::ImageFormat> {
+    let mut start = [0; 16];
+    let length = fs::File::open(path).and_then(|mut file| file.read(&mut start)).ok()?;
+    image::guess_format(start.get(..length)?).ok()
 }
 
 /// Compares runs of digits by their value, so that 2 comes before 10. This is a total order.

@@ -4,12 +4,16 @@
 //!
 //! | format | photos | labels |
 //! |---|---|---|
-//! | pix2pix | `train/*.jpg`, or `*.jpg`: the left half of a picture twice as wide as high | the right half, in class colours; or `train_label/*.png` |
-//! | folders | `train_img/`, `train/img/`, `train/` or `img/` | index PNGs of the same stem in `train_label/`, `train/label/`, `train_label/` or `label/` |
+//! | pix2pix | `train/*.jpg`, or `*.jpg`: one half of a picture | the other half, in class colours; or `train_label/*.png` |
+//! | folders | `train_img/`, `train/img/`, `train/` or `img/` | label PNGs of the same stem in `train_label/`, `train/label/`, `train_label/` or `label/` |
+//! | pix2pixHD | `train_B/`, or `train_A/` if labels are in `train_B/` | label PNGs of the same stem in the other folder |
 //! | original CMP | `cmp_b0001.jpg` in the folder, `base/` or `extended/` | `cmp_b0001.png` in the same folder, values 1 to 12 |
 //!
-//! (For the other split, `val` replaces `train`.) If a folder does not separate the splits, every tenth pair in
-//! natural order belongs to [`Split::Val`], or the last one if there are fewer than ten.
+//! (For the other split, `val` replaces `train`, or `validation`, `valid` or `test`.) If a folder does not separate the
+//! splits, every tenth pair in natural order belongs to [`Split::Val`], or the last one if there are fewer than ten.
+//!
+//! File names that look the same are the same, however their accents are encoded. Pictures are told by their content.
+//! Photos are turned upright as their EXIF orientation says.
 //!
 //! [`Procedural`] generates pairs on demand and needs no files. [`Augment`] and [`fit`] resize a sample to the size a
 //! network takes.
@@ -30,7 +34,7 @@ use std::path::Path;
 use image::RgbImage;
 
 use crate::error::Result;
-use crate::label::{ClassTable, LabelMap};
+use crate::label::{ClassTable, LabelMap, ReadOptions};
 
 pub use augment::{Augment, fit};
 pub use generated::Procedural;
@@ -105,17 +109,35 @@ pub trait Dataset: Send + Sync {
 
     /// A one-line description: format, folder, number of pairs and of classes.
     fn describe(&self) -> String;
+
+    /// Reads everything once, so that nothing is found wanting later. Sets that are generated have nothing to check.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`](crate::Error::Data) that lists all samples that cannot be used, and why.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// How to open a data set.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The classes, if they are not those that the folder holds.
+    pub classes: Option<ClassTable>,
+    /// How to read label maps.
+    pub labels: ReadOptions,
 }
 
 /// Opens one split of the data set in `dir`. The format is detected (see the [module](self) documentation).
 ///
-/// Classes come from `classes.ron`, `classes.json` or `classes.gpl` in `dir`, or else from `classes`. Without either,
-/// the pix2pix format uses [`ClassTable::cmp_facades`]; the original CMP format always uses that table. This function
-/// checks the names of all pairs and the sizes in the file headers; [`Dataset::get`] decodes the pixels.
+/// Classes are those of the options, or else come from `classes.ron`, `classes.json` or `classes.gpl` in `dir`. Without
+/// either, the pix2pix format uses [`ClassTable::cmp_facades`]; the original CMP format always uses that table. This function
+/// checks the names of all pairs and the sizes in the file headers; [`Dataset::check`] decodes the pixels.
 ///
 /// # Errors
 ///
 /// If `dir` has none of these formats, a pair is incomplete or its sizes differ, or the classes are unknown.
-pub fn open(dir: &Path, split: Split, classes: Option<&ClassTable>) -> Result<Box<dyn Dataset>> {
-    forms::find(dir, split, classes).map(|found| Box::new(found) as Box<dyn Dataset>)
+pub fn open(dir: &Path, split: Split, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    forms::find(dir, split, options).map(|found| Box::new(found) as Box<dyn Dataset>)
 }

@@ -1,10 +1,10 @@
-//! Pictures twice as wide as high: the photo on the left, its labels in class colours on the right.
+//! Pictures with a photo in one half and its labels in class colours in the other.
 
 use image::RgbImage;
 use image::imageops;
 
 use crate::error::{Error, Result};
-use crate::label::{ClassTable, ColorPolicy, LabelMap};
+use crate::label::{ClassTable, ColorPolicy, LabelMap, ReadOptions};
 use crate::picture::{PixelFormat, Pixels};
 
 /// How the class of a noisy pixel is determined.
@@ -30,34 +30,49 @@ pub(super) const POLICY: ColorPolicy = ColorPolicy::NearestPixel { tolerance: 25
 /// colours have hardly any.
 const LEAST_CERTAIN: f64 = 0.2;
 
-/// The photo: the left half.
-pub(super) fn photo(picture: &RgbImage) -> RgbImage {
-    imageops::crop_imm(picture, 0, 0, picture.width() / 2, picture.height()).to_image()
+/// The left or right half.
+pub(super) fn half(picture: &RgbImage, left: bool) -> RgbImage {
+    let half = picture.width() / 2;
+    imageops::crop_imm(picture, if left { 0 } else { half }, 0, half, picture.height()).to_image()
 }
 
-/// The labels: the right half.
-pub(super) fn labels(picture: &RgbImage, classes: &ClassTable) -> Result<LabelMap> {
-    let (half, height) = (picture.width() as usize / 2, picture.height() as usize);
-    let (left, stride) = (3 * half, 3 * picture.width() as usize);
-    let right = Pixels::new(PixelFormat::Rgb8, half, height, stride, picture.get(left..).unwrap_or_default())?;
-    let reading = LabelMap::from_pixels(&right, classes, POLICY)?;
-    let (labels, report) = (reading.map()?, reading.report());
-    let pixels = labels.width() * labels.height();
-    let certain = 1.0 - report.filled as f64 / pixels as f64;
+/// The labels in the left or right half. Under a policy of its own, because pairs mostly are JPEGs, if `options` has none.
+pub(super) fn labels(picture: &RgbImage, left: bool, classes: &ClassTable, options: ReadOptions) -> Result<LabelMap> {
+    let policy = if options.policy == ColorPolicy::Refuse { POLICY } else { options.policy };
+    let (labels, certain) = read(picture, left, classes, ReadOptions { policy, ..options })?;
     if certain < LEAST_CERTAIN {
         return Err(Error::Labels(format!(
-            "only {:.1} % of the right half has the colour of a class, to within {}; give the class table whose colours \
+            "only {:.1} % of the {} half has the colour of a class, to within {}; give the class table whose colours \
              these labels are painted in (as classes.json beside the pictures, say)",
             certain * 100.0,
-            POLICY.tolerance()
+            if left { "left" } else { "right" },
+            policy.tolerance()
         )));
     }
     Ok(labels)
 }
 
+/// Whether the labels of a picture are in its left half (`true`) or in its right half; `None` if neither has enough class
+/// colours. If both have, labels are right.
+pub(super) fn side_of_labels(picture: &RgbImage, classes: &ClassTable) -> Option<bool> {
+    let fits = |left| read(picture, left, classes, POLICY.into()).is_ok_and(|(_, certain)| certain >= LEAST_CERTAIN);
+    if fits(false) { Some(false) } else { fits(true).then_some(true) }
+}
+
+/// The labels in a half, and the share of its pixels that has the colour of a class.
+fn read(picture: &RgbImage, left: bool, classes: &ClassTable, options: ReadOptions) -> Result<(LabelMap, f64)> {
+    let (half, height) = (picture.width() as usize / 2, picture.height() as usize);
+    let (first, stride) = (if left { 0 } else { 3 * half }, 3 * picture.width() as usize);
+    let pixels = Pixels::new(PixelFormat::Rgb8, half, height, stride, picture.get(first..).unwrap_or_default())?;
+    let reading = LabelMap::from_pixels(&pixels, classes, options)?;
+    let labels = reading.map()?;
+    let certain = 1.0 - reading.report().filled as f64 / (labels.width() * labels.height()) as f64;
+    Ok((labels, certain))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{labels, photo};
+    use super::{ColorPolicy, half, labels, side_of_labels};
     use crate::data::listing::pictures;
     use crate::label::{ClassTable, LabelMap};
     use image::{Rgb, RgbImage};
@@ -76,8 +91,9 @@ mod tests {
         let (mut agreeing, mut total, mut worst) = (0, 0, 1.0f64);
         for file in pictures(&root.join("val")).unwrap() {
             let picture = image::open(&file.path).unwrap().into_rgb8();
-            assert_eq!(photo(&picture).dimensions(), (256, 256));
-            let found = labels(&picture, &classes).unwrap();
+            assert_eq!(half(&picture, true).dimensions(), (256, 256));
+            assert_eq!(side_of_labels(&picture, &classes), Some(false));
+            let found = labels(&picture, false, &classes, ColorPolicy::Refuse.into()).unwrap();
             let cleaned = LabelMap::open(root.join(format!("val_label/{}.png", file.stem)), &classes).unwrap();
             assert_eq!(found.ids().len(), cleaned.ids().len());
             let same = found.ids().zip(cleaned.ids()).filter(|(a, b)| a == b).count();
@@ -100,8 +116,10 @@ mod tests {
             0..12 => Rgb([9, 9, y as u8]),
             _ => *right.as_rgb().get_pixel(x - 12, y),
         });
-        assert_eq!(labels(&picture, &classes).unwrap(), map);
-        assert!(photo(&picture).enumerate_pixels().all(|(_, y, p)| *p == Rgb([9, 9, y as u8])));
+        assert_eq!(labels(&picture, false, &classes, ColorPolicy::Refuse.into()).unwrap(), map);
+        let turned = image::imageops::rotate180(&picture);
+        assert_eq!([&turned, &picture].map(|picture| side_of_labels(picture, &classes)), [Some(true), Some(false)]);
+        assert!(half(&picture, true).enumerate_pixels().all(|(_, y, p)| *p == Rgb([9, 9, y as u8])));
     }
 
     #[test]
@@ -109,7 +127,7 @@ mod tests {
         let classes = ClassTable::cmp_facades();
         let mut picture = RgbImage::from_pixel(40, 20, Rgb([128, 128, 128]));
         picture.put_pixel(30, 10, Rgb(classes.get(3).unwrap().color));
-        let message = labels(&picture, &classes).unwrap_err().to_string();
+        let message = labels(&picture, false, &classes, ColorPolicy::Refuse.into()).unwrap_err().to_string();
         assert!(message.contains("only 0.2 %") && message.contains("class table"), "{message}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::gpl;
+use super::{foreign, gpl};
 use crate::error::{Error, Result};
 
 /// One class of a [`ClassTable`].
@@ -201,7 +201,9 @@ impl ClassTable {
         self.classes.last().map_or(0, |c| usize::from(c.id) + 1)
     }
 
-    /// Reads a table in the format that the extension names: `.ron`, `.gpl` (GIMP palette) or `.json`.
+    /// Reads a table in the format that the extension names: `.ron`, `.gpl` (GIMP palette) or `.json`. Tables of other
+    /// programs are read too: `.json` of Supervisely (`meta.json`), COCO and Label Studio (`categories`; ids without a
+    /// colour get one), `.txt` of CVAT (`labelmap.txt`), and `.csv` with lines of `name,r,g,b` or `id,name,r,g,b`.
     ///
     /// # Errors
     /// [`Error::Argument`] for another extension; [`Error::Io`] if the file cannot be read; [`Error::Labels`] if it
@@ -211,7 +213,9 @@ impl ClassTable {
         let parse = match Form::of(path)? {
             Form::Ron => Self::from_ron_str,
             Form::Gpl => Self::from_gpl_str,
-            Form::Json => Self::from_json_str,
+            Form::Json => Self::from_any_json,
+            Form::Cvat => |text: &str| foreign::cvat(text).and_then(Self::new),
+            Form::Csv => |text: &str| foreign::csv(text).and_then(Self::new),
         };
         let bytes = fs::read(path).map_err(Error::io(path))?;
         let text = String::from_utf8(bytes)
@@ -231,6 +235,10 @@ impl ClassTable {
             Form::Ron => self.to_ron_string()?,
             Form::Gpl => self.to_gpl_string(path.file_stem().and_then(|s| s.to_str()).unwrap_or("classes")),
             Form::Json => self.to_json_string()?,
+            Form::Cvat | Form::Csv => {
+                let message = format!("{}: class tables are written as .ron, .gpl or .json", path.display());
+                return Err(Error::Argument(message));
+            }
         };
         fs::write(path, text).map_err(Error::io(path))
     }
@@ -295,6 +303,35 @@ impl ClassTable {
         Self::new(table.classes.into_iter().map(class).collect())
     }
 
+    fn from_any_json(text: &str) -> Result<Self> {
+        Self::from_json_str(text).or_else(|error| foreign::json(text).map_or(Err(error), |all| all.and_then(Self::new)))
+    }
+
+    /// Pairs of classes that swap when a picture is mirrored: those whose names differ only in left and right, such as
+    /// `l_eye` and `r_eye`, `left arm` and `right arm`, `hand_left` and `hand_right`.
+    pub fn mirrored(&self) -> Vec<(u16, u16)> {
+        const SIDES: [(&str, &str); 4] = [("left", "right"), ("Left", "Right"), ("l", "r"), ("L", "R")];
+        let other_side = |word: &str| {
+            let other = |(left, right): &(&'static str, &'static str)| match word {
+                _ if word == *left => Some(*right),
+                _ if word == *right => Some(*left),
+                _ => None,
+            };
+            SIDES.iter().find_map(other)
+        };
+        let opposite = |name: &str| -> String {
+            let words = name.split_inclusive(|c: char| !c.is_alphanumeric());
+            let turned = words.map(|part| {
+                let word = part.trim_end_matches(|c: char| !c.is_alphanumeric());
+                let end = part.get(word.len()..).unwrap_or_default();
+                format!("{}{end}", other_side(word).unwrap_or(word))
+            });
+            turned.collect()
+        };
+        let pair = |class: &Class| Some((class.id, self.by_name(&opposite(&class.name))?.id));
+        self.iter().filter_map(pair).filter(|(a, b)| a < b).collect()
+    }
+
     /// The table as JSON text.
     ///
     /// # Errors
@@ -321,6 +358,8 @@ enum Form {
     Ron,
     Gpl,
     Json,
+    Cvat,
+    Csv,
 }
 
 impl Form {
@@ -329,8 +368,10 @@ impl Form {
             Some("ron") => Ok(Self::Ron),
             Some("gpl") => Ok(Self::Gpl),
             Some("json") => Ok(Self::Json),
+            Some("txt") => Ok(Self::Cvat),
+            Some("csv") => Ok(Self::Csv),
             _ => Err(Error::Argument(format!(
-                "{}: class tables are .ron, .gpl (GIMP palette) or .json files",
+                "{}: class tables are .ron, .gpl (GIMP palette), .json, .txt (CVAT) or .csv files",
                 path.display()
             ))),
         }
@@ -412,7 +453,7 @@ mod tests {
             fs::write(&path, [0xff, 0xfe, 0x00]).unwrap();
             assert!(message(ClassTable::open(&path)).contains("UTF-8"));
         }
-        let other = folder.path().join("t.txt");
+        let other = folder.path().join("t.doc");
         assert!(matches!(ClassTable::open(&other), Err(Error::Argument(m)) if m.contains(".gpl")));
         assert!(matches!(table(None).save(&other), Err(Error::Argument(_))));
         assert!(matches!(ClassTable::open(folder.path().join("absent.ron")), Err(Error::Io { .. })));

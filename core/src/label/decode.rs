@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use image::ImageDecoder as _;
 use image::codecs::jpeg::JpegDecoder;
+use image::metadata::Orientation;
 use png::{BitDepth, ColorType, DecodeOptions, DecodingError};
 
 use super::map::check_size;
 use super::report::Source;
 use crate::error::{Error, Result};
-use crate::files::read_picture;
+use crate::files::{jpeg_is_complete, read_picture};
 
 /// The first bytes of a PNG.
 pub(super) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -159,6 +160,7 @@ impl<R: BufRead + Seek> PngRows<R> {
 
         let reader = decoder.read_info().map_err(damaged)?;
         let info = reader.info();
+        check_upright(info.exif_metadata.as_deref())?;
         let (color, depth) = (info.color_type, info.bit_depth);
         let bits = depth as u8;
         let alpha = matches!(color, ColorType::GrayscaleAlpha | ColorType::Rgba);
@@ -185,7 +187,9 @@ impl<R: BufRead + Seek> PngRows<R> {
         match self.layout.color {
             ColorType::Rgb | ColorType::Rgba => Stored::Colors(Vec::with_capacity(pixels)),
             color => {
-                let alpha = if color == ColorType::GrayscaleAlpha { pixels } else { 0 };
+                let clear = self.layout.key.is_some() || self.layout.entries.is_some();
+                let has_alpha = color == ColorType::GrayscaleAlpha || clear;
+                let alpha = if has_alpha { pixels } else { 0 };
                 Stored::Values { values: Vec::with_capacity(pixels), alpha: Vec::with_capacity(alpha) }
             }
         }
@@ -256,8 +260,10 @@ struct Layout {
     width: usize,
     color: ColorType,
     depth: BitDepth,
-    /// The RGB colour that stands for transparent pixels.
+    /// The colour or grey that stands for transparent pixels.
     key: Option<[u16; 3]>,
+    /// The alpha of palette entries, if one of them is not opaque.
+    entries: Option<[u8; 256]>,
 }
 
 impl Layout {
@@ -268,9 +274,17 @@ impl Layout {
             (ColorType::Rgb, Some(&[r1, r0, g1, g0, b1, b0])) => {
                 Some([u16::from_be_bytes([r1, r0]), u16::from_be_bytes([g1, g0]), u16::from_be_bytes([b1, b0])])
             }
+            (ColorType::Grayscale, Some(&[grey])) => Some([grey.into(); 3]),
+            (ColorType::Grayscale, Some(&[high, low])) => Some([u16::from_be_bytes([high, low]); 3]),
             _ => None,
         };
-        Self { width, color, depth, key }
+        let entries = trns.filter(|trns| color == ColorType::Indexed && trns.iter().any(|alpha| *alpha < 255));
+        let entries = entries.map(|trns| {
+            let mut all = [255; 256];
+            all.iter_mut().zip(trns).for_each(|(all, alpha)| *all = *alpha);
+            all
+        });
+        Self { width, color, depth, key, entries }
     }
 
     /// Appends the pixels of a row.
@@ -283,6 +297,7 @@ impl Layout {
 
     fn unpack_values(self, row: &[u8], values: &mut Vec<u16>, alpha: &mut Vec<u8>) {
         let bits = self.depth as usize;
+        let first = values.len();
         match (self.color, bits) {
             (ColorType::GrayscaleAlpha, 16) => {
                 for &[v1, v0, a1, a0] in row.as_chunks::<4>().0.iter().take(self.width) {
@@ -304,6 +319,12 @@ impl Layout {
                 let unpacked = row.iter().flat_map(|&b| shifts.clone().map(move |s| (u16::from(b) >> s) & mask));
                 values.extend(unpacked.take(self.width));
             }
+        }
+        let values = values.iter().skip(first);
+        if let Some([grey, ..]) = self.key {
+            alpha.extend(values.map(|value| if *value == grey { 0 } else { 255 }));
+        } else if let Some(entries) = &self.entries {
+            alpha.extend(values.map(|value| entries.get(usize::from(*value)).copied().unwrap_or(255)));
         }
     }
 
@@ -358,7 +379,8 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
             "truncated or damaged JPEG (its end is missing); export it again, best as PNG".into(),
         ));
     }
-    let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    let mut decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
+    check_upright(decoder.exif_metadata().map_err(damaged)?.as_deref())?;
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);
     check_size(width, height)?;
@@ -368,27 +390,16 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture> {
     Ok(Picture { width, height, source: Source::Jpeg, colors: Vec::new(), pixels: Stored::Colors(colors) })
 }
 
-/// Whether the markers of a JPEG lead up to its end. The decoder fills missing data with grey, which must not
-/// become labels.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    loop {
-        match rest {
-            // Stuffed bytes, restart and stand-alone markers, fill bytes.
-            [0xff, 0x00 | 0x01 | 0xd0..=0xd8, tail @ ..] => rest = tail,
-            [0xff, 0xff, ..] => rest = rest.get(1..).unwrap_or_default(),
-            [0xff, 0xd9, ..] => return true,
-            [0xff, _, high, low, ..] => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                rest = rest.get(2 + length..).unwrap_or_default();
-            }
-            // Entropy-coded data.
-            [_, tail @ ..] if rest.first() != Some(&0xff) => {
-                let skip = tail.iter().position(|&b| b == 0xff).unwrap_or(tail.len());
-                rest = tail.get(skip..).unwrap_or_default();
-            }
-            _ => return false,
-        }
+/// Refuses a label map that wants to be turned before it is shown. Labels are read as they are stored, by rows if need
+/// be, and must fit a photo that is shown upright.
+fn check_upright(exif: Option<&[u8]>) -> Result<()> {
+    match exif.and_then(Orientation::from_exif_chunk) {
+        None | Some(Orientation::NoTransforms) => Ok(()),
+        Some(_) => Err(Error::Labels(
+            "the label map is stored turned or mirrored, with an EXIF orientation that says so: open it in an editor and \
+             save it upright"
+                .into(),
+        )),
     }
 }
 

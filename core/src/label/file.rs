@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::classes::ClassTable;
 use super::decode::{self, PngRows};
 use super::map::{LabelMap, MAX_AREA, MAX_SIDE, check_size};
-use super::policy::ColorPolicy;
+use super::policy::ReadOptions;
 use super::read::{self, Legend, Survey};
 use super::report::{Report, Source};
 use super::source::{LabelSource, Rect};
@@ -31,7 +31,7 @@ const KEPT_IDS: usize = 1 << 27;
 ///
 /// * JPEG
 /// * interlaced PNG
-/// * PNG where [`ColorPolicy::NearestPixel`] has to fill pixels: the pixels to take a class from can be anywhere
+/// * PNG where [`ColorPolicy::NearestPixel`](super::ColorPolicy::NearestPixel) has to fill pixels: the pixels to take a class from can be anywhere
 ///
 /// Areas are read fastest from top to bottom. The rows of the last area are kept, up to 256 MiB, so the next one may
 /// overlap it. An area with rows above those is read too, but the file is then decoded again from its first row on.
@@ -55,15 +55,15 @@ impl LabelFile {
     /// [`Error::UnknownLabels`] if pixels have no class or an ambiguous one, with the same report as
     /// [`LabelReading::map`](super::LabelReading::map) gives; [`Error::Io`] if the file cannot be read;
     /// [`Error::Labels`] if it is damaged, with the row, or has another format; [`Error::Limit`] if it is too large.
-    pub fn open(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<Self> {
-        let path = path.as_ref();
-        let by_rows = Rows::open(path, |png| survey(png, classes, policy)).map_err(|e| e.context(path.display()))?;
+    pub fn open(path: impl AsRef<Path>, classes: &ClassTable, options: impl Into<ReadOptions>) -> Result<Self> {
+        let (path, options) = (path.as_ref(), options.into());
+        let by_rows = Rows::open(path, |png| survey(png, classes, options)).map_err(|e| e.context(path.display()))?;
         if let Some((rows, mut report)) = by_rows {
             report.context = format!("{}: ", path.display());
             report.check()?;
             return Ok(Self::by_rows(path, rows, Some(report)));
         }
-        let (map, report) = read::read(path, classes, policy).map_err(png_may_be_larger)?.into_parts();
+        let (map, report) = read::read(path, classes, options).map_err(png_may_be_larger)?.into_parts();
         let map = map.ok_or_else(|| report.error())?;
         Ok(Self::whole(path, map, Some(report)))
     }
@@ -161,8 +161,8 @@ fn check_whole(width: usize, height: usize, why: &str) -> Result<()> {
 
 /// Reads all rows of a picture to find out what its values or colours mean. Gives nothing if it takes the whole picture
 /// to tell the class of a pixel.
-fn survey(png: &mut Png, classes: &ClassTable, policy: ColorPolicy) -> Result<Option<(Option<Key>, Report)>> {
-    let mut survey = Survey::new(png.source, policy, [png.width, png.height], classes);
+fn survey(png: &mut Png, classes: &ClassTable, options: ReadOptions) -> Result<Option<(Option<Key>, Report)>> {
+    let mut survey = Survey::new(png.source, options, [png.width, png.height], classes);
     for _ in 0..png.height {
         let mut row = png.buffer(png.width);
         png.next(&mut row)?;
@@ -327,6 +327,7 @@ mod tests {
     use std::fs::OpenOptions;
     use std::io::Write as _;
 
+    use super::super::policy::ColorPolicy;
     use super::super::testing::{RawPng, table};
     use super::*;
     use crate::error::ErrorCode;

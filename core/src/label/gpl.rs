@@ -26,8 +26,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Class>> {
         return Err(Error::Labels("not a GIMP palette: the first line must be `GIMP Palette`".into()));
     }
     let is_color = |line: &str| !(line.is_empty() || line.starts_with('#') || is_header(line));
+    // Aseprite writes alpha too, and says so.
+    let alpha = text.lines().any(|line| line.trim().eq_ignore_ascii_case("Channels: RGBA"));
     let entries: Vec<Entry<'_>> =
-        lines.filter(|(line, _)| is_color(line)).map(|(line, n)| parse_entry(line, n)).collect::<Result<_>>()?;
+        lines.filter(|(line, _)| is_color(line)).map(|(line, n)| parse_entry(line, n, alpha)).collect::<Result<_>>()?;
 
     let numbered = entries.iter().find(|e| e.id.is_some());
     let plain = entries.iter().find(|e| e.id.is_none());
@@ -55,13 +57,14 @@ fn class(index: usize, entry: &Entry<'_>) -> Result<Class> {
 }
 
 fn is_header(line: &str) -> bool {
-    line.starts_with("Name:") || line.starts_with("Columns:")
+    ["Name:", "Columns:", "Channels:"].iter().any(|header| line.starts_with(header))
 }
 
-fn parse_entry(line: &str, number: usize) -> Result<Entry<'_>> {
+fn parse_entry(line: &str, number: usize, alpha: bool) -> Result<Entry<'_>> {
     let mut rest = line;
-    let mut color = [0; 3];
-    for channel in &mut color {
+    let mut channels = [0; 4];
+    let count = if alpha { 4 } else { 3 };
+    for channel in &mut channels[..count] {
         let (word, tail) = split_word(rest);
         *channel = word.parse().map_err(|_| {
             Error::Labels(format!(
@@ -70,10 +73,14 @@ fn parse_entry(line: &str, number: usize) -> Result<Entry<'_>> {
         })?;
         rest = tail;
     }
+    let [r, g, b, _] = channels;
+    let color = [r, g, b];
     let (name, dont_care) = strip_dont_care(rest).map_or((rest, false), |name| (name, true));
     let (word, tail) = split_word(name);
     // Only plain digits are an id: `+3` or `90%` can be part of a colour's name.
     let is_number = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
+    // Nor is a name that repeats the colour in hexadecimal, as Lospec writes it.
+    let is_number = is_number && !word.eq_ignore_ascii_case(&format!("{r:02x}{g:02x}{b:02x}"));
     let id = if is_number {
         Some(word.parse().map_err(|_| Error::Labels(format!("line {number}: class id {word} is beyond 65535")))?)
     } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use super::classes::ClassTable;
-use super::policy::ColorPolicy;
+use super::policy::{ColorPolicy, ReadOptions};
 use super::read::LabelReading;
 use super::{read, report, resize, write};
 use crate::error::{Error, Result};
@@ -203,6 +203,19 @@ impl LabelMap {
         self.gather(&(0..self.width).rev().collect::<Vec<_>>(), &(0..self.height).collect::<Vec<_>>())
     }
 
+    /// The map with the classes of each pair in each other's place.
+    #[cfg(feature = "train")]
+    pub(crate) fn swap(self, pairs: &[(u16, u16)]) -> Result<Self> {
+        if pairs.is_empty() {
+            return Ok(self);
+        }
+        let other = |id: u16| {
+            let partner = |(a, b): &(u16, u16)| (*a == id).then_some(*b).or((*b == id).then_some(*a));
+            pairs.iter().find_map(partner).unwrap_or(id)
+        };
+        Self::new(self.width, self.height, self.ids().map(other).collect())
+    }
+
     /// Appends the ids of row `y` at these columns, all of which must be inside the map.
     pub(crate) fn sample_row(&self, y: usize, columns: &[usize], out: &mut Vec<u16>) {
         fn pick<T: Copy + Into<u16>>(row: Option<&[T]>, columns: &[usize], out: &mut Vec<u16>) {
@@ -290,16 +303,20 @@ impl LabelMap {
     /// [`Error::Io`] if the file cannot be read; [`Error::Limit`] if it is over [`MAX_SIDE`] or [`MAX_AREA`],
     /// before memory of that size is allocated; [`Error::Labels`] if it is damaged or has another format. Pixels
     /// without a class are not an error of this function, but of [`LabelReading::map`].
-    pub fn read(path: impl AsRef<Path>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
-        read::read(path.as_ref(), classes, policy)
+    pub fn read(path: impl AsRef<Path>, classes: &ClassTable, options: impl Into<ReadOptions>) -> Result<LabelReading> {
+        read::read(path.as_ref(), classes, options.into())
     }
 
     /// As [`read`](Self::read), for the content of a PNG or JPEG file.
     ///
     /// # Errors
     /// As for [`LabelMap::read`].
-    pub fn from_image_bytes(bytes: &[u8], classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
-        read::from_image_bytes(bytes, classes, policy)
+    pub fn from_image_bytes(
+        bytes: &[u8],
+        classes: &ClassTable,
+        options: impl Into<ReadOptions>,
+    ) -> Result<LabelReading> {
+        read::from_image_bytes(bytes, classes, options.into())
     }
 
     /// Reads pixels in class colours, with `policy` for other colours. Alpha is treated as in [`LabelMap::read`].
@@ -307,8 +324,12 @@ impl LabelMap {
     /// # Errors
     /// As for [`LabelMap::new`]; [`Pixels::new`] has already made those checks. Pixels without a class are not an
     /// error of this function, but of [`LabelReading::map`].
-    pub fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
-        read::from_pixels(pixels, classes, policy)
+    pub fn from_pixels(
+        pixels: &Pixels<'_>,
+        classes: &ClassTable,
+        options: impl Into<ReadOptions>,
+    ) -> Result<LabelReading> {
+        read::from_pixels(pixels, classes, options.into())
     }
 
     /// Reads the stored values of an indexed or grey picture without interpreting them, such as an instance map.
@@ -317,6 +338,15 @@ impl LabelMap {
     /// As for [`LabelMap::read`]; [`Error::Labels`] for an RGB picture.
     pub fn open_ids(path: impl AsRef<Path>) -> Result<Self> {
         read::stored_ids(path.as_ref())
+    }
+
+    /// Reads an instance map: as [`open_ids`](Self::open_ids), or a picture with a colour for each instance. Only which
+    /// pixels are equal matters.
+    ///
+    /// # Errors
+    /// As for [`LabelMap::read`]; [`Error::Labels`] if there are more than 65536 colours.
+    pub fn open_instances(path: impl AsRef<Path>) -> Result<Self> {
+        read::instances(path.as_ref())
     }
 
     /// Like [`open_ids`](Self::open_ids), from the content of a file.

@@ -7,7 +7,8 @@
 //! used. A [`ColorPolicy`] decides what to do with colours that belong to no class.
 //!
 //! A [`LabelSource`] gives the ids of a picture area by area, so that the picture need not fit into memory.
-//! [`LabelFile`] is one that reads a file by rows.
+//! [`LabelFile`] is one that reads a file by rows. A host whose own pictures hold the labels reads them by rows with a
+//! [`LabelSurvey`] and the [`LabelKey`] that it gives.
 
 mod area;
 mod classes;
@@ -15,6 +16,7 @@ mod decode;
 mod distance;
 mod edges;
 mod file;
+mod foreign;
 mod gpl;
 mod map;
 mod nearest;
@@ -23,6 +25,7 @@ mod pyramid;
 mod read;
 mod report;
 mod resize;
+mod rows;
 mod source;
 mod stream;
 mod tables;
@@ -36,10 +39,11 @@ pub use distance::DistanceMap;
 pub use edges::instance_edges;
 pub use file::LabelFile;
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};
-pub use policy::ColorPolicy;
+pub use policy::{ColorPolicy, ReadOptions};
 pub(crate) use pyramid::{LabelPyramid, LabelScale};
 pub use read::LabelReading;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};
+pub use rows::{LabelKey, LabelPixels, LabelSurvey};
 pub use source::{LabelFn, LabelSource, Rect, from_fn};
 pub(crate) use source::{Placed, WithInstances};
 pub(crate) use stream::{Edges, LabelArea, LabelInput, LabelStream, LevelNeeds, patch_block, read_edges, read_row};

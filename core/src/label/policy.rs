@@ -1,4 +1,8 @@
-//! What to do with pixels whose colour belongs to no class.
+//! How to read a label picture: what values and colours mean, and what to do with colours that belong to no class.
+
+use serde::{Deserialize, Serialize};
+
+use super::report::ReadAs;
 
 /// How [`LabelMap::read`](crate::label::LabelMap::read) treats pixels whose colour belongs to no class.
 ///
@@ -7,7 +11,7 @@
 ///
 /// The policy only concerns colours. Ids without a class (in indexed and grey pictures) are an error under every
 /// policy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColorPolicy {
     /// All pixels must have exactly the colour of a class.
     #[default]
@@ -40,5 +44,31 @@ impl ColorPolicy {
             Self::Refuse => 0,
             Self::NearestColor { tolerance } | Self::NearestPixel { tolerance } => tolerance,
         }
+    }
+}
+
+/// How to read a label picture. A [`ColorPolicy`] alone can stand for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReadOptions {
+    /// What to do with colours that belong to no class.
+    pub policy: ColorPolicy,
+    /// What pixels mean. Without it, the picture decides; if its values and colours contradict each other, it is read by
+    /// colour under any policy but [`ColorPolicy::Refuse`], and refused under that.
+    pub read_as: Option<ReadAs>,
+}
+
+impl ReadOptions {
+    /// The same options, but pixels mean ids or colours whatever the picture looks like. As ids, an RGB picture must be
+    /// grey, and its grey levels are the ids.
+    #[must_use]
+    pub fn read_as(self, read_as: ReadAs) -> Self {
+        Self { read_as: Some(read_as), ..self }
+    }
+}
+
+impl From<ColorPolicy> for ReadOptions {
+    fn from(policy: ColorPolicy) -> Self {
+        Self { policy, read_as: None }
     }
 }

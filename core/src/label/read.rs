@@ -1,13 +1,13 @@
 //! Turns decoded pictures into label maps by finding the class of each stored value or colour.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::classes::ClassTable;
 use super::decode::{self, Picture, Stored};
 use super::map::LabelMap;
 use super::nearest::{self, NONE};
-use super::policy::ColorPolicy;
+use super::policy::{ColorPolicy, ReadOptions};
 use super::report::{ClassCount, ColorCount, Found, IdCount, IdTally, KEPT_COLORS, ReadAs, Report, Source, place};
 use crate::error::{Error, Result};
 use crate::picture::{PixelFormat, Pixels};
@@ -49,6 +49,28 @@ pub(super) fn stored_ids(path: &Path) -> Result<LabelMap> {
     ids_of(decode::open(path)?).map_err(|error| error.context(path.display()))
 }
 
+/// Numbers the colours of a picture by their first pixels, if it is one of colours.
+pub(super) fn instances(path: &Path) -> Result<LabelMap> {
+    let picture = decode::open(path)?;
+    let numbered = |colors: Vec<[u8; 4]>| -> Result<Vec<u16>> {
+        let mut numbers = HashMap::new();
+        let number = |color| {
+            let next = numbers.len();
+            let number = *numbers.entry(color).or_insert(next);
+            u16::try_from(number).map_err(|_| {
+                Error::Labels("more than 65536 colours: an instance map has one colour for each instance".into())
+            })
+        };
+        colors.into_iter().map(number).collect()
+    };
+    let (width, height) = (picture.width, picture.height);
+    let ids = match picture.pixels {
+        Stored::Values { values, .. } => Ok(values),
+        Stored::Colors(colors) => numbered(colors),
+    };
+    ids.and_then(|ids| LabelMap::new(width, height, ids)).map_err(|error| error.context(path.display()))
+}
+
 pub(super) fn ids_from_bytes(bytes: &[u8]) -> Result<LabelMap> {
     ids_of(decode::decode(bytes)?)
 }
@@ -64,18 +86,18 @@ pub(super) fn no_ids() -> Error {
     Error::Labels("this is a picture of colours, without ids".into())
 }
 
-pub(super) fn read(path: &Path, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
+pub(super) fn read(path: &Path, classes: &ClassTable, options: ReadOptions) -> Result<LabelReading> {
     let picture = decode::open(path)?;
-    let mut reading = finish(picture, classes, policy).map_err(|e| e.context(path.display()))?;
+    let mut reading = finish(picture, classes, options).map_err(|e| e.context(path.display()))?;
     reading.report.context = format!("{}: ", path.display());
     Ok(reading)
 }
 
-pub(super) fn from_image_bytes(bytes: &[u8], classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
-    finish(decode::decode(bytes)?, classes, policy)
+pub(super) fn from_image_bytes(bytes: &[u8], classes: &ClassTable, options: ReadOptions) -> Result<LabelReading> {
+    finish(decode::decode(bytes)?, classes, options)
 }
 
-pub(super) fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
+pub(super) fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, options: ReadOptions) -> Result<LabelReading> {
     let (width, height) = (pixels.width(), pixels.height());
     let mut colors = Vec::with_capacity(width * height);
     for row in pixels.rows() {
@@ -85,12 +107,15 @@ pub(super) fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, policy: Col
         }
     }
     let (colors, pixels) = (Vec::new(), Stored::Colors(colors));
-    finish(Picture { width, height, source: Source::Memory, colors, pixels }, classes, policy)
+    finish(Picture { width, height, source: Source::Memory, colors, pixels }, classes, options)
 }
 
-fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result<LabelReading> {
+fn finish(picture: Picture, classes: &ClassTable, options: ReadOptions) -> Result<LabelReading> {
     let (width, height) = (picture.width, picture.height);
-    let (mut positions, report) = classify(picture, classes, policy);
+    if picture.source == Source::Jpeg && options.read_as == Some(ReadAs::Ids) {
+        return Err(Error::Labels("JPEG changes values a little, so it cannot keep ids: save them as grey PNG".into()));
+    }
+    let (mut positions, report) = classify(picture, classes, options);
     if !report.is_usable() {
         return Ok(LabelReading { map: None, report });
     }
@@ -104,9 +129,9 @@ fn finish(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> Result
 /// The index in the table of each pixel's class, or [`NONE`].
 pub(super) type Positions = Vec<u16>;
 
-fn classify(picture: Picture, classes: &ClassTable, policy: ColorPolicy) -> (Positions, Report) {
+fn classify(picture: Picture, classes: &ClassTable, options: ReadOptions) -> (Positions, Report) {
     let Picture { width, height, source, colors, pixels } = picture;
-    let mut survey = Survey::new(source, policy, [width, height], classes);
+    let mut survey = Survey::new(source, options, [width, height], classes);
     survey.add(&pixels);
     let (legend, mut report) = survey.finish(&colors);
     let mut positions = legend.positions(pixels);
@@ -138,9 +163,13 @@ impl Counts {
     }
 
     fn note(&self, classes: &ClassTable, report: &mut Report) {
-        let counted = classes.iter().zip(&self.classes);
-        report.classes = counted.map(|(c, &pixels)| ClassCount { id: c.id, name: c.name.clone(), pixels }).collect();
+        report.classes = self.of(classes);
         report.unclassified = self.none;
+    }
+
+    fn of(&self, classes: &ClassTable) -> Vec<ClassCount> {
+        let counted = classes.iter().zip(&self.classes);
+        counted.map(|(c, &pixels)| ClassCount { id: c.id, name: c.name.clone(), pixels }).collect()
     }
 }
 
@@ -148,6 +177,7 @@ impl Counts {
 /// Memory does not depend on the size of the picture.
 pub(super) struct Survey<'a> {
     classes: &'a ClassTable,
+    read_as: Option<ReadAs>,
     report: Report,
     values: IdTally,
     colors: ColorTally<'a>,
@@ -156,10 +186,15 @@ pub(super) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    pub(super) fn new(source: Source, policy: ColorPolicy, size: [usize; 2], classes: &'a ClassTable) -> Self {
+    pub(super) fn new(source: Source, options: ReadOptions, size: [usize; 2], classes: &'a ClassTable) -> Self {
+        let policy = options.policy;
+        let mut report = Report::new(source, ReadAs::Colors, policy, size);
+        report.is_chosen = options.read_as.is_some();
+        report.safe_tolerance = safe_tolerance(classes);
         Self {
             classes,
-            report: Report::new(source, ReadAs::Colors, policy, size),
+            read_as: options.read_as,
+            report,
             values: IdTally::new(size[0]),
             colors: ColorTally::new(classes, policy.tolerance(), TRACKED_COLORS),
             seen: 0,
@@ -188,7 +223,16 @@ impl<'a> Survey<'a> {
                             continue;
                         }
                     }
-                    self.colors.add([r, g, b], index);
+                    if self.read_as == Some(ReadAs::Ids) {
+                        // An RGB picture of ids has them as greys. Others are no ids of any table.
+                        if r == g && g == b {
+                            self.values.add_at(u16::from(r), index);
+                        } else {
+                            self.colors.add([r, g, b], index);
+                        }
+                    } else {
+                        self.colors.add([r, g, b], index);
+                    }
                 }
             }
         }
@@ -198,14 +242,20 @@ impl<'a> Survey<'a> {
     /// The class of each value or colour, and the report, in which no pixel is filled yet. `colors` has the colour of
     /// each value.
     pub(super) fn finish(self, colors: &[[u8; 3]]) -> (Legend, Report) {
-        let Self { classes, mut report, values, colors: tally, .. } = self;
+        let Self { classes, read_as, mut report, values, colors: tally, .. } = self;
         let mut counts = Counts::new(classes);
         counts.none = report.transparent.map_or(0, |found| found.pixels);
         let legend = if matches!(report.source, Source::IndexedPng { .. } | Source::GreyPng { .. }) {
-            Legend::Values(classify_values(&values, colors, classes, &mut counts, &mut report))
+            Legend::Values(classify_values(&values, colors, classes, read_as, tally, &mut counts, &mut report))
+        } else if read_as == Some(ReadAs::Ids) {
+            let greys = classify_values(&values, &[], classes, read_as, tally.none(), &mut counts, &mut report);
+            tally.add_unknown(&mut counts, &mut report);
+            Legend::Greys(greys)
         } else {
+            report.looks_like_ids = tally.looks_like_ids();
             Legend::Colors(tally.finish(&mut counts, &mut report))
         };
+        report.looks_like_ids &= report.unknown_color_count > 0;
         counts.note(classes, &mut report);
         (legend, report)
     }
@@ -215,6 +265,8 @@ impl<'a> Survey<'a> {
 pub(super) enum Legend {
     /// By value.
     Values(Vec<u16>),
+    /// By level, for greys of an RGB picture.
+    Greys(Vec<u16>),
     Colors(ColorLegend),
 }
 
@@ -247,63 +299,136 @@ impl Legend {
                 };
                 colors.into_iter().map(position).collect()
             }
+            (Self::Greys(by_level), Stored::Colors(colors)) => {
+                let level = |[r, g, b, alpha]: [u8; 4]| (alpha >= OPAQUE && r == g && g == b).then_some(r);
+                let position = |color| level(color).and_then(|r| by_level.get(usize::from(r)).copied()).unwrap_or(NONE);
+                colors.into_iter().map(position).collect()
+            }
             // No picture has both.
             (_, pixels) => vec![NONE; pixels.len()],
         }
     }
 }
 
-/// The index in the table of the class of each value.
+/// The share of pixels, in percent, that must have class colours for a palette to be one of class colours: the rest are
+/// soft edges and padding. More are needed where values have no class.
+const PLAUSIBLE: u64 = 50;
+const MOSTLY: u64 = 90;
+/// How far the colours of such a palette may be off: what a colour profile or the choice of a palette does.
+const NEARLY: u8 = 8;
+
+/// The index in the table of the class of each value. `tally` counts colours.
 fn classify_values(
-    tally: &IdTally,
+    values: &IdTally,
     colors: &[[u8; 3]],
     classes: &ClassTable,
+    read_as: Option<ReadAs>,
+    mut tally: ColorTally<'_>,
     counts: &mut Counts,
     report: &mut Report,
 ) -> Vec<u16> {
-    let used: Vec<IdCount> = tally.found().collect();
+    let used: Vec<IdCount> = values.found().collect();
     let position_of_value = |value: u16| {
         let as_dont_care = || classes.dont_care().filter(|_| value == NO_LABEL).and_then(|c| classes.position(c.id));
         classes.position(value).or_else(as_dont_care)
     };
-    let color_of = |value: u16| colors.get(usize::from(value));
-    let by_color: HashMap<[u8; 3], u16> = classes.iter().map(|c| (c.color, c.id)).collect();
-    let unknown: Vec<IdCount> = used.iter().filter(|u| position_of_value(u.id).is_none()).copied().collect();
-    let painted = used.iter().all(|u| color_of(u.id).is_some_and(|c| by_color.contains_key(c)));
-
-    if unknown.is_empty() && matches!(report.source, Source::IndexedPng { .. }) {
-        report.palette_conflict = palette_conflict(&used, colors, &by_color);
+    let color_of = |value: u16| colors.get(usize::from(value)).copied();
+    let close = NEARLY.min(report.safe_tolerance);
+    let class_of = |u: &IdCount| -> Option<u16> {
+        let nearest = nearest_class(color_of(u.id)?, classes, close);
+        (nearest.difference <= close).then(|| classes.iter().nth(usize::from(nearest.position)))?.map(|class| class.id)
+    };
+    let exact = |u: &IdCount| color_of(u.id).is_some_and(|color| classes.iter().any(|class| class.color == color));
+    let mut by_color: HashMap<u16, u16> = used.iter().filter_map(|u| Some((u.id, class_of(u)?))).collect();
+    if by_color.values().collect::<HashSet<_>>().len() < by_color.len() {
+        // Several entries near one class colour are the dark end of a grey ramp, say, and no class colours.
+        by_color.retain(|value, _| used.iter().any(|u| u.id == *value && exact(u)));
     }
-    let trust_colors = report.palette_conflict.is_some() && report.policy != ColorPolicy::Refuse;
-    let by_value: Vec<u16> = if painted && !used.is_empty() && (!unknown.is_empty() || trust_colors) {
-        let position = |value| classes.position(*by_color.get(color_of(value)?)?);
-        (0..=u16::MAX).map(|value| position(value).map_or(NONE, |position| position as u16)).collect()
+    let class_of = |u: &IdCount| by_color.get(&u.id).copied();
+    let unknown: Vec<IdCount> = used.iter().filter(|u| position_of_value(u.id).is_none()).copied().collect();
+    let pixels = |some: &mut dyn Iterator<Item = &IdCount>| some.map(|u| u.found.pixels).sum::<u64>();
+    let (all, painted) = (pixels(&mut used.iter()), pixels(&mut used.iter().filter(|u| class_of(u).is_some())));
+
+    // Image editors that choose the palette themselves write class colours in any order, with padding, a transparent
+    // entry or blended strays. A grey ramp or a colour map does not say what the values mean.
+    let indexed = matches!(report.source, Source::IndexedPng { .. });
+    let covers = |share: u64| indexed && !is_ramp(colors) && 100 * painted >= share * all;
+    let mostly = covers(MOSTLY);
+    let several = by_color.values().min() != by_color.values().max() || by_color.len() == used.len();
+    if covers(PLAUSIBLE) && several && all > 0 {
+        let wrong = used.iter().filter_map(|u| class_of(u).map(|class| (u.id, class)));
+        report.palette_conflict = wrong
+            .filter(|(value, class)| position_of_value(*value) != classes.position(*class))
+            .find(|(value, _)| position_of_value(*value).is_some());
+    }
+    let trusted = report.policy != ColorPolicy::Refuse;
+    let by_colors = match read_as {
+        Some(read_as) => read_as == ReadAs::Colors,
+        None if all == 0 => false,
+        // Colours contradict values that have a class.
+        None if unknown.is_empty() => report.palette_conflict.is_some() && trusted,
+        None => used.iter().all(exact) || mostly && (trusted || report.palette_conflict.is_some() || unknown.len() > 1),
+    };
+
+    let ids: Vec<u16> =
+        (0..=u16::MAX).map(|value| position_of_value(value).map_or(NONE, |position| position as u16)).collect();
+    let width = report.width;
+    let mut other = Counts::new(classes);
+    let chosen = if by_colors {
+        for u in &used {
+            other.add(ids.get(usize::from(u.id)).copied().unwrap_or(NONE), u.found.pixels);
+            match color_of(u.id) {
+                Some(color) => {
+                    tally.add_many(color, u.found.first.0 + width * u.found.first.1, u.found.pixels);
+                }
+                // Beyond the palette.
+                None => {
+                    counts.add(NONE, u.found.pixels);
+                    report.unknown_ids.push(*u);
+                }
+            }
+        }
+        let legend = tally.finish(counts, report);
+        (0..=u16::MAX).map(|value| color_of(value).map_or(NONE, |color| legend.position(color))).collect()
     } else {
         report.read_as = ReadAs::Ids;
         report.unknown_ids = unknown;
         if classes.get(NO_LABEL).is_none() && classes.dont_care().is_some() {
             report.dont_care_255 = used.iter().find(|u| u.id == NO_LABEL).map_or(0, |u| u.found.pixels);
         }
-        (0..=u16::MAX).map(|value| position_of_value(value).map_or(NONE, |position| position as u16)).collect()
+        for u in &used {
+            counts.add(ids.get(usize::from(u.id)).copied().unwrap_or(NONE), u.found.pixels);
+            let class = class_of(u).and_then(|class| classes.position(class));
+            other.add(class.map_or(NONE, |position| position as u16), u.found.pixels);
+        }
+        ids
     };
-    for u in &used {
-        counts.add(by_value.get(usize::from(u.id)).copied().unwrap_or(NONE), u.found.pixels);
+    if report.palette_conflict.is_some() {
+        report.other_reading = other.of(classes);
     }
-    by_value
+    chosen
 }
 
-/// For a palette of class colours only: a used value whose colour belongs to another class, and the id of that
-/// class.
-///
-/// Image editors that choose the palette themselves write such files. A palette with any other entry (a grey ramp,
-/// a colour map) does not say what the values mean.
-fn palette_conflict(used: &[IdCount], palette: &[[u8; 3]], by_color: &HashMap<[u8; 3], u16>) -> Option<(u16, u16)> {
-    if !palette.iter().all(|c| by_color.contains_key(c)) {
-        return None;
+/// Whether a palette holds evenly spaced greys: a grey picture in the form of an indexed one.
+fn is_ramp(palette: &[[u8; 3]]) -> bool {
+    let last = palette.len().saturating_sub(1).max(1);
+    let is_grey = |(i, [r, g, b]): (usize, &[u8; 3])| {
+        let even = (i * 255 / last) as u8;
+        r == g && g == b && (usize::from(*r) == i || r.abs_diff(even) <= 1)
+    };
+    palette.len() > 2 && palette.iter().enumerate().all(is_grey)
+}
+
+/// Half the distance between the two most similar class colours, per channel.
+fn safe_tolerance(classes: &ClassTable) -> u8 {
+    /// Tables with more classes than this have similar colours in any case.
+    const MANY: usize = 1000;
+    if classes.len() > MANY {
+        return 0;
     }
-    used.iter()
-        .filter_map(|u| palette.get(usize::from(u.id)).and_then(|c| by_color.get(c)).map(|&class| (u.id, class)))
-        .find(|(value, class)| value != class)
+    let distance = |a: [u8; 3], b: [u8; 3]| a.iter().zip(b).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0);
+    let pairs = classes.iter().enumerate().flat_map(|(i, a)| classes.iter().skip(i + 1).map(move |b| (a, b)));
+    pairs.map(|(a, b)| distance(a.color, b.color)).min().map_or(u8::MAX, |least| least.saturating_sub(1) / 2)
 }
 
 fn note_alpha(alpha: u8, index: usize, report: &mut Report) {
@@ -369,6 +494,38 @@ impl<'a> ColorTally<'a> {
 
     /// Counts the pixel number `index`.
     fn add(&mut self, color: [u8; 3], index: usize) {
+        self.add_many(color, index, 1);
+    }
+
+    /// Another tally for the same classes, of nothing.
+    fn none(&self) -> Self {
+        Self::new(self.classes, self.tolerance, self.limit)
+    }
+
+    /// Whether nearly all pixels are greys whose levels are ids, and several of them.
+    fn looks_like_ids(&self) -> bool {
+        let is_id = |[r, g, b]: [u8; 3]| r == g && g == b && self.classes.get(u16::from(r)).is_some();
+        let all: u64 = self.seen.iter().map(|seen| seen.pixels).sum();
+        let ids = self.seen.iter().filter(|seen| is_id(seen.color));
+        let (levels, pixels) = ids.fold((0, 0), |(levels, pixels), seen| (levels + 1, pixels + seen.pixels));
+        self.rest.is_none() && levels > 1 && 100 * pixels >= 99 * all
+    }
+
+    /// Notes all colours as unknown.
+    fn add_unknown(self, counts: &mut Counts, report: &mut Report) {
+        let mut seen = self.seen;
+        if seen.is_empty() {
+            return;
+        }
+        for seen in &mut seen {
+            seen.nearest.difference = seen.nearest.difference.max(1);
+        }
+        let all = Self { seen, rest: self.rest, ..Self::new(self.classes, 0, self.limit) };
+        all.finish(counts, report);
+    }
+
+    /// Counts pixels, of which the first is number `index`.
+    fn add_many(&mut self, color: [u8; 3], index: usize, count: u64) {
         let slot = match self.last {
             Some((same, slot)) if same == color => Some(slot),
             _ => self.slots.get(&color).copied(),
@@ -388,7 +545,7 @@ impl<'a> ColorTally<'a> {
                 let known = table.get(color);
                 let nearest = known.unwrap_or_else(nearest);
                 let (pixels, colors) = found.entry((nearest.position, nearest.difference)).or_default();
-                *pixels += 1;
+                *pixels += count;
                 if known.is_none() {
                     table.insert(color, nearest);
                     *colors += 1;
@@ -398,7 +555,7 @@ impl<'a> ColorTally<'a> {
         };
         self.last = Some((color, slot));
         if let Some(seen) = self.seen.get_mut(slot) {
-            seen.pixels += 1;
+            seen.pixels += count;
         }
     }
 
@@ -509,7 +666,7 @@ mod tests {
     const GREEN: [u8; 3] = [0, 255, 0];
 
     fn read_bytes(bytes: &[u8], classes: &ClassTable, policy: ColorPolicy) -> Result<(Vec<u16>, Report)> {
-        let reading = from_image_bytes(bytes, classes, policy)?;
+        let reading = from_image_bytes(bytes, classes, policy.into())?;
         Ok((reading.map()?.ids().collect(), reading.report))
     }
 
@@ -518,7 +675,7 @@ mod tests {
     }
 
     fn from_rgb(image: &RgbImage, classes: &ClassTable, policy: ColorPolicy) -> Result<(LabelMap, Report)> {
-        let reading = from_pixels(&Image::from_rgb(image.clone()).pixels(), classes, policy)?;
+        let reading = from_pixels(&Image::from_rgb(image.clone()).pixels(), classes, policy.into())?;
         Ok((reading.map()?, reading.report))
     }
 
@@ -659,7 +816,7 @@ mod tests {
 
     #[test]
     fn nearest_pixel_needs_one_certain_pixel() {
-        let message = from_rgb(&image(2, &[[1; 3], [2; 3]]), &table(None), PIXEL).unwrap_err().to_string();
+        let message = from_rgb(&image(2, &[[1, 9, 1], [2, 9, 2]]), &table(None), PIXEL).unwrap_err().to_string();
         assert!(message.contains("2 of 2 pixels") && message.contains("no pixel has a class colour"), "{message}");
     }
 
@@ -758,7 +915,7 @@ mod tests {
             colors: Vec::new(),
             pixels: Stored::Colors(pixels.iter().map(|&[r, g, b]| [r, g, b, 255]).collect()),
         };
-        let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse);
+        let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse.into());
         assert_eq!((report.unknown_colors.len(), report.unknown_color_count), (KEPT_COLORS, 200));
         assert_eq!(report.unknown_color_pixels, 200);
         assert!(report.check().unwrap_err().to_string().contains("and 192 more"));
@@ -879,7 +1036,7 @@ mod tests {
                 let rows: Vec<&[u8]> = packed.chunks(keep * width).collect();
                 let color = if keep == 3 { 2 } else { 6 };
                 let png = RawPng::new(width as u32, height as u32, 8, color, &rows).bytes();
-                let file = from_image_bytes(&png, &classes, policy).unwrap();
+                let file = from_image_bytes(&png, &classes, policy.into()).unwrap();
                 let padded: Vec<u8> =
                     rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(7, padding))).collect();
                 let view = Pixels::new(format, width, height, keep * width + padding, &padded).unwrap();
@@ -910,7 +1067,7 @@ mod tests {
             };
             let colors: Vec<[u8; 4]> = pixels.iter().take(height * width as usize).map(color).collect();
             let picture = Picture { width: width as usize, height, source: Source::Memory, colors: Vec::new(), pixels: Stored::Colors(colors.clone()) };
-            let (positions, report) = classify(picture, &classes, policy);
+            let (positions, report) = classify(picture, &classes, policy.into());
             let counted: u64 = report.classes.iter().map(|c| c.pixels).sum();
             prop_assert_eq!(counted + report.unclassified, colors.len() as u64);
             let transparent = report.transparent.map_or(0, |f| f.pixels);

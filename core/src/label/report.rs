@@ -60,7 +60,7 @@ impl fmt::Display for Source {
 }
 
 /// How the pixels were interpreted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ReadAs {
     /// As class ids.
     Ids,
@@ -155,9 +155,18 @@ pub struct Report {
     pub dont_care_255: u64,
     /// Pixels without a class. The picture can be used if this is 0 and there is no `palette_conflict`.
     pub unclassified: u64,
-    /// If all palette entries are class colours, but not in the order of the ids: a used value whose colour belongs
-    /// to another class, and the id of that class.
+    /// If the palette entries in use are class colours (but for few pixels), but not in the order of the ids: a used
+    /// value whose colour belongs to another class, and the id of that class.
     pub palette_conflict: Option<(u16, u16)>,
+    /// With a `palette_conflict`, pixels per class of the reading that was not chosen: by colour if it was read as ids.
+    pub other_reading: Vec<ClassCount>,
+    /// Whether colours without a class are greys whose levels are ids: ids stored as a grey RGB picture or JPEG.
+    pub looks_like_ids: bool,
+    /// Half the distance between the two most similar class colours, per channel: a larger tolerance could take one
+    /// class for another.
+    pub(super) safe_tolerance: u8,
+    /// Whether the caller said what pixels mean.
+    pub is_chosen: bool,
     /// Prefix for messages, with its colon: the file name.
     pub(crate) context: String,
 }
@@ -184,6 +193,10 @@ impl Report {
             dont_care_255: 0,
             unclassified: 0,
             palette_conflict: None,
+            other_reading: Vec::new(),
+            looks_like_ids: false,
+            is_chosen: false,
+            safe_tolerance: u8::MAX,
             context: String::new(),
         }
     }
@@ -203,9 +216,9 @@ impl Report {
             && (1..area).contains(&self.unclassified)
     }
 
-    /// Whether it was read as ids that contradict its palette.
+    /// Whether it was read as ids that contradict its palette, and nobody said so.
     fn is_unclear(&self) -> bool {
-        self.read_as == ReadAs::Ids && self.palette_conflict.is_some()
+        self.read_as == ReadAs::Ids && self.palette_conflict.is_some() && !self.is_chosen
     }
 
     /// Checks that the picture can be used as a label map.
@@ -243,13 +256,17 @@ impl Report {
         if !self.unknown_ids.is_empty() {
             problems.push(self.unknown_ids_message());
         }
-        if let (ReadAs::Ids, Some((value, class))) = (self.read_as, self.palette_conflict) {
+        if self.is_unclear()
+            && let Some((value, class)) = self.palette_conflict
+        {
             problems.push(format!(
-                "it is not clear what the pixel values mean: all palette entries are class colours, but not in the order \
-                 of the ids; value {value}, say, is painted in the colour of class {class}{}. If the colours are right \
-                 (an editor chose the palette), convert the picture to RGB or choose the nearest-colour or nearest-pixel \
-                 policy; if the values are right, save the picture as grey or with the palette of the class table",
-                self.name_of(class)
+                "it is not clear what the pixel values mean: the palette has class colours, but not in the order of the \
+                 ids; value {value}, say, is painted in the colour of class {class}{}. Read as ids, the picture has {}; \
+                 read as colours, {}. If the colours are right (an editor chose the palette), have it read as colours or \
+                 convert it to RGB; if the values are right, have it read as ids or save it as grey",
+                self.name_of(class),
+                largest(&self.classes),
+                largest(&self.other_reading),
             ));
         }
         if self.unclassified > 0 && self.unknown_ids.is_empty() {
@@ -319,6 +336,20 @@ impl Report {
             parts.push(format!("transparent pixels (alpha below 128) have no class: {found}"));
         }
         let tolerance = self.needed_tolerance;
+        // Never advise what would take one class for another.
+        let takes_all = if tolerance <= self.safe_tolerance {
+            format!(" (a tolerance of {tolerance} takes all colours)")
+        } else {
+            String::new()
+        };
+        if self.looks_like_ids {
+            let way_out = match self.source {
+                Source::Jpeg => "JPEG changes them; save them as grey PNG",
+                _ => "have it read as ids, or save it as grey or indexed PNG",
+            };
+            parts.push(format!("these greys look like ids that were saved as a picture of colours: {way_out}"));
+            return parts.join("; ");
+        }
         parts.push(match self.policy {
             // Filling leaves pixels over only if no pixel is certain.
             ColorPolicy::NearestPixel { .. } => {
@@ -329,11 +360,14 @@ impl Report {
             _ if colors == 0 => "paint them, or choose the nearest-pixel policy to fill them".into(),
             ColorPolicy::Refuse => format!(
                 "paint them in class colours, add their colours to the class table, or choose a policy: nearest pixel for \
-                 soft edges, or nearest colour (a tolerance of {tolerance} takes all colours)"
+                 soft edges, or nearest colour{takes_all}"
             ),
-            ColorPolicy::NearestColor { .. } => format!(
+            ColorPolicy::NearestColor { .. } if tolerance <= self.safe_tolerance => format!(
                 "paint them in class colours, choose the nearest-pixel policy, or a tolerance of {tolerance}"
             ),
+            ColorPolicy::NearestColor { .. } => "paint them in class colours, or choose the nearest-pixel policy; some are \
+                 so far from all class colours that the class table may not belong to this picture"
+                .into(),
         });
         parts.join("; ")
     }
@@ -381,10 +415,22 @@ impl fmt::Display for Report {
                 "  palette not in the order of the ids (value {value} has the colour of class {class}{}): read by colour",
                 self.name_of(class)
             )?;
+        } else if let (ReadAs::Ids, true, Some((value, class))) = (self.read_as, self.is_chosen, self.palette_conflict)
+        {
+            writeln!(
+                f,
+                "  palette not in the order of the ids (value {value} has the colour of class {class}{}): read as ids",
+                self.name_of(class)
+            )?;
         } else if self.read_as == ReadAs::Colors
             && matches!(self.source, Source::IndexedPng { .. } | Source::GreyPng { .. })
         {
-            writeln!(f, "  some values are no class's id, but all their colours are class colours: read by colour")?;
+            let why = if self.is_chosen {
+                "as told"
+            } else {
+                "some values are no class's id, but their colours are class colours"
+            };
+            writeln!(f, "  {why}: read by colour")?;
         }
         if self.near > 0 {
             writeln!(f, "  nearly a class colour (within {} per channel): {} px", self.policy.tolerance(), self.near)?;
@@ -447,6 +493,12 @@ impl IdTally {
         Self { width, seen: 0, counts: vec![0; 1 << 16], firsts: vec![0; 1 << 16] }
     }
 
+    /// Counts the id of pixel number `index`.
+    pub(super) fn add_at(&mut self, id: u16, index: usize) {
+        self.seen = index;
+        self.add(id);
+    }
+
     /// Counts the id of the next pixel.
     pub(super) fn add(&mut self, id: u16) {
         if let (Some(count), Some(first)) = (self.counts.get_mut(usize::from(id)), self.firsts.get_mut(usize::from(id)))
@@ -486,6 +538,14 @@ pub(super) fn place(index: usize, width: usize) -> (usize, usize) {
 /// A colour in the usual notation.
 pub(super) fn rgb([r, g, b]: [u8; 3]) -> String {
     format!("rgb({r}, {g}, {b})")
+}
+
+/// The three largest classes.
+fn largest(classes: &[ClassCount]) -> String {
+    let mut used: Vec<&ClassCount> = classes.iter().filter(|class| class.pixels > 0).collect();
+    used.sort_by_key(|class| std::cmp::Reverse(class.pixels));
+    let total = used.len();
+    listed(used.into_iter().map(|class| format!("{} px of {}", class.pixels, class.name)), 3, total)
 }
 
 fn plural(count: usize, what: &str) -> String {

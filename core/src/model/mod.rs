@@ -80,7 +80,7 @@ pub fn store<M: Module>(network: &M, precision: Precision) -> Result<Tensors> {
 }
 
 /// The metadata key of the manifest in a model file.
-const MANIFEST_KEY: &str = "semsynth";
+pub const MANIFEST_KEY: &str = "semsynth";
 
 /// Precision of weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -174,7 +174,9 @@ fn block_labels(block: &BlockPlan, features: Area, limits: Limits, scale: i64, p
     let patches = (reach > 0).then(|| match precision {
         // Whole blocks, so that each chooses its method as in any larger picture.
         Precision::Bits => features.map(|span| span.snapped(patch_block(scale))).within(limits),
-        _ => features,
+        Precision::Rounding => features,
+        #[cfg(test)]
+        Precision::Reach => features,
     });
     let labels = patches.unwrap_or(features).map(|span| span.grown(reach)).within(limits);
     LevelNeeds { labels, patches, scale }

@@ -44,8 +44,9 @@ impl CancelToken {
 /// Cancellation and progress reports for [`Synthesizer::run_with`](super::Synthesizer::run_with).
 ///
 /// In the CPU engine both happen between kernels, milliseconds to tens of milliseconds apart, and convolutions end early
-/// when cancelled; only packing a new style of SEAN takes longer. Elsewhere ([`PreparedModel::uses_engine`](super::PreparedModel::uses_engine)) they happen between blocks of the
-/// network. The GPU then has to finish each block before the next one is queued, which costs some speed.
+/// when cancelled; only packing a new style of SEAN takes longer. Elsewhere
+/// ([`PreparedModel::uses_engine`](super::PreparedModel::uses_engine)) they happen between blocks of the network. The GPU
+/// then has to finish each block before the next one is queued, which costs some speed.
 #[derive(Default)]
 pub struct Control<'a> {
     cancel: Option<CancelToken>,

@@ -153,7 +153,8 @@ impl Partition {
         // Windows of the picture, which share work at their borders.
         let lattice = i64::from(capabilities.lattice);
         let Area { rows, columns } = window.area;
-        let mut width = up(columns.len() as i64 / 2, lattice);
+        // A picture may be a single column.
+        let mut width = up(columns.len() as i64 / 2, lattice).max(lattice);
         loop {
             let slabs = split(window, [SLAB.max(lattice), width]);
             // Pixels of a row of windows are kept until its last window is done.

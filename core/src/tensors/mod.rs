@@ -12,10 +12,12 @@ mod pickle;
 mod pytorch;
 mod safetensors;
 mod source;
+mod wrap;
 
 use std::collections::BTreeMap;
 
 pub use data::{DType, TensorData};
+pub(crate) use wrap::unwrapped;
 
 use crate::error::{Error, Result};
 

@@ -35,6 +35,7 @@ impl Sampler {
             return Err(Error::Data("the training set is empty".into()));
         }
         let first = step * self.batch as u64;
+        let mirrored = self.dataset.classes().mirrored();
         let mut labels = Vec::with_capacity(self.batch);
         let mut images = Vec::with_capacity(self.batch * 3 * self.augment.width * self.augment.height);
         let mut epoch_order: Option<(u64, Vec<usize>)> = None;
@@ -45,7 +46,7 @@ impl Sampler {
                 _ => &epoch_order.insert((epoch, Rng::at(self.seed, epoch).permutation(len as usize))).1,
             };
             let sample = self.dataset.get(order[(position % len) as usize])?;
-            let sample = self.augment.apply(sample, Rng::at(!self.seed, position).next_u64())?;
+            let sample = self.augment.apply(sample, &mirrored, Rng::at(!self.seed, position).next_u64())?;
             push_planes(&sample.image, &mut images);
             labels.push(sample.labels);
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::label::ReadOptions;
 use crate::network::{
     Architecture, DiscriminatorConfig, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling,
 };
@@ -25,8 +26,10 @@ pub struct Recipe {
     pub half: bool,
     /// Folder of the training data; `None` for the built-in procedural facades.
     pub data: Option<PathBuf>,
-    /// Class table of the data, if its folder has none.
+    /// Class table of the data, in place of what its folder holds: a file, or the name of a built-in one.
     pub classes: Option<PathBuf>,
+    /// How to read the label maps of the data.
+    pub labels: ReadOptions,
     /// The kind of network.
     pub network: NetworkKind,
     /// The modulation of the generator.
@@ -145,6 +148,7 @@ impl Default for Recipe {
             ttur: true,
             losses: LossWeights::default(),
             vgg: None,
+            labels: ReadOptions::default(),
             fresh_fakes: true,
             ema: 0.999,
             flip: true,

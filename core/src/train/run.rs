@@ -237,6 +237,7 @@ impl<'a> Session<'a> {
                 half,
                 data,
                 classes,
+                labels,
                 steps,
                 decay_from,
                 learning_rate,
@@ -250,7 +251,7 @@ impl<'a> Session<'a> {
                 ..
             } = run.recipe.clone();
             let kept = stored.clone();
-            let named = Recipe { name, licence, half, data, classes, steps, decay_from, ..kept };
+            let named = Recipe { name, licence, half, data, classes, labels, steps, decay_from, ..kept };
             let learned = Recipe { learning_rate, ttur, losses, vgg, fresh_fakes, ..named };
             *stored = Recipe { sample_every, checkpoint_every, log_every, ..learned };
         })?;

@@ -14,7 +14,7 @@ use crate::model::{load, read_back};
 use crate::network::{Architecture, Discriminator, Network, Vgg19};
 use crate::nn::{Init, LabelEncoding, Layout, Mode};
 use crate::rng::Rng;
-use crate::tensors::Tensors;
+use crate::tensors::{Tensors, unwrapped};
 
 /// Both networks, their optimizers and the number of completed steps.
 #[derive(Debug)]
@@ -249,7 +249,7 @@ fn inner(terms: Terms) -> Terms {
 }
 
 fn load_vgg(path: &std::path::Path, device: &Device) -> Result<Vgg19> {
-    let tensors = Tensors::open(path)?;
+    let tensors = unwrapped(Tensors::open(path)?, |name| name.starts_with("features."))?;
     // Frozen: gradients flow through it, but its own are not computed.
     let vgg = Vgg19::new(&mut Init::to_load(device));
     let hint = "this is not torchvision's VGG19";

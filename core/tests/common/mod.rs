@@ -8,6 +8,8 @@
     reason = "test support; not every topic uses all of it"
 )]
 
+#[cfg(feature = "cli")]
+mod program;
 mod software;
 
 use std::path::PathBuf;
@@ -21,6 +23,8 @@ use semsynth::nn::{Init, Statistics};
 use semsynth::tensors::Tensors;
 use semsynth::{Device, Image, Model};
 
+#[cfg(feature = "cli")]
+pub(crate) use program::{semsynth, text};
 pub(crate) use software::{devices, has_half, software};
 
 /// The path of a shared fixture, which is not part of the repository. If it is missing, prints that the test is

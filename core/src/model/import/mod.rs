@@ -11,10 +11,10 @@ mod infer;
 use super::{FORMAT, MANIFEST_KEY, Manifest, Model, Precision, Provenance};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
-use crate::network::{Architecture, StyleConfig, System, Upsampling, is_unused};
+use crate::network::{Architecture, BLOCKS, StyleConfig, System, Upsampling, is_unused};
 use crate::nn::Statistics;
 use crate::nn::modulation::Inputs;
-use crate::tensors::{DType, TensorData, Tensors};
+use crate::tensors::{DType, TensorData, Tensors, unwrapped};
 
 /// What a checkpoint does not say, or what it should be checked against.
 #[derive(Clone, Debug, Default)]
@@ -206,7 +206,10 @@ impl Hints {
 /// the tensor that is missing, unknown, or of the wrong shape, with the expected shape.
 pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: &ImportOptions) -> Result<Model> {
     let mut tensors = cleaned(generator)?;
-    let layout = infer::layout(&tensors)?;
+    let layout = infer::layout(&tensors).map_err(|error| match some_names(&tensors) {
+        Some(names) => Error::Model(format!("{error}; the file holds {names}")),
+        None => error,
+    })?;
     if let Some(asked) = options.system {
         infer::check_system(&tensors, layout, asked)?;
     }
@@ -255,6 +258,15 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
     finish(tensors, manifest, options.precision)
 }
 
+/// The first names of each group of tensors: what stands before the first dot.
+fn some_names(tensors: &Tensors) -> Option<String> {
+    let mut groups: Vec<&str> = tensors.names().filter_map(|name| name.split('.').next()).collect();
+    groups.dedup();
+    let (total, shown) = (groups.len(), groups.iter().take(12).map(|group| format!("{group}.…")).collect::<Vec<_>>());
+    let more = if total > shown.len() { " and more" } else { "" };
+    (total > 1).then(|| format!("{}{more}", shown.join(", ")))
+}
+
 fn drop_where(tensors: &mut Tensors, unused: impl Fn(&str) -> bool) {
     let names: Vec<String> = tensors.names().filter(|name| unused(name)).map(str::to_owned).collect();
     for name in names {
@@ -262,19 +274,22 @@ fn drop_where(tensors: &mut Tensors, unused: impl Fn(&str) -> bool) {
     }
 }
 
-/// Removes tensors that no network uses, and the `module.` prefix that data-parallel training adds.
-fn cleaned(mut tensors: Tensors) -> Result<Tensors> {
-    let names: Vec<String> = tensors.names().map(str::to_owned).collect();
-    let spread = !names.is_empty() && names.iter().all(|name| name.starts_with("module."));
-    for name in names {
-        let plain = if spread { name.trim_start_matches("module.") } else { &name };
-        if is_unused(plain) {
-            tensors.remove(&name);
-        } else if spread && let Some(data) = tensors.remove(&name) {
-            tensors.insert(plain, data)?;
-        }
-    }
+/// Removes wrappers around the network's names, and tensors that no network uses.
+fn cleaned(tensors: Tensors) -> Result<Tensors> {
+    let mut tensors = unwrapped(tensors, is_top)?;
+    drop_where(&mut tensors, is_unused);
     Ok(tensors)
+}
+
+/// Whether a tensor's name is one of a network of the papers' code, without a wrapper.
+fn is_top(name: &str) -> bool {
+    // pix2pix and pix2pixHD call their layers `model`, with numbers: `model.1.weight`, `model.model.1.…`.
+    let inner = name.trim_start_matches("model.");
+    let is_numbered = inner.len() < name.len() && inner.starts_with(|c: char| c.is_ascii_digit());
+    let first = ["fc.", "fc_mu.", "conv_img.", "Zencoder.", "layer1.", "model1_1.", "discriminator_"];
+    is_numbered
+        || first.iter().any(|start| name.starts_with(start))
+        || BLOCKS.iter().any(|block| name.strip_prefix(block).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// Converts the tensors to the requested precision and checks the model against its architecture.

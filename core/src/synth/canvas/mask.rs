@@ -177,8 +177,8 @@ impl Squares {
     /// Splits a part as long as that saves work.
     fn split(&self, [rows, columns]: Part, call: usize, parts: &mut Vec<Part>) {
         // For each row, its columns with cells; for each column, its rows.
-        let mut across = vec![usize::MAX..0; rows.len()];
-        let mut down = vec![usize::MAX..0; columns.len()];
+        let mut across = vec![0..0; rows.len()];
+        let mut down = vec![0..0; columns.len()];
         for (r, across) in rows.clone().zip(&mut across) {
             for (c, down) in columns.clone().zip(&mut down) {
                 if self.has[r * self.size[1] + c] {
@@ -194,11 +194,11 @@ impl Squares {
         };
         let best = |lines: &[std::ops::Range<usize>], first: usize| {
             // Hulls of the lines before each place, and of those after it.
-            let pairs = (1..lines.len()).filter_map(|at| {
+            let both = |at: usize| {
                 let pair = [hull(&lines[..at], first)?, hull(&lines[at..], first + at)?];
                 Some((cost(&pair[0]) + cost(&pair[1]), at))
-            });
-            pairs.min()
+            };
+            (1..lines.len()).filter_map(both).min()
         };
         let halves = [best(&across, rows.start), best(&down, columns.start)];
         let saves = |half: Option<(usize, usize)>| half.filter(|(sum, _)| 10 * sum < 9 * cost(&whole));
@@ -219,7 +219,7 @@ impl Squares {
 }
 
 fn include(range: &mut std::ops::Range<usize>, at: usize) {
-    *range = range.start.min(at)..range.end.max(at + 1);
+    *range = if range.start >= range.end { at..at + 1 } else { range.start.min(at)..range.end.max(at + 1) };
 }
 
 /// The lines that are not empty, and the hull of them.
@@ -273,7 +273,9 @@ mod tests {
             prop_assert_eq!(mask.runs().map(|run| run.columns.len()).sum::<usize>(), mask.count);
             let areas = mask.areas(call);
             prop_assert!(areas.iter().all(|area| !area.is_empty()));
-            areas.into_iter().for_each(|area| mask.remove(area));
+            for area in areas {
+                mask.remove(area);
+            }
             prop_assert!(mask.is_empty() && !mask.cells.contains(&true));
         }
     }

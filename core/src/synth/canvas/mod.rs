@@ -475,15 +475,11 @@ impl Canvas {
 
     /// What a computation costs besides its cells, in cells: of a block, or of all from a block without a cache on.
     fn call(&self, index: usize) -> usize {
-        let cost = |block: &BlockPlan| {
-            let cells = 1.0 / (self.engine.scale(block) as f64).powi(2);
-            9.0 * ((block.input + block.output) * block.middle()) as f64 * cells
-        };
-        let blocks = &self.engine.plan().blocks;
-        let per_cell = match blocks.get(index) {
-            Some(block) if index < self.cache.len() => cost(block) * (self.engine.scale(block) as f64).powi(2),
-            _ => blocks[index.min(blocks.len())..].iter().map(cost).sum(),
-        };
+        let blocks = &self.engine.plan().blocks[index..];
+        let of_cell = |block: &BlockPlan| 9.0 * ((block.input + block.output) * block.middle()) as f64;
+        let of_pixel = |block: &BlockPlan| of_cell(block) / (self.engine.scale(block) as f64).powi(2);
+        let per_cell =
+            if index < self.cache.len() { of_cell(&blocks[0]) } else { blocks.iter().map(of_pixel).sum::<f64>() };
         (CALL / per_cell.max(1.0)) as usize
     }
 
@@ -572,6 +568,7 @@ impl Canvas {
         Ok(())
     }
 
+    #[allow(clippy::too_many_arguments, reason = "as of `Session::run_blocks`")]
     fn run(
         &mut self,
         blocks: std::ops::Range<usize>,

@@ -1,0 +1,174 @@
+//! The procedure "Synthesize from Labels".
+
+use std::time::Instant;
+
+use semsynth::label::ColorPolicy;
+use semsynth::network::{Architecture, StyleConfig};
+use semsynth::picture::{PixelFormat, Pixels};
+use semsynth::{ClassTable, Image as Picture, LabelMap, PreparedModel, Request, Style};
+
+use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
+use crate::labels::{Labels, classify};
+use crate::paint::{borders, device, paint, trace};
+use crate::settings::{ModelChoice, Output, StyleChoice, class_table, is_random, output, palette, policy};
+
+/// Paints a picture from the labels of a layer, and gives the layer that holds it.
+pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> Result<Drawable, String> {
+    let started = Instant::now();
+    let output = output(config);
+    let rect = selected(layer)?;
+    if output == Output::InPlace {
+        check_writable(image, layer)?;
+    }
+    progress::start("Reading the model");
+    let choice = ModelChoice::of(config);
+    let model = choice.open()?;
+    let classes = class_table(model.classes(), palette(config)?.as_ref())?;
+    let style = StyleChoice::of(config)?;
+    let seed = config.int(c"seed");
+
+    let [width, height] = [rect.w, rect.h];
+    progress::say(&format!("Reading the labels of {width}x{height} pixels"));
+    let labels = Labels::new(image, layer, rect);
+    let (key, report) = labels.survey(&classes, policy(config));
+    if !key.needs_filling() {
+        report.check().map_err(|error| advice(&error))?;
+    }
+
+    progress::say(&format!("Synthesizing {width}x{height} pixels"));
+    let random = is_random(model.architecture(), style != StyleChoice::Model);
+    let device = device().map_err(|error| error.to_string())?;
+    let source = StyleSource::gather(&style, model.architecture(), image, layer, &classes, policy(config))?;
+    let prepared = PreparedModel::new(model, &device).map_err(|error| error.to_string())?;
+    let mut request = Request::new().seed(seed as u64);
+    if let Some(style) = source.style(&prepared)? {
+        request = request.style(&style);
+    }
+    request = borders(request, config.flag(c"wrap-x"), config.flag(c"wrap-y"));
+    let pixels = paint(&prepared, &labels, &key, &request, started).map_err(|error| advice(&error))?;
+
+    // All work is done: the image changes in one short step from here on.
+    progress::say("Storing the picture");
+    let name = if random {
+        format!("Synthesized ({}, seed {seed})", choice.name())
+    } else {
+        format!("Synthesized ({})", choice.name())
+    };
+    let result = match output {
+        Output::InPlace => layer
+            .replace(rect, |shadow| {
+                pixels.copy_to(Rect { x: 0, y: 0, ..rect }, shadow, rect.x, rect.y);
+                Ok(())
+            })
+            .map(|()| layer),
+        Output::NewLayer if image.is_rgb() => image.add_layer(&name, &pixels, layer, rect),
+        // The picture is RGB, which other images cannot hold.
+        Output::NewLayer | Output::NewImage => Image::create(&name, &pixels, width, height, show),
+    };
+    progress::end();
+    trace("done", started);
+    result
+}
+
+/// The part of a layer to work on.
+pub(crate) fn selected(layer: Drawable) -> Result<Rect, String> {
+    if !layer.is_layer() {
+        let what = if layer.is_layer_mask() { "A layer mask" } else { "A channel" };
+        return Err(format!("{what} is selected: select the layer that holds the labels, in the Layers dialog."));
+    }
+    layer.selected().ok_or_else(|| {
+        "The selection does not touch the layer: move the selection, or choose Select > None to use the whole layer."
+            .into()
+    })
+}
+
+/// Checks that a layer can be changed in place.
+pub(crate) fn check_writable(image: Image, layer: Drawable) -> Result<(), String> {
+    if !image.is_rgb() {
+        return Err(
+            "Only layers of RGB images can be changed in place: choose another Output, or convert the image with \
+                    Image > Mode > RGB."
+                .into(),
+        );
+    }
+    if layer.is_group() {
+        return Err("A layer group cannot be changed in place: choose another Output, or select a layer.".into());
+    }
+    if layer.is_locked() {
+        return Err(
+            "The pixels of the layer are locked: unlock them in the Layers dialog, or choose another Output.".into()
+        );
+    }
+    Ok(())
+}
+
+/// An error of the library, with what to do in GIMP.
+pub(crate) fn advice(error: &semsynth::Error) -> String {
+    use semsynth::ErrorCode;
+    let what_to_do = match error.code() {
+        ErrorCode::UnknownColors => {
+            ". In GIMP: paint with the Pencil, which has hard edges, run Filters > Render > Snap to Labels, or choose \
+             \"Nearest pixel\" for Unknown colours"
+        }
+        ErrorCode::StyleNeeded => ". In GIMP: choose \"From a layer\" or \"From a file\" as Style",
+        _ => "",
+    };
+    format!("{error}{what_to_do}.")
+}
+
+/// What a style is made of, read from GIMP.
+#[derive(Clone, Debug)]
+pub(crate) enum StyleSource {
+    Model,
+    File(std::path::PathBuf),
+    Photo(Picture, Option<LabelMap>),
+}
+
+impl StyleSource {
+    /// Reads photo and labels, if the style is taken from layers.
+    pub(crate) fn gather(
+        choice: &StyleChoice,
+        network: &Architecture,
+        image: Image,
+        layer: Drawable,
+        classes: &ClassTable,
+        policy: ColorPolicy,
+    ) -> Result<Self, String> {
+        let (photo, labels) = match choice {
+            StyleChoice::Model => return Ok(Self::Model),
+            StyleChoice::File(path) => return Ok(Self::File(path.clone())),
+            StyleChoice::Layer(photo, labels) => (*photo, labels.unwrap_or(layer)),
+        };
+        let by_region = matches!(network.style(), StyleConfig::Regions { .. });
+        let map = if by_region {
+            if [labels.width(), labels.height()] != [photo.width(), photo.height()] {
+                return Err(
+                    "The style layer and its labels differ in size: choose as Style labels a layer that is as \
+                            large as the photo."
+                        .into(),
+                );
+            }
+            let read = Labels::new(image, labels, labels.whole());
+            let size = read.size();
+            let pixels = read.sample(size[0], size[1]);
+            let (map, _) = classify(&pixels, size, read.source(), read.colors(), classes, policy);
+            Some(map.map_err(|error| format!("Labels of the style layer: {}", advice(&error)))?)
+        } else {
+            None
+        };
+        let rect = photo.whole();
+        let bytes = photo.buffer().get(rect, Format::new(c"R'G'B' u8"));
+        let (width, height) = (rect.w as usize, rect.h as usize);
+        let view = Pixels::new(PixelFormat::Rgb8, width, height, 3 * width, &bytes);
+        Ok(Self::Photo(Picture::from_pixels(&view.map_err(|error| error.to_string())?), map))
+    }
+
+    pub(crate) fn style(&self, prepared: &PreparedModel) -> Result<Option<Style>, String> {
+        let style = match self {
+            Self::Model => return Ok(None),
+            Self::File(path) => Style::open(path),
+            Self::Photo(photo, labels) => prepared.encode(photo, labels.as_ref(), None),
+        };
+        style.map(Some).map_err(|error| format!("The style cannot be used: {error}."))
+    }
+}
