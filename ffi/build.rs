@@ -11,6 +11,8 @@ fn main() {
     match std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default().as_str() {
         "linux" | "freebsd" | "netbsd" | "openbsd" | "android" => {
             println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libsemsynth.so.{version}");
+            // Bounds of sections, which the linker would export.
+            println!("cargo::rustc-cdylib-link-arg=-Wl,-z,start-stop-visibility=hidden");
         }
         "macos" => println!("cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libsemsynth.{version}.dylib"),
         _ => {}

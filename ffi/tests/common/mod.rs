@@ -1,6 +1,12 @@
 //! What tests that run other programs share.
 
-#![allow(dead_code, reason = "no test uses all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "test support; no test uses all of it"
+)]
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,6 +14,17 @@ use std::process::{Command, Stdio};
 /// The root of the repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// The folder with the libraries of this build.
+pub fn library() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let folders = here.ancestors().skip(1).take(2);
+    folders
+        .filter(|folder| folder.join("libsemsynth.so").exists())
+        .last()
+        .expect("libsemsynth.so was built")
+        .to_path_buf()
 }
 
 /// Whether a program is installed.
