@@ -8,6 +8,7 @@
 //! Every function is exported under its name and begins with a guard; unit tests check both.
 
 #![allow(unsafe_code, reason = "this crate is the boundary to C; each block says why it is sound")]
+#![allow(clippy::doc_markdown, reason = "comments are those of the header, for readers of C")]
 #![allow(clippy::missing_safety_doc, reason = "the header's conventions are the contract of every function")]
 #![allow(unreachable_pub, reason = "functions and types are public for C, not for Rust")]
 
@@ -28,3 +29,7 @@ mod session;
 mod status;
 mod style;
 mod turn;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::wildcard_imports, reason = "tests")]
+mod tests;

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use semsynth_core::Model;
 
 use crate::guard::{SEMSYNTH_LOG_DEBUG, SemsynthLogFn, guard, guard_or, set_log};
+use crate::pointers::LARGEST_STRUCT;
 use crate::status::{Fault, NAMES, SEMSYNTH_STATUS_VERSION_MISMATCH, SemsynthStatus, last_message};
 
 /// Version of the header: 10000 * major + 100 * minor + patch.
@@ -138,7 +139,7 @@ pub unsafe extern "C" fn semsynth_init(options: *mut c_void, struct_size: usize)
             return Err(Fault::null("options"));
         }
         let options: *mut usize = options.cast();
-        if struct_size < size_of::<usize>() || !options.is_aligned() {
+        if !(size_of::<usize>()..=LARGEST_STRUCT).contains(&struct_size) || !options.is_aligned() {
             return Err(Fault::argument(format!("{struct_size} bytes there are no struct with a struct_size")));
         }
         // SAFETY: the caller vouches for so many bytes; they hold an aligned size.

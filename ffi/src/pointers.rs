@@ -7,7 +7,7 @@ use std::slice;
 use crate::status::{Fault, Outcome, SEMSYNTH_STATUS_BUFFER_TOO_SMALL, SEMSYNTH_STATUS_VERSION_MISMATCH};
 
 /// Larger structs are none of this library's, in any version.
-const LARGEST_STRUCT: usize = 4096;
+pub(crate) const LARGEST_STRUCT: usize = 4096;
 
 /// A struct that begins with its size.
 ///

@@ -102,9 +102,3 @@ pub(crate) fn release<H: Handle>(handle: *const H) -> Outcome<Option<Arc<H::Obje
     // Dropped by the caller, for that may take long and call back.
     Ok(removed.and_then(|entry| entry.object.downcast().ok()))
 }
-
-/// Number of handles there are.
-#[cfg(test)]
-pub(crate) fn count() -> usize {
-    reading().len()
-}

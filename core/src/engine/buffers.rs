@@ -29,6 +29,15 @@ impl Buffers {
 
     /// Returns a buffer for reuse.
     pub(super) fn give(&mut self, buffer: Vec<f32>) {
-        self.0.push(buffer);
+        // Rings that were never needed give none back; kept, they would add up from picture to picture.
+        if buffer.capacity() > 0 {
+            self.0.push(buffer);
+        }
+    }
+
+    /// Number of buffers that are not in use.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 }

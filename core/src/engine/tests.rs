@@ -400,6 +400,24 @@ fn any_number_of_threads_gives_the_same_bits() {
     assert_eq!(paint(3), one);
 }
 
+/// What a session keeps between pictures does not grow with their number.
+#[test]
+fn buffers_do_not_add_up() {
+    let config = GeneratorConfig::hybrid(6, 9, 4);
+    let tensors = weights(&config, 3);
+    let (labels, noise, statistics) = (busy_map(96, 64, 9, 5, 8), Noise::Zero, Statistics::Running);
+    let owned = Owned { labels, edges: None, distances: None, latent: None, styles: None, noise, statistics };
+    let mut session = session(&config, &tensors, [64, 96]);
+    let kept = |session: &mut Session| {
+        owned.run(session);
+        (session.memory.count(), session.bytes())
+    };
+    let first = [(); 3].map(|()| kept(&mut session))[2];
+    for _ in 0..20 {
+        assert_eq!(kept(&mut session), first);
+    }
+}
+
 /// Sessions share weights, but not styles.
 #[test]
 fn sessions_do_not_disturb_each_other() {

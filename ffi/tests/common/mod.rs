@@ -8,23 +8,25 @@
     reason = "test support; no test uses all of it"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// The folder with the libraries of this build.
-pub fn library() -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let folders = here.ancestors().skip(1).take(2);
-    folders
-        .filter(|folder| folder.join("libsemsynth.so").exists())
-        .last()
-        .expect("libsemsynth.so was built")
-        .to_path_buf()
+/// The folder with the built libraries, which Cargo does not build for tests: `ffi/ci.sh` does, and names it. Otherwise
+/// prints that a test is skipped.
+pub fn library() -> Option<PathBuf> {
+    let folder = std::env::var_os("SEMSYNTH_LIBRARY").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: the C library was not built; ffi/ci.sh builds it and runs this test");
+    }
+    folder
 }
 
 /// Whether a program is installed.
@@ -37,10 +39,65 @@ pub fn have(program: &str) -> bool {
         .is_ok_and(|s| s.success())
 }
 
-/// Runs a program that must succeed, and returns what it printed.
+/// Runs a program that must succeed within ten minutes, and returns what it printed.
 pub fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn();
+    let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (id, (ended, end)) = (child.id(), mpsc::channel::<()>());
+    let watch = thread::spawn(move || {
+        if end.recv_timeout(Duration::from_mins(10)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-9", &id.to_string()]).status();
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    watch.join().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{command:?} failed ({}):\n{out}\n{err}", output.status);
+    // The end says what went wrong.
+    let end: String = out.chars().rev().take(4000).collect::<Vec<_>>().into_iter().rev().collect();
+    assert!(output.status.success(), "{command:?} failed ({}):\n{end}\n{err}", output.status);
     out.into_owned()
+}
+
+/// What a program is checked with while it runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sanitizer {
+    None,
+    /// Addresses, undefined behaviour, and leaks.
+    Address,
+}
+
+/// Compiles C or C++ with every warning an error, against the built library.
+pub fn compile(sources: &[&Path], library: &Path, sanitizer: Sanitizer, folder: &Path, name: &str) -> PathBuf {
+    let cpp = sources.iter().any(|source| source.extension().is_some_and(|extension| extension == "cpp"));
+    let (compiler, standard) = if cpp { ("c++", "-std=c++17") } else { ("cc", "-std=c11") };
+    let output = folder.join(name);
+    let mut command = Command::new(compiler);
+    command.args([standard, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(root().join("include"));
+    if sanitizer == Sanitizer::Address {
+        command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
+    }
+    // Programs look for the library by its soname.
+    let soname = folder.join("libsemsynth.so.0.1");
+    if !soname.exists() {
+        std::os::unix::fs::symlink(library.join("libsemsynth.so"), &soname).unwrap();
+    }
+    command.args(sources).arg("-L").arg(library).arg("-lsemsynth");
+    command.arg(format!("-Wl,-rpath,{}", folder.display())).arg("-o").arg(&output);
+    run(&mut command);
+    output
+}
+
+/// As [`compile`] with sanitizers; prints that it is skipped where the compiler has none.
+pub fn compile_sanitized(sources: &[&Path], library: &Path, folder: &Path, name: &str) -> Option<PathBuf> {
+    let probe = folder.join("probe.c");
+    std::fs::write(&probe, "int main(void) { return 0; }\n").unwrap();
+    let output = folder.join("probe");
+    let mut command = Command::new("cc");
+    let works = command.arg("-fsanitize=address,undefined").arg(&probe).arg("-o").arg(&output).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        println!("skipped: this C compiler has no sanitizers");
+        return None;
+    }
+    Some(compile(sources, library, Sanitizer::Address, folder, name))
 }
