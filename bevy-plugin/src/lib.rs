@@ -4,11 +4,14 @@ mod diagnostics;
 mod error;
 mod events;
 mod labels;
-mod material;
 mod model;
 #[cfg(feature = "egui")]
 pub mod panel;
 mod plugin;
+#[cfg(any(feature = "render", test))]
+mod queue;
+#[cfg(feature = "render")]
+mod render;
 mod settings;
 mod stream;
 mod sweep;

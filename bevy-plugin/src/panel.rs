@@ -113,7 +113,8 @@ fn show(
     if !panel.is_open {
         return Ok(());
     }
-    let chosen = terrains.iter().max_by_key(|target| target.5.is_some()).map(|target| target.0);
+    let marked = terrains.iter().find(|target| target.5.is_some());
+    let chosen = marked.or_else(|| terrains.iter().next()).map(|target| target.0);
     egui::Window::new("Paint").default_width(230.0).resizable(false).show(context, |ui| {
         let Some((entity, terrain, mut settings, status, classes, _)) =
             chosen.and_then(|entity| terrains.get_mut(entity).ok())

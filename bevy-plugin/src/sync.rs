@@ -15,7 +15,6 @@ use bevy_ecs::system::{Commands, Local, Query, Res, ResMut};
 use bevy_image::Image;
 use bevy_log::warn;
 use bevy_math::{BVec2, URect, UVec2};
-use bevy_render::renderer::RenderDevice;
 
 use crate::diagnostics;
 use crate::events::{PartPainted, PictureSaved, Quality, SavePicture, SynthFailed, SynthFinished};
@@ -79,13 +78,16 @@ pub(crate) fn collect(
     models: Res<Assets<SynthModel>>,
     mut images: ResMut<Assets<Image>>,
     server: Option<Res<AssetServer>>,
-    device: Option<Res<RenderDevice>>,
+    #[cfg(feature = "render")] device: Option<Res<bevy_render::renderer::RenderDevice>>,
     sink: Res<SynthSink>,
     worker: Res<Worker>,
     mut cost: ResMut<FrameCost>,
 ) {
     let start = Instant::now();
-    let most = device.map_or(16384, |device| device.limits().max_texture_dimension_2d);
+    #[cfg(feature = "render")]
+    let most = crate::render::most_pixels(device.as_deref()).unwrap_or(16384);
+    #[cfg(not(feature = "render"))]
+    let most = 16384;
     for (entity, terrain, settings, mut output, mut status, mut link) in &mut terrains {
         let (Some(map), Some(model)) = (labels.get(&terrain.labels), models.get(&terrain.model)) else {
             let fault = server.as_ref().and_then(|server| load_fault(server, &terrain));
@@ -110,7 +112,7 @@ pub(crate) fn collect(
         link.priority = settings.priority;
         let size = map.size();
         if size.max_element() > most {
-            let error = format!("labels of {size} pixels: this GPU's textures have at most {most} per side");
+            let error = format!("labels of {size} pixels: textures have at most {most} per side here");
             fail(&mut commands, entity, &mut status, &mut link, error);
             continue;
         }

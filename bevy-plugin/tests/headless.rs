@@ -11,8 +11,9 @@ use bevy::diagnostic::DiagnosticsStore;
 use bevy::prelude::*;
 use bevy_semsynth::semsynth::{Border, Request};
 use bevy_semsynth::{
-    LabelMap, LabelMapSettings, PaintLabels, Quality, STALE, SemanticTerrain, SemanticWorld, Shape, SynthChunk,
-    SynthClasses, SynthModel, SynthOutput, SynthSettings, SynthState, SynthStatus, SynthViewer, semsynth,
+    LabelMap, LabelMapSettings, PaintLabels, PictureSaved, Quality, STALE, SavePicture, SemanticTerrain, SemanticWorld,
+    Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput, SynthSettings, SynthState, SynthStatus, SynthViewer,
+    semsynth,
 };
 use common::{World3, headless, labels};
 
@@ -132,11 +133,18 @@ fn results_of_an_earlier_generation_are_dropped() {
 fn other_labels_replace_the_texture_only_if_their_size_differs() {
     let mut world = World3::new();
     let (entity, map) = world.terrain(labels(128, 128));
-    let materials = &mut world.app.world_mut().resource_mut::<Assets<StandardMaterial>>();
-    let material = materials.add(StandardMaterial::default());
+    #[cfg(feature = "render")]
+    let material = world.app.world_mut().resource_mut::<Assets<StandardMaterial>>().add(StandardMaterial::default());
+    #[cfg(feature = "render")]
     world.app.world_mut().entity_mut(entity).insert(MeshMaterial3d(material.clone()));
+    // The texture that the material has.
     let shown = |world: &World3| {
-        world.app.world().resource::<Assets<StandardMaterial>>().get(&material).unwrap().base_color_texture.clone()
+        #[cfg(feature = "render")]
+        let shown =
+            world.app.world().resource::<Assets<StandardMaterial>>().get(&material).unwrap().base_color_texture.clone();
+        #[cfg(not(feature = "render"))]
+        let shown = Some(world.image(entity));
+        shown
     };
     world.until_ready(entity);
     let first = world.image(entity);
@@ -397,6 +405,32 @@ fn a_texture_that_was_lost_is_sent_again() {
     world.until_ready(entity);
 }
 
+#[test]
+fn pictures_are_saved_or_it_is_said_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = World3::new();
+    world.app.init_resource::<Saved>();
+    world.app.add_observer(|saved: On<PictureSaved>, mut all: ResMut<Saved>| all.0.push(saved.error.clone()));
+    let (entity, map) = world.terrain(labels(96, 64));
+    let path = folder.path().join("picture.png");
+    let save = |world: &mut World3, path: &std::path::Path| {
+        world.app.world_mut().resource_mut::<Saved>().0.clear();
+        world.app.world_mut().trigger(SavePicture { entity, path: path.into() });
+        world.until("an answer", |world| !world.app.world().resource::<Saved>().0.is_empty());
+        world.app.world().resource::<Saved>().0[0].clone()
+    };
+    assert!(save(&mut world, &path).unwrap().contains("no picture"));
+    world.until_ready(entity);
+    assert_eq!(save(&mut world, &path), None);
+    let expected = world.expected(&map, &Request::new());
+    assert_eq!(semsynth::Image::open(&path).unwrap().as_bytes(), expected);
+    assert!(save(&mut world, &folder.path().join("absent/picture.png")).is_some());
+}
+
+/// Errors of saving, in order.
+#[derive(Resource, Default)]
+struct Saved(Vec<Option<String>>);
+
 /// Buildings without an end.
 fn endless(x: i64, y: i64) -> u16 {
     let (block, inner) = ((x.div_euclid(96), y.div_euclid(80)), (x.rem_euclid(96), y.rem_euclid(80)));
@@ -463,6 +497,8 @@ fn chunks_follow_the_viewer_and_meet_without_a_seam() {
     }
     let old: Vec<Entity> = ready(&mut world).into_iter().filter(|(coord, _)| coord.x < 90).map(|(_, e)| e).collect();
     assert_eq!(old.len(), 2);
+    assert!(old.iter().all(|e| !world.app.world().get::<SynthChunk>(*e).unwrap().is_near));
+    #[cfg(feature = "render")]
     assert!(old.iter().all(|e| world.app.world().get::<Visibility>(*e) == Some(&Visibility::Hidden)));
     world.app.world_mut().despawn(ground);
     world.app.update();

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use bevy_asset::{Assets, Handle};
-use bevy_camera::visibility::Visibility;
 use bevy_ecs::change_detection::{DetectChanges, Ref};
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
@@ -13,11 +12,9 @@ use bevy_ecs::hierarchy::ChildOf;
 use bevy_ecs::lifecycle::Remove;
 use bevy_ecs::observer::On;
 use bevy_ecs::query::With;
-use bevy_ecs::system::{Commands, Query, Res, ResMut, SystemParam};
+use bevy_ecs::system::{Commands, Query, Res, ResMut};
 use bevy_image::Image;
-use bevy_math::{BVec2, IVec2, UVec2, Vec2, Vec3};
-use bevy_mesh::{Mesh, Mesh3d, MeshBuilder, Meshable};
-use bevy_pbr::{MeshMaterial3d, StandardMaterial};
+use bevy_math::{BVec2, IVec2, UVec2, Vec2};
 use bevy_transform::components::{GlobalTransform, Transform};
 use semsynth::Rect;
 
@@ -46,11 +43,12 @@ impl<F: Fn(i64, i64) -> u16 + Send + Sync + 'static> WorldLabels for F {
 
 /// A world that is painted chunk by chunk around every [`SynthViewer`].
 ///
-/// Chunks become child entities with a flat mesh and a `StandardMaterial`, from this entity's origin: world pixel (x, y) is
+/// Chunks become child entities, with the feature `render` with a flat mesh and a `StandardMaterial`, from this entity's origin: world pixel (x, y) is
 /// at `x * meters_per_pixel` on the X axis and `y * meters_per_pixel` on the Z axis. Neighbours meet without a seam, in
 /// every order of painting, if the model can paint [parts of a world](semsynth::network::Capabilities::world); others fail.
 #[derive(Component, Clone)]
-#[require(SynthSettings, Transform, Visibility, Chunks)]
+#[require(SynthSettings, Transform, Chunks)]
+#[cfg_attr(feature = "render", require(bevy_camera::visibility::Visibility))]
 pub struct SemanticWorld {
     /// The labels.
     pub labels: Arc<dyn WorldLabels>,
@@ -86,7 +84,7 @@ impl SemanticWorld {
     }
 
     /// Side of a chunk in meters.
-    fn side(&self) -> f32 {
+    pub(crate) fn side(&self) -> f32 {
         self.chunk as f32 * self.meters_per_pixel
     }
 }
@@ -116,13 +114,14 @@ pub struct SynthChunk {
     pub world: Entity,
     /// Column and row of the chunk; it begins at pixel `coord * chunk` of the world.
     pub coord: IVec2,
+    /// Whether a viewer is near. Others are kept for when it comes back, hidden.
+    pub is_near: bool,
 }
 
 /// The chunks of a world.
 #[derive(Component, Debug, Default)]
 pub(crate) struct Chunks {
     known: HashMap<IVec2, Known>,
-    mesh: Handle<Mesh>,
     /// What the chunks were made for.
     made_for: Option<MadeFor>,
     /// Counts the times that chunks were looked at.
@@ -160,13 +159,6 @@ fn around(place: Vec2, radius: f32) -> impl Iterator<Item = (IVec2, f32)> {
     })
 }
 
-#[derive(SystemParam)]
-pub(crate) struct Assets3d<'w> {
-    images: ResMut<'w, Assets<Image>>,
-    meshes: Option<ResMut<'w, Assets<Mesh>>>,
-    materials: Option<ResMut<'w, Assets<StandardMaterial>>>,
-}
-
 type World<'a> = (Entity, &'a SemanticWorld, Ref<'a, SynthSettings>, &'a GlobalTransform, &'a mut Chunks);
 
 /// Begins chunks that came near, and lets go of those that are far.
@@ -175,9 +167,9 @@ pub(crate) fn stream(
     mut commands: Commands,
     mut worlds: Query<World<'_>>,
     viewers: Query<&GlobalTransform, With<SynthViewer>>,
-    mut states: Query<(&SynthStatus, &mut Visibility), With<SynthChunk>>,
+    mut states: Query<(&SynthStatus, &mut SynthChunk)>,
     models: Res<Assets<SynthModel>>,
-    mut assets: Assets3d,
+    mut images: ResMut<Assets<Image>>,
     sink: Res<SynthSink>,
     worker: Res<Worker>,
 ) {
@@ -205,10 +197,6 @@ pub(crate) fn stream(
         if chunks.made_for != Some(made_for) || (settings.is_changed() && !settings.is_added()) {
             for (_, known) in chunks.known.drain() {
                 commands.entity(known.entity).try_despawn();
-            }
-            let plane = bevy_math::primitives::Plane3d::new(Vec3::Y, Vec2::splat(world.side() / 2.0));
-            if let Some(meshes) = &mut assets.meshes {
-                chunks.mesh = meshes.add(plane.mesh().build());
             }
             chunks.made_for = Some(made_for);
         }
@@ -239,7 +227,7 @@ pub(crate) fn stream(
                 }
                 continue;
             }
-            let chunk = spawn(&mut commands, entity, world, coord, &chunks.mesh, &mut assets, &sink);
+            let chunk = spawn(&mut commands, entity, world, coord, &mut images, &sink);
             let open = Open {
                 generation: 1,
                 model: Arc::clone(&model.0),
@@ -265,46 +253,38 @@ fn spawn(
     entity: Entity,
     world: &SemanticWorld,
     coord: IVec2,
-    mesh: &Handle<Mesh>,
-    assets: &mut Assets3d<'_>,
+    images: &mut Assets<Image>,
     sink: &SynthSink,
 ) -> Entity {
     let mut output = SynthOutput::default();
-    replace_texture(&mut output, UVec2::splat(world.chunk), BVec2::FALSE, &mut assets.images, sink);
+    replace_texture(&mut output, UVec2::splat(world.chunk), BVec2::FALSE, images, sink);
     let middle = (coord.as_vec2() + 0.5) * world.side();
-    let mut chunk = commands.spawn((
-        SynthChunk { world: entity, coord },
+    let chunk = commands.spawn((
+        SynthChunk { world: entity, coord, is_near: true },
         output,
         SynthStatus { generation: 1, state: SynthState::Queued, ..Default::default() },
         Transform::from_xyz(middle.x, 0.0, middle.y),
-        // Until it is painted.
-        Visibility::Hidden,
         ChildOf(entity),
     ));
-    if let Some(materials) = &mut assets.materials {
-        let material = StandardMaterial { perceptual_roughness: 0.9, reflectance: 0.2, ..Default::default() };
-        chunk.insert((Mesh3d(mesh.clone()), MeshMaterial3d(materials.add(material))));
-    }
     chunk.id()
 }
 
-/// Shows what is near and painted, hides what is far, and drops what is far and not painted or too much.
+/// Notes what is far, and drops of it what is not painted or too much.
 fn retire(
     commands: &mut Commands<'_, '_>,
     world: &SemanticWorld,
     chunks: &mut Chunks,
-    states: &mut Query<(&SynthStatus, &mut Visibility), With<SynthChunk>>,
+    states: &mut Query<(&SynthStatus, &mut SynthChunk)>,
 ) {
     let clock = chunks.clock;
     let mut far: Vec<(u64, IVec2)> = Vec::new();
     chunks.known.retain(|coord, known| {
         // Spawned in this frame, it is not there yet; later, somebody else has despawned it.
-        let Ok((status, mut visibility)) = states.get_mut(known.entity) else { return known.born == clock };
+        let Ok((status, mut chunk)) = states.get_mut(known.entity) else { return known.born == clock };
         let is_near = known.seen == clock;
         let is_done = status.state == SynthState::Ready;
-        let wanted = if is_near && is_done { Visibility::Inherited } else { Visibility::Hidden };
-        if *visibility != wanted {
-            *visibility = wanted;
+        if chunk.is_near != is_near {
+            chunk.is_near = is_near;
         }
         if !is_near && is_done {
             far.push((known.seen, *coord));

@@ -1,8 +1,8 @@
 //! A picture with its chain of mips, of which any part can be made anew.
 //!
-//! Levels are averaged in linear light, each from the one above in floats, so that rounding does not add up. A texel of a
-//! level is the average of exactly the area it covers, whatever the sides are: each level has half the sides of the one
-//! above, rounded down, as GPUs have it.
+//! Levels are averaged in linear light, each from the one above in floats, so that rounding does not add up. A texel is the
+//! average of exactly the area of the level above that it covers, whatever the sides are: each level has half the sides of
+//! the one above, rounded down, as GPUs have it.
 
 use std::sync::LazyLock;
 
@@ -140,8 +140,8 @@ impl Pyramid {
     pub(super) fn update<'a>(&mut self, rows: impl Iterator<Item = &'a [u8]>, part: URect) -> Vec<LevelPart> {
         let part = part.intersect(self.whole());
         for (y, row) in (0..part.max.y).zip(rows).skip(part.min.y as usize) {
-            let to = self.bytes(part, y);
-            if let (Some(to), Some(from)) = (self.base.get_mut(to), row.get(self.bytes(part, 0))) {
+            let (to, from) = (self.bytes(part, y), self.bytes(part, 0));
+            if let (Some(to), Some(from)) = (self.base.get_mut(to), row.get(from)) {
                 to.copy_from_slice(from);
             }
         }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn every_level_is_the_average_of_its_area_for_any_sides() {
+    fn every_level_is_the_average_of_the_one_above_for_any_sides() {
         for (width, height) in [(64, 64), (37, 53), (5, 1), (1, 9), (33, 64), (7, 7)] {
             let size = UVec2::new(width, height);
             let picture = noise(size, 3);
@@ -268,35 +268,29 @@ mod tests {
             let whole = pyramid.whole();
             let parts = pyramid.update(rows(&picture, size), whole);
             assert_eq!(parts.len() as u32, level_count(size));
-            for part in &parts[1..] {
-                let (w, h) = ((width >> part.level).max(1), (height >> part.level).max(1));
-                assert_eq!(part.rect, URect::new(0, 0, w, h));
+            for (above, part) in parts.iter().zip(&parts[1..]) {
+                let [from, to] =
+                    [above.level, part.level].map(|level| [width, height].map(|side| (side >> level).max(1)));
+                assert_eq!(part.rect, URect::new(0, 0, to[0], to[1]));
                 for (i, texel) in part.rgba.chunks_exact(4).enumerate() {
-                    let (x, y) = (i as u32 % w, i as u32 / w);
-                    // The area that the texel covers, composed level by level as GPUs' sizes are.
-                    let mut span = [(f64::from(x), f64::from(x + 1)), (f64::from(y), f64::from(y + 1))];
-                    for level in (0..part.level).rev() {
-                        for (span, side) in span.iter_mut().zip([width, height]) {
-                            let (from, to) = ((side >> level).max(1), (side >> (level + 1)).max(1));
-                            let scale = f64::from(from) / f64::from(to);
-                            *span = (span.0 * scale, span.1 * scale);
-                        }
-                    }
-                    let mut sum = [0.0; 3];
-                    let share = |k: u32, (low, high): (f64, f64)| {
-                        (high.min(f64::from(k + 1)) - low.max(f64::from(k))).max(0.0) / (high - low)
+                    let at = [i as u32 % to[0], i as u32 / to[0]];
+                    // How much of a texel above is under this one, along an axis.
+                    let share = |axis: usize, k: u32| {
+                        let scale = f64::from(from[axis]) / f64::from(to[axis]);
+                        let (low, high) = (f64::from(at[axis]) * scale, f64::from(at[axis] + 1) * scale);
+                        (high.min(f64::from(k + 1)) - low.max(f64::from(k))).max(0.0) / scale
                     };
-                    for row in 0..height {
-                        for column in 0..width {
-                            let weight = share(row, span[1]) * share(column, span[0]);
-                            for (c, sum) in sum.iter_mut().enumerate() {
-                                let byte = picture[3 * (row * width + column) as usize + c];
-                                *sum += weight * f64::from(LINEAR[usize::from(byte)]);
-                            }
+                    let mut sum = [0.0; 3];
+                    for (y, x) in (0..from[1]).flat_map(|y| (0..from[0]).map(move |x| (y, x))) {
+                        let weight = share(1, y) * share(0, x);
+                        for (c, sum) in sum.iter_mut().enumerate() {
+                            let byte = above.rgba[4 * (y * from[0] + x) as usize + c];
+                            *sum += weight * f64::from(LINEAR[usize::from(byte)]);
                         }
                     }
                     for (c, sum) in sum.into_iter().enumerate() {
-                        assert!(texel[c].abs_diff(to_srgb(sum as f32)) <= 1, "{size} level {} at {x}, {y}", part.level);
+                        // The level above is rounded to bytes here.
+                        assert!(texel[c].abs_diff(to_srgb(sum as f32)) <= 1, "{size} level {} at {at:?}", part.level);
                     }
                     assert_eq!(texel[3], 255);
                 }

@@ -4,6 +4,8 @@ mod inbox;
 mod mips;
 mod painter;
 mod picture;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

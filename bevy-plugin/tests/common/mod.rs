@@ -94,8 +94,8 @@ pub fn headless(assets: &Path) -> World3 {
     app.insert_resource(SemSynthSettings { rest: Duration::from_millis(30), ..Default::default() });
     app.insert_resource(SynthSink(sink.clone()));
     app.init_resource::<Happened>();
-    app.init_asset::<StandardMaterial>();
-    app.init_asset::<Mesh>();
+    #[cfg(feature = "render")]
+    app.init_asset::<StandardMaterial>().init_asset::<Mesh>();
     app.add_plugins(SemSynthPlugin);
     app.add_observer(|part: On<PartPainted>, mut happened: ResMut<Happened>| {
         happened.parts.push((part.entity, part.rect, part.quality));

@@ -10,7 +10,7 @@ use crate::terrain::{ManualMaterial, SynthOutput};
 
 /// Sets the texture of materials that have another one: at first, and when the size of the labels changed. A material
 /// changes only by a real write, which also makes Bevy take the new texture in.
-pub(crate) fn apply_to_materials(
+pub(super) fn apply_to_materials(
     terrains: Query<(&SynthOutput, &Link, &MeshMaterial3d<StandardMaterial>), Without<ManualMaterial>>,
     materials: Option<ResMut<Assets<StandardMaterial>>>,
 ) {
