@@ -10,7 +10,8 @@ use bevy_semsynth::semsynth::model::{FORMAT, Manifest, Precision, Provenance};
 use bevy_semsynth::semsynth::network::{Architecture, GeneratorConfig, StyleConfig};
 use bevy_semsynth::semsynth::nn::modulation::ModulationKind;
 use bevy_semsynth::semsynth::nn::{Init, Statistics};
-use bevy_semsynth::semsynth::{ClassTable, Device, Model, Request, Style, Synthesizer};
+use bevy_semsynth::semsynth::tensors::Tensors;
+use bevy_semsynth::semsynth::{self, ClassTable, Device, Model, Request, Style, Synthesizer};
 use bevy_semsynth::{ClassStyle, LabelMap, SemanticTerrain, StyleSweep, SynthModel, SynthSettings, SynthState};
 use common::World3;
 
@@ -32,8 +33,17 @@ fn sean() -> Model {
         provenance: Provenance::default(),
         licence: "CC0-1.0".into(),
     };
-    let network = architecture.init(&mut Init::random(3, Device::cpu().burn())).unwrap();
-    Model::from_network(network, manifest, Precision::Full).unwrap()
+    let network = architecture.init(&mut Init::random(3, Device::cpu().burn())).unwrap().folded();
+    // Larger weights, so that styles show.
+    let mut tensors = Tensors::new();
+    for (name, data) in semsynth::model::store(&network, Precision::Full).unwrap().iter() {
+        let is_weight = ["conv_", "fc", "mlp"].iter().any(|part| name.contains(part)) && !name.contains("running");
+        let scale = if is_weight { 20.0 } else { 1.0 };
+        let values = data.to_f32().iter().map(|value| value * scale).collect();
+        tensors.insert_f32(name, data.shape().to_vec(), values).unwrap();
+    }
+    tensors.set_metadata("semsynth", manifest.to_ron_string().unwrap());
+    Model::from_bytes(&tensors.to_safetensors().unwrap()).unwrap()
 }
 
 fn style(seed: f32) -> Style {

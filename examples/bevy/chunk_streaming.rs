@@ -13,7 +13,7 @@ mod common;
 
 use bevy::prelude::*;
 use bevy_semsynth::{SemSynthPlugin, SemanticWorld, SynthChunk, SynthModel, SynthState, SynthStatus, SynthViewer};
-use common::{ScreenshotPlugin, town};
+use common::{ScreenshotPlugin, TONES, town};
 
 fn main() {
     App::new()
@@ -28,9 +28,11 @@ fn setup(mut commands: Commands, mut models: ResMut<Assets<SynthModel>>) -> Resu
     let model = models.add(SynthModel::builtin("facades")?);
     commands.spawn(SemanticWorld { radius: 3.5, meters_per_pixel: 1.0 / 32.0, ..SemanticWorld::new(town, model) });
     // The viewer is above what the camera looks at.
-    commands
-        .spawn((SynthViewer, Transform::default(), Visibility::default()))
-        .with_child((Camera3d::default(), Transform::from_xyz(0.0, 9.0, 11.0).looking_at(Vec3::ZERO, Vec3::Y)));
+    commands.spawn((SynthViewer, Transform::default(), Visibility::default())).with_child((
+        Camera3d::default(),
+        TONES,
+        Transform::from_xyz(0.0, 9.0, 11.0).looking_at(Vec3::ZERO, Vec3::Y),
+    ));
     commands.spawn((
         DirectionalLight { illuminance: 9000.0, ..default() },
         Transform::from_xyz(2.0, 8.0, 4.0).looking_at(Vec3::ZERO, Vec3::Y),

@@ -16,7 +16,7 @@ use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured, sav
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy_semsynth::{LabelMap, SemSynthPlugin, SemanticTerrain, SynthFailed, SynthFinished, SynthModel};
-use common::town_ids;
+use common::{TONES, town_ids};
 
 /// Where the picture goes.
 #[derive(Resource)]
@@ -70,6 +70,7 @@ fn setup(
     ));
     commands.spawn((
         Camera3d::default(),
+        TONES,
         RenderTarget::Image(output.target.clone().into()),
         Transform::from_xyz(0.0, 5.0, 6.0).looking_at(Vec3::ZERO, Vec3::Y),
     ));

@@ -18,7 +18,7 @@ use bevy_semsynth::{
     LATENCY_MS, LabelMap, MAIN_MS, PAINT_MS, PaintLabels, PartPainted, Quality, SemSynthPlugin, SemanticTerrain, Shape,
     SynthFinished, SynthModel, UPLOAD_BYTES, UPLOAD_MS,
 };
-use common::{class, town_ids};
+use common::{TONES, class, town_ids};
 
 #[derive(Resource)]
 struct Session {
@@ -112,6 +112,7 @@ fn setup(
     ));
     commands.spawn((
         Camera3d::default(),
+        TONES,
         RenderTarget::Image(target.into()),
         Transform::from_xyz(0.0, 5.0, 6.0).looking_at(Vec3::ZERO, Vec3::Y),
     ));

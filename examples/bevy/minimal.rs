@@ -8,7 +8,7 @@ mod common;
 
 use bevy::prelude::*;
 use bevy_semsynth::{LabelMap, PaintLabels, SemSynthPlugin, SemanticTerrain, Shape, SynthModel};
-use common::{ScreenshotPlugin, class, town_ids};
+use common::{ScreenshotPlugin, TONES, class, town_ids};
 
 fn main() {
     App::new()
@@ -34,7 +34,7 @@ fn setup(
         Mesh3d(meshes.add(Plane3d::default().mesh().size(8.0, 8.0))),
         MeshMaterial3d(materials.add(StandardMaterial { perceptual_roughness: 0.9, ..default() })),
     ));
-    commands.spawn((Camera3d::default(), Transform::from_xyz(0.0, 6.0, 6.5).looking_at(Vec3::ZERO, Vec3::Y)));
+    commands.spawn((Camera3d::default(), TONES, Transform::from_xyz(0.0, 6.0, 6.5).looking_at(Vec3::ZERO, Vec3::Y)));
     commands.spawn((
         DirectionalLight { illuminance: 9000.0, ..default() },
         Transform::from_xyz(2.0, 8.0, 4.0).looking_at(Vec3::ZERO, Vec3::Y),

@@ -23,7 +23,7 @@ use bevy_semsynth::{
     LabelMap, PaintTool, PaintToolPlugin, SemSynthPlugin, SemanticTerrain, SynthClasses, SynthModel, SynthState,
     SynthStatus,
 };
-use common::{ScreenshotPlugin, class, town_ids};
+use common::{ScreenshotPlugin, TONES, class, town_ids};
 
 /// Side of the labels in pixels.
 const SIDE: u32 = 512;
@@ -91,7 +91,7 @@ fn setup(
         MeshMaterial3d(materials.add(StandardMaterial { perceptual_roughness: 0.95, reflectance: 0.2, ..default() })),
         Ground { heights, ids },
     ));
-    commands.spawn((Camera3d::default(), Transform::default()));
+    commands.spawn((Camera3d::default(), TONES, Transform::default()));
     commands.spawn((
         DirectionalLight { illuminance: 9000.0, shadow_maps_enabled: true, ..default() },
         Transform::from_xyz(5.0, 7.0, 3.0).looking_at(Vec3::ZERO, Vec3::Y),

@@ -19,7 +19,7 @@ use bevy_transform::components::{GlobalTransform, Transform};
 use semsynth::Rect;
 
 use crate::model::SynthModel;
-use crate::sync::{Link, fail, replace_texture};
+use crate::sync::{Link, replace_texture};
 use crate::terrain::{SynthOutput, SynthSettings, SynthState, SynthStatus};
 use crate::upload::SynthSink;
 use crate::worker::{Command, Open, What, Worker};
@@ -216,7 +216,10 @@ pub(crate) fn stream(
         }
         chunks.clock += 1;
         let clock = chunks.clock;
-        for (&coord, &distance) in &wanted {
+        // The worker begins with the first that it hears of.
+        let mut wanted: Vec<(IVec2, f32)> = wanted.into_iter().collect();
+        wanted.sort_by(|(a, x), (b, y)| x.total_cmp(y).then((a.x, a.y).cmp(&(b.x, b.y))));
+        for (coord, distance) in wanted {
             let priority = settings.priority - distance;
             if let Some(known) = chunks.known.get_mut(&coord) {
                 known.seen = clock;

@@ -10,7 +10,7 @@ use bevy_log::warn;
 use semsynth::{CancelToken, Device, Error, PreparedModel, Result, Synthesizer, SynthesizerOptions};
 
 use super::inbox::{Command, Current, Inbox, What};
-use super::picture::{Change, Job, Picture, State, paint_chunk};
+use super::picture::{Job, Picture, State, paint_chunk};
 use super::{News, Painted, Report, Reports};
 use crate::events::Quality;
 use crate::model::ModelData;

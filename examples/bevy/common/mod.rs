@@ -4,9 +4,13 @@
 
 use std::path::PathBuf;
 
+use bevy::core_pipeline::tonemapping::Tonemapping;
 use bevy::prelude::*;
 use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
 use bevy_semsynth::{SynthState, SynthStatus};
+
+/// Bevy's default needs tables that these examples are built without.
+pub const TONES: Tonemapping = Tonemapping::SomewhatBoringDisplayTransform;
 
 /// Classes of the built-in model `facades`.
 pub mod class {
