@@ -116,9 +116,11 @@ fn show(
     let marked = terrains.iter().find(|target| target.5.is_some());
     let chosen = marked.or_else(|| terrains.iter().next()).map(|target| target.0);
     egui::Window::new("Paint").default_width(230.0).resizable(false).show(context, |ui| {
-        let Some((entity, terrain, mut settings, status, classes, _)) =
-            chosen.and_then(|entity| terrains.get_mut(entity).ok())
-        else {
+        let found = match chosen {
+            Some(entity) => terrains.get_mut(entity).ok(),
+            None => None,
+        };
+        let Some((entity, terrain, mut settings, status, classes, _)) = found else {
             ui.label("no terrain");
             return;
         };

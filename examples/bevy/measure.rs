@@ -131,7 +131,7 @@ fn paint(mut commands: Commands, mut session: ResMut<Session>, terrain: Single<&
     };
     let (from, to) = (place(session.frame), place(session.frame + 1));
     if phase < 2.0 {
-        if session.frame % 64 == 0 {
+        if session.frame.is_multiple_of(64) {
             commands.queue(PaintLabels::begin_group(labels));
         }
         let classes = [class::WINDOW, class::WALL, class::DOOR, class::CORNICE, class::PILLAR];

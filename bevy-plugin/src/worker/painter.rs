@@ -87,13 +87,8 @@ impl Painter {
             });
             match result {
                 Err(Closed) => return,
-                Ok(Ok(())) => {}
-                Ok(Err(Error::Cancelled)) => {
-                    if let Some(picture) = self.pictures.get_mut(&entity) {
-                        // What was painted before that is in the canvas, but was not reported.
-                        picture.unsure = true;
-                    }
-                }
+                // What was cancelled is still to be done.
+                Ok(Ok(()) | Err(Error::Cancelled)) => {}
                 Ok(Err(error)) => {
                     if self.fail(entity, &error).is_err() {
                         return;

@@ -150,8 +150,15 @@ impl Picture {
         Ok(())
     }
 
-    /// Does a job on a terrain that was begun, and returns the rectangles that may have changed.
+    /// Does a job on a terrain that was begun, and returns what may have changed.
     pub(super) fn paint(&mut self, job: Job, token: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<Change> {
+        let change = self.update(job, token, progress);
+        // What was painted before a cancellation is in the canvas, but nobody says where.
+        self.unsure |= change.is_err();
+        change
+    }
+
+    fn update(&mut self, job: Job, token: &CancelToken, progress: &mut dyn FnMut(f32)) -> Result<Change> {
         let mut control = Control::new().cancel(token).progress(progress);
         match &mut self.state {
             State::Live { canvas, painted } => {

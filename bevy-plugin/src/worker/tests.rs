@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use bevy_ecs::entity::Entity;
 use bevy_math::{URect, UVec2};
-use semsynth::{Border, Device, LabelMap, Model, Rect, Request, Synthesizer};
+use semsynth::{Border, CancelToken, Device, LabelMap, Model, PreparedModel, Rect, Request, Synthesizer};
 
+use super::picture::{Job, Picture, State};
 use super::*;
 use crate::model::SynthModel;
 
@@ -154,6 +155,47 @@ fn edits_while_settling_interrupt_it_and_nothing_is_lost() {
     bench.until("full quality", |bench| bench.is_settled(entity(1), 40));
     let (most, off) = bench.off(entity(1), &expected(&edits, &Request::new()));
     assert!(most <= 1 && off <= 30, "{most} levels, {off} bytes");
+}
+
+#[test]
+fn what_was_painted_before_a_cancellation_reaches_the_texture() {
+    let model = PreparedModel::new(Model::builtin("facades").unwrap(), &Device::cpu()).unwrap();
+    let open = Open {
+        generation: 1,
+        model: SynthModel::builtin("facades").unwrap().0,
+        request: Request::new(),
+        priority: 0.0,
+        colors: false,
+        what: What::Terrain(labels()),
+    };
+    let mut picture = Picture::new(open);
+    picture.begin(&model, usize::MAX).unwrap();
+    let all = |picture: &mut Picture, job: Job, steps: usize| {
+        let token = CancelToken::new();
+        let mut left = steps;
+        let change = picture.paint(job, &token, &mut |_| {
+            left = left.saturating_sub(1);
+            if left == 0 {
+                token.cancel();
+            }
+        });
+        change.map(|change| picture.take_over(change).unwrap())
+    };
+    all(&mut picture, Job::Paint, usize::MAX).unwrap();
+    let mut cancelled = 0;
+    // At every report of progress: far apart, so that the update has parts.
+    for steps in (1..60).step_by(2) {
+        let id = [2, 3, 5][steps % 3];
+        let edits = [(4, 4), (150, 160), (10, 150)].map(|(x, y)| (URect::new(x, y, x + 9, y + 9), vec![id; 81]));
+        picture.edit(&edits).unwrap();
+        cancelled += usize::from(all(&mut picture, Job::Preview, steps).is_err());
+        cancelled += usize::from(all(&mut picture, Job::Settle, steps).is_err());
+        all(&mut picture, Job::Settle, usize::MAX).unwrap();
+        let State::Live { canvas, .. } = &picture.state else { panic!("a canvas") };
+        let pixels: Vec<u8> = canvas.pixels().unwrap().rows().flatten().copied().collect();
+        assert!(picture.pyramid.image().unwrap().as_bytes() == pixels, "cancelled at step {steps}");
+    }
+    assert!(cancelled > 20, "{cancelled}");
 }
 
 #[test]
