@@ -38,7 +38,7 @@ use crate::label::{ClassTable, LabelMap, ReadOptions};
 
 pub use augment::{Augment, fit};
 pub use generated::Procedural;
-pub use procedural::ProceduralFacades;
+pub use procedural::{ProceduralFacades, ProceduralTerrain};
 
 /// A photo and its label map.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,12 +14,14 @@ mod rng;
 mod scene;
 mod shape;
 mod style;
+mod terrain;
 mod texture;
 
 use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
+pub use terrain::ProceduralTerrain;
 
 /// An endless set of procedural, rectified facades with the twelve classes of the CMP facades.
 ///
