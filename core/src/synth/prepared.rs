@@ -44,6 +44,8 @@ struct Inner {
     device: Device,
     weights: Weights,
     encoder: Mutex<Option<StyleEncoder>>,
+    /// The style of requests without one: the model's first preset.
+    style: Option<Style>,
     pool: Option<Pool>,
 }
 
@@ -95,9 +97,10 @@ impl PreparedModel {
         if let Some(side) = size.into_iter().find(|side| !(1..=MAX_SIDE).contains(side)) {
             return Err(Error::Argument(format!("size_hint: a side of {side} pixels, it must be 1 to {MAX_SIDE}")));
         }
+        let style = model.presets().first().map(|preset| model.preset(&preset.name)).transpose()?;
         let of = |manifest, weights| {
-            let device = device.clone();
-            Inner { manifest, device, weights, encoder: Mutex::default(), pool: None }
+            let (device, style) = (device.clone(), style.clone());
+            Inner { manifest, device, weights, encoder: Mutex::default(), style, pool: None }
         };
         match model.architecture().clone() {
             Architecture::SpadeFamily(config) if on_cpu && !options.reference && Engine::supports(&config) => {
@@ -138,6 +141,11 @@ impl PreparedModel {
 
     pub(super) fn architecture(&self) -> &Architecture {
         &self.0.manifest.architecture
+    }
+
+    /// The style of requests without one, if the model has presets.
+    pub(super) fn default_style(&self) -> Option<&Style> {
+        self.0.style.as_ref()
     }
 
     pub(super) fn weights(&self) -> &Weights {

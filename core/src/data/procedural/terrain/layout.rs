@@ -163,7 +163,7 @@ impl World {
         let dry_land = elevation > -0.16;
         if dry_land && elevation < 0.42 {
             let settled = fields.settled.at(x, y) + self.bias[2];
-            if settled > 0.22 {
+            if settled > 0.32 {
                 return self.town(x, y, settled);
             }
             if fields.road.distance(x, y) < 4.6 + 0.5 * ripple && settled > -0.55 {
@@ -232,7 +232,7 @@ impl World {
         let inside = u > left && u < left + width && v > top && v < top + depth;
         let notch = number(3) < 0.35 && u > left + 0.55 * width && (v - top > 0.5 * depth) == (j == 0);
         // Fewer houses towards the edge of the town.
-        if inside && !notch && number(4) < smoothstep(0.15, 0.45, settled) + 0.15 {
+        if inside && !notch && number(4) < smoothstep(0.25, 0.5, settled) + 0.15 {
             return ROOF;
         }
         let garden = fractal(f64::from(x) / 26.0, f64::from(y) / 26.0, 2, self.noise(50));

@@ -42,6 +42,9 @@ pub struct ProceduralTerrain {
 }
 
 impl ProceduralTerrain {
+    /// The number of values per class in a [`style`](Self::style).
+    pub const STYLE_LENGTH: usize = VALUES;
+
     /// The world with this seed, in the first preset.
     pub fn new(seed: u64) -> Self {
         Self { world: World::natural(seed), materials: PRESETS[0].materials() }
