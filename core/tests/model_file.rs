@@ -10,7 +10,7 @@ use semsynth::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleCon
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::nn::{Init, Statistics};
 use semsynth::tensors::Tensors;
-use semsynth::{Device, Error, Model, Request, Style, Synthesizer};
+use semsynth::{Device, Error, Image, Model, Request, Style, Synthesizer};
 
 fn config() -> GeneratorConfig {
     GeneratorConfig::clade(2, 12)
@@ -171,7 +171,7 @@ fn presets_are_styles_inside_the_file() {
     // The first is the default; without presets, a style is needed.
     let labels = LabelMap::filled(16, 16, 3).unwrap();
     let paint = |model: &Model, request: &Request| {
-        Synthesizer::new(model, &Device::cpu()).unwrap().run(&labels, request).map(|image| image.into_bytes())
+        Synthesizer::new(model, &Device::cpu()).unwrap().run(&labels, request).map(Image::into_bytes)
     };
     let (default, red) = (Request::new(), Request::new().style(&read.preset("red").unwrap()));
     assert_eq!(paint(&read, &default).unwrap(), paint(&read, &red).unwrap());

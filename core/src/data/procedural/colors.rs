@@ -276,7 +276,9 @@ impl Colors {
             // Parts that belong together come from one preset: wall with joint and base, both colours of the sky.
             for part in [&[0, 1, 2, 3, 4, 5, 9, 10, 11, 42][..], &[36, 37, 38, 39, 40, 41, 43]] {
                 let other = any(rng).values();
-                part.iter().for_each(|&i| values[i] = other[i]);
+                for &i in part {
+                    values[i] = other[i];
+                }
             }
             for first in [6, 12, 15, 18, 21, 24, 27, 30, 33] {
                 let (a, b, share) =
@@ -286,7 +288,9 @@ impl Colors {
         }
         for color in values[..42].chunks_exact_mut(3) {
             let gain = rng.range(0.9, 1.1);
-            color.iter_mut().for_each(|c| *c = (*c * gain + rng.range(-0.03, 0.03)).clamp(0.02, 0.98));
+            for c in color {
+                *c = (*c * gain + rng.range(-0.03, 0.03)).clamp(0.02, 0.98);
+            }
         }
         values[43] = (values[43] + rng.range(-0.1, 0.1)).clamp(0.1, 0.8);
         Self::from_values(&values)

@@ -47,7 +47,7 @@ mod tests {
     fn everybody_can_tell_the_colours_apart() {
         let table = ClassTable::terrain();
         for (kind, sight) in SIGHT.iter().enumerate() {
-            for a in table.iter() {
+            for a in &table {
                 for b in table.iter().take_while(|b| b.id < a.id) {
                     let (p, q) = (lab(a.color, sight), lab(b.color, sight));
                     let distance = (0..3).map(|i| (p[i] - q[i]).powi(2)).sum::<f32>().sqrt();

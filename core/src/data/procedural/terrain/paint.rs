@@ -116,6 +116,11 @@ impl<'a> Painter<'a> {
         }
     }
 
+    /// A seed for one thing in the world.
+    fn salt(&self, tag: u32) -> u32 {
+        self.seed ^ tag
+    }
+
     fn index(&self, x: i32, y: i32) -> usize {
         (y - self.area.y) as usize * self.area.width + (x - self.area.x) as usize
     }
@@ -200,7 +205,7 @@ impl<'a> Painter<'a> {
     fn deep_water(&self, x: i32, y: i32, at: usize) -> Surface {
         let m = self.materials.of(DEEP_WATER);
         let (fx, fy) = (f64::from(x), f64::from(y));
-        let chop = smooth(fx / 9.0, fy / 4.2, self.seed ^ 11) + 0.6 * smooth(fx / 4.1, fy / 2.3, self.seed ^ 12);
+        let chop = smooth(fx / 9.0, fy / 4.2, self.salt(11)) + 0.6 * smooth(fx / 4.1, fy / 2.3, self.salt(12));
         let tint = 0.5 + 0.5 * self.clouds(x, y, 64.0, 3, 13);
         let mut color = mixed(m.base, m.accent, (m.share * (0.25 + 1.1 * tint)).clamp(0.0, 1.0));
         if let Some(deep) = &self.deep {
@@ -252,7 +257,7 @@ impl<'a> Painter<'a> {
         let dune = m.form * self.clouds(x, y, 70.0, 2, 54);
         let grain = 0.035 * self.noise(x, y, 1.7, 55) + 0.02 * self.noise(x, y, 3.3, 56);
         let color = scaled(self.patches(SAND, x, y, 44.0), (1.0 + grain + 0.05 * dune) * self.damp(at, 0.30));
-        if let Some(stone) = disc(x, y, 17, (0.7, 2.2), self.seed ^ 57, |cx, cy, n| n < 0.22 && self.is(cx, cy, SAND)) {
+        if let Some(stone) = disc(x, y, 17, (0.7, 2.2), self.salt(57), |cx, cy, n| n < 0.22 && self.is(cx, cy, SAND)) {
             let color = scaled(mixed(color, [0.45, 0.42, 0.38], 0.6), 0.85 + 0.4 * stone.number);
             return (color, 0.9 * stone.radius * (1.0 - stone.reach * stone.reach));
         }
@@ -269,7 +274,7 @@ impl<'a> Painter<'a> {
         let gain = (1.0 + 0.07 * clods + 0.05 * self.noise(x, y, 21.0, 63)) * self.damp(at, 0.28);
         let color = scaled(self.patches(DIRT, x, y, 36.0), gain);
         let many = 0.55 * m.form;
-        if let Some(stone) = disc(x, y, 8, (0.7, 2.6), self.seed ^ 64, |cx, cy, n| n < many && self.is(cx, cy, DIRT)) {
+        if let Some(stone) = disc(x, y, 8, (0.7, 2.6), self.salt(64), |cx, cy, n| n < many && self.is(cx, cy, DIRT)) {
             let grey = mixed(m.accent, [0.56, 0.54, 0.51], 0.55);
             let color = scaled(grey, 0.72 + 0.5 * random(x / 8, y / 8, 65).max(stone.number));
             return (color, 1.1 * stone.radius * (1.0 - stone.reach * stone.reach));
@@ -282,8 +287,7 @@ impl<'a> Painter<'a> {
         let tufts = self.noise(x, y, 6.5, 71) + 0.8 * self.noise(x, y, 2.9, 72) + 0.4 * self.noise(x, y, 1.6, 73);
         let color = scaled(self.patches(GRASS, x, y, 48.0), (1.0 + 0.075 * tufts) * self.damp(at, 0.12));
         let many = 0.42 * m.form * (0.5 + 0.9 * smoothstep(-0.3, 0.5, self.clouds(x / 4 * 4, y / 4 * 4, 60.0, 2, 74)));
-        if let Some(shrub) = disc(x, y, 15, (1.6, 4.4), self.seed ^ 75, |cx, cy, n| n < many && self.is(cx, cy, GRASS))
-        {
+        if let Some(shrub) = disc(x, y, 15, (1.6, 4.4), self.salt(75), |cx, cy, n| n < many && self.is(cx, cy, GRASS)) {
             let leaf = mixed(m.base, self.materials.of(FOREST).base, 0.35 + 0.5 * shrub.number / many.max(0.1));
             let dome = 1.0 - shrub.reach * shrub.reach;
             let color = scaled(leaf, 0.80 + 0.18 * dome + 0.10 * self.noise(x, y, 2.0, 76));
@@ -308,8 +312,8 @@ impl<'a> Painter<'a> {
         let (jx, jy) = (x + (jx * 1.6) as i32, y + (jy * 1.6) as i32);
         // Conifers are slimmer.
         let slim = 1.0 - 0.28 * m.form;
-        let large = disc(jx, jy, 11, (4.6 * slim, 8.2 * slim), self.seed ^ 93, wooded);
-        let small = disc(jx, jy, 7, (2.6 * slim, 4.8 * slim), self.seed ^ 94, wooded);
+        let large = disc(jx, jy, 11, (4.6 * slim, 8.2 * slim), self.salt(93), wooded);
+        let small = disc(jx, jy, 7, (2.6 * slim, 4.8 * slim), self.salt(94), wooded);
         let height = |crown: &super::noise::Disc| {
             let dome = (1.0 - crown.reach * crown.reach).sqrt();
             let cone = 1.0 - crown.reach;
@@ -363,8 +367,8 @@ impl<'a> Painter<'a> {
         let m = self.materials.of(SNOW);
         let (fx, fy) = (f64::from(x), f64::from(y));
         let (u, v) = (0.94 * fx + 0.34 * fy, 0.94 * fy - 0.34 * fx);
-        let drift = fractal(u / 58.0, v / 26.0, 3, self.seed ^ 111);
-        let crust = smooth(u / 11.0, v / 3.6, self.seed ^ 112) * (0.5 + 0.5 * self.noise(x, y, 36.0, 113));
+        let drift = fractal(u / 58.0, v / 26.0, 3, self.salt(111));
+        let crust = smooth(u / 11.0, v / 3.6, self.salt(112)) * (0.5 + 0.5 * self.noise(x, y, 36.0, 113));
         let hollow = smoothstep(0.45, -0.65, drift + 0.35 - m.share);
         let color = mixed(m.base, m.accent, 0.65 * hollow);
         let grain = 0.010 * self.noise(x, y, 1.8, 114);
@@ -375,8 +379,8 @@ impl<'a> Painter<'a> {
         let m = self.materials.of(ROAD);
         let inside = self.soft[usize::from(ROAD)].as_ref().map_or(1.0, |soft| soft[at]);
         let gravel = self.noise(x, y, 1.7, 121) + 0.5 * self.noise(x, y, 3.6, 122);
-        let mended = cells(f64::from(x) / 27.0, f64::from(y) / 27.0, self.seed ^ 123);
-        let patch = 0.10 * (random(mended.at.0, mended.at.1, self.seed ^ 124) - 0.5) * (1.0 - 0.8 * m.form);
+        let mended = cells(f64::from(x) / 27.0, f64::from(y) / 27.0, self.salt(123));
+        let patch = 0.10 * (random(mended.at.0, mended.at.1, self.salt(124)) - 0.5) * (1.0 - 0.8 * m.form);
         let broken = (1.0 - m.form) * smoothstep(0.1, 0.5, self.noise(x, y, 31.0, 128));
         let crack = smoothstep(0.06, 0.015, self.noise(x, y, 15.0, 125).abs()) * broken;
         let dust = m.share * smoothstep(1.02, 0.55, inside + 0.12 * self.noise(x, y, 6.0, 126));
@@ -390,8 +394,8 @@ impl<'a> Painter<'a> {
         let m = self.materials.of(ROOF);
         let inward = self.roof.as_ref().map_or(1.0, |roof| roof[at]);
         let pitched = smoothstep(0.25, 0.6, m.form);
-        let house = cells(f64::from(x) / 46.0, f64::from(y) / 46.0, self.seed ^ 131);
-        let tone = random(house.at.0, house.at.1, self.seed ^ 132);
+        let house = cells(f64::from(x) / 46.0, f64::from(y) / 46.0, self.salt(131));
+        let tone = random(house.at.0, house.at.1, self.salt(132));
         let mut color = mixed(m.base, m.accent, m.share * tone);
         let stain = 0.05 * self.noise(x, y, 8.0, 133) + 0.03 * self.noise(x, y, 2.0, 134);
         let tiles = wave(inward / 3.0);
@@ -400,8 +404,7 @@ impl<'a> Painter<'a> {
         let mut height = 8.0 + pitched * (1.05 * inward + 0.25 * tiles) + 1.2 * rim;
         if pitched < 0.5
             && inward > 4.0
-            && let Some(unit) =
-                disc(x, y, 13, (1.2, 2.6), self.seed ^ 135, |cx, cy, n| n < 0.3 && self.is(cx, cy, ROOF))
+            && let Some(unit) = disc(x, y, 13, (1.2, 2.6), self.salt(135), |cx, cy, n| n < 0.3 && self.is(cx, cy, ROOF))
         {
             color = mixed(color, [0.62, 0.62, 0.6], 0.75);
             height += 2.2 * (1.0 - unit.reach);
@@ -430,7 +433,7 @@ impl<'a> Painter<'a> {
         let level = 0.85 - 1.7 * m.share;
         let pool = smoothstep(level - 0.10, level + 0.10, lie - 0.35);
         let (fx, fy) = (f64::from(x), f64::from(y));
-        let reeds = smooth(fx / 1.8, fy / 4.2, self.seed ^ 153) + 0.7 * self.noise(x, y, 4.4, 154);
+        let reeds = smooth(fx / 1.8, fy / 4.2, self.salt(153)) + 0.7 * self.noise(x, y, 4.4, 154);
         let moss = mixed(m.base, self.materials.of(GRASS).accent, 0.28 + 0.28 * self.noise(x, y, 19.0, 155));
         let bank = 1.0 - 0.22 * smoothstep(level - 0.5, level, lie - 0.35);
         let land = scaled(moss, bank * (1.0 + 0.11 * reeds));

@@ -1,5 +1,5 @@
 //! CLADE with styles: class-adaptive modulation (Tan et al. 2021, §3) whose tables also depend on a style per class,
-//! on features with added noise, as in StyleGAN (Karras et al. 2019, §2).
+//! on features with added noise, as in `StyleGAN` (Karras et al. 2019, §2).
 //!
 //! For textures: noise gives large areas of one class their detail, and a style says how the class looks. It costs as
 //! much as CLADE. Not in the papers.
