@@ -120,6 +120,7 @@ impl Model {
     pub fn with_presets(&self, presets: &[(Preset, Style)]) -> Result<Self> {
         let mut manifest = self.manifest().clone();
         manifest.presets = presets.iter().map(|(preset, _)| preset.clone()).collect();
+        check_names(&manifest.presets, self.architecture())?;
         let mut tensors = self.tensors().clone();
         tensors.retain(|name| !is_preset(name));
         for (preset, style) in presets {
