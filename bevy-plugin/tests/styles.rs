@@ -32,6 +32,7 @@ fn sean() -> Model {
         value_range: [-1.0, 1.0],
         provenance: Provenance::default(),
         licence: "CC0-1.0".into(),
+        presets: Vec::new(),
     };
     let network = architecture.init(&mut Init::random(3, Device::cpu().burn())).unwrap().folded();
     // Larger weights, so that styles show.
