@@ -52,7 +52,7 @@ fi
 target=${CARGO_TARGET_DIR:-target}/release
 if [ -z "${PLUGIN:-}" ] || [ -z "${COMMAND:-}" ]; then
     # The whole workspace at once, so that its dependencies are built once.
-    cargo build --release --workspace --bins
+    cargo build --release --workspace --exclude bevy_semsynth --bins
     PLUGIN=$target/plug-in-semsynth
     COMMAND=$target/semsynth
 fi

@@ -331,3 +331,69 @@ fn checkpoints_are_imported_and_painted_in_styles() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     }
 }
+
+/// Built-in models are listed with what one needs to know, and each is shown.
+#[test]
+fn models_are_listed_and_shown() {
+    let output = semsynth(&["models"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let said = text(&output);
+    let names = semsynth(&["models", "--names"]);
+    for name in semsynth::Model::builtins() {
+        let model = semsynth::Model::builtin(name).unwrap();
+        assert!(said.contains(&format!("builtin:{name}")) && said.contains(&model.manifest().licence), "{said}");
+        assert!(model.classes().iter().all(|class| said.contains(&class.name)), "{said}");
+        assert!(model.presets().iter().all(|preset| said.contains(&preset.name)), "{said}");
+        assert!(text(&names).lines().any(|line| line == name));
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("demo");
+    let output = semsynth(&["demo", "--device", "cpu", "-o", out.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    for name in semsynth::Model::builtins() {
+        let model = semsynth::Model::builtin(name).unwrap();
+        let labels = LabelMap::open(out.join(format!("{name}-labels.png")), model.classes()).unwrap();
+        let parts: Vec<String> = match model.presets() {
+            [] => vec![String::new()],
+            presets => presets.iter().map(|preset| format!("-{}", preset.name)).collect(),
+        };
+        for part in parts {
+            let size = image::image_dimensions(out.join(format!("{name}{part}.png"))).unwrap();
+            assert_eq!(size, (labels.width() as u32, labels.height() as u32));
+        }
+    }
+}
+
+/// A preset is chosen by name; without one, the first is used.
+#[test]
+fn synth_takes_presets() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let arguments = ["--steps", "2", "--batch", "1", "--ngf", "2", "--ndf", "2", "--size", "32"];
+    std::fs::write(
+        path("recipe.ron"),
+        "(set: Terrain, modulation: CladeStyled, style_length: 8, upsampling: Three, load_scale: 1.0)",
+    )
+    .unwrap();
+    let output = semsynth(
+        &[&["train", "--device", "cpu", "--recipe", &path("recipe.ron"), "--out", &path("run")], arguments.as_slice()]
+            .concat(),
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let model = path("run/model.safetensors");
+    assert!(text(&semsynth(&["inspect", &model])).contains("temperate"));
+    LabelMap::filled(40, 40, 4).unwrap().save(path("labels.png"), &ClassTable::terrain()).unwrap();
+    let paint = |arguments: &[&str]| {
+        let common = ["synth", "--device", "cpu", "-m", &model, "-l", &path("labels.png"), "-o", &path("out.png")];
+        let output = semsynth(&[common.as_slice(), arguments].concat());
+        (output.status.code(), text(&output), std::fs::read(path("out.png")).unwrap_or_default())
+    };
+    let (code, said, default) = paint(&[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(paint(&["--preset", "temperate"]).2, default);
+    assert_ne!(paint(&["--preset", "desert"]).2, default);
+    let (code, said, _) = paint(&["--preset", "moon"]);
+    assert!(code == Some(2) && said.contains("moon") && said.contains("desert"), "{code:?} {said}");
+    assert_eq!(paint(&["--preset", "desert", "--style", "x"]).0, Some(2));
+}

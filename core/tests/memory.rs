@@ -37,6 +37,7 @@ fn random_model(folder: &Path, kind: ModulationKind, ngf: usize) -> String {
         value_range: [-1.0, 1.0],
         provenance: Provenance::default(),
         licence: "CC0-1.0".into(),
+        presets: Vec::new(),
     };
     let weights = architecture.init(&mut Init::random(1, &burn::tensor::Device::flex())).unwrap();
     let path = folder.join(format!("{}-{ngf}.safetensors", System::Modulation(kind).name()));

@@ -4,12 +4,13 @@
 use std::sync::OnceLock;
 
 use proptest::prelude::*;
-use semsynth::label::ClassTable;
-use semsynth::model::{self, FORMAT, Manifest, Precision, Provenance};
-use semsynth::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig};
+use semsynth::label::{ClassTable, LabelMap};
+use semsynth::model::{self, FORMAT, Manifest, Precision, Preset, Provenance};
+use semsynth::network::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig, Upsampling};
+use semsynth::nn::modulation::ModulationKind;
 use semsynth::nn::{Init, Statistics};
 use semsynth::tensors::Tensors;
-use semsynth::{Error, Model};
+use semsynth::{Device, Error, Image, Model, Request, Style, Synthesizer};
 
 fn config() -> GeneratorConfig {
     GeneratorConfig::clade(2, 12)
@@ -26,6 +27,7 @@ fn manifest() -> Manifest {
         value_range: [-1.0, 1.0],
         provenance: Provenance::default(),
         licence: "CC0-1.0".into(),
+        presets: Vec::new(),
     }
 }
 
@@ -136,6 +138,68 @@ fn a_small_file_cannot_claim_a_huge_network() {
         assert!(text.contains("tensor"), "{name}: {text}");
         assert!(start.elapsed().as_secs() < 5, "{name} took {:?}", start.elapsed());
     }
+}
+
+/// A model with a style per class of three values, for two classes.
+fn styled() -> Model {
+    let style = StyleConfig::Regions { length: 3, encoder: None };
+    let modulation = ModulationKind::CladeStyled;
+    let config = GeneratorConfig { style, upsampling: Upsampling::Two, ..GeneratorConfig::new(modulation, 2, 12) };
+    let architecture = Architecture::SpadeFamily(config);
+    let network = architecture.init(&mut Init::random(5, &burn::tensor::Device::flex())).unwrap();
+    let manifest = Manifest { architecture, ..manifest() };
+    Model::from_network(network, manifest, Precision::Half).unwrap()
+}
+
+#[test]
+fn presets_are_styles_inside_the_file() {
+    let style =
+        |first: f32| Style::regions(3, (0..12).map(|row| Some(vec![first, row as f32, 0.25])).collect()).unwrap();
+    let preset = |name: &str| Preset { name: name.into(), summary: format!("about {name}") };
+    let plain = styled();
+    let model = plain.with_presets(&[(preset("red"), style(1.0)), (preset("blue-2"), style(2.0))]).unwrap();
+    let read = Model::from_bytes(&model.to_bytes().unwrap()).unwrap();
+    assert_eq!(read.presets(), [preset("red"), preset("blue-2")]);
+    assert_eq!(read.preset("blue-2").unwrap().to_rows(), style(2.0).to_rows());
+    read.preset("red").unwrap().check_names(read.classes()).unwrap();
+    assert_eq!(read.num_values(), plain.num_values());
+    let error = read.preset("green").unwrap_err().to_string();
+    assert!(error.contains("green") && error.contains("red") && error.contains("blue-2"), "{error}");
+    // Presets are replaced, not added.
+    assert_eq!(read.with_presets(&[(preset("grey"), style(3.0))]).unwrap().presets().len(), 1);
+
+    // The first is the default; without presets, a style is needed.
+    let labels = LabelMap::filled(16, 16, 3).unwrap();
+    let paint = |model: &Model, request: &Request| {
+        Synthesizer::new(model, &Device::cpu()).unwrap().run(&labels, request).map(Image::into_bytes)
+    };
+    let (default, red) = (Request::new(), Request::new().style(&read.preset("red").unwrap()));
+    assert_eq!(paint(&read, &default).unwrap(), paint(&read, &red).unwrap());
+    let blue = Request::new().style(&read.preset("blue-2").unwrap());
+    assert_ne!(paint(&read, &blue).unwrap(), paint(&read, &red).unwrap());
+    assert!(matches!(paint(&plain, &default), Err(Error::StyleNeeded)));
+
+    let fault = |presets: &[(Preset, Style)]| plain.with_presets(presets).unwrap_err().to_string();
+    assert!(fault(&[(preset("Red"), style(1.0))]).contains("lower-case"));
+    assert!(fault(&[(preset("a"), style(1.0)), (preset("a"), style(1.0))]).contains("unique"));
+    let short = Style::regions(2, vec![Some(vec![0.0; 2]); 12]).unwrap();
+    assert!(fault(&[(preset("a"), short)]).contains("[12, 3]"));
+    let unstyled = Model::from_bytes(valid()).unwrap();
+    let error = unstyled.with_presets(&[(preset("a"), style(1.0))]).unwrap_err().to_string();
+    assert!(error.contains("takes no styles"), "{error}");
+
+    // What a file could claim.
+    let text = model.manifest().to_ron_string().unwrap();
+    let mut missing = model.tensors().clone();
+    missing.remove("preset.red");
+    assert!(message(&file_of(&missing, &text)).contains("preset.red"));
+    let mut extra = model.tensors().clone();
+    extra.insert_f32("preset.green", vec![12, 3], vec![0.0; 36]).unwrap();
+    assert!(message(&file_of(&extra, &text)).contains("preset.green"));
+    let mut infinite = model.tensors().clone();
+    infinite.remove("preset.red");
+    infinite.insert_f32("preset.red", vec![12, 3], vec![f32::INFINITY; 36]).unwrap();
+    assert!(message(&file_of(&infinite, &text)).contains("preset.red"));
 }
 
 #[test]

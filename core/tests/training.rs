@@ -9,15 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use common::{devices, difference};
-use semsynth::data::{Dataset, Procedural, Split};
+use semsynth::data::{Dataset, Procedural, ProceduralTiles, Split};
 use semsynth::label::LabelMap;
 use semsynth::model::{self, ImportOptions, Precision, import_checkpoint};
 use semsynth::network::{Architecture, DiscriminatorConfig, StyleConfig, Upsampling};
+use semsynth::nn::NormKind;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::tensors::Tensors;
 use semsynth::train::{
-    Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, Recipe, Record, Run, Silent, Stopped,
-    TrainLog, Trainer, resume, train,
+    Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Silent,
+    Stopped, TrainLog, Trainer, resume, train,
 };
 use semsynth::{Device, Error, Model, Request, Style, Synthesizer, SynthesizerOptions};
 
@@ -62,7 +63,7 @@ fn batch(set: &Procedural) -> Batch {
             images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
         }
     }
-    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images }
+    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images, styles: None }
 }
 
 fn finished(run: &Run) -> Outcome {
@@ -385,7 +386,8 @@ fn a_broken_network_does_not_replace_a_checkpoint() {
     let mut trainer = Trainer::new(Recipe { learning_rate: 1.0, ..recipe() }, 12, &Device::cpu()).unwrap();
     trainer.save(&path, &classes).unwrap();
     let before = std::fs::read(&path).unwrap();
-    let batch = Batch { labels: vec![LabelMap::filled(64, 32, 1).unwrap()], images: vec![f32::MAX; 3 * 32 * 64] };
+    let batch =
+        Batch { labels: vec![LabelMap::filled(64, 32, 1).unwrap()], images: vec![f32::MAX; 3 * 32 * 64], styles: None };
     let _ = trainer.step(batch).unwrap();
     let error = trainer.save(&path, &classes).unwrap_err();
     assert!(matches!(error, Error::Diverged(_)), "{error}");
@@ -416,6 +418,100 @@ fn losses_fall() {
     assert!(late < 0.7 * early, "L1 went from {early} to {late}");
 }
 
+/// A recipe for procedural terrain, with styles and presets.
+fn terrain() -> Recipe {
+    Recipe {
+        modulation: ModulationKind::CladeStyled,
+        style_length: Some(8),
+        upsampling: Upsampling::Three,
+        set: ProceduralSet::Terrain,
+        fixed_statistics_from: Some(2),
+        losses: LossWeights { l1: 1.0, coarse: 4.0, ..LossWeights::default() },
+        flip: false,
+        load_scale: 1.0,
+        ..recipe()
+    }
+}
+
+fn terrain_run(out: &Path, recipe: Recipe) -> Run {
+    let set = |split, len| Arc::new(ProceduralTiles::new(split, 1, len, 64, 32)) as Arc<dyn Dataset>;
+    Run { train: set(Split::Train, 5), val: set(Split::Val, 3), ..run(out, recipe) }
+}
+
+/// The model file has the presets of the data set; a resumed run equals an uninterrupted one.
+#[test]
+fn terrain_is_trained_with_styles_and_presets() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = terrain_run(&folder.path().join("whole"), terrain());
+    let outcome = finished(&whole);
+    let model = Model::open(outcome.files.model()).unwrap();
+    assert!(model.presets().len() >= 6 && !model.architecture().style().has_encoder());
+    let log = TrainLog::read(outcome.files.log()).unwrap();
+    assert!(log.iter().all(|record| record.values["coarse"] > 0.0));
+    let labels = whole.val.get(0).unwrap().labels;
+    let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
+    synth.run(&labels, &Request::new()).unwrap();
+
+    let parts = terrain_run(&folder.path().join("parts"), terrain());
+    let stop = AtomicBool::new(false);
+    let stopped = train(&parts, &mut StopAfter(4, &stop), &stop).unwrap();
+    assert_eq!((stopped.steps, stopped.stopped), (4, Stopped::Interrupted));
+    let again = resumed(&parts).unwrap();
+    assert_eq!(std::fs::read(again.files.model()).unwrap().len(), std::fs::read(outcome.files.model()).unwrap().len());
+    let tensors = |files: &Files| Model::open(files.model()).unwrap().tensors().clone();
+    assert!(tensors(&again.files).iter().eq(tensors(&outcome.files).iter()), "resuming changes nothing");
+}
+
+/// From the given step on, the statistics of the norms no longer move, and those of the model are these.
+#[test]
+fn fixed_statistics_stay() {
+    let set = ProceduralTiles::new(Split::Train, 3, 2, 64, 32);
+    let samples: Vec<_> = (0..2).map(|index| set.get(index).unwrap()).collect();
+    let mut images = Vec::new();
+    for sample in &samples {
+        for channel in 0..3 {
+            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
+        }
+    }
+    let styles = samples.iter().flat_map(|sample| sample.style.as_ref().unwrap().to_rows()).collect();
+    let labels = samples.iter().map(|sample| sample.labels.clone()).collect();
+    let batch = Batch { labels, images, styles: Some(styles) };
+    let mut trainer = Trainer::new(terrain(), 12, &Device::cpu()).unwrap();
+    let statistics = |trainer: &Trainer| {
+        let mut tensors = model::store(trainer.network(), Precision::Full).unwrap();
+        tensors.retain(|name| name.contains(".running_"));
+        tensors
+    };
+    let mut history = vec![statistics(&trainer)];
+    for _ in 0..5 {
+        trainer.step(batch.clone()).unwrap();
+        history.push(statistics(&trainer));
+    }
+    let moves: Vec<bool> = history.windows(2).map(|pair| !pair[0].iter().eq(pair[1].iter())).collect();
+    assert_eq!(moves, [true, true, false, false, false]);
+    let calibrated = trainer.calibrated([Ok(batch.clone())]).unwrap();
+    let mut of_model = model::store(&calibrated, Precision::Full).unwrap();
+    of_model.retain(|name| name.contains(".running_"));
+    assert!(of_model.iter().eq(history[5].iter()));
+
+    let without = Batch { styles: None, ..batch };
+    let message = trainer.step(without).unwrap_err().to_string();
+    assert!(message.contains("style_length is 8"), "{message}");
+}
+
+/// A data set without styles cannot train a network that takes its styles from it.
+#[test]
+fn styles_must_come_from_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let facades = run(folder.path(), terrain());
+    let message = train(&facades, &mut Silent, &AtomicBool::new(false)).unwrap_err().to_string();
+    assert!(message.contains("style_length is 8") && message.contains("has no styles"), "{message}");
+    let clade = Recipe { modulation: ModulationKind::Clade, ..terrain() };
+    assert!(clade.validate().unwrap_err().to_string().contains("style_length"));
+    let instance = Recipe { norm: NormKind::Instance, ..terrain() };
+    assert!(instance.validate().unwrap_err().to_string().contains("fixed_statistics_from"));
+}
+
 /// Every part of every network is trained: after a few steps every trained weight has changed.
 #[test]
 fn every_weight_learns() {
@@ -430,6 +526,7 @@ fn every_weight_learns() {
         },
         Recipe { modulation: ModulationKind::Sean, ..recipe() },
         Recipe { modulation: ModulationKind::Adain, ..recipe() },
+        Recipe { modulation: ModulationKind::CladeStyled, ..recipe() },
         Recipe { modulation: ModulationKind::Spade { kernel: 3 }, latent: true, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },

@@ -10,7 +10,7 @@ use super::{ColorArgs, Ending, class_table};
 use crate::data::{self, OpenOptions, Split};
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
-use crate::model::{MANIFEST_KEY, Manifest, Model, Provenance};
+use crate::model::{MANIFEST_KEY, Manifest, Model, Preset, Provenance};
 use crate::network::Halo;
 use crate::nn::{NormKind, Statistics};
 use crate::picture::PictureFolder;
@@ -229,6 +229,11 @@ fn describe(model: &Model) -> String {
     let manifest = model.manifest();
     let provenance = &manifest.provenance;
     let mut lines = vec![format!("written by  {}", provenance.program), "classes".to_owned()];
+    if !manifest.presets.is_empty() {
+        lines.insert(1, "presets".to_owned());
+        let preset = |preset: &Preset| format!("  {:<12}  {}", preset.name, preset.summary);
+        lines.splice(2..2, manifest.presets.iter().map(preset));
+    }
     lines.extend(manifest.classes.iter().map(|class| {
         let [r, g, b] = class.color;
         let dont_care = if class.dont_care { " (don't care)" } else { "" };

@@ -3,10 +3,12 @@
 //! Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (after saving).
 
 mod bench;
+mod demo;
 mod devices;
 mod import;
 mod inspect;
 mod interrupt;
+mod models;
 mod progress;
 mod style;
 mod synth;
@@ -22,9 +24,11 @@ use crate::label::{ClassTable, ColorPolicy, ReadAs, ReadOptions};
 use crate::network::{System, Upsampling};
 
 pub use bench::BenchArgs;
+pub use demo::DemoArgs;
 pub use devices::DevicesArgs;
 pub use import::ImportArgs;
 pub use inspect::InspectArgs;
+pub use models::ModelsArgs;
 pub use style::StyleArgs;
 pub use synth::SynthArgs;
 pub use train::TrainArgs;
@@ -46,6 +50,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Benchmark synthesis or training
     Bench(BenchArgs),
+    /// List the models that are built in: their classes, presets and licences
+    Models(ModelsArgs),
+    /// Write a picture for each built-in model and preset
+    Demo(DemoArgs),
     /// List the devices of this machine, and which one `auto` selects
     Devices(DevicesArgs),
 }
@@ -60,6 +68,8 @@ impl Command {
             Self::Style(args) => args.run(),
             Self::Inspect(args) => args.run(),
             Self::Bench(args) => args.run(),
+            Self::Models(args) => args.run(),
+            Self::Demo(args) => args.run(),
             Self::Devices(args) => args.run(),
         })
     }

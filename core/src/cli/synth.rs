@@ -34,6 +34,9 @@ pub struct SynthArgs {
     /// Style file, made by `semsynth style`; SEAN models need a style
     #[arg(long, value_name = "FILE", conflicts_with = "style_photo")]
     style: Option<PathBuf>,
+    /// A named style of the model; `semsynth inspect` lists them [default: the model's first preset, if it has any]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["style", "style_photo"])]
+    preset: Option<String>,
     /// Photo to take the style from
     #[arg(long, value_name = "FILE")]
     style_photo: Option<PathBuf>,
@@ -86,6 +89,8 @@ impl SynthArgs {
         let model = Model::open(&self.model)?;
         let device = Device::by_name(&self.device)?;
         let classes = model.classes().clone();
+        let preset = self.preset.as_deref().map(|name| model.preset(name)).transpose()?;
+        let has_presets = !model.presets().is_empty();
         let mut preparation = SynthesizerOptions::new(&device);
         if self.low_memory || self.memory.is_some() {
             preparation = preparation.low_memory();
@@ -94,7 +99,7 @@ impl SynthArgs {
             preparation = preparation.precision(Precision::Half);
         }
         let mut synth = Synthesizer::new(model, preparation)?;
-        let mut request = self.request(&synth)?;
+        let mut request = self.request(&synth, preset, has_presets)?;
         request.statistics = self.statistics.map(|statistics| match statistics {
             Norms::Running => Statistics::Running,
             Norms::Batch => Statistics::Batch,
@@ -149,8 +154,9 @@ impl SynthArgs {
     }
 
     /// The request: everything but the label map.
-    fn request(&self, synth: &Synthesizer) -> Result<Request> {
+    fn request(&self, synth: &Synthesizer, preset: Option<Style>, has_presets: bool) -> Result<Request> {
         let mut request = Request::new().seed(self.seed);
+        request.style = preset;
         if let Some(path) = &self.style {
             request = request.style(&Style::open(path)?);
         }
@@ -159,7 +165,7 @@ impl SynthArgs {
             request = request.style(&style::encode(&synth.prepared().style_encoder()?, photo, labels, None)?);
         }
         let needs_style = matches!(synth.manifest().architecture.style(), StyleConfig::Regions { .. });
-        if needs_style && request.style.is_none() {
+        if needs_style && request.style.is_none() && !has_presets {
             return Err(Error::Argument(
                 "this model needs a style: --style FILE, or --style-photo FILE and --style-labels FILE".into(),
             ));

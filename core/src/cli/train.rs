@@ -8,14 +8,17 @@ use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
 use super::{ColorArgs, Ending, class_table, interrupt, parse_size, system_parser, upsampling_parser};
-use crate::data::{self, Dataset, OpenOptions, Procedural, Split};
+use crate::data::{self, Dataset, OpenOptions, Procedural, ProceduralTiles, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::network::{System, Upsampling};
-use crate::train::{Checkpoint, Files, Outcome, Recipe, Run, Stopped, resume, train};
+use crate::train::{Checkpoint, Files, Outcome, ProceduralSet, Recipe, Run, Stopped, resume, train};
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
 const PROCEDURAL: (usize, usize) = (4096, 16);
+
+/// The same for terrain. Every tile is a world of its own, so a longer epoch costs nothing.
+const TILES: (usize, usize) = (1 << 20, 16);
 
 /// Time limit of a run without any flags; writing the model takes some more time.
 const FIRST_IMPRESSION: Duration = Duration::from_mins(4);
@@ -27,6 +30,9 @@ pub struct TrainArgs {
     /// facades]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Procedural set to train on, without --data [default: facades]
+    #[arg(long, value_enum, value_name = "SET", conflicts_with = "data")]
+    set: Option<SetName>,
     /// Class table of the data, in place of what the folder holds: a file (.ron, .gpl, .json, .txt of CVAT, .csv) or a
     /// built-in name such as ade20k
     #[arg(long, value_name = "NAME|FILE", requires = "data")]
@@ -41,7 +47,7 @@ pub struct TrainArgs {
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Resume the run in this folder with its own recipe; some settings can be changed with flags
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "arch", "upsampling", "latent", "size", "batch", "ngf", "ndf", "seed", "no_flip"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "recipe", "preset", "set", "arch", "upsampling", "latent", "size", "batch", "ngf", "ndf", "seed", "no_flip"])]
     resume: Option<PathBuf>,
     /// Settings to start from; other flags override them
     #[arg(long, value_enum, default_value_t = Preset::Quick)]
@@ -102,6 +108,16 @@ pub struct TrainArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SetName {
+    /// Rectified facades with the 12 CMP classes
+    Facades,
+    /// The same in many colours and materials, with a style for each class
+    StyledFacades,
+    /// Ground from above with 12 classes, and a style for each
+    Terrain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Preset {
     /// A small network at 128x128: first results within minutes on two CPU cores
     Quick,
@@ -155,8 +171,17 @@ impl TrainArgs {
                 (open(Split::Train)?, open(Split::Val)?)
             }
             None => {
-                let (train, val) = PROCEDURAL;
-                let set = |split, len| Arc::new(Procedural::new(split, 0, len, width, height));
+                let (train, val) = match recipe.set {
+                    ProceduralSet::Facades | ProceduralSet::StyledFacades => PROCEDURAL,
+                    ProceduralSet::Terrain => TILES,
+                };
+                let set = |split, len| -> Arc<dyn Dataset> {
+                    match recipe.set {
+                        ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
+                        ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
+                        ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
+                    }
+                };
                 (set(Split::Train, train), set(Split::Val, val))
             }
         };
@@ -193,6 +218,14 @@ impl TrainArgs {
             recipe.data = Some(absolute(data));
             let named = |path: &PathBuf| if path.extension().is_none() { path.clone() } else { absolute(path) };
             recipe.classes = self.classes.as_ref().map(named);
+        }
+        if let Some(set) = self.set {
+            recipe.data = None;
+            recipe.set = match set {
+                SetName::Facades => ProceduralSet::Facades,
+                SetName::StyledFacades => ProceduralSet::StyledFacades,
+                SetName::Terrain => ProceduralSet::Terrain,
+            };
         }
         if self.colors.is_used() {
             recipe.labels = self.colors.options()?;

@@ -65,19 +65,19 @@ impl Augment {
 ///
 /// If a side is 0 or too large, or photo and labels differ in size.
 pub fn fit(sample: Sample, width: usize, height: usize) -> Result<Sample> {
-    let Sample { name, image, labels } = sample;
+    let Sample { name, image, labels, style } = sample;
     let (from_width, from_height) = (labels.width(), labels.height());
     if (image.width() as usize, image.height() as usize) != (from_width, from_height) {
         let sizes = format!("the photo is {}x{}, its labels {from_width}x{from_height}", image.width(), image.height());
         return Err(Error::Data(format!("{name}: {sizes}; they must have the same size")));
     }
     if (from_width, from_height) == (width, height) {
-        return Ok(Sample { name, image, labels });
+        return Ok(Sample { name, image, labels, style });
     }
     // Labels first: this call rejects impossible sizes.
     let labels = labels.resize_centered(width, height).map_err(|e| e.context(&name))?;
     let image: RgbImage = imageops::resize(&image, width as u32, height as u32, FilterType::CatmullRom);
-    Ok(Sample { name, image, labels })
+    Ok(Sample { name, image, labels, style })
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
         let labels = LabelMap::new(width, height, ids).unwrap();
         let image =
             RgbImage::from_fn(width as u32, height as u32, |x, y| color(labels.get(x as usize, y as usize).unwrap()));
-        Sample { name: "coded".into(), image, labels }
+        Sample { name: "coded".into(), image, labels, style: None }
     }
 
     /// The number of pixels inside areas of one class, and how many of them have the colour of another class.

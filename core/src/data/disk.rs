@@ -80,7 +80,7 @@ impl Dataset for Disk {
             let message = format!("the photo is {width}x{height}, its labels are {label_width}x{label_height}");
             return Err(Error::Data(format!("{}: {message}", pair.picture.display())));
         }
-        Ok(Sample { name: pair.name.clone(), image, labels })
+        Ok(Sample { name: pair.name.clone(), image, labels, style: None })
     }
 
     fn name(&self) -> String {

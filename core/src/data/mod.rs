@@ -35,10 +35,11 @@ use image::RgbImage;
 
 use crate::error::Result;
 use crate::label::{ClassTable, LabelMap, ReadOptions};
+use crate::style::Style;
 
 pub use augment::{Augment, fit};
-pub use generated::Procedural;
-pub use procedural::ProceduralFacades;
+pub use generated::{Procedural, ProceduralTiles};
+pub use procedural::{ProceduralFacades, ProceduralTerrain};
 
 /// A photo and its label map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Sample {
     pub image: RgbImage,
     /// The class of each pixel; has the size of the photo.
     pub labels: LabelMap,
+    /// How the classes look, if the data set knows: a row for each class.
+    pub style: Option<Style>,
 }
 
 /// A part of a data set.
@@ -109,6 +112,20 @@ pub trait Dataset: Send + Sync {
 
     /// A one-line description: format, folder, number of pairs and of classes.
     fn describe(&self) -> String;
+
+    /// The number of values per class in the styles of the samples; `None` if they have no styles.
+    fn style_length(&self) -> Option<usize> {
+        None
+    }
+
+    /// Named styles that belong to the data set: name, one line about it, and the style.
+    ///
+    /// # Errors
+    ///
+    /// If a style cannot be made.
+    fn presets(&self) -> Result<Vec<(String, String, Style)>> {
+        Ok(Vec::new())
+    }
 
     /// Reads everything once, so that nothing is found wanting later. Sets that are generated have nothing to check.
     ///

@@ -165,6 +165,28 @@ impl ClassTable {
         Self { classes: (0..).zip(CLASSES).map(class).collect() }
     }
 
+    /// The 12 classes of the built-in terrain: ground seen from above. The colours differ in lightness too, so that
+    /// colour-blind people can tell them apart.
+    pub fn terrain() -> Self {
+        const CLASSES: [(&str, [u8; 3]); 12] = [
+            ("deep water", [16, 42, 120]),
+            ("shallow water", [83, 182, 246]),
+            ("sand", [250, 228, 140]),
+            ("dirt", [148, 90, 53]),
+            ("grass", [139, 208, 68]),
+            ("forest", [11, 83, 60]),
+            ("rock", [128, 128, 132]),
+            ("snow", [255, 255, 255]),
+            ("road", [36, 32, 36]),
+            ("roof", [203, 59, 13]),
+            ("field", [247, 131, 0]),
+            ("wetland", [175, 120, 193]),
+        ];
+        let class =
+            |(id, (name, color)): (u16, (&str, [u8; 3]))| Class { id, name: name.into(), color, dont_care: false };
+        Self { classes: (0..).zip(CLASSES).map(class).collect() }
+    }
+
     /// The number of classes, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a table is never empty")]
     pub fn len(&self) -> usize {

@@ -13,7 +13,7 @@ macro_rules! file {
 type Shipped = (&'static str, fn() -> Result<ClassTable>);
 
 /// Tests check that every file parses.
-const TABLES: [Shipped; 7] = [
+const TABLES: [Shipped; 8] = [
     file!("ade20k"),
     file!("ade20k-shifted"),
     file!("celebamask-hq"),
@@ -21,6 +21,7 @@ const TABLES: [Shipped; 7] = [
     ("cmp-facades", || Ok(ClassTable::cmp_facades())),
     file!("coco-stuff"),
     file!("landscapes"),
+    ("terrain", || Ok(ClassTable::terrain())),
 ];
 
 impl ClassTable {
@@ -35,6 +36,7 @@ impl ClassTable {
     /// | `cmp-facades` | CMP facades: [`cmp_facades`](Self::cmp_facades) | 12 | the pix2pix form: 0 is background | <https://cmp.felk.cvut.cz/~tylecr1/facade/> |
     /// | `coco-stuff` | COCO-Stuff, 91 things (11 of them never used) and 91 stuff classes | 183 | as stored, COCO's id - 1: 0 is person; 182 is unlabeled (don't care), stored as 255 | <https://github.com/nightrome/cocostuff> |
     /// | `landscapes` | landscapes, for painting | 29 | 0 to 27; 28 is unlabelled (don't care) | our own |
+    /// | `terrain` | ground from above: [`terrain`](Self::terrain) | 12 | 0 to 11 | our own |
     ///
     /// In a picture of ids, the value 255 is read as the don't-care class, if there is one.
     ///
@@ -78,8 +80,8 @@ mod tests {
     #[test]
     fn every_table_is_complete() {
         let dont_care =
-            [Some(0), Some(150), None, None, None, Some(182), Some(28)].map(|id: Option<u16>| id.into_iter());
-        let sizes = [151, 151, 19, 35, 12, 183, 29];
+            [Some(0), Some(150), None, None, None, Some(182), Some(28), None].map(|id: Option<u16>| id.into_iter());
+        let sizes = [151, 151, 19, 35, 12, 183, 29, 12];
         assert!(ClassTable::shipped_names().is_sorted());
         assert_eq!(ClassTable::shipped_names().count(), sizes.len());
         for ((name, size), dont_care) in ClassTable::shipped_names().zip(sizes).zip(dont_care) {

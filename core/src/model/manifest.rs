@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::presets::{Preset, check_names};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
 use crate::network::{Architecture, Capabilities};
@@ -34,6 +35,9 @@ pub struct Manifest {
     pub provenance: Provenance,
     /// Licence of the weights: an SPDX expression if possible.
     pub licence: String,
+    /// Named styles in the model file; the first is the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub presets: Vec<Preset>,
 }
 
 /// How the weights of a model were made.
@@ -99,6 +103,7 @@ impl Manifest {
         let [height, width] = self.native_size;
         let side = |side: usize| (1..=8192).contains(&side);
         check(side(height) && side(width), format!("native size {width}x{height}: sides must be 1 to 8192"))?;
+        check_names(&self.presets, network)?;
         let [low, high] = self.value_range;
         check(low.is_finite() && high.is_finite() && low < high, format!("value range {low} to {high} makes no sense"))
     }

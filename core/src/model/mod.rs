@@ -7,6 +7,7 @@ mod builtin;
 mod import;
 mod manifest;
 mod params;
+mod presets;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use manifest::{FORMAT, Manifest, Provenance};
 #[cfg(feature = "train")]
 pub(crate) use params::Slot;
 pub(crate) use params::{export, import, names, read_back, slots};
+pub use presets::Preset;
 
 /// Fills a network from tensors named as in the papers' code. Unused tensors are ignored.
 ///
@@ -177,7 +179,8 @@ impl Model {
         let slots = slots(&network);
         let needed = names(&slots, official_names)?;
         let known: std::collections::BTreeSet<&str> = needed.iter().map(String::as_str).collect();
-        for name in self.tensors.names() {
+        presets::check(&self.manifest.presets, self.architecture(), &self.tensors)?;
+        for name in self.tensors.names().filter(|name| !presets::is_preset(name)) {
             if !known.contains(name) {
                 return Err(Error::Model(format!(
                     "tensor {name:?} does not belong to a {}",
@@ -252,7 +255,8 @@ impl Model {
 
     /// Number of values in the network: parameters and statistics.
     pub fn num_values(&self) -> usize {
-        self.tensors.iter().map(|(_, data)| data.len()).sum()
+        let network = self.tensors.iter().filter(|(name, _)| !presets::is_preset(name));
+        network.map(|(_, data)| data.len()).sum()
     }
 }
 

@@ -206,6 +206,7 @@ pub(crate) struct LabelTensors {
     one_hot: OnceLock<Tensor<4>>,
     taps: Mutex<BTreeMap<usize, Tensor<2, Int>>>,
     runs: OnceLock<Arc<Runs>>,
+    runs_of_pictures: OnceLock<Arc<Runs>>,
     patches: OnceLock<Option<Arc<PatchTables>>>,
 }
 
@@ -224,6 +225,7 @@ impl LabelTensors {
             one_hot: OnceLock::new(),
             taps: Mutex::default(),
             runs: OnceLock::new(),
+            runs_of_pictures: OnceLock::new(),
             patches: OnceLock::new(),
         }
     }
@@ -256,6 +258,22 @@ impl LabelTensors {
             Arc::new(Runs::new(&ids, self.batch()))
         };
         Arc::clone(self.runs.get_or_init(make))
+    }
+
+    /// Runs of equal ids where each picture of the batch has ids of its own: those of picture `k` start at `k` times the
+    /// number of channels.
+    pub(crate) fn runs_of_pictures(&self) -> Arc<Runs> {
+        if self.batch() == 1 {
+            return self.runs();
+        }
+        let make = || {
+            let ids = self.pictures.iter().enumerate().flat_map(|(k, picture)| {
+                let first = (k * self.channels) as u16;
+                picture.ids().iter().map(move |id| first + id)
+            });
+            Arc::new(Runs::new(&ids.collect::<Vec<_>>(), self.batch()))
+        };
+        Arc::clone(self.runs_of_pictures.get_or_init(make))
     }
 
     /// Distinct patches of the labels, if computing on them is cheaper than computing on pixels; never for a batch of

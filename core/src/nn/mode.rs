@@ -21,6 +21,9 @@ pub enum Mode {
         /// Weight of the new statistics in the running average, in `0.0..=1.0`.
         momentum: f64,
     },
+    /// Training with fixed statistics: batch norm uses the running averages and leaves them as they are, as at
+    /// inference; spectral norm does one power iteration per forward pass.
+    TrainFixed,
     /// Inference: no state is updated.
     Eval(Statistics),
 }

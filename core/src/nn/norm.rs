@@ -56,7 +56,9 @@ impl ParamFreeNorm {
             return instance_norm(x);
         };
         match mode {
-            Mode::Eval(Statistics::Running) => normalize(x, per_channel(mean.get()), per_channel(var.get())),
+            Mode::Eval(Statistics::Running) | Mode::TrainFixed => {
+                normalize(x, per_channel(mean.get()), per_channel(var.get()))
+            }
             Mode::Eval(Statistics::Batch) => standardize(x).0,
             Mode::Train { momentum } => {
                 let [batch, _, height, width] = x.dims();

@@ -25,7 +25,7 @@ impl SpectralNorm {
     /// first.
     pub(super) fn divide(&self, matrix: Tensor<2>, mode: Mode) -> Tensor<2> {
         // The gradient treats the vectors as constants and follows the weight only, in sigma and in the quotient.
-        let training = matches!(mode, Mode::Train { .. });
+        let training = matches!(mode, Mode::Train { .. } | Mode::TrainFixed);
         if ops::apply_to(&matrix) {
             if !training {
                 let singular = ops::singular(matrix.clone(), self.u.get(), self.v.get());

@@ -45,6 +45,8 @@ struct Inner {
     device: Device,
     weights: Weights,
     encoder: Mutex<Option<StyleEncoder>>,
+    /// The style of requests without one: the model's first preset.
+    style: Option<Style>,
     pool: Option<Pool>,
 }
 
@@ -99,9 +101,10 @@ impl PreparedModel {
         // As 32-bit floats, and packed for the kernels.
         let values = model.tensors().iter().map(|(_, data)| data.len()).sum();
         memory::ask_for(values, 2 * size_of::<f32>(), "this model")?;
+        let style = model.presets().first().map(|preset| model.preset(&preset.name)).transpose()?;
         let of = |manifest, weights| {
-            let device = device.clone();
-            Inner { manifest, device, weights, encoder: Mutex::default(), pool: None }
+            let (device, style) = (device.clone(), style.clone());
+            Inner { manifest, device, weights, encoder: Mutex::default(), style, pool: None }
         };
         match model.architecture().clone() {
             Architecture::SpadeFamily(config) if on_cpu && !options.reference && Engine::supports(&config) => {
@@ -142,6 +145,11 @@ impl PreparedModel {
 
     pub(super) fn architecture(&self) -> &Architecture {
         &self.0.manifest.architecture
+    }
+
+    /// The style of requests without one, if the model has presets.
+    pub(super) fn default_style(&self) -> Option<&Style> {
+        self.0.style.as_ref()
     }
 
     pub(super) fn weights(&self) -> &Weights {

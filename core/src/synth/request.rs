@@ -13,7 +13,8 @@ pub struct Request {
     pub seed: u64,
     /// The statistics that batch norms use; `None` uses those the model names.
     pub statistics: Option<Statistics>,
-    /// The style. SEAN needs one; a model with a latent vector samples one from `seed` if this is `None`.
+    /// The style. `None` takes the model's first preset, if it has presets; else SEAN needs a style, and a model with a
+    /// latent vector samples one from `seed`.
     pub style: Option<Style>,
     /// Other styles for some of SEAN's residual blocks, by block number from 0 (style crossover). Blocks that take no
     /// styles (SEAN's block at full size) ignore theirs.

@@ -536,13 +536,14 @@ impl Synthesizer {
                 if !request.block_styles.is_empty() {
                     return Err(Error::Argument("this model has one style for all blocks".into()));
                 }
-                match &request.style {
+                match request.style.as_ref().or(self.prepared.default_style()) {
                     Some(style) => self.rows_of(style).map(StyleInput::Latent),
                     None => Ok(StyleInput::Latent(Style::random(request.seed, length)?.to_rows())),
                 }
             }
             StyleConfig::Regions { .. } => {
-                let style = request.style.as_ref().ok_or(Error::StyleNeeded)?;
+                let style = request.style.as_ref().or(self.prepared.default_style());
+                let style = style.ok_or(Error::StyleNeeded)?;
                 let blocks = architecture.styled_blocks();
                 let of_block = |(block, style): &(usize, Style)| {
                     if *block >= blocks {

@@ -16,6 +16,8 @@ pub struct Batch {
     pub labels: Vec<LabelMap>,
     /// The photos, `[batch, 3, height, width]` in -1 to 1.
     pub images: Vec<f32>,
+    /// The styles, `[batch, classes, length]`, if the data set has them.
+    pub styles: Option<Vec<f32>>,
 }
 
 /// The samples of each step. They depend only on seed and step, so a resumed run sees the same samples.
@@ -38,6 +40,7 @@ impl Sampler {
         let mirrored = self.dataset.classes().mirrored();
         let mut labels = Vec::with_capacity(self.batch);
         let mut images = Vec::with_capacity(self.batch * 3 * self.augment.width * self.augment.height);
+        let mut styles = self.dataset.style_length().map(|_| Vec::new());
         let mut epoch_order: Option<(u64, Vec<usize>)> = None;
         for position in first..first + self.batch as u64 {
             let epoch = position / len;
@@ -49,8 +52,13 @@ impl Sampler {
             let sample = self.augment.apply(sample, &mirrored, Rng::at(!self.seed, position).next_u64())?;
             push_planes(&sample.image, &mut images);
             labels.push(sample.labels);
+            if let Some(styles) = &mut styles {
+                let style =
+                    sample.style.ok_or_else(|| Error::Data(format!("{}: the sample has no style", sample.name)))?;
+                styles.extend(style.to_rows());
+            }
         }
-        Ok(Batch { labels, images })
+        Ok(Batch { labels, images, styles })
     }
 
     /// Loads the batches of `first..end` on a separate thread, two steps ahead. An error ends the sequence.

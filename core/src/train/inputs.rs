@@ -33,20 +33,24 @@ pub(super) struct Sampling {
 }
 
 /// The input for reconstructing photos, `[batch, 3, height, width]`, and the distribution of their latent vectors if
-/// the network uses them.
+/// the network uses them. `styles` are those of the data set, `[batch, classes, length]`, for networks without encoder.
 pub(super) fn generator_input(
     network: &Network,
     layout: &Layout,
     photos: &Tensor<4>,
+    styles: Option<&Tensor<3>>,
     sampling: Sampling,
     mode: Mode,
 ) -> Result<(GeneratorInput, Option<Posterior>)> {
     let input = GeneratorInput::new(layout.clone());
+    let noise = Noise::Anchored { seed: sampling.seed, origin: [0, 0] };
     match &network.encoder {
-        None => Ok((input, None)),
+        None => {
+            let input = input.noise(noise);
+            Ok((if let Some(styles) = styles { input.styles(BlockStyles::All(styles.clone())) } else { input }, None))
+        }
         Some(Encoder::Region(encoder)) => {
             let styles = encoder.forward(photos.clone(), layout, mode)?;
-            let noise = Noise::Anchored { seed: sampling.seed, origin: [0, 0] };
             Ok((input.styles(BlockStyles::All(styles)).noise(noise), None))
         }
         Some(Encoder::Conv(encoder)) => {

@@ -60,6 +60,15 @@ pub fn l1(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     (a - b).abs().mean()
 }
 
+/// Mean absolute difference of pictures whose cells of 8x8 pixels are averaged: colours must be right, but detail is
+/// free. Sides are multiples of 8.
+pub fn coarse_l1(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    const CELL: usize = 8;
+    let [batch, channels, height, width] = a.dims();
+    let cells = (a - b).reshape([batch * channels, height / CELL, CELL, width / CELL, CELL]);
+    cells.mean_dims(&[2, 4]).abs().mean()
+}
+
 fn mean_over_scales(output: &DiscriminatorOutput, loss: impl Fn(Tensor<4>) -> Tensor<1>) -> Tensor<1> {
     let terms = output.iter().filter_map(|features| features.last()).map(|p| loss(p.clone()));
     sum(terms) / output.len() as f64

@@ -20,9 +20,10 @@ pub use batch::Batch;
 pub use checkpoint::Checkpoint;
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
-    DiscriminatorOutput, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual,
+    DiscriminatorOutput, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
+    perceptual,
 };
-pub use recipe::{LossWeights, NetworkKind, Recipe};
+pub use recipe::{LossWeights, NetworkKind, ProceduralSet, Recipe};
 pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train};
 pub use sheet::{SheetRow, contact_sheet};
 pub use trainer::{Losses, Trainer};

@@ -24,8 +24,10 @@ pub struct Recipe {
     pub licence: String,
     /// Whether to store the model's weights in 16 bits.
     pub half: bool,
-    /// Folder of the training data; `None` for the built-in procedural facades.
+    /// Folder of the training data; `None` for the procedural set `set`.
     pub data: Option<PathBuf>,
+    /// Which procedural set to train on, if there is no `data`.
+    pub set: ProceduralSet,
     /// Class table of the data, in place of what its folder holds: a file, or the name of a built-in one.
     pub classes: Option<PathBuf>,
     /// How to read the label maps of the data.
@@ -38,11 +40,17 @@ pub struct Recipe {
     pub leading_blocks: Vec<ModulationKind>,
     /// Whether to train with one latent vector per picture, from a variational encoder. (SEAN always has styles.)
     pub latent: bool,
+    /// The number of values per class in the styles of the data set, for networks with a style per class. `None` to learn
+    /// styles from photos, with an encoder.
+    pub style_length: Option<usize>,
     /// Whether the generator takes instance edges. They are computed from the label maps, because no reader supports
     /// instance maps.
     pub instance_edges: bool,
     /// Which dimensions its norms normalise over.
     pub norm: NormKind,
+    /// Step from which the generator's batch norms keep their statistics, so that training and inference compute the
+    /// same; `None` for statistics of each batch to the end. For small batches of pictures that differ much.
+    pub fixed_statistics_from: Option<u64>,
     /// Channels of the generator's last block.
     pub ngf: usize,
     /// How often the generator upsamples its first features. Only the SPADE family has a choice.
@@ -103,6 +111,19 @@ pub enum NetworkKind {
     Pix2Pix,
 }
 
+/// The procedural sets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProceduralSet {
+    /// [`ProceduralFacades`](crate::data::ProceduralFacades).
+    #[default]
+    Facades,
+    /// The same in many colours and materials, with styles:
+    /// [`ProceduralFacades::varied`](crate::data::ProceduralFacades::varied).
+    StyledFacades,
+    /// [`ProceduralTerrain`](crate::data::ProceduralTerrain), with styles.
+    Terrain,
+}
+
 /// Weights of the generator's losses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -113,13 +134,16 @@ pub struct LossWeights {
     pub perceptual: f64,
     /// Mean absolute difference of pixels. Not in the SPADE papers; it helps short runs without VGG19.
     pub l1: f64,
+    /// Mean absolute difference of cells of 8x8 pixels, each averaged. Not in the papers; it keeps colours right and
+    /// leaves the detail of textures free, which `l1` would blur.
+    pub coarse: f64,
     /// Kullback-Leibler divergence of latent vectors from a standard normal distribution, for networks that use them.
     pub kl: f64,
 }
 
 impl Default for LossWeights {
     fn default() -> Self {
-        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0, kl: 0.05 }
+        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0, coarse: 0.0, kl: 0.05 }
     }
 }
 
@@ -130,13 +154,16 @@ impl Default for Recipe {
             licence: "unknown".into(),
             half: false,
             data: None,
+            set: ProceduralSet::Facades,
             classes: None,
             network: NetworkKind::SpadeFamily,
             modulation: ModulationKind::Clade,
             leading_blocks: Vec::new(),
             latent: false,
+            style_length: None,
             instance_edges: false,
             norm: NormKind::Batch,
+            fixed_statistics_from: None,
             ngf: 64,
             upsampling: Upsampling::Normal,
             discriminator: DiscriminatorConfig::default(),
@@ -249,7 +276,9 @@ impl Recipe {
                     instance_edges,
                     ..GeneratorConfig::new(modulation, ngf, label_channels)
                 };
-                let style = if config.needs().styles {
+                let style = if let (true, Some(length)) = (config.needs().styles, self.style_length) {
+                    StyleConfig::Regions { length, encoder: None }
+                } else if config.needs().styles {
                     // Keep the paper's ratio of the encoder's width and of the vectors' length to the generator's
                     // width.
                     StyleConfig::Regions { length: ngf.saturating_mul(8), encoder: Some((ngf / 2).max(1)) }
@@ -314,6 +343,14 @@ impl Recipe {
             family || self.upsampling == Upsampling::Normal,
             "upsampling: pix2pixHD and pix2pix do not have it".into(),
         )?;
+        check(
+            self.style_length.is_none() || network.needs().styles,
+            "style_length: only networks with a style per class take one (SEAN, AdaIN, clade-styled)".into(),
+        )?;
+        check(
+            self.fixed_statistics_from.is_none() || family && self.norm == NormKind::Batch,
+            "fixed_statistics_from: only batch norms of the SPADE family have statistics to keep".into(),
+        )?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;
         let [height, width] = self.size;
         let least = network.least_side().max(LEAST_SIDE);
@@ -321,6 +358,10 @@ impl Recipe {
         check(
             side(height) && side(width),
             format!("size is {width}x{height}: both sides must be multiples of {stride}, {least} to 8192"),
+        )?;
+        check(
+            self.losses.coarse <= 0.0 || [height, width].iter().all(|side| side.is_multiple_of(8)),
+            format!("losses.coarse averages cells of 8x8 pixels, but size is {width}x{height}: take multiples of 8"),
         )?;
         let DiscriminatorConfig { ndf, scales, layers, .. } = self.discriminator;
         check((1..=1024).contains(&ndf), format!("discriminator.ndf is {ndf}: it must be 1 to 1024"))?;
@@ -337,6 +378,7 @@ impl Recipe {
             ("feature_matching", self.losses.feature_matching),
             ("perceptual", self.losses.perceptual),
             ("l1", self.losses.l1),
+            ("coarse", self.losses.coarse),
             ("kl", self.losses.kl),
         ] {
             check(weight >= 0.0 && weight.is_finite(), format!("losses.{name} is {weight}: it must be 0 or more"))?;

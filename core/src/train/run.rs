@@ -18,7 +18,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::{save_picture, write_whole};
 use crate::metrics::{psnr, ssim};
-use crate::model::{FORMAT, Manifest, Model, Precision, Provenance};
+use crate::model::{FORMAT, Manifest, Model, Precision, Preset, Provenance};
 use crate::network::Network;
 use crate::nn::{LabelEncoding, Mode, Statistics};
 use crate::pixels::push_planes;
@@ -260,6 +260,13 @@ impl<'a> Session<'a> {
     }
 
     fn new(run: &'a Run, trainer: Trainer, log: TrainLog) -> Result<Self> {
+        if let (Some(length), found) = (trainer.recipe().style_length, run.train.style_length())
+            && found != Some(length)
+        {
+            let set = run.train.name();
+            let found = found.map_or("has no styles".into(), |found| format!("has styles of {found} values"));
+            return Err(Error::Argument(format!("recipe: style_length is {length}, but the data set {set} {found}")));
+        }
         let files = Files::new(&run.out);
         std::fs::create_dir_all(run.out.join("samples")).map_err(Error::io(run.out.join("samples")))?;
         let recipe = trainer.recipe();
@@ -381,8 +388,11 @@ impl<'a> Session<'a> {
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(&sample.image, &mut planes);
         let photo = Tensor::from_data(TensorData::new(planes, [1, 3, height, width]), device);
+        let styles = sample.style.as_ref().filter(|_| self.trainer.recipe().style_length.is_some()).map(|style| {
+            Tensor::from_data(TensorData::new(style.to_rows(), [1, style.rows(), style.length()]), device)
+        });
         let sampling = Sampling { seed: 0, draw_latent: false };
-        let (input, _) = generator_input(network, &layout, &photo, sampling, Mode::EVAL)?;
+        let (input, _) = generator_input(network, &layout, &photo, styles.as_ref(), sampling, Mode::EVAL)?;
         let output = network.forward(&input, Mode::EVAL)?;
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
     }
@@ -409,9 +419,17 @@ impl<'a> Session<'a> {
                 recipe: recipe.without_paths().to_ron_string()?,
             },
             licence: recipe.licence.clone(),
+            presets: Vec::new(),
         };
         let precision = if recipe.half { Precision::Half } else { Precision::Full };
         let model = Model::from_network(network, manifest, precision)?;
+        let model = if recipe.style_length.is_some() {
+            let presets = self.run.train.presets()?.into_iter();
+            let presets: Vec<_> = presets.map(|(name, summary, style)| (Preset { name, summary }, style)).collect();
+            model.with_presets(&presets)?
+        } else {
+            model
+        };
         model.save(self.files.model())?;
         // Compute pictures and scores from the model file, not from the network it was made from.
         let network = model.network(self.run.device.burn())?;

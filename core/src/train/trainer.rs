@@ -7,7 +7,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::ema::{follow, warm_decay};
 use super::inputs::{Sampling, generator_input, layout_of};
-use super::losses::{feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual};
+use super::losses::{
+    coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual,
+};
 use super::{Adam, Batch, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
@@ -44,7 +46,7 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The unweighted values by name: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `kl`
+    /// The unweighted values by name: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `coarse`, `kl`
     /// (latent vectors), `d_real` and `d_fake` (discriminator).
     ///
     /// # Errors
@@ -123,18 +125,20 @@ impl Trainer {
     ///
     /// [`Error::Labels`] if a label has no channel, [`Error::Argument`] if the batch does not fit the recipe.
     pub fn step(&mut self, batch: Batch) -> Result<Losses> {
-        let (layout, real) = self.upload(batch, &self.device)?;
+        let Uploaded { layout, real, styles } = self.upload(batch, &self.device)?;
         let [height, width] = layout.size();
         let labels = layout.at(height, width).semantics();
         let conditioned = |picture: Tensor<4>| Tensor::cat(vec![labels.clone(), picture], 1);
         let (rate_g, rate_d) = self.recipe.learning_rates(self.step);
         self.step += 1;
 
-        let (mut terms, mut fake) = self.step_generator(&layout, &real, &conditioned, rate_g)?;
+        let styles = styles.as_ref();
+        let (mut terms, mut fake) = self.step_generator(&layout, &real, styles, &conditioned, rate_g)?;
         if self.recipe.fresh_fakes {
             let network = self.network.clone().no_grad();
-            let (input, _) = generator_input(&network, &layout, &real, self.sampling(1), Mode::TRAIN)?;
-            fake = network.forward(&input, Mode::TRAIN)?.detach();
+            let mode = self.mode();
+            let (input, _) = generator_input(&network, &layout, &real, styles, self.sampling(1), mode)?;
+            fake = network.forward(&input, mode)?.detach();
         }
         terms.extend(self.step_discriminator(fake, real, &conditioned, rate_d));
         if let Some(average) = self.average.take() {
@@ -144,8 +148,16 @@ impl Trainer {
         Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
     }
 
-    /// Uploads label maps and photos to a device.
-    fn upload(&self, batch: Batch, device: &Device) -> Result<(Layout, Tensor<4>)> {
+    /// The mode of the generator in the current step.
+    fn mode(&self) -> Mode {
+        match self.recipe.fixed_statistics_from {
+            Some(from) if self.step > from => Mode::TrainFixed,
+            _ => Mode::TRAIN,
+        }
+    }
+
+    /// Uploads label maps, photos and styles to a device.
+    fn upload(&self, batch: Batch, device: &Device) -> Result<Uploaded> {
         let layout = layout_of(&self.architecture, batch.labels, LabelEncoding::OneHot, device)?;
         let [height, width] = layout.size();
         let shape = [layout.batch(), 3, height, width];
@@ -153,7 +165,19 @@ impl Trainer {
         if found != expected {
             return Err(Error::Argument(format!("a batch of shape {shape:?} cannot hold {found} values")));
         }
-        Ok((layout, Tensor::from_data(TensorData::new(batch.images, shape), device)))
+        let real = Tensor::from_data(TensorData::new(batch.images, shape), device);
+        let styles = match self.recipe.style_length {
+            None => None,
+            Some(length) => {
+                let shape = [layout.batch(), self.architecture.label_channels(), length];
+                let values = batch.styles.filter(|values| values.len() == shape.iter().product::<usize>());
+                let values = values.ok_or_else(|| {
+                    Error::Argument(format!("style_length is {length}: the batch has no styles of shape {shape:?}"))
+                })?;
+                Some(Tensor::from_data(TensorData::new(values, shape), device))
+            }
+        };
+        Ok(Uploaded { layout, real, styles })
     }
 
     /// The random inputs of one of a step's passes; they depend only on seed, step and pass.
@@ -165,6 +189,7 @@ impl Trainer {
         &mut self,
         layout: &Layout,
         real: &Tensor<4>,
+        styles: Option<&Tensor<3>>,
         conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
         rate: f64,
     ) -> Result<(Terms, Tensor<4>)> {
@@ -172,8 +197,9 @@ impl Trainer {
         // of the power iteration, and the second pass uses those of the first: one iteration per step, as if both
         // halves were one batch.
         let discriminator = self.discriminator.clone().no_grad();
-        let (input, posterior) = generator_input(&self.network, layout, real, self.sampling(0), Mode::TRAIN)?;
-        let fake = self.network.forward(&input, Mode::TRAIN)?;
+        let mode = self.mode();
+        let (input, posterior) = generator_input(&self.network, layout, real, styles, self.sampling(0), mode)?;
+        let fake = self.network.forward(&input, mode)?;
         let of_fake = discriminator.forward(conditioned(fake.clone()), Mode::TRAIN);
         let weights = &self.recipe.losses;
         let gan = hinge_generator(&of_fake);
@@ -192,6 +218,9 @@ impl Trainer {
         }
         if weights.l1 > 0.0 {
             add("l1", l1(fake.clone(), real.clone()), weights.l1);
+        }
+        if weights.coarse > 0.0 {
+            add("coarse", coarse_l1(fake.clone(), real.clone()), weights.coarse);
         }
         if let Some(posterior) = posterior {
             add("kl", kl_divergence(&posterior), weights.kl);
@@ -218,7 +247,7 @@ impl Trainer {
 
     /// A copy of the averaged network with recomputed statistics: averaged weights have other statistics than any of
     /// the networks they were averaged from. Running means and the vectors of spectral norm are computed over
-    /// `batches`.
+    /// `batches`. In training with fixed statistics, these stay, and only spectral norm is brought up to date.
     ///
     /// # Errors
     ///
@@ -227,9 +256,13 @@ impl Trainer {
         let network = self.averaged();
         let device = self.plain_device();
         for (index, batch) in (0u64..).zip(batches) {
-            let (layout, photos) = self.upload(batch?, &device)?;
-            let mode = Mode::Train { momentum: 1.0 / (index as f64 + 1.0) };
-            let (input, _) = generator_input(&network, &layout, &photos, self.sampling(2 + index), mode)?;
+            let Uploaded { layout, real, styles } = self.upload(batch?, &device)?;
+            let mode = match self.mode() {
+                Mode::TrainFixed => Mode::TrainFixed,
+                _ => Mode::Train { momentum: 1.0 / (index as f64 + 1.0) },
+            };
+            let sampling = self.sampling(2 + index);
+            let (input, _) = generator_input(&network, &layout, &real, styles.as_ref(), sampling, mode)?;
             network.forward(&input, mode)?;
         }
         Ok(network)
@@ -238,6 +271,15 @@ impl Trainer {
     pub(super) fn plain_device(&self) -> Device {
         self.device.clone().without_autodiff()
     }
+}
+
+/// A batch on a device.
+struct Uploaded {
+    layout: Layout,
+    /// The photos.
+    real: Tensor<4>,
+    /// The styles of the data set, `[batch, classes, length]`.
+    styles: Option<Tensor<3>>,
 }
 
 /// Losses by name.

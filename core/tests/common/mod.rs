@@ -98,6 +98,7 @@ pub fn random_model(architecture: Architecture, classes: u16) -> Model {
         value_range: [-1.0, 1.0],
         provenance: Provenance::default(),
         licence: "CC0-1.0".into(),
+        presets: Vec::new(),
     };
     tensors.set_metadata("semsynth", manifest.to_ron_string().unwrap());
     Model::from_bytes(&tensors.to_safetensors().unwrap()).unwrap()

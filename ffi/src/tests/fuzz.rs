@@ -91,6 +91,7 @@ fn model_bytes() -> Vec<u8> {
         value_range: [-1.0, 1.0],
         provenance: Provenance::default(),
         licence: "CC0-1.0".into(),
+        presets: Vec::new(),
     };
     Model::from_network(network, manifest, Precision::Half).unwrap().to_bytes().unwrap()
 }

@@ -5,6 +5,7 @@
 //! in the same order, so labels match the photo exactly. Only integer hashes and the basic operations of IEEE 754 are
 //! used, so a set is the same on every platform.
 
+mod colors;
 mod layout;
 mod paint;
 mod parts;
@@ -14,12 +15,17 @@ mod rng;
 mod scene;
 mod shape;
 mod style;
+mod terrain;
 mod texture;
 
 use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
+use crate::style::Style;
+use colors::{Colors, PRESETS};
+use rng::Rng;
+pub use terrain::ProceduralTerrain;
 
 /// An endless set of procedural, rectified facades with the twelve classes of the CMP facades.
 ///
@@ -29,15 +35,75 @@ use crate::label::{ClassTable, LabelMap};
 /// let (photo, labels) = set.render(0, 256, 256)?;
 /// # Ok::<(), semsynth::error::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProceduralFacades {
     seed: u64,
+    look: Look,
+}
+
+/// Where the colours of a set come from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Look {
+    /// From the architecture of each house.
+    Plain,
+    /// Each house has colours of its own.
+    Varied,
+    /// All houses have these.
+    Fixed(Colors),
 }
 
 impl ProceduralFacades {
     /// The set with this seed.
     pub const fn new(seed: u64) -> Self {
-        Self { seed }
+        Self { seed, look: Look::Plain }
+    }
+
+    /// The set with this seed in many colours and materials, each house with a [style](Self::style): walls of plaster
+    /// and of bricks, frames, shutters, roofs, and the sky.
+    pub const fn varied(seed: u64) -> Self {
+        Self { seed, look: Look::Varied }
+    }
+
+    /// The number of values per class in a [style](Self::style).
+    pub const STYLE_LENGTH: usize = colors::VALUES;
+
+    /// The same houses in the colours of a preset; [`presets`](Self::presets) lists them.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] if there is no such preset; it lists the valid names.
+    pub fn preset(self, name: &str) -> Result<Self> {
+        let preset = PRESETS.iter().find(|preset| preset.name == name);
+        let known = || Error::unknown_name("preset", name, PRESETS.iter().map(|preset| preset.name));
+        Ok(Self { look: Look::Fixed(preset.ok_or_else(known)?.colors()), ..self })
+    }
+
+    /// Names of the presets and one line about each.
+    pub fn presets() -> impl Iterator<Item = (&'static str, &'static str)> {
+        PRESETS.iter().map(|preset| (preset.name, preset.summary))
+    }
+
+    /// Whether facades have [styles](Self::style).
+    pub fn has_styles(&self) -> bool {
+        self.look != Look::Plain
+    }
+
+    /// The colours of facade `index`, if they are not those of its architecture.
+    fn colors(&self, index: u64) -> Option<Colors> {
+        match self.look {
+            Look::Plain => None,
+            Look::Varied => Some(Colors::random(&mut Rng::new(self.seed ^ 0x636f_6c6f_7273, index))),
+            Look::Fixed(colors) => Some(colors),
+        }
+    }
+
+    /// The look of facade `index` as a style with a row for each class: two colours (red, green, blue), whether the wall
+    /// is of bricks, and the strength of the sun, as differences from their means over all presets. `None` for a set
+    /// whose colours come from the architecture.
+    ///
+    /// # Errors
+    /// None in practice: the form of the style is fixed.
+    pub fn style(&self, index: u64) -> Result<Option<Style>> {
+        self.colors(index).map(|colors| Style::regions(colors::VALUES, colors.style_rows())).transpose()
     }
 
     /// Facade `index` as photo and label map of `width` x `height` pixels, each side 16 to 4096.
@@ -54,7 +120,8 @@ impl ProceduralFacades {
             )));
         }
         let aspect = (width as f32 / height as f32).clamp(0.4, 2.5);
-        let (bytes, ids) = paint::paint(&plan::plan(self.seed, index, aspect), width, height);
+        let (bytes, ids) =
+            paint::paint(&plan::plan(self.seed, index, aspect, self.colors(index).as_ref()), width, height);
         let photo = RgbImage::from_raw(width as u32, height as u32, bytes).ok_or_else(|| {
             Error::Data(format!("procedural facade {index}: the painted bytes do not fill the picture"))
         })?;
@@ -185,6 +252,31 @@ mod tests {
             let error = error / (128.0 * 96.0 * 3.0);
             assert!(error < 4.0, "{index}: mean difference {error} of 255");
         }
+    }
+
+    #[test]
+    fn colours_change_and_labels_stay() {
+        let plain = ProceduralFacades::new(3);
+        let names: Vec<&str> = ProceduralFacades::presets().map(|(name, _)| name).collect();
+        assert!(names.len() >= 6 && plain.style(0).unwrap().is_none());
+        let mut sets = vec![ProceduralFacades::varied(3)];
+        sets.extend(names.iter().map(|name| plain.clone().preset(name).unwrap()));
+        let (_, labels) = plain.render(1, 64, 64).unwrap();
+        let mut photos: Vec<RgbImage> = Vec::new();
+        for set in &sets {
+            let (photo, same) = set.render(1, 64, 64).unwrap();
+            assert_eq!(same, labels);
+            let rows = set.style(1).unwrap().unwrap().to_rows();
+            assert!(rows.len() == 12 * ProceduralFacades::STYLE_LENGTH && rows.iter().all(|value| value.abs() < 4.0));
+            for other in &photos {
+                let sum: u32 = photo.as_raw().iter().zip(other.as_raw()).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+                assert!(sum as f32 / photo.as_raw().len() as f32 > 4.0);
+            }
+            photos.push(photo);
+        }
+        assert_ne!(sets[0].style(1).unwrap(), sets[0].style(2).unwrap());
+        assert_eq!(sets[0].render(2, 48, 48).unwrap(), ProceduralFacades::varied(3).render(2, 48, 48).unwrap());
+        assert!(plain.preset("gold").unwrap_err().to_string().contains("limestone"));
     }
 
     #[test]

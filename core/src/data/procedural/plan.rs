@@ -1,5 +1,6 @@
 //! Builds the house: places every part, from back to front.
 
+use super::colors::Colors;
 use super::layout::Layout;
 use super::parts::{Builder, Hood, WindowLook};
 use super::program::{Balconies, Feature, Program};
@@ -9,13 +10,16 @@ use super::shape::{Rect, Shape};
 use super::style::{Kind, Style};
 use super::texture::Texture;
 
-/// The scene of one facade for a picture `aspect` times as wide as high.
-pub(super) fn plan(seed: u64, index: u64, aspect: f32) -> Scene {
+/// The scene of one facade for a picture `aspect` times as wide as high; in these colours, if there are any.
+pub(super) fn plan(seed: u64, index: u64, aspect: f32, colors: Option<&Colors>) -> Scene {
     let root = Rng::new(seed, index);
     let (mut layout_rng, mut style_rng, mut program_rng) = (root.fork(1), root.fork(2), root.fork(3));
     // The architecture determines the bays, and the storeys determine the size of bricks, so draw the layout first.
     let mut layout = Layout::random(&mut layout_rng, aspect);
-    let style = Style::random(&mut style_rng, layout.storey);
+    let mut style = Style::random(&mut style_rng, layout.storey);
+    if let Some(colors) = colors {
+        colors.dress(&mut style, &mut root.fork(6), layout.storey);
+    }
     layout.divide(&mut root.fork(4), style.kind);
     let program = Program::random(&mut program_rng, style.kind, &layout);
     let exposure = style_rng.range(0.93, 1.06);
@@ -24,6 +28,8 @@ pub(super) fn plan(seed: u64, index: u64, aspect: f32) -> Scene {
         gain: [exposure * (1.0 + warm), exposure, exposure * (1.0 - warm)],
         contrast: style_rng.range(0.95, 1.1),
     };
+    // Given colours are meant as they are.
+    let grade = if colors.is_some() { Grade { gain: [1.0; 3], contrast: 1.0 } } else { grade };
     let storey = layout.storey;
     let scene = Scene { aspect, prims: Vec::with_capacity(2048), grade };
     let mut house = House { b: Builder { scene, style, rng: root.fork(5), storey }, layout, program };

@@ -253,6 +253,7 @@ pub fn import_checkpoint(generator: Tensors, encoder: Option<Tensors>, options: 
             ..Provenance::default()
         },
         licence: options.licence.clone().unwrap_or_else(|| "unknown: that of the checkpoint".into()),
+        presets: Vec::new(),
         architecture,
     };
     finish(tensors, manifest, options.precision)

@@ -8,6 +8,7 @@
 mod adain;
 mod clade;
 mod clade_icpe;
+mod clade_styled;
 mod cpu;
 mod facts;
 mod norm;
@@ -18,6 +19,7 @@ mod spade;
 pub use adain::Adain;
 pub use clade::Clade;
 pub use clade_icpe::CladeIcpe;
+pub use clade_styled::CladeStyled;
 pub use facts::{ModulationConfig, Needs};
 pub use norm::ModulatedNorm;
 pub use registry::{Modulation, ModulationKind};

@@ -121,4 +121,6 @@ modulations! {
     Sean => sean::Sean,
     /// AdaIN with a style per class.
     Adain => adain::Adain,
+    /// CLADE whose tables depend on a style per class, on features with added noise.
+    CladeStyled => clade_styled::CladeStyled,
 }

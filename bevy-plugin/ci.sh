@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Tests the Bevy plugin: without a GPU, then rendered on a software driver of Vulkan. Bevy is built here only, not with the
+# rest of the workspace.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(mesa-vulkan-drivers xvfb)
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    dpkg -s "${packages[@]}" >/dev/null 2>&1 ||
+        { timeout 300 apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >/dev/null 2>&1 || true
+fi
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}"
+
+echo "-- tests"
+cargo test --release -p bevy_semsynth --features egui -- --show-output | grep -E '^(test |test result|skipped:|on software|failed)' | sed 's/; finished in.*//'
+
+echo "-- clippy"
+cargo clippy --release -p bevy_semsynth --features egui --all-targets -- -D warnings
+cargo clippy --release -p bevy_semsynth --lib -- -D warnings
+
+echo "-- docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --release -p bevy_semsynth --features egui --no-deps
+
+echo "-- the examples, in a window"
+vulkan=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1 || true)
+if [ -z "$vulkan" ] || ! command -v xvfb-run >/dev/null; then
+    echo "skipped: examples in a window: no software driver of Vulkan, or no xvfb-run (Debian: mesa-vulkan-drivers, xvfb)"
+    exit 0
+fi
+shots=${SHOTS:-$(mktemp -d)}
+mkdir -p "$shots"
+target=${CARGO_TARGET_DIR:-target}/release/examples
+for example in minimal terrain_live chunk_streaming; do
+    rm -f "$shots/$example.png"
+    VK_DRIVER_FILES=$vulkan VK_ICD_FILENAMES=$vulkan SEMSYNTH_SCREENSHOT=$shots/$example.png \
+        timeout 300 xvfb-run -a -s '-screen 0 1280x800x24' "$target/$example" >"$shots/$example.log" 2>&1 ||
+        { cat "$shots/$example.log"; echo "failed: $example"; exit 1; }
+    [ -s "$shots/$example.png" ] || { cat "$shots/$example.log"; echo "failed: $example took no screenshot"; exit 1; }
+    echo "ok: $example"
+done

@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+
+mod diagnostics;
+mod error;
+mod events;
+mod labels;
+mod model;
+#[cfg(feature = "egui")]
+pub mod panel;
+mod plugin;
+#[cfg(any(feature = "render", test))]
+mod queue;
+#[cfg(feature = "render")]
+mod render;
+mod settings;
+mod stream;
+mod sweep;
+mod sync;
+mod terrain;
+mod tool;
+mod upload;
+mod worker;
+
+pub use diagnostics::{LATENCY_MS, MAIN_MS, PAINT_MS, QUEUE, STALE, UPLOAD_BYTES, UPLOAD_MS};
+pub use error::LoadError;
+pub use events::{PartPainted, PictureSaved, Quality, SavePicture, SynthFailed, SynthFinished};
+pub use labels::{LabelMap, LabelMapLoader, LabelMapSettings, PaintLabels, Shape, Stamp};
+pub use model::{ClassPalette, ClassPaletteLoader, SynthClasses, SynthModel, SynthModelLoader};
+pub use plugin::{SemSynthPlugin, SemSynthSystems};
+pub use semsynth;
+pub use settings::{SemSynthSettings, SynthDevice};
+pub use stream::{SemanticWorld, SynthChunk, SynthViewer, WorldLabels};
+pub use sweep::StyleSweep;
+pub use terrain::{ClassStyle, ManualMaterial, SemanticTerrain, SynthOutput, SynthSettings, SynthState, SynthStatus};
+pub use tool::{PaintTool, PaintToolPlugin, ToolMode};
+pub use upload::{SinkNews, SynthSink, TextureSink};
+pub use worker::LevelPart;

@@ -1,0 +1,80 @@
+//! Writes painted parts into textures, in the render world.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bevy_asset::AssetId;
+use bevy_ecs::resource::Resource;
+use bevy_ecs::system::{Res, ResMut};
+use bevy_image::Image;
+use bevy_render::render_asset::RenderAssets;
+use bevy_render::render_resource::{
+    Extent3d, Origin3d, TexelCopyBufferLayout, TexelCopyTextureInfo, TextureAspect, TextureId,
+};
+use bevy_render::renderer::RenderQueue;
+use bevy_render::texture::GpuImage;
+
+use crate::queue::{HostUploads, Rows};
+use crate::upload::FORMAT;
+
+/// The queue, in the render world.
+#[derive(Resource, Debug)]
+pub(super) struct Uploads {
+    queue: Arc<HostUploads>,
+    /// The texture of each image that was written to.
+    textures: HashMap<AssetId<Image>, TextureId>,
+}
+
+impl Uploads {
+    pub(super) fn new(queue: Arc<HostUploads>) -> Self {
+        Self { queue, textures: HashMap::new() }
+    }
+}
+
+/// Writes what fits into this frame.
+pub(super) fn upload(mut uploads: ResMut<Uploads>, images: Res<RenderAssets<GpuImage>>, gpu_queue: Res<RenderQueue>) {
+    let Uploads { queue, textures } = &mut *uploads;
+    let mut state = queue.lock();
+    let start = Instant::now();
+    // A texture that is not the one that was written to has lost its content.
+    textures.retain(|image, known| {
+        let Some(gpu) = images.get(*image) else { return false };
+        if gpu.texture.id() != *known {
+            *known = gpu.texture.id();
+            state.news.lost.push(*image);
+        }
+        true
+    });
+    let mut written = 0;
+    while let Some(rows) = HostUploads::next(&mut state, queue.budget.saturating_sub(written), written == 0, |image| {
+        images.get(image).is_some()
+    }) {
+        let Some(gpu) = images.get(rows.image) else { continue };
+        textures.insert(rows.image, gpu.texture.id());
+        written += rows.bytes.len();
+        let fits = rows.level < gpu.texture.mip_level_count() && gpu.texture_descriptor.format == FORMAT;
+        if fits {
+            write(&gpu_queue, gpu, &rows);
+        }
+        if let Some(edited) = rows.edited {
+            state.news.shown.push((rows.image, edited.elapsed()));
+        }
+    }
+    if written > 0 {
+        state.news.written.push(written);
+        state.news.time += start.elapsed();
+    }
+}
+
+fn write(queue: &RenderQueue, gpu: &GpuImage, rows: &Rows) {
+    let texture = TexelCopyTextureInfo {
+        texture: &*gpu.texture,
+        mip_level: rows.level,
+        origin: Origin3d { x: rows.origin.x, y: rows.origin.y, z: 0 },
+        aspect: TextureAspect::All,
+    };
+    let layout = TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(4 * rows.size.x), rows_per_image: None };
+    let size = Extent3d { width: rows.size.x, height: rows.size.y, depth_or_array_layers: 1 };
+    queue.write_texture(texture, &rows.bytes, layout, size);
+}

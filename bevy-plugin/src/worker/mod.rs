@@ -1,0 +1,122 @@
+//! The thread that paints. It owns the canvases of all terrains; the app sends edits and receives rectangles.
+
+mod inbox;
+mod mips;
+mod painter;
+mod picture;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bevy_ecs::entity::Entity;
+use bevy_ecs::resource::Resource;
+use bevy_log::error;
+use bevy_math::URect;
+use semsynth::ClassTable;
+
+use crate::events::Quality;
+pub(crate) use inbox::{Command, Edit, Inbox, Open, What};
+pub use mips::LevelPart;
+pub(crate) use mips::level_count;
+use painter::Painter;
+
+use crate::SemSynthSettings;
+
+/// Reports that wait for the app. The worker pauses when there are more, for example while the app is suspended.
+const WAITING: usize = 64;
+
+/// What the worker tells the app.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) entity: Entity,
+    pub(crate) generation: u64,
+    pub(crate) news: News,
+}
+
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The model is ready.
+    Classes(Arc<ClassTable>),
+    Painted(Painted),
+    Failed(String),
+    /// A file was written, or why not.
+    Saved(PathBuf, Option<String>),
+}
+
+/// New pixels.
+#[derive(Debug)]
+pub(crate) struct Painted {
+    /// Edits up to this one are shown.
+    pub(crate) revision: u64,
+    pub(crate) quality: Quality,
+    /// What changed; nothing may have.
+    pub(crate) rect: Option<URect>,
+    pub(crate) parts: Vec<LevelPart>,
+    /// How long the worker took.
+    pub(crate) time: Duration,
+    /// When the oldest edit was made that had not been shown.
+    pub(crate) edited: Option<Instant>,
+}
+
+/// The app's end of the worker. Dropping it ends the thread: it stops at its next kernel.
+#[derive(Resource, Debug)]
+pub(crate) struct Worker {
+    inbox: Arc<Inbox>,
+    // A receiver is not `Sync`.
+    reports: Option<Mutex<Receiver<Report>>>,
+    thread: Option<JoinHandle<()>>,
+    /// Whether its end was noticed.
+    ended: bool,
+}
+
+impl Worker {
+    pub(crate) fn start(settings: &SemSynthSettings) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        let (sender, receiver) = sync_channel(WAITING);
+        let painter = Painter::new(Arc::clone(&inbox), sender, settings);
+        let thread = std::thread::Builder::new().name("semsynth".into()).spawn(move || painter.run());
+        let thread = thread.map_err(|fault| error!("the painting thread cannot be started: {fault}")).ok();
+        Self { inbox, reports: Some(Mutex::new(receiver)), thread, ended: false }
+    }
+
+    pub(crate) fn send(&self, command: Command) {
+        self.inbox.send(command);
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+
+    /// What the worker has reported; never waits.
+    pub(crate) fn reports(&mut self) -> Vec<Report> {
+        let Some(receiver) = &mut self.reports else { return Vec::new() };
+        receiver.get_mut().unwrap_or_else(PoisonError::into_inner).try_iter().collect()
+    }
+
+    /// Whether the thread ended, which it does by itself only if something is broken. True once.
+    pub(crate) fn has_died(&mut self) -> bool {
+        let dead = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        !std::mem::replace(&mut self.ended, dead) && dead
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.inbox.close();
+        // A worker that waits for room for its reports goes on with an error.
+        self.reports = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the painting thread panicked");
+        }
+    }
+}
+
+/// The end of the channel to the app.
+type Reports = SyncSender<Report>;

@@ -1,0 +1,319 @@
+//! The worker's loop: edits first, then what was never painted, then full quality.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bevy_ecs::entity::Entity;
+use bevy_log::warn;
+use semsynth::{CancelToken, Device, Error, PreparedModel, Result, Synthesizer, SynthesizerOptions};
+
+use super::inbox::{Command, Current, Inbox, What};
+use super::picture::{Job, Picture, State, paint_chunk};
+use super::{News, Painted, Report, Reports};
+use crate::events::Quality;
+use crate::model::ModelData;
+use crate::{SemSynthSettings, SynthDevice};
+
+/// A model's weights. Kept as long as the asset or a picture is.
+struct Weights {
+    asset: Weak<ModelData>,
+    prepared: PreparedModel,
+    /// Paints chunks.
+    chunks: Option<Synthesizer>,
+}
+
+pub(super) struct Painter {
+    inbox: Arc<Inbox>,
+    reports: Reports,
+    device: SynthDevice,
+    threads: usize,
+    /// How long a brush rests before its edits are brought to full quality.
+    rest: Duration,
+    canvas_memory: usize,
+    models: HashMap<u64, Weights>,
+    pictures: HashMap<Entity, Picture>,
+}
+
+/// The app is gone.
+struct Closed;
+
+impl Painter {
+    pub(super) fn new(inbox: Arc<Inbox>, reports: Reports, settings: &SemSynthSettings) -> Self {
+        Self {
+            inbox,
+            reports,
+            device: settings.device,
+            threads: settings.threads,
+            rest: settings.rest,
+            canvas_memory: settings.canvas_memory,
+            models: HashMap::new(),
+            pictures: HashMap::new(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let patience = self.choose().map(|(_, _, from)| from.saturating_duration_since(Instant::now()));
+            let Some(commands) = self.inbox.take(patience) else { return };
+            for command in commands {
+                if self.obey(command).is_err() {
+                    return;
+                }
+            }
+            self.models.retain(|_, weights| weights.asset.strong_count() > 0);
+            self.inbox.set_queue(self.pictures.values().filter(|picture| picture.job(self.rest).is_some()).count());
+            let Some((entity, job, from)) = self.choose() else {
+                self.inbox.set_idle();
+                continue;
+            };
+            if from > Instant::now() {
+                self.inbox.set_idle();
+                continue;
+            }
+            let token = CancelToken::new();
+            let current =
+                Current { entity, token: token.clone(), yields_to_edits: matches!(job, Job::Settle | Job::Chunk) };
+            if !self.inbox.start(current) {
+                continue;
+            }
+            // A picture that breaks the painter must not take the others with it.
+            let done = catch_unwind(AssertUnwindSafe(|| self.work(entity, job, &token)));
+            let result = done.unwrap_or_else(|panic| {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                Ok(Err(Error::Device(format!("painting panicked ({text}); this is a bug of semsynth"))))
+            });
+            match result {
+                Err(Closed) => return,
+                // What was cancelled is still to be done.
+                Ok(Ok(()) | Err(Error::Cancelled)) => {}
+                Ok(Err(error)) => {
+                    if self.fail(entity, &error).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The most urgent job.
+    fn choose(&self) -> Option<(Entity, Job, Instant)> {
+        let now = Instant::now();
+        let jobs = self.pictures.iter().filter_map(|(entity, picture)| {
+            let (job, from) = picture.job(self.rest)?;
+            // What is due before what is not; then by urgency, priority, and by time.
+            let wait = from.saturating_duration_since(now);
+            let newest_first = std::cmp::Reverse(picture.touched);
+            Some(((wait, job, Descending(picture.priority), newest_first, *entity), (*entity, job, from)))
+        });
+        jobs.min_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, job)| job)
+    }
+
+    fn obey(&mut self, command: Command) -> std::result::Result<(), Closed> {
+        match command {
+            Command::Open(entity, open) => {
+                self.pictures.insert(entity, Picture::new(*open));
+            }
+            Command::Edit { entity, revision, edits, at } => {
+                let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
+                picture.revision = revision;
+                picture.touched = Instant::now();
+                picture.unseen.get_or_insert(at);
+                if let Err(error) = picture.edit(&edits) {
+                    return self.fail(entity, &error);
+                }
+            }
+            Command::Request { entity, revision, request } => {
+                let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
+                picture.revision = revision;
+                if let Err(error) = picture.set_request(*request) {
+                    return self.fail(entity, &error);
+                }
+            }
+            Command::Priority(entity, priority) => {
+                if let Some(picture) = self.pictures.get_mut(&entity) {
+                    picture.priority = priority;
+                }
+            }
+            Command::Resend(entity) => {
+                let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
+                let whole = picture.pyramid.whole();
+                let parts = picture.pyramid.send(whole);
+                let quality = if picture.job(self.rest).is_some() { Quality::Preview } else { Quality::Settled };
+                let painted = Painted {
+                    revision: picture.revision,
+                    quality,
+                    rect: Some(whole),
+                    parts,
+                    time: Duration::ZERO,
+                    edited: None,
+                };
+                return self.report(entity, News::Painted(painted));
+            }
+            Command::Save(entity, path) => {
+                let Some(picture) = self.pictures.get(&entity) else { return Ok(()) };
+                let error = picture.pyramid.image().and_then(|image| image.save(&path)).err();
+                return self.report(entity, News::Saved(path, error.map(|error| error.to_string())));
+            }
+            Command::Close(entity) => {
+                self.pictures.remove(&entity);
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, entity: Entity, news: News) -> std::result::Result<(), Closed> {
+        let Some(picture) = self.pictures.get(&entity) else { return Ok(()) };
+        self.reports.send(Report { entity, generation: picture.generation, news }).map_err(|_| Closed)
+    }
+
+    fn fail(&mut self, entity: Entity, error: &Error) -> std::result::Result<(), Closed> {
+        if let Some(picture) = self.pictures.get_mut(&entity) {
+            picture.state = State::Done;
+        }
+        self.report(entity, News::Failed(error.to_string()))
+    }
+
+    /// Does a job, or says why not.
+    fn work(&mut self, entity: Entity, job: Job, token: &CancelToken) -> std::result::Result<Result<()>, Closed> {
+        match job {
+            Job::Begin => self.begin(entity),
+            Job::Chunk => self.chunk(entity, token),
+            Job::Preview | Job::Paint | Job::Settle => self.paint(entity, job, token),
+        }
+    }
+
+    fn begin(&mut self, entity: Entity) -> std::result::Result<Result<()>, Closed> {
+        let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
+        let model = match self.weights(&Arc::clone(&picture.model)) {
+            Ok(weights) => weights.prepared.clone(),
+            Err(error) => return Ok(Err(error)),
+        };
+        let classes = Arc::new(model.manifest().classes.clone());
+        self.report(entity, News::Classes(Arc::clone(&classes)))?;
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        if let (true, State::New(What::Terrain(labels))) = (picture.colors, &picture.state) {
+            let start = Instant::now();
+            let whole = picture.pyramid.whole();
+            let colors = labels.to_rgb(&classes);
+            let parts = picture.pyramid.update(colors.pixels().rows(), whole);
+            let painted = Painted {
+                revision: 0,
+                quality: Quality::Colors,
+                rect: Some(whole),
+                parts,
+                time: start.elapsed(),
+                edited: None,
+            };
+            picture.colors = false;
+            self.report(entity, News::Painted(painted))?;
+        }
+        let memory = self.canvas_memory;
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        Ok(picture.begin(&model, memory))
+    }
+
+    fn paint(&mut self, entity: Entity, job: Job, token: &CancelToken) -> std::result::Result<Result<()>, Closed> {
+        let start = Instant::now();
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        let inbox = &self.inbox;
+        let change = match picture.paint(job, token, &mut |done| inbox.set_progress(done)) {
+            Ok(change) => change,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (rect, parts) = match picture.take_over(change) {
+            Ok(taken) => taken,
+            Err(error) => return Ok(Err(error)),
+        };
+        let quality = if job == Job::Preview { Quality::Preview } else { Quality::Settled };
+        let painted = Painted {
+            revision: picture.revision,
+            quality,
+            rect,
+            parts,
+            time: start.elapsed(),
+            edited: picture.unseen.take(),
+        };
+        self.report(entity, News::Painted(painted))?;
+        Ok(Ok(()))
+    }
+
+    fn chunk(&mut self, entity: Entity, token: &CancelToken) -> std::result::Result<Result<()>, Closed> {
+        let start = Instant::now();
+        let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
+        let State::New(What::Chunk { labels, area }) = &picture.state else { return Ok(Ok(())) };
+        let (labels, area) = (Arc::clone(labels), *area);
+        let (request, model) = (picture.request.clone(), Arc::clone(&picture.model));
+        let inbox = Arc::clone(&self.inbox);
+        let painted = self.weights(&model).and_then(|weights| {
+            let Weights { prepared, chunks, .. } = weights;
+            let synth = chunks.get_or_insert_with(|| prepared.synthesizer());
+            paint_chunk(synth, &labels, area, &request, token, &mut |done| inbox.set_progress(done))
+        });
+        let bytes = match painted {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        picture.state = State::Done;
+        let whole = picture.pyramid.whole();
+        let parts = picture.pyramid.update(bytes.chunks_exact(3 * whole.width() as usize), whole);
+        let painted = Painted {
+            revision: 0,
+            quality: Quality::Settled,
+            rect: Some(whole),
+            parts,
+            time: start.elapsed(),
+            edited: None,
+        };
+        self.report(entity, News::Painted(painted))?;
+        Ok(Ok(()))
+    }
+
+    /// The weights of a model, prepared at first use.
+    fn weights(&mut self, model: &Arc<ModelData>) -> Result<&mut Weights> {
+        let fresh = match self.models.contains_key(&model.serial) {
+            true => None,
+            false => {
+                let options = SynthesizerOptions::new(&self.device()).threads(self.threads);
+                let prepared = PreparedModel::new(model.open()?, options)?;
+                Some(Weights { asset: Arc::downgrade(model), prepared, chunks: None })
+            }
+        };
+        if let Some(fresh) = fresh {
+            self.models.insert(model.serial, fresh);
+        }
+        self.models.get_mut(&model.serial).ok_or_else(|| Error::Model("the model is gone".into()))
+    }
+
+    fn device(&self) -> Device {
+        match self.device {
+            SynthDevice::Cpu => Device::cpu(),
+            SynthDevice::Best => Device::best().unwrap_or_else(|error| {
+                warn!("painting on the CPU: {error}");
+                Device::cpu()
+            }),
+        }
+    }
+}
+
+/// The greatest first; what is no number last.
+#[derive(PartialEq)]
+struct Descending(f32);
+
+impl Eq for Descending {}
+
+impl PartialOrd for Descending {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Descending {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let number = |value: f32| if value.is_nan() { f32::NEG_INFINITY } else { value };
+        number(other.0).total_cmp(&number(self.0))
+    }
+}

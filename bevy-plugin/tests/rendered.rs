@@ -1,0 +1,312 @@
+//! What is on screen: rendered without a window, on whatever driver of Vulkan is installed; Mesa's software driver will do.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bevy::camera::{RenderTarget, ScalingMode};
+use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};
+use bevy::log::LogPlugin;
+use bevy::prelude::*;
+use bevy::render::RenderPlugin;
+use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
+use bevy::render::render_resource::TextureFormat;
+use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured};
+use bevy::window::ExitCondition;
+use bevy::winit::WinitPlugin;
+use bevy_semsynth::semsynth::{self, Border, Control, Device, Model, Rect as Area, Request, Synthesizer};
+use bevy_semsynth::{
+    LabelMap, SemSynthPlugin, SemSynthSettings, SemanticTerrain, SemanticWorld, Shape, SynthChunk, SynthModel,
+    SynthState, SynthStatus, SynthViewer, UPLOAD_BYTES,
+};
+
+/// Whether there is a driver; says so if not.
+fn has_driver() -> bool {
+    let folders = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+    let is_set = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].into_iter().find_map(std::env::var_os);
+    let found = match is_set {
+        Some(files) => std::env::split_paths(&files).any(|file| file.exists()),
+        None => folders.iter().any(|folder| Path::new(folder).read_dir().is_ok_and(|mut files| files.next().is_some())),
+    };
+    if !found {
+        println!("skipped: no driver of Vulkan is installed (Debian: mesa-vulkan-drivers)");
+    }
+    found
+}
+
+/// The last picture taken.
+#[derive(Resource, Default)]
+struct Taken(Option<Image>);
+
+struct Stage {
+    app: App,
+    target: Handle<Image>,
+    side: u32,
+}
+
+impl Stage {
+    /// A square picture of `side` pixels, seen from above, of so many meters.
+    fn new(side: u32, meters: f32, settings: SemSynthSettings) -> Self {
+        let mut app = App::new();
+        app.add_plugins(
+            DefaultPlugins
+                .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
+                .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
+                .disable::<WinitPlugin>()
+                .disable::<LogPlugin>()
+                // Each update draws.
+                .disable::<PipelinedRenderingPlugin>(),
+        );
+        app.insert_resource(settings).add_plugins(SemSynthPlugin).init_resource::<Taken>();
+        while app.plugins_state() == bevy::app::PluginsState::Adding {
+            bevy::tasks::tick_global_task_pools_on_main_thread();
+        }
+        app.finish();
+        app.cleanup();
+        let mut images = app.world_mut().resource_mut::<Assets<Image>>();
+        let target = images.add(Image::new_target_texture(side, side, TextureFormat::Rgba8UnormSrgb, None));
+        app.world_mut().spawn((
+            Camera3d::default(),
+            RenderTarget::Image(target.clone().into()),
+            Projection::Orthographic(OrthographicProjection {
+                scaling_mode: ScalingMode::Fixed { width: meters, height: meters },
+                ..OrthographicProjection::default_3d()
+            }),
+            Transform::from_xyz(0.0, 10.0, 0.0).looking_at(Vec3::ZERO, Vec3::NEG_Z),
+            Msaa::Off,
+            Tonemapping::None,
+            DebandDither::Disabled,
+        ));
+        Self { app, target, side }
+    }
+
+    fn until(&mut self, what: &str, mut holds: impl FnMut(&mut App) -> bool) {
+        let start = Instant::now();
+        while !holds(&mut self.app) {
+            assert!(start.elapsed() < Duration::from_secs(120), "{what} does not come");
+            self.app.update();
+        }
+    }
+
+    /// Red, green and blue of what is on screen.
+    fn picture(&mut self) -> Vec<u8> {
+        // What is on its way to the GPU arrives.
+        for _ in 0..8 {
+            self.app.update();
+        }
+        self.app.world_mut().resource_mut::<Taken>().0 = None;
+        let take = |shot: On<ScreenshotCaptured>, mut taken: ResMut<Taken>| taken.0 = Some(shot.image.clone());
+        self.app.world_mut().spawn(Screenshot::image(self.target.clone())).observe(take);
+        self.until("the screenshot", |app| app.world().resource::<Taken>().0.is_some());
+        let image = self.app.world_mut().resource_mut::<Taken>().0.take().unwrap();
+        assert_eq!(image.size(), UVec2::splat(self.side));
+        image.data.unwrap().chunks_exact(4).flat_map(|pixel| pixel[..3].to_vec()).collect()
+    }
+
+    /// A flat, unlit ground of so many meters.
+    fn terrain(&mut self, map: LabelMap, meters: f32) -> (Entity, Handle<LabelMap>) {
+        let world = self.app.world_mut();
+        let labels = world.resource_mut::<Assets<LabelMap>>().add(map);
+        let model = world.resource_mut::<Assets<SynthModel>>().add(SynthModel::builtin("facades").unwrap());
+        let mesh = world.resource_mut::<Assets<Mesh>>().add(Plane3d::default().mesh().size(meters, meters));
+        let mut materials = world.resource_mut::<Assets<StandardMaterial>>();
+        let material = materials.add(StandardMaterial { unlit: true, ..default() });
+        let terrain = SemanticTerrain { labels: labels.clone(), model };
+        (world.spawn((terrain, Mesh3d(mesh), MeshMaterial3d(material))).id(), labels)
+    }
+
+    fn until_ready(&mut self, entity: Entity) {
+        self.until("the finished picture", |app| {
+            app.world().get::<SynthStatus>(entity).unwrap().state == SynthState::Ready
+        });
+    }
+
+    fn edit(&mut self, labels: &Handle<LabelMap>, shape: &Shape, class: u16) -> URect {
+        let mut maps = self.app.world_mut().resource_mut::<Assets<LabelMap>>();
+        let rect = maps.get_mut(labels).unwrap().paint(shape, class).unwrap().unwrap();
+        self.app.update();
+        rect
+    }
+}
+
+/// Buildings without an end.
+fn town(x: i64, y: i64) -> u16 {
+    let (block, inner) = ((x.div_euclid(96), y.div_euclid(80)), (x.rem_euclid(96), y.rem_euclid(80)));
+    let side = 12 + (block.0 * 7 + block.1 * 13).rem_euclid(20);
+    let window = inner.0 % 32 < side && inner.1 % 40 < side + 4;
+    if window {
+        2
+    } else if inner.1 > 72 {
+        4
+    } else {
+        1
+    }
+}
+
+fn labels(width: u32, height: u32) -> LabelMap {
+    let ids = (0..height).flat_map(|y| (0..width).map(move |x| town(i64::from(x), i64::from(y))));
+    LabelMap::new(width, height, ids.collect()).unwrap()
+}
+
+fn synthesizer() -> Synthesizer {
+    Synthesizer::new(Model::builtin("facades").unwrap(), &Device::cpu()).unwrap()
+}
+
+fn most_off(a: &[u8], b: &[u8]) -> u8 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+}
+
+fn quick() -> SemSynthSettings {
+    SemSynthSettings { rest: Duration::from_millis(20), ..Default::default() }
+}
+
+#[test]
+fn an_edit_changes_the_screen_only_where_it_may() {
+    if !has_driver() {
+        return;
+    }
+    let mut stage = Stage::new(256, 8.0, quick());
+    let (entity, map) = stage.terrain(labels(256, 256), 8.0);
+    stage.until_ready(entity);
+    let before = stage.picture();
+    let expected = synthesizer().run(&labels(256, 256).to_core().unwrap(), &Request::new()).unwrap();
+    // One pixel of the screen is one of the labels, the right way up.
+    let off = most_off(&before, expected.as_bytes());
+    assert!(off <= 1, "{off} levels");
+    let center = Vec2::new(230.0, 30.0);
+    let rect = stage.edit(&map, &Shape::Disc { center, radius: 12.0 }, 3);
+    stage.until_ready(entity);
+    let after = stage.picture();
+    let (x, y) = (i64::from(rect.min.x), i64::from(rect.min.y));
+    let edit = Area { x, y, width: rect.width(), height: rect.height() };
+    let may = Model::builtin("facades").unwrap().affected(edit, Some([256, 256])).unwrap();
+    let (mut inside, mut outside) = (0, 0);
+    for (i, (a, b)) in before.chunks_exact(3).zip(after.chunks_exact(3)).enumerate() {
+        let (x, y) = (i as i64 % 256, i as i64 / 256);
+        let within =
+            (may.x..may.x + i64::from(may.width)).contains(&x) && (may.y..may.y + i64::from(may.height)).contains(&y);
+        *(if within { &mut inside } else { &mut outside }) += usize::from(a != b);
+    }
+    assert!(inside > 300 && outside == 0, "{inside} pixels changed inside, {outside} outside");
+    let map = stage.app.world().resource::<Assets<LabelMap>>().get(&map).unwrap().to_core().unwrap();
+    let fresh = synthesizer().run(&map, &Request::new()).unwrap();
+    let off = most_off(&after, fresh.as_bytes());
+    assert!(off <= 2, "{off} levels");
+}
+
+#[test]
+fn a_far_view_shows_the_average_of_the_edited_ground() {
+    if !has_driver() {
+        return;
+    }
+    // 256 pixels of labels on 32 of the screen.
+    let mut stage = Stage::new(32, 8.0, quick());
+    let (entity, map) = stage.terrain(labels(256, 256), 8.0);
+    stage.until_ready(entity);
+    let before = stage.picture();
+    stage.edit(&map, &Shape::Disc { center: Vec2::new(60.0, 60.0), radius: 40.0 }, 3);
+    stage.until_ready(entity);
+    let found = stage.picture();
+    let map = stage.app.world().resource::<Assets<LabelMap>>().get(&map).unwrap().to_core().unwrap();
+    let picture = synthesizer().run(&map, &Request::new()).unwrap().into_bytes();
+    let linear = |byte: u8| {
+        let value = f64::from(byte) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    let srgb = |value: f64| {
+        let value = if value <= 0.003_130_8 { 12.92 * value } else { 1.055 * value.powf(1.0 / 2.4) - 0.055 };
+        (255.0 * value).round() as u8
+    };
+    let mut expected = Vec::new();
+    for (y, x) in (0..32).flat_map(|y| (0..32).map(move |x| (y, x))) {
+        for channel in 0..3 {
+            let texels = (0..64).map(|k| linear(picture[3 * ((8 * y + k / 8) * 256 + 8 * x + k % 8) + channel]));
+            expected.push(srgb(texels.sum::<f64>() / 64.0));
+        }
+    }
+    let off = most_off(&found, &expected);
+    assert!(off <= 3, "{off} levels");
+    // A stale level would still show what was there before.
+    assert!(most_off(&before, &expected) > 20);
+}
+
+#[test]
+fn chunks_meet_without_a_seam() {
+    if !has_driver() {
+        return;
+    }
+    // Four chunks of 64 pixels, seen pixel by pixel.
+    let mut stage = Stage::new(128, 4.0, quick());
+    let world = stage.app.world_mut();
+    let model = world.resource_mut::<Assets<SynthModel>>().add(SynthModel::builtin("facades").unwrap());
+    let ground =
+        SemanticWorld { chunk: 64, radius: 1.5, meters_per_pixel: 1.0 / 32.0, ..SemanticWorld::new(town, model) };
+    world.spawn(ground);
+    world.spawn((SynthViewer, Transform::default()));
+    stage.until("the chunks", |app| {
+        let mut chunks =
+            app.world_mut().query_filtered::<(&SynthStatus, &MeshMaterial3d<StandardMaterial>), With<SynthChunk>>();
+        let found: Vec<_> =
+            chunks.iter(app.world()).map(|(status, material)| (status.state.clone(), material.0.id())).collect();
+        // Without light, colours are those of the texture.
+        for (_, material) in &found {
+            let mut materials = app.world_mut().resource_mut::<Assets<StandardMaterial>>();
+            if materials.get(*material).is_some_and(|material| !material.unlit) {
+                materials.get_mut(*material).unwrap().unlit = true;
+            }
+        }
+        found.len() >= 4 && found.iter().all(|(state, _)| *state == SynthState::Ready)
+    });
+    let found = stage.picture();
+    let mut source = semsynth::label::from_fn(|area: Area, ids: &mut [u16]| {
+        for (i, id) in (0..).zip(ids) {
+            *id = town(area.x + i % i64::from(area.width), area.y + i / i64::from(area.width));
+        }
+        Ok(())
+    });
+    let mut expected = Vec::new();
+    let mut rows = semsynth::sink::from_fn(|_: usize, row: &[u8]| {
+        expected.extend_from_slice(row);
+        Ok(())
+    });
+    let request = Request::new().borders(Border::Source, Border::Source);
+    let whole = Area { x: -64, y: -64, width: 128, height: 128 };
+    synthesizer().synthesize(&mut source, whole, &request, &mut rows, &mut Control::new()).unwrap();
+    let off = most_off(&found, &expected);
+    assert!(off <= 1, "{off} levels");
+    // The step across the border, against that of one picture in the same place.
+    let step = |picture: &[u8], x: usize| {
+        let at = |x: usize, y: usize, c: usize| f64::from(picture[3 * (y * 128 + x) + c]);
+        (0..128)
+            .flat_map(|y| (0..3).map(move |c| (y, c)))
+            .map(|(y, c)| (at(x, y, c) - at(x - 1, y, c)).abs())
+            .sum::<f64>()
+    };
+    assert!(step(&found, 64) <= 1.05 * step(&expected, 64) + 1.0);
+}
+
+#[test]
+fn other_sizes_reach_the_screen_within_the_upload_budget() {
+    if !has_driver() {
+        return;
+    }
+    let budget = 64 << 10;
+    let mut stage = Stage::new(128, 8.0, SemSynthSettings { upload_budget: budget, ..quick() });
+    let (entity, map) = stage.terrain(labels(128, 128), 8.0);
+    stage.until_ready(entity);
+    let other = labels(256, 256);
+    let picture = synthesizer().run(&other.to_core().unwrap(), &Request::new()).unwrap().into_bytes();
+    stage.app.world_mut().resource_mut::<Assets<LabelMap>>().insert(&map, other).unwrap();
+    stage.app.update();
+    stage.until_ready(entity);
+    let found = stage.picture();
+    // Every second pixel of the labels, averaged.
+    let mean = |bytes: &[u8]| bytes.iter().map(|byte| f64::from(*byte)).sum::<f64>() / bytes.len() as f64;
+    assert!((mean(&found) - mean(&picture)).abs() < 3.0, "{} against {}", mean(&found), mean(&picture));
+    let store = stage.app.world().resource::<bevy::diagnostic::DiagnosticsStore>();
+    let written = store.get(&UPLOAD_BYTES).unwrap();
+    assert!(written.history_len() > 5);
+    assert!(written.values().all(|bytes| *bytes <= budget as f64), "{:?}", written.values().collect::<Vec<_>>());
+}
