@@ -4,29 +4,43 @@
 mod common;
 
 use common::rgb;
-use semsynth::data::ProceduralFacades;
+use semsynth::data::{ProceduralFacades, ProceduralTerrain};
 use semsynth::metrics::{psnr, ssim};
-use semsynth::{Device, Error, Image, Model, Request, Synthesizer, SynthesizerOptions};
+use semsynth::{Device, Error, Image, LabelMap, Model, Rect, Request, Synthesizer, SynthesizerOptions};
 
-/// Every built-in model opens, names its licence, and reconstructs facades it was not trained on.
+/// Pairs that no model was trained on, for the classes of a model, in the look that it paints without a style.
+fn pairs(model: &Model) -> Vec<(image::RgbImage, LabelMap)> {
+    let [height, width] = model.manifest().native_size;
+    let first = model.presets().first().map(|preset| preset.name.clone());
+    if model.classes() == &ProceduralTerrain::classes() {
+        let part = |index: i64| Rect { x: 1000 * index, y: 77, width: width as u32, height: height as u32 };
+        let world = ProceduralTerrain::new(7).preset(&first.unwrap()).unwrap();
+        return (0..8).map(|index| world.render(part(index)).unwrap()).collect();
+    }
+    let set = ProceduralFacades::new(7);
+    let set = first.map_or(set.clone(), |name| set.preset(&name).unwrap());
+    (0..8).map(|index| set.render(index, width, height).unwrap()).collect()
+}
+
+/// Every built-in model opens, names its licence, and reconstructs pictures it was not trained on.
 #[test]
 fn built_in_models_paint() {
     for name in Model::builtins() {
         let model = Model::builtin(name).unwrap();
         assert_eq!(model.manifest().name, name);
         assert_eq!(model.manifest().licence, "CC0-1.0");
-        let set = ProceduralFacades::new(7);
+        assert!(model.to_bytes().unwrap().len() <= 9 << 20, "{name} is large");
         let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
-        let [height, width] = model.manifest().native_size;
         let (mut decibels, mut similarity) = (0.0, 0.0);
-        for index in 0..8 {
-            let (photo, labels) = set.render(index, width, height).unwrap();
+        for (photo, labels) in pairs(&model) {
             let picture = rgb(synth.run(&labels, &Request::new()).unwrap());
             decibels += psnr(&picture, &photo).unwrap() / 8.0;
             similarity += ssim(&picture, &photo).unwrap() / 8.0;
         }
         println!("{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
-        assert!(decibels > 14.0 && similarity > 0.4, "{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
+        // Textures are free: of terrain, only the colours can be near.
+        let least = if name == "facades" { 0.4 } else { 0.2 };
+        assert!(decibels > 14.0 && similarity > least, "{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
     }
     assert!(Model::builtins().any(|name| name == "facades"));
     let error = Model::builtin("nothing").unwrap_err();
