@@ -102,6 +102,16 @@ fn examples_are_built_against_the_installed_package() {
                 .arg("-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"));
             run(Command::new("cmake").arg("--build").arg(&build));
         }
+        // The program of the README.
+        let readme = fs::read_to_string(root().join("README.md")).unwrap();
+        let program = readme.split("```cpp\n").nth(1).unwrap().split("```").next().unwrap();
+        fs::write(path("readme.cpp"), program).unwrap();
+        let include = format!("-I{}", prefix.join("include").display());
+        let mut build = Command::new("c++");
+        build.args(["-std=c++17", "-Wall", "-Wextra", "-Werror"]).arg(include).arg(path("readme.cpp"));
+        run(build.arg("-L").arg(&lib).arg("-lsemsynth").arg("-o").arg(path("readme")));
+        run(&mut with_library(&path("readme")));
+
         let said = run(Command::new(path("cpp/facade")).arg(path("cpp.ppm")));
         assert!(said.contains("progress ended at 1\n") && said.contains("cancelled\n"), "{said}");
         assert!(said.contains("there is no built-in model \"castles\"; there is: facades"), "{said}");

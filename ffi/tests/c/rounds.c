@@ -32,13 +32,23 @@ static long kibibytes(void) {
 
 static unsigned char ids[SIDE * SIDE], expected[3 * SIDE * SIDE];
 
-static void paint(const SemsynthSession *session, unsigned char *picture) {
+static SemsynthLabels labels_of_all(void) {
     SemsynthLabels labels = {0};
-    SemsynthImage image = {0};
     labels.struct_size = sizeof labels;
     labels.data = ids, labels.width = SIDE, labels.height = SIDE, labels.format = SEMSYNTH_FORMAT_U8;
+    return labels;
+}
+
+static SemsynthImage image_of(unsigned char *picture) {
+    SemsynthImage image = {0};
     image.struct_size = sizeof image;
     image.data = picture, image.width = SIDE, image.height = SIDE, image.format = SEMSYNTH_FORMAT_RGB8;
+    return image;
+}
+
+static void paint(const SemsynthSession *session, unsigned char *picture) {
+    const SemsynthLabels labels = labels_of_all();
+    const SemsynthImage image = image_of(picture);
     must(semsynth_synthesize(session, &labels, NULL, &image));
 }
 
@@ -57,12 +67,8 @@ static void round_trip(void) {
     must(semsynth_palette_create(model, &palette));
     must(semsynth_cancel_create(&cancel));
     paint(session, picture);
-    SemsynthLabels labels = {0};
-    SemsynthImage image = {0};
-    labels.struct_size = sizeof labels;
-    labels.data = ids, labels.width = SIDE, labels.height = SIDE, labels.format = SEMSYNTH_FORMAT_U8;
-    image.struct_size = sizeof image;
-    image.data = other, image.width = SIDE, image.height = SIDE, image.format = SEMSYNTH_FORMAT_RGB8;
+    const SemsynthLabels labels = labels_of_all();
+    const SemsynthImage image = image_of(other);
     must(semsynth_synthesize_async(session, &labels, NULL, &image, &job));
     must(semsynth_canvas_create(session, &labels, NULL, &canvas));
     must(semsynth_job_wait(job, -1));
