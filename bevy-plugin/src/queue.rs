@@ -67,7 +67,7 @@ impl HostUploads {
         let mut taken =
             Rows { image: waiting.image, level: waiting.part.level, origin, size, bytes: Vec::new(), edited: None };
         if rows == height {
-            let Some(mut waiting) = state.queue.remove(index) else { return None };
+            let mut waiting = state.queue.remove(index)?;
             taken.edited = waiting.edited;
             taken.bytes = if start == 0 { waiting.part.rgba } else { waiting.part.rgba.split_off(start) };
         } else {

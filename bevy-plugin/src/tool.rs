@@ -189,7 +189,9 @@ mod tests {
 
     fn press(world: &mut World, keys: &[KeyCode]) {
         let mut input = ButtonInput::<KeyCode>::default();
-        keys.iter().for_each(|key| input.press(*key));
+        for key in keys {
+            input.press(*key);
+        }
         world.insert_resource(input);
         world.run_system_once(shortcuts).unwrap();
         world.flush();

@@ -84,7 +84,7 @@ impl Stage {
     fn until(&mut self, what: &str, mut holds: impl FnMut(&mut App) -> bool) {
         let start = Instant::now();
         while !holds(&mut self.app) {
-            assert!(start.elapsed() < Duration::from_secs(120), "{what} does not come");
+            assert!(start.elapsed() < Duration::from_mins(2), "{what} does not come");
             self.app.update();
         }
     }

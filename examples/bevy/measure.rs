@@ -176,7 +176,7 @@ fn note(mut session: ResMut<Session>, store: Res<DiagnosticsStore>, mut exit: Me
     }
     report("the worker's previews, ms", &mut session.previews.clone());
     report("end of a stroke to full quality, ms", &mut session.settled.clone());
-    if let Some(painted) = store.get(&PAINT_MS).and_then(|diagnostic| diagnostic.average()) {
+    if let Some(painted) = store.get(&PAINT_MS).and_then(bevy::diagnostic::Diagnostic::average) {
         println!("the worker's updates, mean of the last: {painted:.1} ms");
     }
     let memory: Vec<String> = session.memory.iter().map(|(at, mib)| format!("{at:.0} s {mib:.0}")).collect();

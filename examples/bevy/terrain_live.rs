@@ -218,6 +218,7 @@ fn pointed(window: &Window, camera: &Camera, place: &GlobalTransform, ground: &G
     (uv.min_element() >= 0.0 && uv.max_element() < 1.0).then_some(uv * SIDE as f32)
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a system needs are its arguments")]
 fn paint(
     mut commands: Commands,
     mut tool: ResMut<PaintTool>,

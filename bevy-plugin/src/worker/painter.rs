@@ -274,15 +274,10 @@ impl Painter {
 
     /// The weights of a model, prepared at first use.
     fn weights(&mut self, model: &Arc<ModelData>) -> Result<&mut Weights> {
-        let fresh = match self.models.contains_key(&model.serial) {
-            true => None,
-            false => {
-                let options = SynthesizerOptions::new(&self.device()).threads(self.threads);
-                let prepared = PreparedModel::new(model.open()?, options)?;
-                Some(Weights { asset: Arc::downgrade(model), prepared, chunks: None })
-            }
-        };
-        if let Some(fresh) = fresh {
+        if !self.models.contains_key(&model.serial) {
+            let options = SynthesizerOptions::new(&self.device()).threads(self.threads);
+            let prepared = PreparedModel::new(model.open()?, options)?;
+            let fresh = Weights { asset: Arc::downgrade(model), prepared, chunks: None };
             self.models.insert(model.serial, fresh);
         }
         self.models.get_mut(&model.serial).ok_or_else(|| Error::Model("the model is gone".into()))

@@ -90,10 +90,9 @@ impl Picture {
         match &self.state {
             State::New(What::Terrain(_)) => Some((Job::Begin, now)),
             State::New(What::Chunk { .. }) => Some((Job::Chunk, now)),
-            State::Live { painted: false, .. } => Some((Job::Paint, now)),
+            State::Live { painted: false, .. } | State::Whole { dirty: true, .. } => Some((Job::Paint, now)),
             State::Live { canvas, .. } if !canvas.is_at(Goal::Preview) => Some((Job::Preview, now)),
             State::Live { canvas, .. } if !canvas.is_at(Goal::Settled) => Some((Job::Settle, now + rest)),
-            State::Whole { dirty: true, .. } => Some((Job::Paint, now)),
             State::Live { .. } | State::Whole { .. } | State::Done => None,
         }
     }

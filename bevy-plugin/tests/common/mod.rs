@@ -19,7 +19,7 @@ use bevy_semsynth::{
 #[derive(Debug, Default)]
 pub struct Recorder {
     /// Size and texels of each level.
-    levels: Mutex<HashMap<(AssetId<Image>, u32), (UVec2, Vec<u8>)>>,
+    levels: Mutex<HashMap<(AssetId<Image>, u32), Level>>,
     pub forgotten: Mutex<Vec<AssetId<Image>>>,
     pub news: Mutex<SinkNews>,
     pub bytes: Mutex<usize>,
@@ -69,6 +69,9 @@ impl Recorder {
         self.levels.lock().unwrap().get(&(image.id(), level)).map(|(size, _)| *size)
     }
 }
+
+/// Size and texels.
+type Level = (UVec2, Vec<u8>);
 
 /// What happened, in order.
 #[derive(Resource, Default, Debug)]
@@ -156,7 +159,7 @@ impl World3 {
         let start = Instant::now();
         let mut frames = 0;
         while !holds(self) {
-            assert!(start.elapsed() < Duration::from_secs(60), "{what} does not come; {:?}", self.happened().failed);
+            assert!(start.elapsed() < Duration::from_mins(1), "{what} does not come; {:?}", self.happened().failed);
             self.app.update();
             frames += 1;
             std::thread::sleep(Duration::from_millis(2));

@@ -1,6 +1,6 @@
 //! What the Bevy examples share: a town to paint, and screenshots for those who run them without a screen.
 
-#![allow(dead_code, reason = "each example uses a part")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by examples, each of which uses a part")]
 
 use std::path::PathBuf;
 
@@ -59,7 +59,7 @@ pub fn town_ids(width: u32, height: u32) -> Vec<u16> {
     (0..height).flat_map(|y| (0..width).map(move |x| town(i64::from(x), i64::from(y)))).collect()
 }
 
-/// Saves a picture of the window once everything is painted, and exits, if the variable SEMSYNTH_SCREENSHOT names a file.
+/// Saves a picture of the window once everything is painted, and exits, if the variable `SEMSYNTH_SCREENSHOT` names a file.
 pub struct ScreenshotPlugin;
 
 #[derive(Resource)]
