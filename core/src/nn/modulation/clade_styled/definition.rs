@@ -8,7 +8,7 @@ use super::super::norm::{Layer, ModulationTables};
 use super::Facts;
 use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
-use crate::nn::{Init, LabelEncoding, ops};
+use crate::nn::{Init, LabelEncoding, as_type_of, ops};
 
 /// `y = n W[class] + B[class]` on features with added noise, where the rows of W and B are linear functions of the style
 /// of the class; each class has its own.
@@ -78,7 +78,9 @@ impl CladeStyled {
         let [_, classes, channels] = banks[0].dims();
         let Some(style) = style else { return banks.map(|bank| bank.expand([batch, classes, channels])) };
         // [classes, 2 channels, length] x [classes, length, batch]
-        let added = self.style_weight.val().matmul(style.clone().permute([1, 2, 0])).permute([2, 0, 1]);
+        let weight = self.style_weight.val();
+        let style = as_type_of(&weight, style.clone());
+        let added = weight.matmul(style.permute([1, 2, 0])).permute([2, 0, 1]);
         let mut from = 0;
         banks.map(|bank| {
             let part = added.clone().narrow(2, from, channels);

@@ -12,7 +12,7 @@ pub use definition::CladeStyled;
 use super::cpu::PackFn;
 use super::facts::{self, BlockTensors, Inputs};
 use super::{ModulationConfig, Needs};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// CLADE with styles has no parameters.
 #[derive(Debug)]
@@ -35,20 +35,15 @@ impl facts::Facts for Facts {
         Needs { styles: true, noise: true, ..Needs::default() }
     }
 
-    fn validate(&self, config: &ModulationConfig) -> Result<()> {
-        if config.edges {
-            return Err(Error::Argument("CLADE with styles takes no instance edges".into()));
-        }
-        Ok(())
-    }
-
     fn cpu(&self, _config: &ModulationConfig) -> Option<PackFn> {
         Some(cpu::pack)
     }
 
     fn inputs(&self, block: BlockTensors<'_>) -> Result<Inputs> {
         let [labels, _] = block.shape::<2>("norm_0.styled_affine.weight")?;
-        Ok(Inputs::Labels(labels, false))
+        // Instance edges enter the first layer only.
+        let [_, semantics, ..] = facts::shape_of::<4>(block.tensors, "fc.weight")?;
+        Ok(Inputs::Labels(labels, semantics > labels))
     }
 
     fn style_length(&self, block: BlockTensors<'_>) -> Result<Option<usize>> {
