@@ -56,14 +56,16 @@ impl Dataset for Procedural {
     }
 
     fn name(&self) -> String {
-        format!("procedural facades {}", self.seed)
+        let colours = if self.facades.has_styles() { " in many colours" } else { "" };
+        format!("procedural facades{colours} {}", self.seed)
     }
 
     fn describe(&self) -> String {
         let Self { split, seed, len, width, height, .. } = self;
         let classes = self.classes.len();
+        let colours = if self.facades.has_styles() { " in many colours" } else { "" };
         format!(
-            "procedural facades, seed {seed}: {len} pairs of {width}x{height} to {}, {classes} classes",
+            "procedural facades{colours}, seed {seed}: {len} pairs of {width}x{height} to {}, {classes} classes",
             split.purpose()
         )
     }
