@@ -46,11 +46,7 @@ impl Dataset for Procedural {
     }
 
     fn get(&self, index: usize) -> Result<Sample> {
-        if index >= self.len {
-            return Err(Error::Argument(format!("sample {index} of {} does not exist; the first is 0", self.len)));
-        }
-        // Training uses even indices and validation odd ones: they never overlap, whatever their lengths.
-        let facade = 2 * index as u64 + u64::from(self.split == Split::Val);
+        let facade = number(index, self.len, self.split)?;
         let (image, labels) = self.facades.render(facade, self.width, self.height)?;
         Ok(Sample { name: format!("facade{facade}"), image, labels, style: self.facades.style(facade)? })
     }
@@ -87,6 +83,15 @@ impl Dataset for Procedural {
     }
 }
 
+/// The number of a sample of a split in its unbounded set. Training uses even numbers and validation odd ones: they never
+/// overlap, whatever their lengths.
+fn number(index: usize, len: usize, split: Split) -> Result<u64> {
+    if index >= len {
+        return Err(Error::Argument(format!("sample {index} of {len} does not exist; the first is 0")));
+    }
+    Ok(2 * index as u64 + u64::from(split == Split::Val))
+}
+
 /// A data set of procedural terrain: each sample is a part of a world of its own, with its style.
 ///
 /// Training and validation never share a world, whatever their lengths.
@@ -117,10 +122,7 @@ impl Dataset for ProceduralTiles {
     }
 
     fn get(&self, index: usize) -> Result<Sample> {
-        if index >= self.len {
-            return Err(Error::Argument(format!("sample {index} of {} does not exist; the first is 0", self.len)));
-        }
-        let number = 2 * index as u64 + u64::from(self.split == Split::Val);
+        let number = number(index, self.len, self.split)?;
         let world = ProceduralTerrain::varied(self.seed, number);
         let part = Rect { x: 0, y: 0, width: self.width as u32, height: self.height as u32 };
         let (image, labels) = world.render(part)?;
