@@ -30,7 +30,7 @@ fi
 shots=${SHOTS:-$(mktemp -d)}
 mkdir -p "$shots"
 target=${CARGO_TARGET_DIR:-target}/release/examples
-for example in minimal terrain_live chunk_streaming; do
+for example in minimal terrain_live chunk_streaming style_morph; do
     rm -f "$shots/$example.png"
     VK_DRIVER_FILES=$vulkan VK_ICD_FILENAMES=$vulkan SEMSYNTH_SCREENSHOT=$shots/$example.png \
         timeout 300 xvfb-run -a -s '-screen 0 1280x800x24' "$target/$example" >"$shots/$example.log" 2>&1 ||

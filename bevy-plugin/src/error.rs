@@ -15,6 +15,9 @@ pub enum LoadError {
     /// The content is not what it should be.
     #[error(transparent)]
     Content(#[from] semsynth::Error),
+    /// A look is not what it should be.
+    #[error("the look cannot be read: {0}")]
+    Look(String),
     /// The class table of a picture cannot be read.
     #[error("the palette {path}: {message}")]
     Palette {

@@ -4,6 +4,7 @@ mod diagnostics;
 mod error;
 mod events;
 mod labels;
+mod look;
 mod model;
 #[cfg(feature = "egui")]
 pub mod panel;
@@ -14,6 +15,7 @@ mod queue;
 mod render;
 mod settings;
 mod stream;
+mod surface;
 mod sweep;
 mod sync;
 mod terrain;
@@ -25,13 +27,22 @@ pub use diagnostics::{LATENCY_MS, MAIN_MS, PAINT_MS, QUEUE, STALE, UPLOAD_BYTES,
 pub use error::LoadError;
 pub use events::{PartPainted, PictureSaved, Quality, SavePicture, SynthFailed, SynthFinished};
 pub use labels::{LabelMap, LabelMapLoader, LabelMapSettings, PaintLabels, Shape, Stamp};
-pub use model::{ClassPalette, ClassPaletteLoader, SynthClasses, SynthModel, SynthModelLoader};
+pub use look::{ClassLook, SynthLook, TerrainLook, TerrainLookLoader};
+pub use model::{
+    ClassPalette, ClassPaletteLoader, SynthClasses, SynthModel, SynthModelLoader, SynthPreset, SynthPresets,
+};
 pub use plugin::{SemSynthPlugin, SemSynthSystems};
+#[cfg(feature = "render")]
+pub use render::ShowLabels;
 pub use semsynth;
 pub use settings::{SemSynthSettings, SynthDevice};
 pub use stream::{SemanticWorld, SynthChunk, SynthViewer, WorldLabels};
+pub use surface::{ClassSurface, SynthSurface};
 pub use sweep::StyleSweep;
-pub use terrain::{ClassStyle, ManualMaterial, SemanticTerrain, SynthOutput, SynthSettings, SynthState, SynthStatus};
+pub use terrain::{
+    ClassKey, ClassStyle, ManualMaterial, SemanticTerrain, StyleSource, SynthOutput, SynthSettings, SynthState,
+    SynthStatus,
+};
 pub use tool::{PaintTool, PaintToolPlugin, ToolMode};
 pub use upload::{SinkNews, SynthSink, TextureSink};
 pub use worker::LevelPart;

@@ -7,7 +7,7 @@ use bevy_asset::io::Reader;
 use bevy_asset::{Asset, AssetLoader, LoadContext};
 use bevy_ecs::component::Component;
 use bevy_reflect::TypePath;
-use semsynth::{ClassTable, Error, Model, Result};
+use semsynth::{ClassTable, Error, Model, Result, Style};
 
 use crate::error::LoadError;
 use crate::labels::{class_table, next_serial};
@@ -113,6 +113,38 @@ impl AssetLoader for SynthModelLoader {
 /// ready.
 #[derive(Component, Clone, Debug, PartialEq, Eq)]
 pub struct SynthClasses(pub Arc<ClassTable>);
+
+/// The named styles of a terrain's model. The plugin adds it to the terrain when the model is ready; without presets it is
+/// empty.
+#[derive(Component, Clone, Debug, PartialEq)]
+pub struct SynthPresets(pub Arc<[SynthPreset]>);
+
+/// A named style of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SynthPreset {
+    /// Its name.
+    pub name: String,
+    /// One line about it.
+    pub summary: String,
+    /// The style, for [`SynthSettings::style`](crate::SynthSettings::style).
+    pub style: Style,
+}
+
+impl SynthPresets {
+    /// A style by its name.
+    pub fn get(&self, name: &str) -> Option<&Style> {
+        self.0.iter().find(|preset| preset.name == name).map(|preset| &preset.style)
+    }
+
+    /// Those of a model.
+    pub(crate) fn of(model: &Model) -> Result<Self> {
+        let preset = |preset: &semsynth::model::Preset| {
+            let (name, summary) = (preset.name.clone(), preset.summary.clone());
+            Ok(SynthPreset { style: model.preset(&name)?, name, summary })
+        };
+        model.presets().iter().map(preset).collect::<Result<_>>().map(Self)
+    }
+}
 
 /// A class table as an asset, for palettes without a model.
 #[derive(Asset, TypePath, Clone, Debug, PartialEq, Eq)]

@@ -7,26 +7,29 @@ use std::path::PathBuf;
 
 use bevy_app::{App, Plugin};
 use bevy_asset::Assets;
-use bevy_diagnostic::DiagnosticsStore;
+use bevy_diagnostic::{DiagnosticPath, DiagnosticsStore};
 use bevy_ecs::change_detection::DetectChangesMut;
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::error::Result;
 use bevy_ecs::observer::On;
-use bevy_ecs::query::With;
+use bevy_ecs::query::{With, Without};
 use bevy_ecs::resource::Resource;
 use bevy_ecs::schedule::IntoScheduleConfigs;
 use bevy_ecs::system::{Commands, Query, Res, ResMut};
 use bevy_egui::egui::{self, Color32, RichText, Ui};
-use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass};
+use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, EguiTextureHandle};
 use bevy_input::ButtonInput;
 use bevy_input::keyboard::KeyCode;
+use bevy_math::UVec2;
 
 use crate::labels::{LabelMap, PaintLabels};
-use crate::model::SynthClasses;
-use crate::terrain::{SemanticTerrain, SynthSettings, SynthState, SynthStatus};
+use crate::model::{SynthClasses, SynthPresets};
+use crate::terrain::{
+    ClassKey, ClassStyle, SemanticTerrain, StyleSource, SynthOutput, SynthSettings, SynthState, SynthStatus,
+};
 use crate::tool::{PaintTool, PaintToolPlugin, ToolMode};
-use crate::{LATENCY_MS, PictureSaved, QUEUE, SavePicture};
+use crate::{LATENCY_MS, PictureSaved, QUEUE, SavePicture, ShowLabels};
 
 /// Shows the paint panel. Adds [`EguiPlugin`] and [`PaintToolPlugin`] if they are missing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +44,8 @@ pub struct PanelTarget;
 pub struct SynthPanel {
     /// Whether it is shown; Tab changes that.
     pub is_open: bool,
+    /// Whether labels are shown in place of the texture; L changes that.
+    pub show_labels: bool,
     /// Where "Save PNG" writes to.
     pub file: PathBuf,
     /// What became of the last picture saved.
@@ -51,7 +56,13 @@ pub struct SynthPanel {
 
 impl Default for SynthPanel {
     fn default() -> Self {
-        Self { is_open: true, file: "terrain.png".into(), message: String::new(), wants_pointer: false }
+        Self {
+            is_open: true,
+            show_labels: false,
+            file: "terrain.png".into(),
+            message: String::new(),
+            wants_pointer: false,
+        }
     }
 }
 
@@ -71,7 +82,7 @@ impl Plugin for SynthPanelPlugin {
             app.add_plugins(PaintToolPlugin);
         }
         app.init_resource::<SynthPanel>();
-        app.add_systems(EguiPrimaryContextPass, (show, toggle).chain());
+        app.add_systems(EguiPrimaryContextPass, (show, toggle, compare).chain());
         app.add_observer(note_saved);
     }
 }
@@ -84,8 +95,12 @@ fn note_saved(saved: On<'_, '_, PictureSaved>, mut panel: ResMut<SynthPanel>) {
 }
 
 fn toggle(keys: Option<Res<ButtonInput<KeyCode>>>, mut panel: ResMut<SynthPanel>) {
-    if keys.is_some_and(|keys| keys.just_pressed(KeyCode::Tab)) {
+    let Some(keys) = keys else { return };
+    if keys.just_pressed(KeyCode::Tab) {
         panel.is_open = !panel.is_open;
+    }
+    if keys.just_pressed(KeyCode::KeyL) {
+        panel.show_labels = !panel.show_labels;
     }
 }
 
@@ -94,9 +109,29 @@ type Target<'a> = (
     &'a SemanticTerrain,
     &'a mut SynthSettings,
     &'a SynthStatus,
+    &'a SynthOutput,
     Option<&'a SynthClasses>,
+    Option<&'a SynthPresets>,
     Option<&'a PanelTarget>,
 );
+
+/// Before and after: what the panel says about labels holds for all terrains.
+fn compare(
+    panel: Res<SynthPanel>,
+    with: Query<Entity, (With<SemanticTerrain>, With<ShowLabels>)>,
+    without: Query<Entity, (With<SemanticTerrain>, Without<ShowLabels>)>,
+    mut commands: Commands,
+) {
+    if panel.show_labels {
+        for entity in &without {
+            commands.entity(entity).try_insert(ShowLabels::default());
+        }
+    } else {
+        for entity in &with {
+            commands.entity(entity).try_remove::<ShowLabels>();
+        }
+    }
+}
 
 #[allow(clippy::too_many_arguments, reason = "what a system needs are its arguments")]
 fn show(
@@ -113,14 +148,17 @@ fn show(
     if !panel.is_open {
         return Ok(());
     }
-    let marked = terrains.iter().find(|target| target.5.is_some());
+    let marked = terrains.iter().find(|target| target.7.is_some());
     let chosen = marked.or_else(|| terrains.iter().next()).map(|target| target.0);
+    let texture = chosen.and_then(|entity| terrains.get(entity).ok()?.4.base_color.clone());
+    let texture = texture.map(|texture| contexts.add_image(EguiTextureHandle::Weak(texture.id())));
+    let context = contexts.ctx_mut()?;
     egui::Window::new("Paint").default_width(230.0).resizable(false).show(context, |ui| {
         let found = match chosen {
             Some(entity) => terrains.get_mut(entity).ok(),
             None => None,
         };
-        let Some((entity, terrain, mut settings, status, classes, _)) = found else {
+        let Some((entity, terrain, mut settings, status, output, classes, presets, _)) = found else {
             ui.label("no terrain");
             return;
         };
@@ -133,8 +171,13 @@ fn show(
         }
         ui.separator();
         let mut next = settings.clone();
-        look(ui, &mut next, classes);
+        seed(ui, &mut next);
+        if let (Some(classes), Some(presets)) = (classes, presets.filter(|presets| !presets.0.is_empty())) {
+            styles(ui, &mut next, tool.class, classes, presets);
+        }
+        repeat(ui, &mut next, texture.filter(|_| status.state != SynthState::Loading), output.size);
         settings.set_if_neq(next);
+        ui.checkbox(&mut panel.show_labels, "show labels").on_hover_text("L");
         ui.separator();
         ui.horizontal(|ui| {
             if ui.button("Save PNG").on_hover_text(panel.file.display().to_string()).clicked() {
@@ -188,7 +231,7 @@ fn undo(ui: &mut Ui, map: &LabelMap, terrain: &SemanticTerrain, commands: &mut C
     });
 }
 
-fn look(ui: &mut Ui, settings: &mut SynthSettings, classes: Option<&SynthClasses>) {
+fn seed(ui: &mut Ui, settings: &mut SynthSettings) {
     ui.horizontal(|ui| {
         ui.label("seed");
         ui.add(egui::DragValue::new(&mut settings.seed));
@@ -196,16 +239,78 @@ fn look(ui: &mut Ui, settings: &mut SynthSettings, classes: Option<&SynthClasses
             settings.seed = settings.seed.wrapping_add(1);
         }
     });
+}
+
+/// The preset of the whole terrain, and that of the class that is painted with.
+fn styles(ui: &mut Ui, settings: &mut SynthSettings, class: u16, classes: &SynthClasses, presets: &SynthPresets) {
+    let name = match &settings.style {
+        Some(StyleSource::Preset(name)) => name.clone(),
+        Some(StyleSource::Style(_)) => "(of the app)".into(),
+        None => presets.0.first().map_or_else(String::new, |preset| preset.name.clone()),
+    };
+    egui::ComboBox::new("style", "style").selected_text(&name).show_ui(ui, |ui| {
+        for preset in presets.0.iter() {
+            if ui.selectable_label(preset.name == name, &preset.name).on_hover_text(&preset.summary).clicked() {
+                settings.style = Some(StyleSource::Preset(preset.name.clone()));
+            }
+        }
+    });
+    let Some(found) = classes.0.get(class) else { return };
+    let is_this = |part: &ClassStyle| match &part.class {
+        ClassKey::Id(id) => *id == class,
+        ClassKey::Name(name) => *name == found.name,
+    };
+    let index = settings.class_styles.iter().position(is_this);
+    let part = index.and_then(|index| settings.class_styles.get(index));
+    let own = match part.map(|part| &part.style) {
+        Some(StyleSource::Preset(name)) => name.clone(),
+        Some(StyleSource::Style(_)) => "(of the app)".into(),
+        None => "(as all)".into(),
+    };
+    let mut chosen = None;
+    egui::ComboBox::new("class style", &found.name).selected_text(&own).show_ui(ui, |ui| {
+        if ui.selectable_label(part.is_none(), "(as all)").clicked() {
+            chosen = Some(None);
+        }
+        for preset in presets.0.iter() {
+            if ui.selectable_label(preset.name == own, &preset.name).on_hover_text(&preset.summary).clicked() {
+                chosen = Some(Some(preset.name.as_str()));
+            }
+        }
+    });
+    match (chosen, index) {
+        (Some(None), Some(index)) => drop(settings.class_styles.remove(index)),
+        (Some(Some(name)), index) => {
+            let weight = part.map_or(1.0, |part| part.weight);
+            let new = ClassStyle::new(class, name, weight);
+            match index.and_then(|index| settings.class_styles.get_mut(index)) {
+                Some(old) => *old = new,
+                None => settings.class_styles.push(new),
+            }
+        }
+        _ => {}
+    }
+    // Each can be faded.
+    for part in &mut settings.class_styles {
+        let name = part.class.id(&classes.0).ok().and_then(|id| classes.0.get(id)).map_or("class", |class| &class.name);
+        ui.add(egui::Slider::new(&mut part.weight, 0.0..=1.0).text(name));
+    }
+}
+
+/// Whether the texture repeats, and how that looks.
+fn repeat(ui: &mut Ui, settings: &mut SynthSettings, texture: Option<egui::TextureId>, size: UVec2) {
     ui.horizontal(|ui| {
         ui.label("repeat");
         ui.checkbox(&mut settings.wrap.x, "across");
         ui.checkbox(&mut settings.wrap.y, "down");
     });
-    // Styles that the app has set; each can be faded.
-    for part in &mut settings.class_styles {
-        let name = classes.and_then(|classes| classes.0.get(part.class)).map_or("class", |class| &class.name);
-        ui.add(egui::Slider::new(&mut part.weight, 0.0..=1.0).text(name));
-    }
+    let (Some(texture), true) = (texture, settings.wrap.any()) else { return };
+    let times = |wraps: bool| if wraps { 2.0 } else { 1.0 };
+    let times = egui::vec2(times(settings.wrap.x), times(settings.wrap.y));
+    let shape = egui::vec2(size.x as f32, size.y as f32) * times;
+    let uv = egui::Rect::from_min_size(egui::Pos2::ZERO, times);
+    let picture = egui::Image::new(egui::load::SizedTexture::new(texture, shape * (200.0 / shape.max_elem().max(1.0))));
+    ui.add(picture.uv(uv)).on_hover_text("the texture beside itself");
 }
 
 fn progress(ui: &mut Ui, status: &SynthStatus, diagnostics: Option<&DiagnosticsStore>) {
@@ -216,8 +321,10 @@ fn progress(ui: &mut Ui, status: &SynthStatus, diagnostics: Option<&DiagnosticsS
         SynthState::Ready => drop(ui.label("ready")),
         SynthState::Failed { error } => drop(ui.label(RichText::new(error).color(Color32::LIGHT_RED))),
     }
-    let value = |path| diagnostics.and_then(|store| store.get(path)).and_then(bevy_diagnostic::Diagnostic::value);
-    let queue = value(&QUEUE).unwrap_or_default();
-    let latency = value(&LATENCY_MS).map_or_else(String::new, |ms| format!(", last edit shown after {ms:.0} ms"));
+    let value = |path: DiagnosticPath| {
+        diagnostics.and_then(|store| store.get(&path)).and_then(bevy_diagnostic::Diagnostic::value)
+    };
+    let queue = value(QUEUE).unwrap_or_default();
+    let latency = value(LATENCY_MS).map_or_else(String::new, |ms| format!(", last edit shown after {ms:.0} ms"));
     ui.label(RichText::new(format!("queue {queue:.0}{latency}")).small());
 }

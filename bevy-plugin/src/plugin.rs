@@ -7,12 +7,13 @@ use bevy_asset::{AssetApp, AssetEventSystems};
 use bevy_ecs::schedule::{IntoScheduleConfigs, SystemSet};
 
 use crate::labels::{LabelMap, LabelMapLoader};
+use crate::look::{TerrainLook, TerrainLookLoader};
 use crate::model::{ClassPalette, ClassPaletteLoader, SynthModel, SynthModelLoader};
 use crate::settings::SemSynthSettings;
 use crate::terrain::{ManualMaterial, SynthOutput, SynthSettings, SynthStatus};
 use crate::upload::{Nowhere, SynthSink};
 use crate::worker::Worker;
-use crate::{diagnostics, stream, sweep, sync};
+use crate::{diagnostics, look, stream, sweep, sync};
 
 /// Paints terrains from their labels: add it after `DefaultPlugins`.
 ///
@@ -26,7 +27,7 @@ pub struct SemSynthPlugin;
 pub enum SemSynthSystems {
     /// In `PreUpdate`: takes what the worker has painted, and triggers events.
     Receive,
-    /// In `PostUpdate`, before [`Collect`](Self::Collect): advances style sweeps, spawns and drops chunks.
+    /// In `PostUpdate`, before [`Collect`](Self::Collect): applies looks, advances style sweeps, spawns and drops chunks.
     Schedule,
     /// In `PostUpdate`, after [`Schedule`](Self::Schedule): gives new chunks a mesh and a material.
     Dress,
@@ -50,7 +51,9 @@ impl Plugin for SemSynthPlugin {
             .init_asset::<LabelMap>()
             .init_asset::<SynthModel>()
             .init_asset::<ClassPalette>()
+            .init_asset::<TerrainLook>()
             .init_asset_loader::<LabelMapLoader>()
+            .init_asset_loader::<TerrainLookLoader>()
             .init_asset_loader::<SynthModelLoader>()
             .init_asset_loader::<ClassPaletteLoader>();
         diagnostics::register(app);
@@ -69,7 +72,10 @@ impl Plugin for SemSynthPlugin {
                 .before(AssetEventSystems),
         )
         .add_systems(PreUpdate, sync::receive.in_set(SemSynthSystems::Receive))
-        .add_systems(PostUpdate, (sweep::sweep_styles, stream::stream).in_set(SemSynthSystems::Schedule))
+        .add_systems(
+            PostUpdate,
+            (look::apply_looks, sweep::sweep_styles, stream::stream).chain().in_set(SemSynthSystems::Schedule),
+        )
         .add_systems(PostUpdate, sync::collect.in_set(SemSynthSystems::Collect))
         .add_observer(sync::close)
         .add_observer(sync::save)

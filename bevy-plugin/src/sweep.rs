@@ -53,7 +53,7 @@ pub(crate) fn sweep_styles(
         }
         let weight = sweep.fraction();
         match sweep.from.blend(&sweep.to, weight) {
-            Ok(style) => settings.style = Some(style),
+            Ok(style) => settings.style = Some(style.into()),
             // The styles were checked when it was made.
             Err(error) => warn!("terrain {entity}: {error}"),
         }

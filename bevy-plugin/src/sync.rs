@@ -19,9 +19,11 @@ use bevy_math::{BVec2, URect, UVec2};
 use crate::diagnostics;
 use crate::events::{PartPainted, PictureSaved, Quality, SavePicture, SynthFailed, SynthFinished};
 use crate::labels::{Changes, LabelMap};
+use crate::look::SynthLook;
 use crate::model::{SynthClasses, SynthModel};
+use crate::surface::SynthSurface;
 use crate::terrain::{SemanticTerrain, SynthOutput, SynthSettings, SynthState, SynthStatus};
-use crate::upload::{SynthSink, texture};
+use crate::upload::{COLOR, LINEAR, SynthSink, texture};
 use crate::worker::{Command, Edit, News, Open, Painted, What, Worker};
 
 /// What the worker knows of a terrain or chunk.
@@ -33,9 +35,12 @@ pub(crate) struct Link {
     pub(crate) model: u64,
     wrap: BVec2,
     priority: f32,
+    surface: Option<SynthSurface>,
     pub(crate) failed: bool,
     /// Whether something was painted.
     pub(crate) visible: bool,
+    /// Whether there are normals and roughness too.
+    pub(crate) mapped: bool,
 }
 
 /// Time that the plugin's systems took in this frame.
@@ -66,8 +71,16 @@ pub(crate) fn fail(
     commands.trigger(SynthFailed { entity, error });
 }
 
-type Terrain<'a> =
-    (Entity, Ref<'a, SemanticTerrain>, Ref<'a, SynthSettings>, &'a mut SynthOutput, &'a mut SynthStatus, &'a mut Link);
+type Terrain<'a> = (
+    Entity,
+    Ref<'a, SemanticTerrain>,
+    Ref<'a, SynthSettings>,
+    Option<&'a SynthLook>,
+    Option<&'a SynthSurface>,
+    &'a mut SynthOutput,
+    &'a mut SynthStatus,
+    &'a mut Link,
+);
 
 /// Sends edits and changes to the worker.
 #[allow(clippy::too_many_arguments, reason = "what a system needs are its arguments")]
@@ -88,9 +101,10 @@ pub(crate) fn collect(
     let most = crate::render::most_pixels(device.as_deref()).unwrap_or(16384);
     #[cfg(not(feature = "render"))]
     let most = 16384;
-    for (entity, terrain, settings, mut output, mut status, mut link) in &mut terrains {
-        let (Some(map), Some(model)) = (labels.get(&terrain.labels), models.get(&terrain.model)) else {
-            let fault = server.as_ref().and_then(|server| load_fault(server, &terrain));
+    for (entity, terrain, settings, look, surface, mut output, mut status, mut link) in &mut terrains {
+        let assets = (labels.get(&terrain.labels), models.get(&terrain.model));
+        let (Some(map), Some(model), true) = (assets.0, assets.1, look.is_none_or(SynthLook::is_applied)) else {
+            let fault = server.as_ref().and_then(|server| load_fault(server, &terrain, look));
             if let Some(error) = fault.filter(|_| !link.opened) {
                 fail(&mut commands, entity, &mut status, &mut link, error);
             }
@@ -98,10 +112,11 @@ pub(crate) fn collect(
         };
         let same =
             link.opened && link.labels.0 == map.serial() && link.model == model.0.serial && link.wrap == settings.wrap;
+        let same = same && link.surface.as_ref() == surface;
         let is_retry = link.failed && (link.labels.1 != map.head() || settings.is_changed());
         if same && !is_retry {
             if !link.failed {
-                send_changes(entity, map, &settings, &mut status, &mut link, &worker, &mut commands);
+                send_changes(entity, map, &settings, &mut status, &mut link, &worker);
             }
             continue;
         }
@@ -110,23 +125,28 @@ pub(crate) fn collect(
         link.model = model.0.serial;
         link.failed = false;
         link.priority = settings.priority;
+        link.surface = surface.cloned();
         let size = map.size();
         if size.max_element() > most {
             let error = format!("labels of {size} pixels: textures have at most {most} per side here");
             fail(&mut commands, entity, &mut status, &mut link, error);
             continue;
         }
-        let (request, labels) = match settings.request().and_then(|request| Ok((request, map.to_core()?))) {
-            Ok(parts) => parts,
+        let labels = match map.to_core() {
+            Ok(labels) => labels,
             Err(error) => {
                 fail(&mut commands, entity, &mut status, &mut link, error.to_string());
                 continue;
             }
         };
-        let is_new = output.base_color.is_none() || output.size != size || link.wrap != settings.wrap;
+        let maps = surface.is_some();
+        let is_new = output.base_color.is_none()
+            || output.size != size
+            || link.wrap != settings.wrap
+            || output.normal.is_some() != maps;
         if is_new {
-            replace_texture(&mut output, size, settings.wrap, &mut images, &sink);
-            link.visible = false;
+            replace_textures(&mut output, size, settings.wrap, maps, &mut images, &sink);
+            (link.visible, link.mapped) = (false, false);
             link.wrap = settings.wrap;
         }
         let generation = status.generation + 1;
@@ -134,9 +154,10 @@ pub(crate) fn collect(
         let open = Open {
             generation,
             model: model.0.clone(),
-            request,
+            settings: SynthSettings::clone(&settings),
             priority: settings.priority,
             colors: is_new,
+            surface: surface.cloned(),
             what: What::Terrain(labels),
         };
         worker.send(Command::Open(entity, Box::new(open)));
@@ -144,28 +165,30 @@ pub(crate) fn collect(
     cost.0 += start.elapsed();
 }
 
-/// Why labels or model will never be there.
-fn load_fault(server: &AssetServer, terrain: &SemanticTerrain) -> Option<String> {
+/// Why labels, model or look will never be there.
+fn load_fault(server: &AssetServer, terrain: &SemanticTerrain, look: Option<&SynthLook>) -> Option<String> {
     let fault = |state: LoadState, what: &str| match state {
         LoadState::Failed(error) => Some(format!("{what}: {error}")),
         _ => None,
     };
     fault(server.load_state(&terrain.labels), "the labels cannot be loaded")
         .or_else(|| fault(server.load_state(&terrain.model), "the model cannot be loaded"))
+        .or_else(|| look.and_then(|look| fault(server.load_state(look.handle()), "the look cannot be loaded")))
 }
 
-/// Gives an output a texture of another size.
-pub(crate) fn replace_texture(
+/// Gives an output other textures, with normals and roughness or without.
+pub(crate) fn replace_textures(
     output: &mut SynthOutput,
     size: UVec2,
     wrap: BVec2,
+    maps: bool,
     images: &mut Assets<Image>,
     sink: &SynthSink,
 ) {
-    if let Some(old) = &output.base_color {
-        sink.0.forget(old.id());
-    }
-    output.base_color = Some(images.add(texture(size, wrap)));
+    output.images().for_each(|old| sink.0.forget(old));
+    output.base_color = Some(images.add(texture(size, wrap, COLOR)));
+    output.normal = maps.then(|| images.add(texture(size, wrap, LINEAR)));
+    output.roughness = maps.then(|| images.add(texture(size, wrap, LINEAR)));
     output.size = size;
 }
 
@@ -176,7 +199,6 @@ fn send_changes(
     status: &mut bevy_ecs::change_detection::Mut<'_, SynthStatus>,
     link: &mut Link,
     worker: &Worker,
-    commands: &mut Commands<'_, '_>,
 ) {
     if link.labels.1 != map.head() {
         let rects = match map.changes_since(link.labels.1) {
@@ -195,14 +217,10 @@ fn send_changes(
             link.priority = settings.priority;
             worker.send(Command::Priority(entity, settings.priority));
         }
-        match settings.request() {
-            Ok(request) => {
-                status.sent += 1;
-                worker.send(Command::Request { entity, revision: status.sent, request: Box::new(request) });
-                set_state(status, SynthState::Queued);
-            }
-            Err(error) => fail(commands, entity, status, link, error.to_string()),
-        }
+        status.sent += 1;
+        let settings = Box::new(SynthSettings::clone(settings));
+        worker.send(Command::Settings { entity, revision: status.sent, settings });
+        set_state(status, SynthState::Queued);
     }
 }
 
@@ -227,8 +245,8 @@ pub(crate) fn receive(
             continue;
         }
         match report.news {
-            News::Classes(classes) => {
-                commands.entity(entity).try_insert(SynthClasses(classes));
+            News::Model(classes, presets) => {
+                commands.entity(entity).try_insert((SynthClasses(classes), presets));
             }
             News::Saved(path, error) => commands.trigger(PictureSaved { entity, path, error }),
             News::Failed(error) => fail(&mut commands, entity, &mut status, &mut link, error),
@@ -240,10 +258,10 @@ pub(crate) fn receive(
     }
     let news = sink.0.take_news();
     for (entity, output, mut status, link) in &mut pictures {
-        let image = output.base_color.as_ref().map(Handle::id);
-        if news.lost.iter().any(|lost| Some(*lost) == image) {
+        if output.images().any(|image| news.lost.contains(&image)) {
             worker.send(Command::Resend(entity));
         }
+        let image = output.base_color.as_ref().map(Handle::id);
         if let Some((_, latency)) = news.shown.iter().rev().find(|(shown, _)| Some(*shown) == image) {
             status.latency = Some(*latency);
         }
@@ -285,6 +303,12 @@ fn take(
         sink.0.push(image.id(), painted.parts, painted.edited);
         link.visible = true;
     }
+    for (image, parts) in [(&output.normal, painted.maps.normal), (&output.roughness, painted.maps.roughness)] {
+        if let (Some(image), false) = (image, parts.is_empty()) {
+            sink.0.push(image.id(), parts, None);
+            link.mapped = true;
+        }
+    }
     if let Some(rect) = painted.rect {
         commands.trigger(PartPainted { entity, rect, quality: painted.quality, time: painted.time });
     }
@@ -312,9 +336,7 @@ pub(crate) fn close(
     worker.send(Command::Close(gone.entity));
     if let Ok((output, mut link)) = pictures.get_mut(gone.entity) {
         link.opened = false;
-        if let Some(image) = &output.base_color {
-            sink.0.forget(image.id());
-        }
+        output.images().for_each(|image| sink.0.forget(image));
     }
 }
 

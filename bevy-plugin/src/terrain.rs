@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use bevy_asset::Handle;
+use bevy_asset::{AssetId, Handle};
 use bevy_ecs::component::Component;
 use bevy_ecs::reflect::ReflectComponent;
 use bevy_image::Image;
 use bevy_math::{BVec2, I64Vec2, UVec2};
 use bevy_reflect::Reflect;
 use bevy_reflect::std_traits::ReflectDefault;
-use semsynth::{Border, Request, Result, Style};
+use semsynth::{Border, ClassTable, Error, Request, Result, Style};
 
 use crate::labels::LabelMap;
-use crate::model::SynthModel;
+use crate::model::{SynthModel, SynthPresets};
 use crate::sync::Link;
 
 /// Paints the ground: labels become a texture, which follows every edit.
@@ -47,10 +47,11 @@ pub struct SemanticTerrain {
 pub struct SynthSettings {
     /// Seed of the network's randomness. SPADE and CLADE have none.
     pub seed: u64,
-    /// The style. SEAN needs one; a model with a latent style draws one from the seed if this is `None`.
+    /// The style, or a preset of the model. With `None` it is the model's first preset; without presets, a model with a
+    /// latent style draws one from the seed, and SEAN fails.
     #[reflect(ignore)]
-    pub style: Option<Style>,
-    /// Other styles for some classes.
+    pub style: Option<StyleSource>,
+    /// Other styles for some classes, one after the other.
     #[reflect(ignore)]
     pub class_styles: Vec<ClassStyle>,
     /// Turns off the noise in SEAN's features.
@@ -65,32 +66,114 @@ pub struct SynthSettings {
     pub priority: f32,
 }
 
+/// A style, or the name of a preset of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StyleSource {
+    /// A style.
+    Style(Style),
+    /// The name of a [preset](crate::SynthPresets).
+    Preset(String),
+}
+
+impl From<Style> for StyleSource {
+    fn from(style: Style) -> Self {
+        Self::Style(style)
+    }
+}
+
+impl From<&str> for StyleSource {
+    fn from(preset: &str) -> Self {
+        Self::Preset(preset.into())
+    }
+}
+
+/// A class of the model, by its id or its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassKey {
+    /// Its id.
+    Id(u16),
+    /// Its name.
+    Name(String),
+}
+
+impl From<u16> for ClassKey {
+    fn from(id: u16) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<&str> for ClassKey {
+    fn from(name: &str) -> Self {
+        Self::Name(name.into())
+    }
+}
+
+impl ClassKey {
+    /// The id of the class.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if there is no such class; it lists the valid names.
+    pub fn id(&self, classes: &ClassTable) -> Result<u16> {
+        let found = match self {
+            Self::Id(id) => classes.get(*id),
+            Self::Name(name) => classes.by_name(name),
+        };
+        found.map(|class| class.id).ok_or_else(|| {
+            let wanted = match self {
+                Self::Id(id) => format!("{id}"),
+                Self::Name(name) => format!("{name:?}"),
+            };
+            let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+            Error::Argument(format!("the model has no class {wanted}; it has {}", names.join(", ")))
+        })
+    }
+}
+
 /// The style of one class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassStyle {
-    /// The id of the class that takes it.
-    pub class: u16,
+    /// The class that takes it.
+    pub class: ClassKey,
     /// Where it comes from.
-    pub style: Style,
-    /// The class in that style.
-    pub from: u16,
+    pub style: StyleSource,
+    /// The class in that style; the same one if `None`.
+    pub from: Option<ClassKey>,
     /// How much of it, 0 (the style as it was) to 1.
     pub weight: f32,
 }
 
+impl ClassStyle {
+    /// A class as it is in a style or a preset.
+    pub fn new(class: impl Into<ClassKey>, style: impl Into<StyleSource>, weight: f32) -> Self {
+        Self { class: class.into(), style: style.into(), from: None, weight }
+    }
+}
+
 impl SynthSettings {
-    /// The inputs of the library.
+    /// The inputs of the library, for a model with these classes and presets.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](semsynth::Error::Argument) if styles do not fit together, there is a style of a class but none
-    /// of the rest, or a weight is not 0 to 1.
-    pub(crate) fn request(&self) -> Result<Request> {
-        let mut style = self.style.clone();
+    /// [`Error::Argument`] if the model has no such class or preset, if styles do not fit together, or if a weight is not 0
+    /// to 1.
+    pub(crate) fn request(&self, classes: &ClassTable, presets: &SynthPresets) -> Result<Request> {
+        let find = |source: &StyleSource| match source {
+            StyleSource::Style(style) => Ok(style.clone()),
+            StyleSource::Preset(name) => presets.get(name).cloned().ok_or_else(|| {
+                let names: Vec<&str> = presets.0.iter().map(|preset| preset.name.as_str()).collect();
+                let names = if names.is_empty() { "none".into() } else { names.join(", ") };
+                Error::Argument(format!("the model has no preset {name:?}; it has {names}"))
+            }),
+        };
+        let mut style = self.style.as_ref().map(find).transpose()?;
         for part in &self.class_styles {
-            let whole = style.as_ref().unwrap_or(&part.style);
-            let replaced = whole.with_class(part.class, &part.style, part.from)?;
-            style = Some(whole.blend_class(part.class, &replaced, part.weight)?);
+            let (class, other) = (part.class.id(classes)?, find(&part.style)?);
+            let from = part.from.as_ref().map_or(Ok(class), |from| from.id(classes))?;
+            let first = || presets.0.first().map_or_else(|| other.clone(), |preset| preset.style.clone());
+            let whole = style.take().unwrap_or_else(first);
+            let replaced = whole.with_class(class, &other, from)?;
+            style = Some(whole.blend_class(class, &replaced, part.weight)?);
         }
         let border = |wraps: bool| if wraps { Border::Wrap } else { Border::Zero };
         let request = Request::new().seed(self.seed).origin(self.origin.x, self.origin.y);
@@ -107,8 +190,19 @@ impl SynthSettings {
 pub struct SynthOutput {
     /// The picture, sRGB with a chain of mips, each averaged in linear light. `None` until the labels are loaded.
     pub base_color: Option<Handle<Image>>,
-    /// Its size in pixels, that of the labels.
+    /// Normals, if there is a [`SynthSurface`](crate::SynthSurface).
+    pub normal: Option<Handle<Image>>,
+    /// Roughness in green, with blue 0 for no metal, if there is a [`SynthSurface`](crate::SynthSurface).
+    pub roughness: Option<Handle<Image>>,
+    /// Their size in pixels, that of the labels.
     pub size: UVec2,
+}
+
+impl SynthOutput {
+    /// All textures there are.
+    pub(crate) fn images(&self) -> impl Iterator<Item = AssetId<Image>> {
+        [&self.base_color, &self.normal, &self.roughness].into_iter().flatten().map(Handle::id)
+    }
 }
 
 /// What is going on with a terrain.

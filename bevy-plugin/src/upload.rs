@@ -70,13 +70,15 @@ impl TextureSink for Nowhere {
     }
 }
 
-pub(crate) const FORMAT: TextureFormat = TextureFormat::Rgba8UnormSrgb;
+/// The formats of colours, and of normals and roughness.
+pub(crate) const COLOR: TextureFormat = TextureFormat::Rgba8UnormSrgb;
+pub(crate) const LINEAR: TextureFormat = TextureFormat::Rgba8Unorm;
 
-/// A texture for base colours, with all its levels. It has no data in the main world.
-pub(crate) fn texture(size: UVec2, wrap: BVec2) -> Image {
+/// A texture with all its levels. It has no data in the main world.
+pub(crate) fn texture(size: UVec2, wrap: BVec2, format: TextureFormat) -> Image {
     let extent = Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
-    let mut image = Image::new_uninit(extent, TextureDimension::D2, FORMAT, RenderAssetUsages::RENDER_WORLD);
-    image.texture_descriptor.label = Some("semsynth base color");
+    let mut image = Image::new_uninit(extent, TextureDimension::D2, format, RenderAssetUsages::RENDER_WORLD);
+    image.texture_descriptor.label = Some("semsynth terrain");
     image.texture_descriptor.mip_level_count = level_count(size);
     image.texture_descriptor.usage |= TextureUsages::COPY_DST;
     let mode = |wraps: bool| if wraps { ImageAddressMode::Repeat } else { ImageAddressMode::ClampToEdge };
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn textures_have_all_levels_and_no_data() {
-        let image = texture(UVec2::new(500, 300), BVec2::new(true, false));
+        let image = texture(UVec2::new(500, 300), BVec2::new(true, false), COLOR);
         assert_eq!(image.texture_descriptor.mip_level_count, 9);
         assert!(image.data.is_none());
         let ImageSampler::Descriptor(sampler) = image.sampler else { panic!("a sampler of its own") };

@@ -297,7 +297,7 @@ fn settings_repaint_and_bad_ones_fail() {
     let (entity, map) = world.terrain(labels(128, 96));
     world.until_ready(entity);
     let style = semsynth::Style::random(1, 8).unwrap();
-    world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap().style = Some(style);
+    world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap().style = Some(style.into());
     let error = world.until_failed(entity);
     assert!(error.contains("style"), "{error}");
     world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap().style = None;

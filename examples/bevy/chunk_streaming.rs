@@ -1,4 +1,4 @@
-//! A town without end: chunks are painted around the camera, and meet without a seam.
+//! A country without end: chunks are painted around the camera, and meet without a seam.
 //!
 //! `cargo run --release -p bevy_semsynth --example chunk_streaming`
 //!
@@ -13,7 +13,7 @@ mod common;
 
 use bevy::prelude::*;
 use bevy_semsynth::{SemSynthPlugin, SemanticWorld, SynthChunk, SynthModel, SynthState, SynthStatus, SynthViewer};
-use common::{ScreenshotPlugin, TONES, town};
+use common::{ScreenshotPlugin, TONES, country};
 
 fn main() {
     App::new()
@@ -25,8 +25,8 @@ fn main() {
 }
 
 fn setup(mut commands: Commands, mut models: ResMut<Assets<SynthModel>>) -> Result {
-    let model = models.add(SynthModel::builtin("facades")?);
-    commands.spawn(SemanticWorld { radius: 3.5, meters_per_pixel: 1.0 / 32.0, ..SemanticWorld::new(town, model) });
+    let model = models.add(SynthModel::builtin("terrain")?);
+    commands.spawn(SemanticWorld { radius: 3.5, meters_per_pixel: 1.0 / 32.0, ..SemanticWorld::new(country, model) });
     // The viewer is above what the camera looks at.
     commands.spawn((SynthViewer, Transform::default(), Visibility::default())).with_child((
         Camera3d::default(),

@@ -16,7 +16,7 @@ use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured, sav
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy_semsynth::{LabelMap, SemSynthPlugin, SemanticTerrain, SynthFailed, SynthFinished, SynthModel};
-use common::{TONES, town_ids};
+use common::{TONES, island};
 
 /// Where the picture goes.
 #[derive(Resource)]
@@ -62,8 +62,8 @@ fn setup(
     output.target = images.add(Image::new_target_texture(960, 540, TextureFormat::Rgba8UnormSrgb, None));
     commands.spawn((
         SemanticTerrain {
-            labels: labels.add(LabelMap::new(512, 512, town_ids(512, 512))?),
-            model: models.add(SynthModel::builtin("facades")?),
+            labels: labels.add(LabelMap::new(512, 512, island(512))?),
+            model: models.add(SynthModel::builtin("terrain")?),
         },
         Mesh3d(meshes.add(Plane3d::default().mesh().size(8.0, 8.0))),
         MeshMaterial3d(materials.add(StandardMaterial { perceptual_roughness: 0.9, ..default() })),

@@ -18,7 +18,7 @@ use bevy_semsynth::{
     LATENCY_MS, LabelMap, MAIN_MS, PAINT_MS, PaintLabels, PartPainted, Quality, SemSynthPlugin, SemanticTerrain, Shape,
     SynthFinished, SynthModel, UPLOAD_BYTES, UPLOAD_MS,
 };
-use common::{TONES, class, town_ids};
+use common::{TONES, class, island};
 
 #[derive(Resource)]
 struct Session {
@@ -104,8 +104,8 @@ fn setup(
     let side = session.side;
     commands.spawn((
         SemanticTerrain {
-            labels: labels.add(LabelMap::new(side, side, town_ids(side, side))?),
-            model: models.add(SynthModel::builtin("facades")?),
+            labels: labels.add(LabelMap::new(side, side, island(side))?),
+            model: models.add(SynthModel::builtin("terrain")?),
         },
         Mesh3d(meshes.add(Plane3d::default().mesh().size(8.0, 8.0))),
         MeshMaterial3d(materials.add(StandardMaterial { unlit: true, ..default() })),
@@ -134,7 +134,7 @@ fn paint(mut commands: Commands, mut session: ResMut<Session>, terrain: Single<&
         if session.frame.is_multiple_of(64) {
             commands.queue(PaintLabels::begin_group(labels));
         }
-        let classes = [class::WINDOW, class::WALL, class::DOOR, class::CORNICE, class::PILLAR];
+        let classes = [class::FOREST, class::GRASS, class::ROCK, class::SAND, class::SHALLOW_WATER];
         let class = classes[(session.frame / 40) as usize % classes.len()];
         commands.queue(PaintLabels::shape(labels, class, Shape::Line { from, to, radius: session.radius }));
         session.frame += 1;

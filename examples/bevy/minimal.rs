@@ -2,13 +2,13 @@
 //!
 //! `cargo run --release -p bevy_semsynth --example minimal`
 //!
-//! A brush walks over the ground and paints a door here and there: the texture follows.
+//! A brush walks over the ground and paints rocks here and there: the texture follows.
 
 mod common;
 
 use bevy::prelude::*;
 use bevy_semsynth::{LabelMap, PaintLabels, SemSynthPlugin, SemanticTerrain, Shape, SynthModel};
-use common::{ScreenshotPlugin, TONES, class, town_ids};
+use common::{ScreenshotPlugin, TONES, class, island};
 
 fn main() {
     App::new()
@@ -27,8 +27,8 @@ fn setup(
 ) -> Result {
     commands.spawn((
         SemanticTerrain {
-            labels: labels.add(LabelMap::new(512, 512, town_ids(512, 512))?),
-            model: models.add(SynthModel::builtin("facades")?),
+            labels: labels.add(LabelMap::new(512, 512, island(512))?),
+            model: models.add(SynthModel::builtin("terrain")?),
         },
         // The material gets the texture by itself.
         Mesh3d(meshes.add(Plane3d::default().mesh().size(8.0, 8.0))),
@@ -49,5 +49,5 @@ fn walk(mut commands: Commands, time: Res<Time>, terrain: Single<&SemanticTerrai
     }
     *next = (time.elapsed_secs(), next.1 + 1);
     let center = Vec2::new(70.0 + 70.0 * next.1 as f32, 256.0);
-    commands.queue(PaintLabels::shape(&terrain.labels, class::DOOR, Shape::Disc { center, radius: 16.0 }));
+    commands.queue(PaintLabels::shape(&terrain.labels, class::ROCK, Shape::Disc { center, radius: 16.0 }));
 }

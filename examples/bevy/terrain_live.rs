@@ -21,9 +21,9 @@ use bevy::mesh::{Indices, PrimitiveTopology};
 use bevy::prelude::*;
 use bevy_semsynth::{
     LabelMap, PaintTool, PaintToolPlugin, SemSynthPlugin, SemanticTerrain, SynthClasses, SynthModel, SynthState,
-    SynthStatus,
+    SynthStatus, SynthSurface,
 };
-use common::{ScreenshotPlugin, TONES, class, town_ids};
+use common::{ScreenshotPlugin, TONES, class, island};
 
 /// Side of the labels in pixels.
 const SIDE: u32 = 512;
@@ -79,14 +79,19 @@ fn setup(
     mut materials: ResMut<Assets<StandardMaterial>>,
     mut tool: ResMut<PaintTool>,
 ) -> Result {
-    tool.class = class::WINDOW;
-    let ids = town_ids(SIDE, SIDE);
+    tool.class = class::FOREST;
+    let ids = island(SIDE);
     let heights = heights(&ids);
     commands.spawn((
         SemanticTerrain {
             labels: labels.add(LabelMap::new(SIDE, SIDE, ids.clone())?),
-            model: models.add(SynthModel::builtin("facades")?),
+            model: models.add(SynthModel::builtin("terrain")?),
         },
+        SynthSurface::default()
+            .class(class::DEEP_WATER, 0.5, 0.25)
+            .class(class::SHALLOW_WATER, 0.5, 0.3)
+            .class(class::FOREST, 6.0, 1.0)
+            .class(class::SNOW, 1.0, 0.7),
         Mesh3d(meshes.add(mesh(&heights))),
         MeshMaterial3d(materials.add(StandardMaterial { perceptual_roughness: 0.95, reflectance: 0.2, ..default() })),
         Ground { heights, ids },
@@ -102,13 +107,13 @@ fn setup(
 /// How high the ground of a class is, in meters.
 fn height_of(id: u16) -> f32 {
     match id {
-        class::SKY => -0.15,
-        class::WINDOW | class::SHOP => -0.04,
-        class::DOOR => -0.06,
-        class::CORNICE | class::MOLDING => 0.10,
-        class::SILL => 0.05,
-        class::BALCONY => 0.09,
-        class::PILLAR => 0.06,
+        class::DEEP_WATER => -0.12,
+        class::SHALLOW_WATER => -0.08,
+        class::SAND | class::WETLAND => -0.03,
+        class::FOREST => 0.07,
+        class::ROOF => 0.1,
+        class::ROCK => 0.2,
+        class::SNOW => 0.35,
         _ => 0.0,
     }
 }
@@ -148,11 +153,14 @@ fn mesh(heights: &[f32]) -> Mesh {
         let [a, b, c, d] = [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)].map(|(x, y)| y * side + x);
         [a, c, b, b, c, d]
     });
+    // The normal map's X axis is east everywhere: heights are small.
+    let tangents = vec![[1.0, 0.0, 0.0, 1.0]; positions.len()];
     Mesh::new(PrimitiveTopology::TriangleList, RenderAssetUsages::default())
         .with_inserted_indices(Indices::U32(indices.collect()))
         .with_inserted_attribute(Mesh::ATTRIBUTE_POSITION, positions)
         .with_inserted_attribute(Mesh::ATTRIBUTE_NORMAL, normals)
         .with_inserted_attribute(Mesh::ATTRIBUTE_UV_0, uvs)
+        .with_inserted_attribute(Mesh::ATTRIBUTE_TANGENT, tangents)
 }
 
 /// Lifts the mesh where labels changed.
@@ -211,7 +219,7 @@ fn pointed(window: &Window, camera: &Camera, place: &GlobalTransform, ground: &G
     if down <= 1e-3 {
         return None;
     }
-    let start = ray.origin + *ray.direction * ((ray.origin.y - 0.2) / down).max(0.0);
+    let start = ray.origin + *ray.direction * ((ray.origin.y - 0.4) / down).max(0.0);
     let hit =
         (0..400).map(|step| start + *ray.direction * (0.02 * step as f32)).find(|point| point.y <= height(*point))?;
     let uv = hit.xz() / GROUND + 0.5;

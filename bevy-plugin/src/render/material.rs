@@ -5,26 +5,40 @@ use bevy_ecs::query::Without;
 use bevy_ecs::system::{Query, ResMut};
 use bevy_pbr::{MeshMaterial3d, StandardMaterial};
 
+use super::labels::ShowLabels;
 use crate::sync::Link;
 use crate::terrain::{ManualMaterial, SynthOutput};
+
+type Terrain<'a> = (&'a SynthOutput, &'a Link, Option<&'a ShowLabels>, &'a MeshMaterial3d<StandardMaterial>);
 
 /// Sets the texture of materials that have another one: at first, and when the size of the labels changed. A material
 /// changes only by a real write, which also makes Bevy take the new texture in.
 pub(super) fn apply_to_materials(
-    terrains: Query<(&SynthOutput, &Link, &MeshMaterial3d<StandardMaterial>), Without<ManualMaterial>>,
+    terrains: Query<Terrain<'_>, Without<ManualMaterial>>,
     materials: Option<ResMut<Assets<StandardMaterial>>>,
 ) {
     let Some(mut materials) = materials else { return };
-    for (output, link, material) in &terrains {
+    for (output, link, view, material) in &terrains {
+        let texture = view.map_or(&output.base_color, |view| &view.image);
         // Until something was painted, the material stays as it is.
-        if output.base_color.is_none() || !link.visible {
+        if texture.is_none() || !link.visible {
             continue;
         }
-        if materials.get(&material.0).is_none_or(|material| material.base_color_texture == output.base_color) {
+        let fits = |material: &StandardMaterial| {
+            let maps_fit =
+                material.normal_map_texture == output.normal && material.metallic_roughness_texture == output.roughness;
+            material.base_color_texture == *texture && (!link.mapped || maps_fit)
+        };
+        if materials.get(&material.0).is_none_or(fits) {
             continue;
         }
-        if let Some(mut material) = materials.get_mut(&material.0) {
-            material.base_color_texture.clone_from(&output.base_color);
+        let Some(mut material) = materials.get_mut(&material.0) else { continue };
+        material.base_color_texture.clone_from(texture);
+        if link.mapped {
+            material.normal_map_texture.clone_from(&output.normal);
+            material.metallic_roughness_texture.clone_from(&output.roughness);
+            // A factor of what the texture says.
+            material.perceptual_roughness = 1.0;
         }
     }
 }

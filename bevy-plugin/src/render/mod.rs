@@ -1,6 +1,7 @@
 //! What only an app that renders has: textures on the GPU, materials, and the look of chunks.
 
 mod chunks;
+mod labels;
 mod material;
 mod upload;
 
@@ -14,10 +15,14 @@ use bevy_render::{Render, RenderApp, RenderSystems};
 use crate::plugin::SemSynthSystems;
 use crate::queue::HostUploads;
 use crate::upload::SynthSink;
+pub use labels::ShowLabels;
 
 /// Adds systems, and the sink that writes to the GPU if the app has a renderer and no other sink.
 pub(crate) fn add(app: &mut App, budget: usize) {
-    app.add_systems(PostUpdate, (material::apply_to_materials, chunks::show).in_set(SemSynthSystems::Apply));
+    app.add_systems(
+        PostUpdate,
+        ((labels::draw, material::apply_to_materials).chain(), chunks::show).in_set(SemSynthSystems::Apply),
+    );
     app.add_systems(PostUpdate, chunks::dress.in_set(SemSynthSystems::Dress));
     let queue = Arc::new(HostUploads::new(budget));
     let Some(render) = app.get_sub_app_mut(RenderApp) else { return };

@@ -16,7 +16,7 @@ use bevy_render::renderer::RenderQueue;
 use bevy_render::texture::GpuImage;
 
 use crate::queue::{HostUploads, Rows};
-use crate::upload::FORMAT;
+use crate::upload::{COLOR, LINEAR};
 
 /// The queue, in the render world.
 #[derive(Resource, Debug)]
@@ -53,7 +53,8 @@ pub(super) fn upload(mut uploads: ResMut<Uploads>, images: Res<RenderAssets<GpuI
         let Some(gpu) = images.get(rows.image) else { continue };
         textures.insert(rows.image, gpu.texture.id());
         written += rows.bytes.len();
-        let fits = rows.level < gpu.texture.mip_level_count() && gpu.texture_descriptor.format == FORMAT;
+        let fits =
+            rows.level < gpu.texture.mip_level_count() && [COLOR, LINEAR].contains(&gpu.texture_descriptor.format);
         if fits {
             write(&gpu_queue, gpu, &rows);
         }

@@ -18,8 +18,9 @@ use bevy_math::{BVec2, IVec2, UVec2, Vec2};
 use bevy_transform::components::{GlobalTransform, Transform};
 use semsynth::Rect;
 
+use crate::look::SynthLook;
 use crate::model::SynthModel;
-use crate::sync::{Link, replace_texture};
+use crate::sync::{Link, replace_textures};
 use crate::terrain::{SynthOutput, SynthSettings, SynthState, SynthStatus};
 use crate::upload::SynthSink;
 use crate::worker::{Command, Open, What, Worker};
@@ -159,7 +160,8 @@ fn around(place: Vec2, radius: f32) -> impl Iterator<Item = (IVec2, f32)> {
     })
 }
 
-type World<'a> = (Entity, &'a SemanticWorld, Ref<'a, SynthSettings>, &'a GlobalTransform, &'a mut Chunks);
+type World<'a> =
+    (Entity, &'a SemanticWorld, Ref<'a, SynthSettings>, Option<&'a SynthLook>, &'a GlobalTransform, &'a mut Chunks);
 
 /// Begins chunks that came near, and lets go of those that are far.
 #[allow(clippy::too_many_arguments, reason = "what a system needs are its arguments")]
@@ -173,20 +175,19 @@ pub(crate) fn stream(
     sink: Res<SynthSink>,
     worker: Res<Worker>,
 ) {
-    for (entity, world, settings, place, mut chunks) in &mut worlds {
+    for (entity, world, settings, look, place, mut chunks) in &mut worlds {
+        if look.is_some_and(|look| !look.is_applied()) {
+            continue;
+        }
         let Some(model) = models.get(&world.model) else { continue };
-        let request = world.check().and_then(|()| settings.request().map_err(|error| error.to_string()));
-        let request = match request {
-            Ok(request) => request,
-            Err(error) => {
-                if !chunks.broken {
-                    bevy_log::warn!("world {entity}: {error}");
-                    commands.trigger(crate::events::SynthFailed { entity, error });
-                }
-                chunks.broken = true;
-                continue;
+        if let Err(error) = world.check() {
+            if !chunks.broken {
+                bevy_log::warn!("world {entity}: {error}");
+                commands.trigger(crate::events::SynthFailed { entity, error });
             }
-        };
+            chunks.broken = true;
+            continue;
+        }
         chunks.broken = false;
         let made_for = MadeFor {
             model: model.0.serial,
@@ -234,9 +235,10 @@ pub(crate) fn stream(
             let open = Open {
                 generation: 1,
                 model: Arc::clone(&model.0),
-                request: request.clone(),
+                settings: SynthSettings::clone(&settings),
                 priority,
                 colors: false,
+                surface: None,
                 what: What::Chunk { labels: Arc::clone(&world.labels), area: area(coord, world.chunk) },
             };
             worker.send(Command::Open(chunk, Box::new(open)));
@@ -260,7 +262,7 @@ fn spawn(
     sink: &SynthSink,
 ) -> Entity {
     let mut output = SynthOutput::default();
-    replace_texture(&mut output, UVec2::splat(world.chunk), BVec2::FALSE, images, sink);
+    replace_textures(&mut output, UVec2::splat(world.chunk), BVec2::FALSE, false, images, sink);
     let middle = (coord.as_vec2() + 0.5) * world.side();
     let chunk = commands.spawn((
         SynthChunk { world: entity, coord, is_near: true },
@@ -316,8 +318,8 @@ pub(crate) fn close(
 ) {
     let (Some(worker), Some(sink)) = (worker, sink) else { return };
     worker.send(Command::Close(gone.entity));
-    if let Some(image) = outputs.get(gone.entity).ok().and_then(|output| output.base_color.as_ref()) {
-        sink.0.forget(image.id());
+    if let Ok(output) = outputs.get(gone.entity) {
+        output.images().for_each(|image| sink.0.forget(image));
     }
 }
 

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use bevy_ecs::entity::Entity;
 use bevy_math::URect;
-use semsynth::{CancelToken, LabelMap, Rect, Request};
+use semsynth::{CancelToken, LabelMap, Rect};
 
 use crate::model::ModelData;
 use crate::stream::WorldLabels;
+use crate::surface::SynthSurface;
+use crate::terrain::SynthSettings;
 
 /// New ids of a rectangle, row by row.
 pub(crate) type Edit = (URect, Vec<u16>);
@@ -21,10 +23,11 @@ pub(crate) type Edit = (URect, Vec<u16>);
 pub(crate) struct Open {
     pub(crate) generation: u64,
     pub(crate) model: Arc<ModelData>,
-    pub(crate) request: Request,
+    pub(crate) settings: SynthSettings,
     pub(crate) priority: f32,
     /// Send the colours of the classes first: the texture is new.
     pub(crate) colors: bool,
+    pub(crate) surface: Option<SynthSurface>,
     pub(crate) what: What,
 }
 
@@ -46,10 +49,10 @@ pub(crate) enum Command {
         at: Instant,
     },
     /// Another seed, style and so on.
-    Request {
+    Settings {
         entity: Entity,
         revision: u64,
-        request: Box<Request>,
+        settings: Box<SynthSettings>,
     },
     Priority(Entity, f32),
     /// The texture was lost: send all of it.
@@ -64,7 +67,7 @@ impl Command {
         match self {
             Self::Open(entity, _)
             | Self::Edit { entity, .. }
-            | Self::Request { entity, .. }
+            | Self::Settings { entity, .. }
             | Self::Priority(entity, _)
             | Self::Resend(entity)
             | Self::Save(entity, _)
@@ -87,7 +90,7 @@ impl Current {
         match command {
             Command::Open(..) | Command::Close(_) => same,
             // Otherwise what is shown while a slider moves would never be finished.
-            Command::Edit { .. } | Command::Request { .. } => self.yields_to_edits,
+            Command::Edit { .. } | Command::Settings { .. } => self.yields_to_edits,
             Command::Priority(..) | Command::Resend(_) | Command::Save(..) => false,
         }
     }

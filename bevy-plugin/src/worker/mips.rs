@@ -1,6 +1,6 @@
 //! A picture with its chain of mips, of which any part can be made anew.
 //!
-//! Levels are averaged in linear light, each from the one above in floats, so that rounding does not add up. A texel is the
+//! Levels are averaged, colours in linear light, each from the one above in floats, so that rounding does not add up. A texel is the
 //! average of exactly the area of the level above that it covers, whatever the sides are: each level has half the sides of
 //! the one above, rounded down, as GPUs have it.
 
@@ -77,14 +77,49 @@ struct Level {
     size: UVec2,
     columns: Vec<Taps>,
     rows: Vec<Taps>,
-    /// Red, green and blue in linear light.
+    /// As [`Texels::decode`] gives them.
     values: Vec<[f32; 3]>,
+}
+
+/// What the bytes of a texture mean, and so how they are averaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Texels {
+    /// sRGB colours, averaged in linear light.
+    Color,
+    /// Vectors of length 1, whose components have bytes for -1 to 1. Sums keep their length, so that each counts the same.
+    Normal,
+    /// Numbers from 0 to 1.
+    Linear,
+}
+
+impl Texels {
+    fn decode(self, bytes: [u8; 3]) -> [f32; 3] {
+        match self {
+            Self::Color => bytes.map(|byte| LINEAR[usize::from(byte)]),
+            Self::Normal => bytes.map(|byte| f32::from(byte) / 127.5 - 1.0),
+            Self::Linear => bytes.map(|byte| f32::from(byte) / 255.0),
+        }
+    }
+
+    pub(super) fn encode(self, values: [f32; 3]) -> [u8; 3] {
+        match self {
+            Self::Color => values.map(to_srgb),
+            Self::Normal => {
+                let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+                // Vectors that cancel out have no direction: straight up.
+                let upright = if length > 1e-6 { values.map(|value| value / length) } else { [0.0, 0.0, 1.0] };
+                upright.map(|value| (127.5 * value + 127.5).round() as u8)
+            }
+            Self::Linear => values.map(|value| (255.0 * value).round() as u8),
+        }
+    }
 }
 
 /// The picture and its levels.
 #[derive(Debug)]
 pub(super) struct Pyramid {
     size: UVec2,
+    texels: Texels,
     /// The picture, `[height, width, 3]`.
     base: Vec<u8>,
     /// From level 1 on.
@@ -93,7 +128,7 @@ pub(super) struct Pyramid {
 
 impl Pyramid {
     /// A black picture.
-    pub(super) fn new(size: UVec2) -> Self {
+    pub(super) fn new(size: UVec2, texels: Texels) -> Self {
         let mut levels = Vec::new();
         let mut last = size;
         for _ in 1..level_count(size) {
@@ -102,7 +137,7 @@ impl Pyramid {
             levels.push(Level { size: next, columns: taps(last.x, next.x), rows: taps(last.y, next.y), values });
             last = next;
         }
-        Self { size, base: vec![0; 3 * size.x as usize * size.y as usize], levels }
+        Self { size, texels, base: vec![0; 3 * size.x as usize * size.y as usize], levels }
     }
 
     pub(super) fn whole(&self) -> URect {
@@ -148,6 +183,20 @@ impl Pyramid {
         self.send(part)
     }
 
+    /// A texel of the picture; black outside.
+    pub(super) fn base_at(&self, x: u32, y: u32) -> [u8; 3] {
+        let at = 3 * (y as usize * self.size.x as usize + x as usize);
+        self.base.get(at..at + 3).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
+    }
+
+    /// Takes a row of a part over, without its levels.
+    pub(super) fn write_row(&mut self, part: URect, y: u32, row: &[u8]) {
+        let to = self.bytes(part, y);
+        if let Some(to) = self.base.get_mut(to).filter(|to| to.len() == row.len()) {
+            to.copy_from_slice(row);
+        }
+    }
+
     /// Where the bytes of a row of a part are.
     fn bytes(&self, part: URect, y: u32) -> std::ops::Range<usize> {
         let row = y as usize * self.size.x as usize;
@@ -160,6 +209,7 @@ impl Pyramid {
             return Vec::new();
         }
         let mut parts = vec![self.base_part(part)];
+        let texels = self.texels;
         let (mut rect, mut above_size) = (part, self.size);
         for index in 0..self.levels.len() {
             let (done, rest) = self.levels.split_at_mut(index);
@@ -173,7 +223,7 @@ impl Pyramid {
                     Some(above) => above.values.get(at).copied().unwrap_or_default(),
                     None => {
                         let bytes = base.get(3 * at..3 * at + 3).unwrap_or(&[0; 3]);
-                        [bytes[0], bytes[1], bytes[2]].map(|byte| LINEAR[usize::from(byte)])
+                        texels.decode([bytes[0], bytes[1], bytes[2]])
                     }
                 }
             };
@@ -192,7 +242,7 @@ impl Pyramid {
                         }
                     }
                     level.values[y as usize * level.size.x as usize + x as usize] = sum;
-                    rgba.extend(sum.map(to_srgb));
+                    rgba.extend(texels.encode(sum));
                     rgba.push(255);
                 }
             }
@@ -252,7 +302,7 @@ mod tests {
     #[test]
     fn light_is_averaged_not_bytes() {
         let size = UVec2::new(2, 2);
-        let mut pyramid = Pyramid::new(size);
+        let mut pyramid = Pyramid::new(size, Texels::Color);
         let whole = pyramid.whole();
         let parts = pyramid.update(rows(&[255, 0, 255, 0, 255, 255, 0, 0, 255, 255, 255, 255], size), whole);
         // Half of the light is byte 188, not 128.
@@ -264,7 +314,7 @@ mod tests {
         for (width, height) in [(64, 64), (37, 53), (5, 1), (1, 9), (33, 64), (7, 7)] {
             let size = UVec2::new(width, height);
             let picture = noise(size, 3);
-            let mut pyramid = Pyramid::new(size);
+            let mut pyramid = Pyramid::new(size, Texels::Color);
             let whole = pyramid.whole();
             let parts = pyramid.update(rows(&picture, size), whole);
             assert_eq!(parts.len() as u32, level_count(size));
@@ -302,7 +352,7 @@ mod tests {
     fn parts_made_anew_give_the_levels_of_the_whole() {
         for (width, height) in [(64, 48), (51, 37), (100, 3)] {
             let size = UVec2::new(width, height);
-            let mut pyramid = Pyramid::new(size);
+            let mut pyramid = Pyramid::new(size, Texels::Color);
             let (mut picture, mut shown) = (noise(size, 1), black(size));
             let whole = pyramid.whole();
             apply(&mut shown, size, &pyramid.update(rows(&picture, size), whole));
@@ -319,7 +369,7 @@ mod tests {
                 assert_eq!(pyramid.difference(rows(&picture, size), whole), None);
             }
             let mut fresh = black(size);
-            apply(&mut fresh, size, &Pyramid::new(size).update(rows(&picture, size), whole));
+            apply(&mut fresh, size, &Pyramid::new(size, Texels::Color).update(rows(&picture, size), whole));
             assert_eq!(shown, fresh, "{size}");
         }
     }

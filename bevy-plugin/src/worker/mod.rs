@@ -1,6 +1,7 @@
 //! The thread that paints. It owns the canvases of all terrains; the app sends edits and receives rectangles.
 
 mod inbox;
+mod maps;
 mod mips;
 mod painter;
 mod picture;
@@ -20,7 +21,9 @@ use bevy_math::URect;
 use semsynth::ClassTable;
 
 use crate::events::Quality;
+use crate::model::SynthPresets;
 pub(crate) use inbox::{Command, Edit, Inbox, Open, What};
+pub(crate) use maps::MapParts;
 pub use mips::LevelPart;
 pub(crate) use mips::level_count;
 use painter::Painter;
@@ -41,7 +44,7 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) enum News {
     /// The model is ready.
-    Classes(Arc<ClassTable>),
+    Model(Arc<ClassTable>, SynthPresets),
     Painted(Painted),
     Failed(String),
     /// A file was written, or why not.
@@ -57,6 +60,8 @@ pub(crate) struct Painted {
     /// What changed; nothing may have.
     pub(crate) rect: Option<URect>,
     pub(crate) parts: Vec<LevelPart>,
+    /// Of the normal and roughness maps.
+    pub(crate) maps: MapParts,
     /// How long the worker took.
     pub(crate) time: Duration,
     /// When the oldest edit was made that had not been shown.

@@ -7,21 +7,32 @@ use std::time::{Duration, Instant};
 
 use bevy_ecs::entity::Entity;
 use bevy_log::warn;
-use semsynth::{CancelToken, Device, Error, PreparedModel, Result, Synthesizer, SynthesizerOptions};
+use semsynth::{
+    CancelToken, ClassTable, Device, Error, PreparedModel, Request, Result, Synthesizer, SynthesizerOptions,
+};
 
 use super::inbox::{Command, Current, Inbox, What};
 use super::picture::{Job, Picture, State, paint_chunk};
-use super::{News, Painted, Report, Reports};
+use super::{MapParts, News, Painted, Report, Reports};
 use crate::events::Quality;
-use crate::model::ModelData;
+use crate::model::{ModelData, SynthPresets};
+use crate::terrain::SynthSettings;
 use crate::{SemSynthSettings, SynthDevice};
 
 /// A model's weights. Kept as long as the asset or a picture is.
 struct Weights {
     asset: Weak<ModelData>,
     prepared: PreparedModel,
+    classes: Arc<ClassTable>,
+    presets: SynthPresets,
     /// Paints chunks.
     chunks: Option<Synthesizer>,
+}
+
+impl Weights {
+    fn request(&self, settings: &SynthSettings) -> Result<Request> {
+        settings.request(&self.classes, &self.presets)
+    }
 }
 
 pub(super) struct Painter {
@@ -125,10 +136,14 @@ impl Painter {
                     return self.fail(entity, &error);
                 }
             }
-            Command::Request { entity, revision, request } => {
+            Command::Settings { entity, revision, settings } => {
                 let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
                 picture.revision = revision;
-                if let Err(error) = picture.set_request(*request) {
+                picture.settings = *settings;
+                // Before the model is there, `begin` looks at them.
+                let Some(weights) = self.models.get(&picture.model.serial) else { return Ok(()) };
+                let request = weights.request(&picture.settings);
+                if let Err(error) = request.and_then(|request| picture.set_request(request)) {
                     return self.fail(entity, &error);
                 }
             }
@@ -147,6 +162,7 @@ impl Painter {
                     quality,
                     rect: Some(whole),
                     parts,
+                    maps: picture.maps.as_mut().map(|maps| maps.send()).unwrap_or_default(),
                     time: Duration::ZERO,
                     edited: None,
                 };
@@ -187,12 +203,15 @@ impl Painter {
 
     fn begin(&mut self, entity: Entity) -> std::result::Result<Result<()>, Closed> {
         let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
-        let model = match self.weights(&Arc::clone(&picture.model)) {
-            Ok(weights) => weights.prepared.clone(),
+        let settings = picture.settings.clone();
+        let (model, classes, presets, request) = match self.weights(&Arc::clone(&picture.model)) {
+            Ok(weights) => {
+                let Weights { prepared, classes, presets, .. } = &*weights;
+                (prepared.clone(), Arc::clone(classes), presets.clone(), weights.request(&settings))
+            }
             Err(error) => return Ok(Err(error)),
         };
-        let classes = Arc::new(model.manifest().classes.clone());
-        self.report(entity, News::Classes(Arc::clone(&classes)))?;
+        self.report(entity, News::Model(Arc::clone(&classes), presets))?;
         let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
         if let (true, State::New(What::Terrain(labels))) = (picture.colors, &picture.state) {
             let start = Instant::now();
@@ -204,15 +223,17 @@ impl Painter {
                 quality: Quality::Colors,
                 rect: Some(whole),
                 parts,
+                maps: MapParts::default(),
                 time: start.elapsed(),
                 edited: None,
             };
+            picture.fresh = false;
             picture.colors = false;
             self.report(entity, News::Painted(painted))?;
         }
         let memory = self.canvas_memory;
         let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
-        Ok(picture.begin(&model, memory))
+        Ok(request.and_then(|request| picture.begin(&model, request, memory)))
     }
 
     fn paint(&mut self, entity: Entity, job: Job, token: &CancelToken) -> std::result::Result<Result<()>, Closed> {
@@ -223,7 +244,7 @@ impl Painter {
             Ok(change) => change,
             Err(error) => return Ok(Err(error)),
         };
-        let (rect, parts) = match picture.take_over(change) {
+        let taken = match picture.take_over(change) {
             Ok(taken) => taken,
             Err(error) => return Ok(Err(error)),
         };
@@ -231,8 +252,9 @@ impl Painter {
         let painted = Painted {
             revision: picture.revision,
             quality,
-            rect,
-            parts,
+            rect: taken.rect(),
+            parts: taken.parts,
+            maps: taken.maps,
             time: start.elapsed(),
             edited: picture.unseen.take(),
         };
@@ -245,9 +267,10 @@ impl Painter {
         let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
         let State::New(What::Chunk { labels, area }) = &picture.state else { return Ok(Ok(())) };
         let (labels, area) = (Arc::clone(labels), *area);
-        let (request, model) = (picture.request.clone(), Arc::clone(&picture.model));
+        let (settings, model) = (picture.settings.clone(), Arc::clone(&picture.model));
         let inbox = Arc::clone(&self.inbox);
         let painted = self.weights(&model).and_then(|weights| {
+            let request = weights.request(&settings)?;
             let Weights { prepared, chunks, .. } = weights;
             let synth = chunks.get_or_insert_with(|| prepared.synthesizer());
             paint_chunk(synth, &labels, area, &request, token, &mut |done| inbox.set_progress(done))
@@ -265,6 +288,7 @@ impl Painter {
             quality: Quality::Settled,
             rect: Some(whole),
             parts,
+            maps: MapParts::default(),
             time: start.elapsed(),
             edited: None,
         };
@@ -276,8 +300,11 @@ impl Painter {
     fn weights(&mut self, model: &Arc<ModelData>) -> Result<&mut Weights> {
         if !self.models.contains_key(&model.serial) {
             let options = SynthesizerOptions::new(&self.device()).threads(self.threads);
-            let prepared = PreparedModel::new(model.open()?, options)?;
-            let fresh = Weights { asset: Arc::downgrade(model), prepared, chunks: None };
+            let opened = model.open()?;
+            let presets = SynthPresets::of(&opened)?;
+            let prepared = PreparedModel::new(opened, options)?;
+            let classes = Arc::new(prepared.manifest().classes.clone());
+            let fresh = Weights { asset: Arc::downgrade(model), prepared, classes, presets, chunks: None };
             self.models.insert(model.serial, fresh);
         }
         self.models.get_mut(&model.serial).ok_or_else(|| Error::Model("the model is gone".into()))

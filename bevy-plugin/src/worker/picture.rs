@@ -8,9 +8,12 @@ use semsynth::synth::{Canvas, Goal};
 use semsynth::{Border, CancelToken, Control, LabelMap, PreparedModel, Rect, Request, Result, Synthesizer, sink};
 
 use super::inbox::{Edit, Open, What};
-use super::mips::{LevelPart, Pyramid};
+use super::maps::{MapParts, Maps};
+use super::mips::{LevelPart, Pyramid, Texels};
 use crate::model::ModelData;
 use crate::stream::WorldLabels;
+use crate::surface::SynthSurface;
+use crate::terrain::SynthSettings;
 
 /// A picture and what it is made of.
 pub(super) struct Picture {
@@ -19,11 +22,18 @@ pub(super) struct Picture {
     pub(super) revision: u64,
     pub(super) priority: f32,
     pub(super) model: Arc<ModelData>,
-    pub(super) request: Request,
+    pub(super) settings: SynthSettings,
+    /// What the settings ask for; of no meaning before it has begun.
+    request: Request,
     pub(super) colors: bool,
     pub(super) state: State,
     /// As the texture is.
     pub(super) pyramid: Pyramid,
+    /// What makes normals and roughness, if they are wanted.
+    surface: Option<SynthSurface>,
+    pub(super) maps: Option<Box<Maps>>,
+    /// Nothing was sent: the texture may have another content than the pyramid.
+    pub(super) fresh: bool,
     /// The texture may differ from the canvas anywhere: an update was cancelled.
     pub(super) unsure: bool,
     /// When the oldest edit was made that is not shown.
@@ -74,10 +84,14 @@ impl Picture {
             revision: 0,
             priority: open.priority,
             model: open.model,
-            request: open.request,
+            settings: open.settings,
+            request: Request::new(),
             colors: open.colors,
             state: State::New(open.what),
-            pyramid: Pyramid::new(size),
+            pyramid: Pyramid::new(size, Texels::Color),
+            surface: open.surface,
+            maps: None,
+            fresh: true,
             unsure: false,
             unseen: None,
             touched: Instant::now(),
@@ -99,6 +113,9 @@ impl Picture {
 
     /// Takes edits in; computes nothing.
     pub(super) fn edit(&mut self, edits: &[Edit]) -> Result<()> {
+        if let Some(maps) = &mut self.maps {
+            maps.edit(edits);
+        }
         match &mut self.state {
             State::Live { canvas, .. } => {
                 for (rect, ids) in edits {
@@ -134,8 +151,13 @@ impl Picture {
     }
 
     /// Begins a terrain with a model that is ready.
-    pub(super) fn begin(&mut self, model: &PreparedModel, memory: usize) -> Result<()> {
+    pub(super) fn begin(&mut self, model: &PreparedModel, request: Request, memory: usize) -> Result<()> {
         let State::New(What::Terrain(labels)) = &self.state else { return Ok(()) };
+        self.request = request;
+        if let Some(surface) = &self.surface {
+            let surfaces = surface.by_id(&model.manifest().classes)?;
+            self.maps = Some(Box::new(Maps::new(self.pyramid.whole().size(), surfaces, labels.ids().collect())));
+        }
         let live = model.uses_engine()
             && self.request.borders == [Border::Zero; 2]
             && model.manifest().capabilities().edit.is_yes();
@@ -178,38 +200,59 @@ impl Picture {
     }
 
     /// Takes what a job changed over to the texture: what differs, and the parts to send.
-    pub(super) fn take_over(&mut self, change: Change) -> Result<(Option<URect>, Vec<LevelPart>)> {
+    pub(super) fn take_over(&mut self, change: Change) -> Result<Taken> {
         let whole = self.pyramid.whole();
         let unsure = std::mem::take(&mut self.unsure);
-        let (mut changed, mut parts): (Option<URect>, _) = (None, Vec::new());
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut taken = Taken::default();
         match (change, &self.state) {
             (Change::Canvas(rects), State::Live { canvas, .. }) => {
                 let pixels = canvas.pixels()?;
-                for rect in if unsure { vec![whole] } else { rects } {
-                    take(&mut self.pyramid, || pixels.rows(), rect, &mut changed, &mut parts);
+                for rect in if unsure || fresh { vec![whole] } else { rects } {
+                    taken.add(&mut self.pyramid, || pixels.rows(), rect, fresh);
                 }
             }
             (Change::Picture(bytes), _) => {
                 let wide = 3 * whole.width() as usize;
-                take(&mut self.pyramid, || bytes.chunks_exact(wide), whole, &mut changed, &mut parts);
+                taken.add(&mut self.pyramid, || bytes.chunks_exact(wide), whole, fresh);
             }
             (Change::Canvas(_), _) => {}
         }
-        Ok((changed, parts))
+        if let Some(maps) = &mut self.maps {
+            taken.maps = maps.update(&self.pyramid, &taken.changed);
+        }
+        Ok(taken)
     }
 }
 
-/// Takes a rectangle over. Pixels that were computed and came out the same need not be sent.
-fn take<'a, I: Iterator<Item = &'a [u8]>>(
-    pyramid: &mut Pyramid,
-    rows: impl Fn() -> I,
-    rect: URect,
-    changed: &mut Option<URect>,
-    parts: &mut Vec<LevelPart>,
-) {
-    if let Some(rect) = pyramid.difference(rows(), rect) {
-        parts.extend(pyramid.update(rows(), rect));
-        *changed = Some(changed.map_or(rect, |all| all.union(rect)));
+/// What a texture must take over.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// What differs from what it shows.
+    pub(super) changed: Vec<URect>,
+    pub(super) parts: Vec<LevelPart>,
+    pub(super) maps: MapParts,
+}
+
+impl Taken {
+    /// Around all that differs.
+    pub(super) fn rect(&self) -> Option<URect> {
+        self.changed.iter().copied().reduce(|all, rect| all.union(rect))
+    }
+
+    /// Takes a rectangle over. Pixels that were computed and came out the same need not be sent, if the texture has them.
+    fn add<'a, I: Iterator<Item = &'a [u8]>>(
+        &mut self,
+        pyramid: &mut Pyramid,
+        rows: impl Fn() -> I,
+        rect: URect,
+        fresh: bool,
+    ) {
+        let differs = if fresh { Some(rect) } else { pyramid.difference(rows(), rect) };
+        if let Some(rect) = differs {
+            self.parts.extend(pyramid.update(rows(), rect));
+            self.changed.push(rect);
+        }
     }
 }
 
@@ -246,7 +289,7 @@ pub(super) fn paint_chunk(
     Ok(bytes)
 }
 
-fn write(ids: &mut [u16], width: u32, edits: &[Edit]) {
+pub(super) fn write(ids: &mut [u16], width: u32, edits: &[Edit]) {
     for (rect, new) in edits {
         for (y, row) in (rect.min.y..rect.max.y).zip(new.chunks_exact(rect.width().max(1) as usize)) {
             let start = y as usize * width as usize + rect.min.x as usize;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bevy_ecs::entity::Entity;
-use bevy_math::{URect, UVec2};
+use bevy_math::{BVec2, URect, UVec2};
 use semsynth::{Border, CancelToken, Device, LabelMap, Model, PreparedModel, Rect, Request, Synthesizer};
 
 use super::picture::{Job, Picture, State};
 use super::*;
 use crate::model::SynthModel;
+use crate::terrain::SynthSettings;
 
 const SIDE: u32 = 192;
 
@@ -48,8 +49,16 @@ impl Bench {
         }
     }
 
-    fn open(&self, entity: Entity, generation: u64, request: Request, what: What) {
-        let open = Open { generation, model: self.model.0.clone(), request, priority: 0.0, colors: true, what };
+    fn open(&self, entity: Entity, generation: u64, settings: SynthSettings, what: What) {
+        let open = Open {
+            generation,
+            model: self.model.0.clone(),
+            settings,
+            priority: 0.0,
+            colors: true,
+            surface: None,
+            what,
+        };
         self.worker.send(Command::Open(entity, Box::new(open)));
     }
 
@@ -85,7 +94,7 @@ impl Bench {
                         self.news.push((report.entity, painted.revision, Some(painted.quality), painted.rect));
                     }
                     News::Failed(error) => self.errors.push((report.entity, error)),
-                    News::Classes(_) | News::Saved(..) => {}
+                    News::Model(..) | News::Saved(..) => {}
                 }
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -119,7 +128,7 @@ fn expected(edits: &[(URect, u16)], request: &Request) -> Vec<u8> {
 #[test]
 fn colours_come_first_then_the_picture_then_previews_and_what_follows_from_them() {
     let mut bench = Bench::new();
-    bench.open(entity(1), 1, Request::new(), What::Terrain(labels()));
+    bench.open(entity(1), 1, SynthSettings::default(), What::Terrain(labels()));
     bench.until("the picture", |bench| bench.is_settled(entity(1), 0));
     assert_eq!(
         bench.news.iter().map(|news| news.2).collect::<Vec<_>>(),
@@ -140,7 +149,7 @@ fn colours_come_first_then_the_picture_then_previews_and_what_follows_from_them(
 #[test]
 fn edits_while_settling_interrupt_it_and_nothing_is_lost() {
     let mut bench = Bench::new();
-    bench.open(entity(1), 1, Request::new(), What::Terrain(labels()));
+    bench.open(entity(1), 1, SynthSettings::default(), What::Terrain(labels()));
     bench.until("the picture", |bench| bench.is_settled(entity(1), 0));
     let mut edits = Vec::new();
     // Strokes with pauses of all lengths around the rest, so that full quality is interrupted anywhere.
@@ -163,13 +172,14 @@ fn what_was_painted_before_a_cancellation_reaches_the_texture() {
     let open = Open {
         generation: 1,
         model: SynthModel::builtin("facades").unwrap().0,
-        request: Request::new(),
+        settings: SynthSettings::default(),
         priority: 0.0,
         colors: false,
+        surface: None,
         what: What::Terrain(labels()),
     };
     let mut picture = Picture::new(open);
-    picture.begin(&model, usize::MAX).unwrap();
+    picture.begin(&model, Request::new(), usize::MAX).unwrap();
     let all = |picture: &mut Picture, job: Job, steps: usize| {
         let token = CancelToken::new();
         let mut left = steps;
@@ -202,7 +212,7 @@ fn what_was_painted_before_a_cancellation_reaches_the_texture() {
 fn an_edit_of_one_terrain_goes_before_full_quality_of_another() {
     let mut bench = Bench::new();
     for number in 1..=2 {
-        bench.open(entity(number), 1, Request::new(), What::Terrain(labels()));
+        bench.open(entity(number), 1, SynthSettings::default(), What::Terrain(labels()));
     }
     bench.until("both", |bench| bench.is_settled(entity(1), 0) && bench.is_settled(entity(2), 0));
     bench.edit(entity(1), 1, URect::new(0, 0, SIDE, SIDE), 3);
@@ -220,13 +230,13 @@ fn an_edit_of_one_terrain_goes_before_full_quality_of_another() {
 #[test]
 fn unknown_classes_fail_and_a_new_beginning_repairs() {
     let mut bench = Bench::new();
-    bench.open(entity(1), 1, Request::new(), What::Terrain(labels()));
+    bench.open(entity(1), 1, SynthSettings::default(), What::Terrain(labels()));
     bench.until("the picture", |bench| bench.is_settled(entity(1), 0));
     bench.edit(entity(1), 1, URect::new(0, 0, 4, 4), 99);
     bench.until("the failure", |bench| !bench.errors.is_empty());
     assert!(bench.errors[0].1.contains("99"), "{:?}", bench.errors);
     bench.news.clear();
-    bench.open(entity(1), 2, Request::new(), What::Terrain(labels()));
+    bench.open(entity(1), 2, SynthSettings::default(), What::Terrain(labels()));
     bench.until("the picture", |bench| bench.is_settled(entity(1), 0));
     assert_eq!(bench.off(entity(1), &expected(&[], &Request::new())), (0, 0));
 }
@@ -235,7 +245,8 @@ fn unknown_classes_fail_and_a_new_beginning_repairs() {
 fn pictures_that_wrap_are_repainted_whole() {
     let mut bench = Bench::new();
     let request = Request::new().borders(Border::Wrap, Border::Wrap);
-    bench.open(entity(1), 1, request.clone(), What::Terrain(labels()));
+    let settings = SynthSettings { wrap: BVec2::TRUE, ..Default::default() };
+    bench.open(entity(1), 1, settings, What::Terrain(labels()));
     bench.until("the picture", |bench| bench.is_settled(entity(1), 0));
     assert_eq!(bench.off(entity(1), &expected(&[], &request)), (0, 0));
     let rect = URect::new(0, 100, 9, 120);
@@ -251,7 +262,7 @@ fn chunks_are_parts_of_one_world() {
         Arc::new(|x: i64, y: i64| id_at(x.rem_euclid(40) as u32, y.rem_euclid(44) as u32));
     for (number, x) in [(1, -64), (2, 0)] {
         let area = Rect { x, y: -32, width: 64, height: 96 };
-        bench.open(entity(number), 1, Request::new(), What::Chunk { labels: Arc::clone(&world), area });
+        bench.open(entity(number), 1, SynthSettings::default(), What::Chunk { labels: Arc::clone(&world), area });
     }
     bench.until("both", |bench| bench.is_settled(entity(1), 0) && bench.is_settled(entity(2), 0));
     let mut source = semsynth::label::from_fn(|area: Rect, ids: &mut [u16]| {
@@ -278,13 +289,13 @@ fn chunks_are_parts_of_one_world() {
 fn it_ends_at_once_in_the_middle_of_a_picture_and_with_reports_that_nobody_takes() {
     let bench = Bench::new();
     let large = LabelMap::filled(1024, 1024, 1).unwrap();
-    bench.open(entity(1), 1, Request::new(), What::Terrain(large));
+    bench.open(entity(1), 1, SynthSettings::default(), What::Terrain(large));
     std::thread::sleep(Duration::from_millis(150));
     let start = Instant::now();
     drop(bench);
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     let bench = Bench::new();
-    bench.open(entity(1), 1, Request::new(), What::Terrain(LabelMap::filled(32, 32, 1).unwrap()));
+    bench.open(entity(1), 1, SynthSettings::default(), What::Terrain(LabelMap::filled(32, 32, 1).unwrap()));
     // More than the channel takes.
     for _ in 0..3 * WAITING {
         bench.worker.send(Command::Resend(entity(1)));

@@ -1,4 +1,4 @@
-//! What the Bevy examples share: a town to paint, and screenshots for those who run them without a screen.
+//! What the Bevy examples share: land to paint, and screenshots for those who run them without a screen.
 
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "shared by examples, each of which uses a part")]
 
@@ -12,51 +12,88 @@ use bevy_semsynth::{SynthState, SynthStatus};
 /// Bevy's default needs tables that these examples are built without.
 pub const TONES: Tonemapping = Tonemapping::SomewhatBoringDisplayTransform;
 
-/// Classes of the built-in model `facades`.
+/// Classes of the built-in model `terrain`.
 pub mod class {
-    pub const SKY: u16 = 0;
-    pub const WALL: u16 = 1;
-    pub const WINDOW: u16 = 2;
-    pub const DOOR: u16 = 3;
-    pub const CORNICE: u16 = 4;
-    pub const SILL: u16 = 5;
-    pub const BALCONY: u16 = 6;
-    pub const MOLDING: u16 = 9;
-    pub const PILLAR: u16 = 10;
-    pub const SHOP: u16 = 11;
+    pub const DEEP_WATER: u16 = 0;
+    pub const SHALLOW_WATER: u16 = 1;
+    pub const SAND: u16 = 2;
+    pub const DIRT: u16 = 3;
+    pub const GRASS: u16 = 4;
+    pub const FOREST: u16 = 5;
+    pub const ROCK: u16 = 6;
+    pub const SNOW: u16 = 7;
+    pub const ROAD: u16 = 8;
+    pub const ROOF: u16 = 9;
+    pub const FIELD: u16 = 10;
+    pub const WETLAND: u16 = 11;
 }
 
-/// The class of a pixel of a town without end: rows of houses, 128 pixels high, with storeys of 28.
-pub fn town(x: i64, y: i64) -> u16 {
-    let row = y.div_euclid(128);
-    let hash = |a: i64, b: i64| {
-        let mixed = (a as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (b as u64).wrapping_mul(0xD1B5_4A32_D192_ED03);
-        (mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 40
+/// A random number from 0 to 1 for a cell.
+fn hash(x: i64, y: i64, layer: i64) -> f32 {
+    let mut mixed = layer as u64;
+    for part in [x as u64, y as u64] {
+        mixed = (mixed ^ part).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^= mixed >> 29;
+    }
+    (mixed >> 40) as f32 / (1 << 24) as f32
+}
+
+/// Smooth noise from 0 to 1, with hills of so many pixels.
+fn noise(x: i64, y: i64, side: i64, layer: i64) -> f32 {
+    let (column, row) = (x.div_euclid(side), y.div_euclid(side));
+    let smooth = |rest: i64| {
+        let t = rest as f32 / side as f32;
+        t * t * (3.0 - 2.0 * t)
     };
-    // Rows are shifted against each other.
-    let x = x + (hash(row, 7) % 96) as i64;
-    let (house, inner) = (x.div_euclid(96), x.rem_euclid(96));
-    let kind = hash(house, row);
-    let y = y.rem_euclid(128);
-    let storey = (y - 10).rem_euclid(28);
-    let (window, across) = (inner / 24, inner % 24);
-    let is_ground = y >= 94;
-    match (y, storey) {
-        (0..=5, _) => class::MOLDING,
-        (6..=9, _) => class::CORNICE,
-        _ if inner < 3 => class::PILLAR,
-        _ if is_ground && kind % 3 == 0 && (12..84).contains(&inner) && (98..124).contains(&y) => class::SHOP,
-        _ if is_ground && kind % 3 != 0 && window == 1 && (6..18).contains(&across) => class::DOOR,
-        (_, 6..=21) if (6..18).contains(&across) => class::WINDOW,
-        (_, 22..=23) if (5..19).contains(&across) => class::SILL,
-        (_, 22..=25) if kind % 4 == 1 && (4..20).contains(&across) => class::BALCONY,
-        _ => class::WALL,
+    let (s, t) = (smooth(x.rem_euclid(side)), smooth(y.rem_euclid(side)));
+    let across = |row: i64| hash(column, row, layer) * (1.0 - s) + hash(column + 1, row, layer) * s;
+    across(row) * (1.0 - t) + across(row + 1) * t
+}
+
+/// Hills on hills, 0 to 1.
+fn hills(x: i64, y: i64, side: i64, layer: i64) -> f32 {
+    let octaves = [(1, 0.5), (2, 0.25), (4, 0.14), (8, 0.07), (16, 0.04)];
+    octaves.iter().map(|(parts, share)| share * noise(x, y, (side / parts).max(1), layer + parts)).sum()
+}
+
+/// The class of a place of this elevation, 0 to 1.
+fn class_at(x: i64, y: i64, elevation: f32) -> u16 {
+    let moisture = hills(x, y, 192, 100);
+    let way = (hills(x, y, 320, 200) - 0.5).abs();
+    let (column, row) = (x.div_euclid(28), y.div_euclid(28));
+    let (inner_x, inner_y) = (x.rem_euclid(28), y.rem_euclid(28));
+    let is_plain = (0.49..0.61).contains(&elevation);
+    let is_house = hash(column, row, 7) < 0.6 && (7..21).contains(&inner_x) && (9..20).contains(&inner_y);
+    match elevation {
+        ..0.36 => class::DEEP_WATER,
+        ..0.43 => class::SHALLOW_WATER,
+        ..0.46 => class::SAND,
+        _ if is_plain && way < 0.007 => class::ROAD,
+        _ if is_plain && (0.02..0.05).contains(&way) && is_house => class::ROOF,
+        _ if is_plain && way < 0.1 && hash(x.div_euclid(72), y.div_euclid(56), 8) < 0.45 => class::FIELD,
+        ..0.50 if moisture > 0.58 => class::WETLAND,
+        ..0.62 if moisture > 0.50 => class::FOREST,
+        ..0.62 if moisture < 0.36 => class::DIRT,
+        ..0.62 => class::GRASS,
+        ..0.70 => class::ROCK,
+        _ => class::SNOW,
     }
 }
 
-/// A part of the town, row by row.
-pub fn town_ids(width: u32, height: u32) -> Vec<u16> {
-    (0..height).flat_map(|y| (0..width).map(move |x| town(i64::from(x), i64::from(y)))).collect()
+/// The class of a pixel of a country without end.
+pub fn country(x: i64, y: i64) -> u16 {
+    class_at(x, y, hills(x, y, 256, 300))
+}
+
+/// An island, row by row.
+pub fn island(side: u32) -> Vec<u16> {
+    let middle = f32::midpoint(0.0, side as f32);
+    let id = |x: u32, y: u32| {
+        let from_middle = Vec2::new(x as f32, y as f32).distance(Vec2::splat(middle)) / middle;
+        let (x, y) = (i64::from(x) + 512, i64::from(y));
+        class_at(x, y, hills(x, y, 256, 300) + 0.22 - 0.38 * from_middle.powi(2))
+    };
+    (0..side).flat_map(|y| (0..side).map(move |x| id(x, y))).collect()
 }
 
 /// Saves a picture of the window once everything is painted, and exits, if the variable `SEMSYNTH_SCREENSHOT` names a file.
@@ -84,7 +121,7 @@ fn take_screenshot(mut commands: Commands, mut wanted: ResMut<Wanted>, pictures:
         return;
     }
     wanted.quiet += 1;
-    if wanted.quiet == 30 {
+    if wanted.quiet == 12 {
         commands.spawn(Screenshot::primary_window()).observe(save_to_disk(wanted.file.clone())).observe(
             |_: On<ScreenshotCaptured>, mut exit: MessageWriter<AppExit>| {
                 exit.write(AppExit::Success);
