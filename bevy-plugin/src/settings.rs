@@ -19,6 +19,8 @@ pub struct SemSynthSettings {
     pub rest: Duration,
     /// Bytes written to the GPU per frame at most, 4 MiB unless changed; at least a row.
     pub upload_budget: usize,
+    /// Samples that textures take at most where they are seen at a flat angle, 1 to 16; 8 unless changed.
+    pub anisotropy: u16,
     /// Bytes that the feature maps of one terrain may take. The default is no limit: with built-in models 32 MiB for
     /// 512x512 pixels, 129 MiB for 1024x1024. With less, edits are slower.
     pub canvas_memory: usize,
@@ -42,6 +44,7 @@ impl Default for SemSynthSettings {
             threads: cores.saturating_sub(1).max(1),
             rest: Duration::from_millis(150),
             upload_budget: 4 << 20,
+            anisotropy: 8,
             canvas_memory: usize::MAX,
         }
     }

@@ -16,6 +16,7 @@ use bevy_image::Image;
 use bevy_log::warn;
 use bevy_math::{BVec2, URect, UVec2};
 
+use crate::SemSynthSettings;
 use crate::diagnostics;
 use crate::events::{PartPainted, PictureSaved, Quality, SavePicture, SynthFailed, SynthFinished};
 use crate::labels::{Changes, LabelMap};
@@ -23,7 +24,7 @@ use crate::look::SynthLook;
 use crate::model::{SynthClasses, SynthModel};
 use crate::surface::SynthSurface;
 use crate::terrain::{SemanticTerrain, SynthOutput, SynthSettings, SynthState, SynthStatus};
-use crate::upload::{COLOR, LINEAR, SynthSink, texture};
+use crate::upload::{COLOR, LINEAR, Sampling, SynthSink, texture};
 use crate::worker::{Command, Edit, News, Open, Painted, What, Worker};
 
 /// What the worker knows of a terrain or chunk.
@@ -94,6 +95,7 @@ pub(crate) fn collect(
     #[cfg(feature = "render")] device: Option<Res<bevy_render::renderer::RenderDevice>>,
     sink: Res<SynthSink>,
     worker: Res<Worker>,
+    plugin: Res<SemSynthSettings>,
     mut cost: ResMut<FrameCost>,
 ) {
     let start = Instant::now();
@@ -145,7 +147,8 @@ pub(crate) fn collect(
             || link.wrap != settings.wrap
             || output.normal.is_some() != maps;
         if is_new {
-            replace_textures(&mut output, size, settings.wrap, maps, &mut images, &sink);
+            let sampling = Sampling { wrap: settings.wrap, anisotropy: plugin.anisotropy };
+            replace_textures(&mut output, size, sampling, maps, &mut images, &sink);
             (link.visible, link.mapped) = (false, false);
             link.wrap = settings.wrap;
         }
@@ -180,15 +183,15 @@ fn load_fault(server: &AssetServer, terrain: &SemanticTerrain, look: Option<&Syn
 pub(crate) fn replace_textures(
     output: &mut SynthOutput,
     size: UVec2,
-    wrap: BVec2,
+    sampling: Sampling,
     maps: bool,
     images: &mut Assets<Image>,
     sink: &SynthSink,
 ) {
     output.images().for_each(|old| sink.0.forget(old));
-    output.base_color = Some(images.add(texture(size, wrap, COLOR)));
-    output.normal = maps.then(|| images.add(texture(size, wrap, LINEAR)));
-    output.roughness = maps.then(|| images.add(texture(size, wrap, LINEAR)));
+    output.base_color = Some(images.add(texture(size, sampling, COLOR)));
+    output.normal = maps.then(|| images.add(texture(size, sampling, LINEAR)));
+    output.roughness = maps.then(|| images.add(texture(size, sampling, LINEAR)));
     output.size = size;
 }
 

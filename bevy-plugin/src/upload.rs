@@ -74,8 +74,15 @@ impl TextureSink for Nowhere {
 pub(crate) const COLOR: TextureFormat = TextureFormat::Rgba8UnormSrgb;
 pub(crate) const LINEAR: TextureFormat = TextureFormat::Rgba8Unorm;
 
+/// How textures are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sampling {
+    pub(crate) wrap: BVec2,
+    pub(crate) anisotropy: u16,
+}
+
 /// A texture with all its levels. It has no data in the main world.
-pub(crate) fn texture(size: UVec2, wrap: BVec2, format: TextureFormat) -> Image {
+pub(crate) fn texture(size: UVec2, sampling: Sampling, format: TextureFormat) -> Image {
     let extent = Extent3d { width: size.x, height: size.y, depth_or_array_layers: 1 };
     let mut image = Image::new_uninit(extent, TextureDimension::D2, format, RenderAssetUsages::RENDER_WORLD);
     image.texture_descriptor.label = Some("semsynth terrain");
@@ -83,9 +90,9 @@ pub(crate) fn texture(size: UVec2, wrap: BVec2, format: TextureFormat) -> Image 
     image.texture_descriptor.usage |= TextureUsages::COPY_DST;
     let mode = |wraps: bool| if wraps { ImageAddressMode::Repeat } else { ImageAddressMode::ClampToEdge };
     let mut sampler = ImageSamplerDescriptor::linear();
-    sampler.set_anisotropic_filter(8);
-    sampler.address_mode_u = mode(wrap.x);
-    sampler.address_mode_v = mode(wrap.y);
+    sampler.set_anisotropic_filter(sampling.anisotropy.clamp(1, 16));
+    sampler.address_mode_u = mode(sampling.wrap.x);
+    sampler.address_mode_v = mode(sampling.wrap.y);
     image.sampler = ImageSampler::Descriptor(sampler);
     image
 }
@@ -96,7 +103,7 @@ mod tests {
 
     #[test]
     fn textures_have_all_levels_and_no_data() {
-        let image = texture(UVec2::new(500, 300), BVec2::new(true, false), COLOR);
+        let image = texture(UVec2::new(500, 300), Sampling { wrap: BVec2::new(true, false), anisotropy: 4 }, COLOR);
         assert_eq!(image.texture_descriptor.mip_level_count, 9);
         assert!(image.data.is_none());
         let ImageSampler::Descriptor(sampler) = image.sampler else { panic!("a sampler of its own") };
@@ -104,5 +111,6 @@ mod tests {
             (sampler.address_mode_u, sampler.address_mode_v),
             (ImageAddressMode::Repeat, ImageAddressMode::ClampToEdge)
         );
+        assert_eq!(sampler.anisotropy_clamp, 4);
     }
 }

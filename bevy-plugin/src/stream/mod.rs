@@ -18,11 +18,12 @@ use bevy_math::{BVec2, IVec2, UVec2, Vec2};
 use bevy_transform::components::{GlobalTransform, Transform};
 use semsynth::Rect;
 
+use crate::SemSynthSettings;
 use crate::look::SynthLook;
 use crate::model::SynthModel;
 use crate::sync::{Link, replace_textures};
 use crate::terrain::{SynthOutput, SynthSettings, SynthState, SynthStatus};
-use crate::upload::SynthSink;
+use crate::upload::{Sampling, SynthSink};
 use crate::worker::{Command, Open, What, Worker};
 
 /// The class of every pixel of a world without end. A function of column and row is one:
@@ -174,7 +175,9 @@ pub(crate) fn stream(
     mut images: ResMut<Assets<Image>>,
     sink: Res<SynthSink>,
     worker: Res<Worker>,
+    plugin: Res<SemSynthSettings>,
 ) {
+    let sampling = Sampling { wrap: BVec2::FALSE, anisotropy: plugin.anisotropy };
     for (entity, world, settings, look, place, mut chunks) in &mut worlds {
         if look.is_some_and(|look| !look.is_applied()) {
             continue;
@@ -231,7 +234,7 @@ pub(crate) fn stream(
                 }
                 continue;
             }
-            let chunk = spawn(&mut commands, entity, world, coord, &mut images, &sink);
+            let chunk = spawn(&mut commands, entity, world, coord, sampling, &mut images, &sink);
             let open = Open {
                 generation: 1,
                 model: Arc::clone(&model.0),
@@ -258,11 +261,12 @@ fn spawn(
     entity: Entity,
     world: &SemanticWorld,
     coord: IVec2,
+    sampling: Sampling,
     images: &mut Assets<Image>,
     sink: &SynthSink,
 ) -> Entity {
     let mut output = SynthOutput::default();
-    replace_textures(&mut output, UVec2::splat(world.chunk), BVec2::FALSE, false, images, sink);
+    replace_textures(&mut output, UVec2::splat(world.chunk), sampling, false, images, sink);
     let middle = (coord.as_vec2() + 0.5) * world.side();
     let chunk = commands.spawn((
         SynthChunk { world: entity, coord, is_near: true },
