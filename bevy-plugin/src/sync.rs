@@ -38,10 +38,16 @@ pub(crate) struct Link {
     priority: f32,
     surface: Option<SynthSurface>,
     pub(crate) failed: bool,
-    /// Whether something was painted.
-    pub(crate) visible: bool,
-    /// Whether there are normals and roughness too.
-    pub(crate) mapped: bool,
+    pub(crate) shown: Shown,
+}
+
+/// What the textures hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shown {
+    #[default]
+    Nothing,
+    Colors,
+    ColorsAndMaps,
 }
 
 /// Time that the plugin's systems took in this frame.
@@ -149,7 +155,7 @@ pub(crate) fn collect(
         if is_new {
             let sampling = Sampling { wrap: settings.wrap, anisotropy: plugin.anisotropy };
             replace_textures(&mut output, size, sampling, maps, &mut images, &sink);
-            (link.visible, link.mapped) = (false, false);
+            link.shown = Shown::Nothing;
             link.wrap = settings.wrap;
         }
         let generation = status.generation + 1;
@@ -304,12 +310,12 @@ fn take(
 ) {
     if let (Some(image), false) = (&output.base_color, painted.parts.is_empty()) {
         sink.0.push(image.id(), painted.parts, painted.edited);
-        link.visible = true;
+        link.shown = link.shown.max(Shown::Colors);
     }
     for (image, parts) in [(&output.normal, painted.maps.normal), (&output.roughness, painted.maps.roughness)] {
         if let (Some(image), false) = (image, parts.is_empty()) {
             sink.0.push(image.id(), parts, None);
-            link.mapped = true;
+            link.shown = Shown::ColorsAndMaps;
         }
     }
     if let Some(rect) = painted.rect {
@@ -346,7 +352,7 @@ pub(crate) fn close(
 /// Asks the worker for a file.
 pub(crate) fn save(wanted: On<'_, '_, SavePicture>, worker: Res<Worker>, mut commands: Commands, known: Query<&Link>) {
     let (entity, path) = (wanted.entity, wanted.path.clone());
-    if known.get(entity).is_ok_and(|link| link.visible) {
+    if known.get(entity).is_ok_and(|link| link.shown > Shown::Nothing) {
         worker.send(Command::Save(entity, path));
     } else {
         let error = Some("there is no picture to save yet".into());

@@ -11,7 +11,7 @@ use bevy::diagnostic::DiagnosticsStore;
 use bevy::prelude::*;
 use bevy_semsynth::semsynth::{Border, Request};
 use bevy_semsynth::{
-    LabelMap, LabelMapSettings, PaintLabels, PictureSaved, Quality, STALE, SavePicture, SemanticTerrain, SemanticWorld,
+    LabelMap, LabelMapSettings, PaintLabels, PictureSaved, QUEUE, Quality, STALE, SavePicture, SemanticTerrain, SemanticWorld,
     Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput, SynthSettings, SynthState, SynthStatus, SynthViewer,
     semsynth,
 };
@@ -31,6 +31,11 @@ fn a_terrain_paints_itself() {
     let qualities: Vec<Quality> = world.happened().parts.iter().map(|(_, _, quality)| *quality).collect();
     assert_eq!(qualities, [Quality::Colors, Quality::Settled]);
     assert_eq!(world.happened().finished, [entity]);
+    // Nothing waits any more.
+    world.until("an empty queue", |world| {
+        let queue = world.app.world().resource::<DiagnosticsStore>().get(&QUEUE).unwrap().value();
+        queue.is_some_and(|queue| queue < 0.5)
+    });
     let classes = world.app.world().get::<SynthClasses>(entity).unwrap();
     assert_eq!(classes.0.len(), 12);
 }

@@ -6,7 +6,7 @@ use bevy_ecs::system::{Query, ResMut};
 use bevy_pbr::{MeshMaterial3d, StandardMaterial};
 
 use super::labels::ShowLabels;
-use crate::sync::Link;
+use crate::sync::{Link, Shown};
 use crate::terrain::{ManualMaterial, SynthOutput};
 
 type Terrain<'a> = (&'a SynthOutput, &'a Link, Option<&'a ShowLabels>, &'a MeshMaterial3d<StandardMaterial>);
@@ -21,20 +21,21 @@ pub(super) fn apply_to_materials(
     for (output, link, view, material) in &terrains {
         let texture = view.map_or(&output.base_color, |view| &view.image);
         // Until something was painted, the material stays as it is.
-        if texture.is_none() || !link.visible {
+        if texture.is_none() || link.shown == Shown::Nothing {
             continue;
         }
+        let is_mapped = link.shown == Shown::ColorsAndMaps;
         let fits = |material: &StandardMaterial| {
             let maps_fit =
                 material.normal_map_texture == output.normal && material.metallic_roughness_texture == output.roughness;
-            material.base_color_texture == *texture && (!link.mapped || maps_fit)
+            material.base_color_texture == *texture && (!is_mapped || maps_fit)
         };
         if materials.get(&material.0).is_none_or(fits) {
             continue;
         }
         let Some(mut material) = materials.get_mut(&material.0) else { continue };
         material.base_color_texture.clone_from(texture);
-        if link.mapped {
+        if is_mapped {
             material.normal_map_texture.clone_from(&output.normal);
             material.metallic_roughness_texture.clone_from(&output.roughness);
             // A factor of what the texture says.

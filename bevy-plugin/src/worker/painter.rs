@@ -66,6 +66,7 @@ impl Painter {
 
     pub(super) fn run(mut self) {
         loop {
+            self.note_queue();
             let patience = self.choose().map(|(_, _, from)| from.saturating_duration_since(Instant::now()));
             let Some(commands) = self.inbox.take(patience) else { return };
             for command in commands {
@@ -74,7 +75,7 @@ impl Painter {
                 }
             }
             self.models.retain(|_, weights| weights.asset.strong_count() > 0);
-            self.inbox.set_queue(self.pictures.values().filter(|picture| picture.job(self.rest).is_some()).count());
+            self.note_queue();
             let Some((entity, job, from)) = self.choose() else {
                 self.inbox.set_idle();
                 continue;
@@ -107,6 +108,11 @@ impl Painter {
                 }
             }
         }
+    }
+
+    /// Says how many pictures wait.
+    fn note_queue(&self) {
+        self.inbox.set_queue(self.pictures.values().filter(|picture| picture.job(self.rest).is_some()).count());
     }
 
     /// The most urgent job.

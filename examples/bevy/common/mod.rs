@@ -91,7 +91,7 @@ pub fn island(side: u32) -> Vec<u16> {
     let id = |x: u32, y: u32| {
         let from_middle = Vec2::new(x as f32, y as f32).distance(Vec2::splat(middle)) / middle;
         let (x, y) = (i64::from(x) + 512, i64::from(y));
-        class_at(x, y, hills(x, y, 256, 300) + 0.22 - 0.38 * from_middle.powi(2))
+        class_at(x, y, hills(x, y, 256, 300) + 0.12 - 0.3 * from_middle.powi(2))
     };
     (0..side).flat_map(|y| (0..side).map(move |x| id(x, y))).collect()
 }
