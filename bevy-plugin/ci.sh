@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests the Bevy plugin: without a GPU, then rendered on a software driver of Vulkan. Bevy is built here only, not with the
-# rest of the workspace.
+# rest of the workspace, and unoptimised (the profile `bevy-test`), which takes half the time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,14 +12,14 @@ fi
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}"
 
 echo "-- tests"
-cargo test --release -p bevy_semsynth --features egui -- --show-output | grep -E '^(test |test result|skipped:|on software|failed)' | sed 's/; finished in.*//'
+cargo test --profile bevy-test -p bevy_semsynth --features egui -- --show-output | grep -E '^(test |test result|skipped:|on software|failed)' | sed 's/; finished in.*//'
 
 echo "-- clippy"
-cargo clippy --release -p bevy_semsynth --features egui --all-targets -- -D warnings
-cargo clippy --release -p bevy_semsynth --lib -- -D warnings
+cargo clippy --profile bevy-test -p bevy_semsynth --features egui --all-targets -- -D warnings
+cargo clippy --profile bevy-test -p bevy_semsynth --lib -- -D warnings
 
 echo "-- docs"
-RUSTDOCFLAGS="-D warnings" cargo doc --release -p bevy_semsynth --features egui --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --features egui --no-deps
 
 echo "-- the examples, in a window"
 vulkan=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1 || true)
@@ -29,12 +29,13 @@ if [ -z "$vulkan" ] || ! command -v xvfb-run >/dev/null; then
 fi
 shots=${SHOTS:-$(mktemp -d)}
 mkdir -p "$shots"
-target=${CARGO_TARGET_DIR:-target}/release/examples
+target=${CARGO_TARGET_DIR:-target}/bevy-test/examples
 for example in minimal terrain_live chunk_streaming style_morph; do
     rm -f "$shots/$example.png"
     VK_DRIVER_FILES=$vulkan VK_ICD_FILENAMES=$vulkan SEMSYNTH_SCREENSHOT=$shots/$example.png \
         timeout 300 xvfb-run -a -s '-screen 0 1280x800x24' "$target/$example" >"$shots/$example.log" 2>&1 ||
         { cat "$shots/$example.log"; echo "failed: $example"; exit 1; }
-    [ -s "$shots/$example.png" ] || { cat "$shots/$example.log"; echo "failed: $example took no screenshot"; exit 1; }
+    # A picture of nothing takes far less.
+    [ "$(stat -c %s "$shots/$example.png" 2>/dev/null || echo 0)" -gt 100000 ] || { cat "$shots/$example.log"; echo "failed: $example took no screenshot that shows anything"; exit 1; }
     echo "ok: $example"
 done

@@ -11,9 +11,9 @@ use bevy::diagnostic::DiagnosticsStore;
 use bevy::prelude::*;
 use bevy_semsynth::semsynth::{Border, Request};
 use bevy_semsynth::{
-    LabelMap, LabelMapSettings, PaintLabels, PictureSaved, QUEUE, Quality, STALE, SavePicture, SemanticTerrain, SemanticWorld,
-    Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput, SynthSettings, SynthState, SynthStatus, SynthViewer,
-    semsynth,
+    LabelMap, LabelMapSettings, PaintLabels, PictureSaved, QUEUE, Quality, STALE, SavePicture, SemanticTerrain,
+    SemanticWorld, Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput, SynthSettings, SynthState, SynthStatus,
+    SynthViewer, semsynth,
 };
 use common::{World3, headless, labels};
 

@@ -90,7 +90,7 @@ pub fn island(side: u32) -> Vec<u16> {
     let middle = f32::midpoint(0.0, side as f32);
     let id = |x: u32, y: u32| {
         let from_middle = Vec2::new(x as f32, y as f32).distance(Vec2::splat(middle)) / middle;
-        let (x, y) = (i64::from(x) + 512, i64::from(y));
+        let (x, y) = (i64::from(x) + 3584, i64::from(y));
         class_at(x, y, hills(x, y, 256, 300) + 0.12 - 0.3 * from_middle.powi(2))
     };
     (0..side).flat_map(|y| (0..side).map(move |x| id(x, y))).collect()
@@ -102,26 +102,34 @@ pub struct ScreenshotPlugin;
 #[derive(Resource)]
 struct Wanted {
     file: PathBuf,
-    /// Frames since everything was painted.
-    quiet: u32,
+    /// Seconds and frames since everything was painted for the first time.
+    since: Option<(f32, u32)>,
 }
 
 impl Plugin for ScreenshotPlugin {
     fn build(&self, app: &mut App) {
         if let Some(file) = std::env::var_os("SEMSYNTH_SCREENSHOT") {
-            app.insert_resource(Wanted { file: file.into(), quiet: 0 }).add_systems(Update, take_screenshot);
+            app.insert_resource(Wanted { file: file.into(), since: None }).add_systems(Update, take_screenshot);
         }
     }
 }
 
-fn take_screenshot(mut commands: Commands, mut wanted: ResMut<Wanted>, pictures: Query<&SynthStatus>) {
+fn take_screenshot(
+    mut commands: Commands,
+    mut wanted: ResMut<Wanted>,
+    time: Res<Time<Real>>,
+    pictures: Query<&SynthStatus>,
+) {
     let is_done = |status: &SynthStatus| matches!(status.state, SynthState::Ready | SynthState::Failed { .. });
-    if pictures.is_empty() || !pictures.iter().all(is_done) {
-        wanted.quiet = 0;
-        return;
+    if wanted.since.is_none() && !pictures.is_empty() && pictures.iter().all(is_done) {
+        wanted.since = Some((time.elapsed_secs(), 0));
     }
-    wanted.quiet += 1;
-    if wanted.quiet == 12 {
+    let now = time.elapsed_secs();
+    let Some((start, frames)) = &mut wanted.since else { return };
+    *frames += 1;
+    // Meanwhile shaders are compiled, and textures reach the GPU.
+    if *frames >= 10 && now - *start > 5.0 {
+        *start = f32::INFINITY;
         commands.spawn(Screenshot::primary_window()).observe(save_to_disk(wanted.file.clone())).observe(
             |_: On<ScreenshotCaptured>, mut exit: MessageWriter<AppExit>| {
                 exit.write(AppExit::Success);
