@@ -7,9 +7,10 @@ use bevy_math::URect;
 use super::area;
 
 /// Rectangles that are kept. A reader that falls further behind repaints everything.
-const KEPT: usize = 256;
+const KEPT: usize = 1024;
 
-/// A numbered list of changed rectangles. Rectangles that overlap a lot are joined.
+/// A numbered list of changed rectangles. They are joined only when they are read: a reader that sees each dab of a stroke must
+/// not get the stroke so far again with every dab.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     head: u64,
@@ -21,14 +22,6 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn note(&mut self, rect: URect) {
         self.head += 1;
-        if let Some((number, last)) = self.entries.back_mut() {
-            let both = last.union(rect);
-            // A stroke of many dabs is one long rectangle as long as that repaints little in vain.
-            if area(both) <= (area(*last) + area(rect)) * 5 / 4 {
-                (*number, *last) = (self.head, both);
-                return;
-            }
-        }
         self.entries.push_back((self.head, rect));
         if self.entries.len() > KEPT
             && let Some((number, _)) = self.entries.pop_front()
@@ -41,10 +34,21 @@ impl Journal {
         self.head
     }
 
-    /// The rectangles noted after this head, or `None` if some of them are forgotten.
+    /// The rectangles noted after this head, or `None` if some of them are forgotten. Neighbours in the list that overlap a
+    /// lot are joined.
     pub(super) fn since(&self, head: u64) -> Option<Vec<URect>> {
-        (head >= self.dropped)
-            .then(|| self.entries.iter().filter(|(number, _)| *number > head).map(|(_, rect)| *rect).collect())
+        if head < self.dropped {
+            return None;
+        }
+        let mut joined: Vec<URect> = Vec::new();
+        for &(_, rect) in self.entries.iter().skip_while(|(number, _)| *number <= head) {
+            match joined.last_mut() {
+                // Many dabs are one long rectangle as long as that repaints little in vain.
+                Some(last) if area(last.union(rect)) <= (area(*last) + area(rect)) * 5 / 4 => *last = last.union(rect),
+                _ => joined.push(rect),
+            }
+        }
+        Some(joined)
     }
 }
 
@@ -68,14 +72,16 @@ mod tests {
     }
 
     #[test]
-    fn joined_rectangles_reach_those_who_saw_a_part() {
+    fn rectangles_are_joined_for_those_who_saw_none_of_them_only() {
         let mut journal = Journal::default();
-        journal.note(at(0, 0));
-        let head = journal.head();
-        journal.note(at(1, 0));
-        let seen = journal.since(head).unwrap();
-        assert_eq!(seen.len(), 1);
-        assert!(seen[0].contains(at(1, 0).min) && seen[0].max.x == 5);
+        let mut head = 0;
+        for x in 0..20 {
+            journal.note(at(x, 0));
+            assert_eq!(journal.since(head), Some(vec![at(x, 0)]));
+            head = journal.head();
+        }
+        assert_eq!(journal.since(0), Some(vec![URect::new(0, 0, 23, 4)]));
+        assert_eq!(journal.since(17), Some(vec![URect::new(17, 0, 23, 4)]));
     }
 
     #[test]
