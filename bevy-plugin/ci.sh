@@ -12,7 +12,9 @@ fi
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}"
 
 echo "-- tests"
-cargo test --profile bevy-test -p bevy_semsynth --features egui -- --show-output | grep -E '^(test |test result|skipped:|on software|failed)' | sed 's/; finished in.*//'
+log=$(mktemp)
+cargo test --profile bevy-test -p bevy_semsynth --features egui -- --show-output >"$log" 2>&1 || { cat "$log"; exit 1; }
+grep -E '^(test |test result|skipped:|on software)' "$log" | sed 's/; finished in.*//'
 
 echo "-- clippy"
 cargo clippy --profile bevy-test -p bevy_semsynth --features egui --all-targets -- -D warnings
