@@ -79,6 +79,12 @@ train() {
 }
 train latent --arch spade --latent
 train sean --arch sean
+if [ ! -e "$models/presets.safetensors" ]; then
+    run=$(mktemp -d)
+    "$COMMAND" train --recipe "$here/presets.ron" --device cpu --out "$run/run" >/dev/null 2>&1
+    cp "$run/run/model.safetensors" "$models/presets.safetensors"
+    rm -rf "$run"
+fi
 
 echo "-- pictures of the command"
 work=$root/test
@@ -95,6 +101,8 @@ synth builtin:facades labels wrapped --wrap
 synth "$models/latent.safetensors" labels latent --seed 7
 synth "$models/latent.safetensors" labels styled --style-photo "$work/photo.png"
 synth "$models/sean.safetensors" labels regions --seed 3 --style-photo "$work/photo.png" --style-labels "$work/labels.png"
+synth "$models/presets.safetensors" indexed first-preset
+synth "$models/presets.safetensors" indexed desert --preset desert
 python3 - "$here" "$work" <<'END'
 # What snapping the soft labels gives, by its definition: the class of the nearest pixel of an exact class colour.
 import sys
@@ -120,6 +128,16 @@ with open(sys.argv[2] + '/expected/snapped.png', 'wb') as file:
     file.write(b'\x89PNG\r\n\x1a\n' + pictures.chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)) +
                pictures.chunk(b'IDAT', zlib.compress(raw)) + pictures.chunk(b'IEND', b''))
 END
+
+if [ -e "$root/usr/bin/bwrap" ]; then
+    install -m 755 "$here/bwrap.sh" "$root/usr/bin/bwrap"
+fi
+# A browser that writes down what it is asked to show: GIMP's help opens pages in the browser of the system.
+install -m 755 "$here/browser.sh" "$root/usr/local/bin/test-browser"
+mkdir -p "$root/usr/share/applications" "$work/.config"
+printf '[Desktop Entry]\nType=Application\nName=Test\nExec=/usr/local/bin/test-browser %%u\nMimeType=text/html;x-scheme-handler/file;x-scheme-handler/https;\n' \
+    >"$root/usr/share/applications/test-browser.desktop"
+printf '[Default Applications]\ntext/html=test-browser.desktop\nx-scheme-handler/https=test-browser.desktop\n' >"$work/.config/mimeapps.list"
 
 inside() { chroot "$root" env -i HOME=/test PATH=/usr/bin:/bin LANG=C.UTF-8 PYTHONPATH=/test GIMP3_DIRECTORY=/profile NO_AT_BRIDGE=1 "$@"; }
 

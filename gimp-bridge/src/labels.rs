@@ -127,6 +127,33 @@ pub(crate) fn classify(
     (map, report)
 }
 
+/// A smaller picture, of `to` width and height: each of its pixels is one of these, never a mixture.
+pub(crate) fn shrink(pixels: &LabelPixels, from: [usize; 2], to: [usize; 2]) -> LabelPixels {
+    let at = |x: usize, y: usize| (y * from[1] / to[1]) * from[0] + x * from[0] / to[0];
+    fn pick<T: Copy>(all: &[T], to: [usize; 2], at: impl Fn(usize, usize) -> usize) -> Vec<T> {
+        (0..to[1]).flat_map(|y| (0..to[0]).map(move |x| (x, y))).map(|(x, y)| all[at(x, y)]).collect()
+    }
+    match pixels {
+        LabelPixels::Colors(colors) => LabelPixels::Colors(pick(colors, to, at)),
+        LabelPixels::Values { values, alpha } => {
+            let alpha = if alpha.is_empty() { Vec::new() } else { pick(alpha, to, at) };
+            LabelPixels::Values { values: pick(values, to, at), alpha }
+        }
+    }
+}
+
+/// The colours of pixels, as RGB bytes. Values without a colour are grey.
+pub(crate) fn rgb(pixels: &LabelPixels, colors: &[[u8; 3]]) -> Vec<u8> {
+    let grey = |value: u16| [value.min(255) as u8; 3];
+    match pixels {
+        LabelPixels::Colors(pixels) => pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+        LabelPixels::Values { values, .. } => values
+            .iter()
+            .flat_map(|&value| colors.get(usize::from(value)).copied().unwrap_or_else(|| grey(value)))
+            .collect(),
+    }
+}
+
 /// Pixels of a format with `size` bytes per pixel.
 fn unpack(bytes: &[u8], source: Source, size: usize) -> LabelPixels {
     let mut values = Vec::new();

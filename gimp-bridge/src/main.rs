@@ -17,6 +17,8 @@ mod install;
 mod labels;
 mod paint;
 mod plugin;
+mod presets;
+mod preview;
 mod settings;
 mod snap;
 mod synthesize;
