@@ -90,6 +90,7 @@ echo "-- pictures of the command"
 work=$root/test
 rm -rf "$work" "$root/profile"
 mkdir -p "$work/expected" "$root/profile/plug-ins"
+echo '(show-welcome-dialog no)' >"$root/profile/gimprc"
 python3 "$here/pictures.py" "$work"
 cp "$models"/*.safetensors "$here"/*.py "$work/"
 convert "$work/labels.png" -resize 256x192! -blur 0x3 -modulate 90,60 -strip "PNG24:$work/photo.png"

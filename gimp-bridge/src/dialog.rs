@@ -26,9 +26,8 @@ const TICK: u32 = 50;
 
 const HORIZONTAL: I = 0;
 const VERTICAL: I = 1;
-/// `GTK_ALIGN_START` and `GTK_ALIGN_CENTER`.
+/// `GTK_ALIGN_START`.
 const START: I = 1;
-const CENTER: I = 3;
 const SCROLL_NEVER: I = 2;
 const SCROLL_AUTOMATIC: I = 1;
 /// `G_TYPE_NONE`: GIMP chooses the widget of an argument.
@@ -89,7 +88,9 @@ pub(crate) fn synthesize(procedure: P, config: Config, image: Image, layer: Draw
     let below = names.iter().position(|name| *name == c"style").map_or(0, |at| at + 1);
     call_ui!(gtk_box_reorder_child(settings, preset, below as I));
 
-    let (shown_labels, picture) = (thumbnail(), thumbnail());
+    let labels = Labels::new(image, layer, rect);
+    let whole = labels.size();
+    let (shown_labels, picture) = (thumbnail(whole), thumbnail(whole));
     let pictures = call_ui!(gtk_box_new(HORIZONTAL, 6));
     for widget in [framed(c"Labels", shown_labels), framed(c"Preview", picture)] {
         call_ui!(gtk_box_pack_start(pictures, widget, 1, 1, 0));
@@ -111,8 +112,6 @@ pub(crate) fn synthesize(procedure: P, config: Config, image: Image, layer: Draw
     call_ui!(gtk_box_pack_start(content, columns, 1, 1, 0));
     call_ui!(gtk_widget_show_all(columns));
 
-    let labels = Labels::new(image, layer, rect);
-    let whole = labels.size();
     let size = Scene::size_for(whole);
     let of = Arc::new(Scene {
         pixels: labels.sample(size[0], size[1]),
@@ -173,18 +172,18 @@ fn preset_row(other: P) -> (P, P) {
     (row, list)
 }
 
-/// A place for a small picture.
-fn thumbnail() -> P {
+/// A place for a small picture of labels of this size.
+fn thumbnail(whole: [usize; 2]) -> P {
     let image = call_ui!(gtk_image_new());
-    call_ui!(gtk_widget_set_size_request(image, SIDE as I, SIDE as I));
-    call_ui!(gtk_widget_set_valign(image, CENTER));
+    call_ui!(gtk_widget_set_size_request(image, SIDE as I, Thumbnail::size_for(whole)[1] as I));
+    call_ui!(gtk_widget_set_valign(image, START));
     image
 }
 
 fn label() -> P {
     let label = call_ui!(gtk_label_new(c"".as_ptr()));
     call_ui!(gtk_label_set_line_wrap(label, 1));
-    call_ui!(gtk_label_set_max_width_chars(label, 44));
+    call_ui!(gtk_label_set_max_width_chars(label, 72));
     call_ui!(gtk_widget_set_halign(label, START));
     call_ui!(gtk_widget_set_valign(label, START));
     label

@@ -80,10 +80,20 @@ pub(crate) struct Thumbnail {
 }
 
 impl Thumbnail {
+    /// Width and height that the preview of labels of this size usually has.
+    pub(crate) fn size_for(whole: [usize; 2]) -> [usize; 2] {
+        let size = within(whole, SIDE);
+        size.map(|side| side * Self::factor(size))
+    }
+
+    fn factor([width, height]: [usize; 2]) -> usize {
+        (SIDE / width.max(height).max(1)).max(1)
+    }
+
     /// Very small pictures are enlarged, each pixel to a square.
     fn new(rgb: Vec<u8>, size: [usize; 2]) -> Self {
-        let factor = SIDE / size[0].max(size[1]).max(1);
-        if factor < 2 {
+        let factor = Self::factor(size);
+        if factor == 1 {
             return Self { rgb, size };
         }
         let mut large = Vec::with_capacity(rgb.len() * factor * factor);
@@ -361,7 +371,7 @@ mod tests {
     #[test]
     fn tiny_pictures_are_enlarged_pixel_by_pixel() {
         let small = Thumbnail::new(vec![1, 2, 3, 4, 5, 6], [2, 1]);
-        assert_eq!(small.size, [256, 128]);
+        assert_eq!((small.size, Thumbnail::size_for([2, 1])), ([256, 128], [256, 128]));
         let pixel = |x: usize, y: usize| &small.rgb[3 * (y * 256 + x)..][..3];
         assert_eq!([pixel(0, 0), pixel(127, 127)], [[1, 2, 3]; 2]);
         assert_eq!([pixel(128, 0), pixel(255, 127)], [[4, 5, 6]; 2]);

@@ -50,7 +50,7 @@ print('UNDO-OK' if good else f'UNDO-WRONG {len(image.get_layers())} layers', flu
 # them, so the plug-in keeps these by itself; the second is none that exists.
 FILE = Gimp.directory() + '/plug-in-settings/GimpProcedureConfigRun-plug-in-semsynth-synthesize.last'
 settings = open(FILE).read()
-for old, new in (('model "facades"', 'model "file"'), ('model-file NULL', 'model-file "/test/sean.safetensors"'),
+for old, new in (('model "facades"', 'model "file"'), ('model-file NULL', 'model-file "file:///test/sean.safetensors"'),
                  ('style "model"', 'style "layer"'), ('output "new-layer"', 'output "new-image"')):
     assert f'({old})' in settings, settings
     settings = settings.replace(f'({old})', f'({new})')

@@ -44,7 +44,8 @@ expect() {
     fail "no line \"$1\""
 }
 window() {
-    for _ in $(seq 120); do
+    # The first window of GIMP 3.2 takes long: it starts a process for each icon.
+    for _ in $(seq 400); do
         found=$(xdotool search --name '^Synthesize from Labels' 2>/dev/null | tail -n 1 || true)
         [ -n "$found" ] && return
         sleep 0.5
