@@ -254,7 +254,7 @@ Ui {
         gtk_scrolled_window_set_policy = c!(P, I, I), gtk_button_new_with_mnemonic = c!(S => P),
         gtk_grid_attach = c!(P, P, I, I, I, I), gtk_box_reorder_child = c!(P, P, I), gtk_label_set_xalign = c!(P, f32),
         gtk_size_group_new = c!(I => P), gtk_size_group_add_widget = c!(P, P), gtk_widget_set_tooltip_text = c!(P, S),
-        gtk_combo_box_text_new = c!(=> P), gtk_combo_box_text_append = c!(P, S, S), gtk_combo_box_text_remove_all = c!(P),
+        gtk_combo_box_get_type = c!(=> GType), gtk_combo_box_text_new = c!(=> P), gtk_combo_box_text_append = c!(P, S, S), gtk_combo_box_text_remove_all = c!(P),
         gtk_combo_box_get_active_id = c!(P => S), gtk_combo_box_set_active_id = c!(P, S => I);
     GIMPWIDGETS: gimp_dialogs_show_help_button = c!(I), gimp_labeled_get_label = c!(P => P);
     GIMPUI:

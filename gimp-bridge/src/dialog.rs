@@ -78,12 +78,17 @@ pub(crate) fn synthesize(procedure: P, config: Config, image: Image, layer: Draw
         c"wrap-y",
         c"preview",
     ];
+    let widget = |name: &CStr, kind| call_ui!(gimp_procedure_dialog_get_widget(dialog, name.as_ptr(), kind));
+    // GIMP 3.2 would show short lists as radio buttons, which makes the dialog higher than small screens.
+    let lists = call_ui!(gtk_combo_box_get_type());
+    for name in [c"model", c"colors", c"unknown-colors", c"output", c"style"] {
+        widget(name, lists);
+    }
     let list = names.into_iter().fold(null_mut(), append);
     let settings = call_ui!(gimp_procedure_dialog_fill_box_list(dialog, c"settings".as_ptr(), list));
-    let row = |name: &CStr| call_ui!(gimp_procedure_dialog_get_widget(dialog, name.as_ptr(), USUAL_WIDGET));
     let dice = call_ui!(gtk_button_new_with_mnemonic(tr(c"New seed").as_ptr()));
-    call_ui!(gtk_grid_attach(row(c"seed"), dice, 2, 0, 1, 1));
-    let (preset, presets) = preset_row(row(c"style"));
+    call_ui!(gtk_grid_attach(widget(c"seed", USUAL_WIDGET), dice, 2, 0, 1, 1));
+    let (preset, presets) = preset_row(widget(c"style", lists));
     call_ui!(gtk_box_pack_start(settings, preset, 0, 0, 0));
     let below = names.iter().position(|name| *name == c"style").map_or(0, |at| at + 1);
     call_ui!(gtk_box_reorder_child(settings, preset, below as I));
