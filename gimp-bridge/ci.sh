@@ -104,6 +104,7 @@ synth "$models/latent.safetensors" labels styled --style-photo "$work/photo.png"
 synth "$models/sean.safetensors" labels regions --seed 3 --style-photo "$work/photo.png" --style-labels "$work/labels.png"
 synth "$models/presets.safetensors" indexed first-preset
 synth "$models/presets.safetensors" indexed desert --preset desert
+synth "$models/presets.safetensors" indexed dry --preset dry
 python3 - "$here" "$work" <<'END'
 # What snapping the soft labels gives, by its definition: the class of the nearest pixel of an exact class colour.
 import sys

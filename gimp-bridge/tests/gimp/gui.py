@@ -46,15 +46,19 @@ for _ in range(80):
 good = len(image.get_layers()) == 1 and pixels(image) == before
 print('UNDO-OK' if good else f'UNDO-WRONG {len(image.get_layers())} layers', flush=True)
 
-# The next run of the dialog starts with these settings, as if an earlier one had left them. GIMP stores no layers among
-# them, so the plug-in keeps these by itself; the second is none that exists.
+# The settings of the last run, which the next dialog starts with.
 FILE = Gimp.directory() + '/plug-in-settings/GimpProcedureConfigRun-plug-in-semsynth-synthesize.last'
-usual = settings = open(FILE).read()
-for old, new in (('model "facades"', 'model "file"'), ('model-file NULL', 'model-file "file:///test/sean.safetensors"'),
-                 ('style "model"', 'style "layer"'), ('output "new-layer"', 'output "new-image"')):
-    assert f'({old})' in settings, settings
-    settings = settings.replace(f'({old})', f'({new})')
-open(FILE, 'w').write(settings)
+usual = open(FILE).read()
+
+
+def start_with(**changes):
+    """Writes settings as if an earlier run had left them."""
+    settings = usual
+    for name, (old, new) in changes.items():
+        name = name.replace('_', '-')
+        assert f'({name} {old})' in settings, settings
+        settings = settings.replace(f'({name} {old})', f'({name} {new})')
+    open(FILE, 'w').write(settings)
 
 
 def styled():
@@ -69,6 +73,9 @@ def kept():
     return bytes(Gimp.get_parasite('plug-in-semsynth-style-layers').get_data())
 
 
+# GIMP stores no layers among the settings, so the plug-in keeps these by itself; the second is none that exists.
+start_with(model=('"facades"', '"file"'), model_file=('NULL', '"file:///test/sean.safetensors"'),
+           style=('"model"', '"layer"'), output=('"new-layer"', '"new-image"'))
 image, labels, photo = styled()
 Gimp.attach_parasite(Gimp.Parasite.new('plug-in-semsynth-style-layers', 0, list(f'{photo.get_id()} 999999'.encode())))
 Gimp.Display.new(image)
@@ -84,7 +91,18 @@ good = status == Gimp.PDBStatusType.SUCCESS and layer.get_name() == 'Synthesized
 same = good and pixels(layer.get_image()) == pixels(load('expected/regions'))
 print('REPEAT-OK' if same else f'REPEAT-WRONG {status} {layer and layer.get_name()} {PDB.get_last_error()}', flush=True)
 
-open(FILE, 'w').write(usual)
+# The dialog lists the presets of the model; visual.sh chooses the second.
+start_with(model=('"facades"', '"file"'), model_file=('NULL', '"file:///test/presets.safetensors"'),
+           style=('"model"', '"preset"'))
+image = load('indexed')
+Gimp.Display.new(image)
+print('PRESET-STARTS', flush=True)
+status, layer = run(image, Gimp.RunMode.INTERACTIVE)
+same = status == Gimp.PDBStatusType.SUCCESS and pixels(layer.get_image()) == pixels(load('expected/dry'))
+chosen = '(style-preset "dry")' in open(FILE).read()
+print('PRESET-OK' if same and chosen else f'PRESET-WRONG {status} {chosen} {PDB.get_last_error()}', flush=True)
+
+start_with()
 large = load('6000x4000')
 before = pixels(large)
 Gimp.Display.new(large)

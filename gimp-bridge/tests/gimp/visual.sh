@@ -106,6 +106,21 @@ for step in SET KEPT REPEAT; do
 done
 echo "ok    last values: model file, style, its layers and the seed come back"
 
+# The list of presets comes after the style.
+expect 'PRESET-STARTS' 60
+window
+sleep 5
+xdotool windowfocus "$found" 2>/dev/null || true
+xdotool key --window "$found" alt+e
+xdotool key --window "$found" Tab
+xdotool key --window "$found" Down
+sleep 3
+import -window root "$screens/preset.png"
+xdotool key --window "$found" alt+z
+expect 'PRESET-[OW]' 120
+grep -q '^PRESET-OK' "$root/test/gui.log" || fail "$(grep '^PRESET-' "$root/test/gui.log")"
+echo "ok    preset: one of the list in the dialog"
+
 # A synthesis that takes long is cancelled: GIMP then kills the plug-in.
 expect 'LONG-STARTS' 60
 window
