@@ -28,6 +28,7 @@ const GEGL: Lib = Lib("libgegl-0.4.so.0", "libgegl-0.4-0.dll", "libgegl-0.4.0.dy
 const GIMPBASE: Lib = Lib("libgimpbase-3.0.so.0", "libgimpbase-3.0-0.dll", "libgimpbase-3.0.0.dylib");
 const GIMP: Lib = Lib("libgimp-3.0.so.0", "libgimp-3.0-0.dll", "libgimp-3.0.0.dylib");
 const GIMPUI: Lib = Lib("libgimpui-3.0.so.0", "libgimpui-3.0-0.dll", "libgimpui-3.0.0.dylib");
+const GIMPWIDGETS: Lib = Lib("libgimpwidgets-3.0.so.0", "libgimpwidgets-3.0-0.dll", "libgimpwidgets-3.0.0.dylib");
 const GTK: Lib = Lib("libgtk-3.so.0", "libgtk-3-0.dll", "libgtk-3.0.dylib");
 const PIXBUF: Lib = Lib("libgdk_pixbuf-2.0.so.0", "libgdk_pixbuf-2.0-0.dll", "libgdk_pixbuf-2.0.0.dylib");
 
@@ -165,7 +166,7 @@ Core {
         g_dgettext = c!(S, S => S), g_free = c!(P), g_strdup = c!(S => P), g_list_append = c!(P, P => P),
         g_bytes_unref = c!(P),
         g_quark_from_string = c!(S => u32), g_error_new_literal = c!(u32, I, S => P);
-    GIO: g_file_get_path = c!(P => P);
+    GIO: g_file_get_path = c!(P => P), g_file_new_for_path = c!(S => P);
     GOBJECT:
         g_object_unref = c!(P), g_object_get = c!(P, S; va), g_object_set = c!(P, S; va),
         g_value_set_object = c!(P, P),
@@ -182,10 +183,14 @@ Core {
         gegl_color_new = c!(S => P), gegl_color_set_pixel = c!(P, P, *const c_void);
     GIMPBASE:
         gimp_value_array_index = c!(P, I => P), gimp_choice_new = c!(=> P), gimp_choice_add = c!(P, S, I, S, S),
-        gimp_run_mode_get_type = c!(=> GType);
+        gimp_run_mode_get_type = c!(=> GType),
+        gimp_parasite_new = c!(S, u32, u32, *const c_void => P), gimp_parasite_free = c!(P),
+        gimp_parasite_get_data = c!(P, *mut u32 => P);
     GIMP:
         gimp_main = c!(GType, I, *mut *mut c_char => I),
         gimp_plug_in_get_type = c!(=> GType),
+        gimp_plug_in_set_help_domain = c!(P, S, P),
+        gimp_attach_parasite = c!(P => I), gimp_get_parasite = c!(S => P),
         gimp_get_pdb = c!(=> P), gimp_pdb_get_last_error = c!(P => S),
         gimp_image_procedure_new = c!(P, S, I, ImageRunFn, P, P => P),
         gimp_procedure_new = c!(P, S, I, RunFn, P, P => P),
@@ -198,6 +203,7 @@ Core {
         gimp_procedure_add_choice_argument = c!(P, S, S, S, P, S, I),
         gimp_procedure_add_enum_argument = c!(P, S, S, S, GType, I, I),
         gimp_procedure_add_file_argument = c!(P, S, S, S, I, I, P, I),
+        gimp_procedure_add_string_argument = c!(P, S, S, S, S, I),
         gimp_procedure_add_layer_argument = c!(P, S, S, S, I, I),
         gimp_procedure_add_palette_argument = c!(P, S, S, S, I, P, I, I),
         gimp_procedure_add_layer_return_value = c!(P, S, S, S, I, I),
@@ -209,6 +215,7 @@ Core {
         gimp_image_undo_disable = c!(P => I), gimp_image_undo_enable = c!(P => I),
         gimp_image_insert_layer = c!(P, P, P, I => I), gimp_image_get_item_position = c!(P, P => I),
         gimp_image_get_base_type = c!(P => I), gimp_image_get_precision = c!(P => I), gimp_image_get_palette = c!(P => P),
+        gimp_item_get_id = c!(P => I), gimp_item_get_by_id = c!(I => P),
         gimp_item_get_parent = c!(P => P), gimp_item_is_layer = c!(P => I), gimp_item_is_group = c!(P => I),
         gimp_item_is_layer_mask = c!(P => I), gimp_item_get_lock_content = c!(P => I), gimp_item_delete = c!(P => I),
         gimp_layer_new = c!(P, S, I, I, I, f64, I => P), gimp_layer_set_offsets = c!(P, I, I => I),
@@ -244,11 +251,16 @@ Ui {
         gtk_widget_set_halign = c!(P, I), gtk_widget_set_valign = c!(P, I), gtk_widget_set_sensitive = c!(P, I),
         gtk_label_new = c!(S => P), gtk_label_set_markup = c!(P, S), gtk_label_set_line_wrap = c!(P, I),
         gtk_label_set_max_width_chars = c!(P, I), gtk_scrolled_window_new = c!(P, P => P),
-        gtk_scrolled_window_set_policy = c!(P, I, I), gtk_button_new_with_mnemonic = c!(S => P);
+        gtk_scrolled_window_set_policy = c!(P, I, I), gtk_button_new_with_mnemonic = c!(S => P),
+        gtk_grid_attach = c!(P, P, I, I, I, I), gtk_box_reorder_child = c!(P, P, I), gtk_label_set_xalign = c!(P, f32),
+        gtk_size_group_new = c!(I => P), gtk_size_group_add_widget = c!(P, P), gtk_widget_set_tooltip_text = c!(P, S),
+        gtk_combo_box_get_type = c!(=> GType), gtk_combo_box_text_new = c!(=> P), gtk_combo_box_text_append = c!(P, S, S), gtk_combo_box_text_remove_all = c!(P),
+        gtk_combo_box_get_active_id = c!(P => S), gtk_combo_box_set_active_id = c!(P, S => I);
+    GIMPWIDGETS: gimp_dialogs_show_help_button = c!(I), gimp_labeled_get_label = c!(P => P);
     GIMPUI:
         gimp_ui_init = c!(S), gimp_procedure_dialog_new = c!(P, P, S => P),
         gimp_procedure_dialog_set_ok_label = c!(P, S), gimp_procedure_dialog_fill_box_list = c!(P, S, P => P),
-        gimp_procedure_dialog_fill_list = c!(P, P),
+        gimp_procedure_dialog_fill_list = c!(P, P), gimp_procedure_dialog_get_widget = c!(P, S, GType => P),
         gimp_procedure_dialog_set_sensitive = c!(P, S, I, P, S, I), gimp_procedure_dialog_run = c!(P => I);
 } }
 

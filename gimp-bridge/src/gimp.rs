@@ -110,6 +110,17 @@ impl Drop for Buffer {
 pub(crate) struct Drawable(pub(crate) P);
 
 impl Drawable {
+    /// The number that stands for it as long as GIMP runs.
+    pub(crate) fn id(self) -> i32 {
+        call!(gimp_item_get_id(self.0))
+    }
+
+    /// The layer that has this number, if it is still there.
+    pub(crate) fn layer_by_id(id: i32) -> Option<Self> {
+        let item = call!(gimp_item_get_by_id(id));
+        Some(Self(item)).filter(|item| !item.0.is_null() && item.is_layer())
+    }
+
     pub(crate) fn width(self) -> i32 {
         call!(gimp_drawable_get_width(self.0))
     }
@@ -388,6 +399,20 @@ impl Config {
         call!(g_object_set(self.0, name.as_ptr(), value, null::<c_void>()));
     }
 
+    pub(crate) fn text(self, name: &CStr) -> String {
+        let mut value: P = null_mut();
+        call!(g_object_get(self.0, name.as_ptr(), &raw mut value, null::<c_void>()));
+        owned_text(value).unwrap_or_default()
+    }
+
+    pub(crate) fn set_text(self, name: &CStr, value: &str) {
+        call!(g_object_set(self.0, name.as_ptr(), text(value).as_ptr(), null::<c_void>()));
+    }
+
+    pub(crate) fn set_layer(self, name: &CStr, value: Drawable) {
+        call!(g_object_set(self.0, name.as_ptr(), value.0, null::<c_void>()));
+    }
+
     fn object(self, name: &CStr) -> P {
         let mut object: P = null_mut();
         call!(g_object_get(self.0, name.as_ptr(), &raw mut object, null::<c_void>()));
@@ -412,6 +437,37 @@ impl Config {
             return None;
         }
         owned_text(call!(g_file_get_path(file))).map(PathBuf::from)
+    }
+}
+
+/// Text that GIMP keeps until it ends, for later calls of this program.
+pub(crate) mod session {
+    use std::ffi::{CStr, c_void};
+
+    use super::{P, call};
+
+    pub(crate) fn keep(name: &CStr, text: &str) {
+        // No flags: GIMP does not store it in a file.
+        let parasite = call!(gimp_parasite_new(name.as_ptr(), 0, text.len() as u32, text.as_ptr().cast::<c_void>()));
+        call!(gimp_attach_parasite(parasite));
+        call!(gimp_parasite_free(parasite));
+    }
+
+    pub(crate) fn kept(name: &CStr) -> Option<String> {
+        let parasite: P = call!(gimp_get_parasite(name.as_ptr()));
+        if parasite.is_null() {
+            return None;
+        }
+        let mut length = 0;
+        let data = call!(gimp_parasite_get_data(parasite, &raw mut length));
+        let bytes = if data.is_null() {
+            Vec::new()
+        } else {
+            // SAFETY: the parasite has `length` bytes, which are copied before it is freed.
+            unsafe { std::slice::from_raw_parts(data.cast::<u8>(), length as usize) }.to_vec()
+        };
+        call!(gimp_parasite_free(parasite));
+        String::from_utf8(bytes).ok()
     }
 }
 

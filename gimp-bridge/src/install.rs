@@ -13,8 +13,18 @@ const NAME: &str = "plug-in-semsynth";
 /// The profile that is created where GIMP has not run yet.
 const FIRST: &str = "3.0";
 
-/// Translations, made by `msgfmt` from the files beside them.
-const CATALOGS: [(&str, &[u8]); 2] = [("de", include_bytes!("../i18n/de.mo")), ("fr", include_bytes!("../i18n/fr.mo"))];
+/// The folder of help pages, beside the program.
+pub(crate) const HELP: &str = "help";
+
+/// What lies beside the program: translations, made by `msgfmt` from the files beside them, and pages for GIMP's help.
+const FILES: [(&str, &[u8]); 6] = [
+    ("locale/de/LC_MESSAGES/plug-in-semsynth.mo", include_bytes!("../i18n/de.mo")),
+    ("locale/fr/LC_MESSAGES/plug-in-semsynth.mo", include_bytes!("../i18n/fr.mo")),
+    ("help/en/gimp-help.xml", include_bytes!("../help/en/gimp-help.xml")),
+    ("help/en/synthesize.html", include_bytes!("../help/en/synthesize.html")),
+    ("help/en/snap.html", include_bytes!("../help/en/snap.html")),
+    ("help/en/label-palette.html", include_bytes!("../help/en/label-palette.html")),
+];
 
 /// The operating systems, and where GIMP has its profiles on each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +139,7 @@ fn palettes() -> Result<Vec<(String, String)>, String> {
     Model::builtins().map(palette).collect()
 }
 
-/// Copies `program`, palettes and translations into every profile, and says what it did.
+/// Copies `program`, palettes, translations and help into every profile, and says what it did.
 ///
 /// # Errors
 ///
@@ -149,10 +159,10 @@ pub(crate) fn install(environment: &Environment, program: &Path) -> Result<Strin
             fs::rename(&new, &target).or_else(|_| replace(&new, &target)).map_err(failed("write", &target))?;
         }
         make_executable(&target)?;
-        for (language, catalog) in CATALOGS {
-            let messages = folder.join("locale").join(language).join("LC_MESSAGES");
-            create(&messages)?;
-            write(&messages.join(format!("{NAME}.mo")), catalog)?;
+        for (name, content) in FILES {
+            let path = folder.join(name);
+            create(path.parent().unwrap_or(&folder))?;
+            write(&path, content)?;
         }
         create(&profile.join("palettes"))?;
         said.push(format!("installed {}", target.display()));
@@ -202,15 +212,14 @@ pub(crate) fn uninstall(environment: &Environment) -> Result<String, String> {
 
 /// Removes our files from a folder, and the folder if nothing else is in it.
 fn remove_own(folder: &Path, system: System) -> Result<(), String> {
-    let locale = folder.join("locale");
     let mut files = vec![folder.join(system.program())];
-    let mut folders = Vec::new();
-    for (language, _) in CATALOGS {
-        let messages = locale.join(language).join("LC_MESSAGES");
-        files.push(messages.join(format!("{NAME}.mo")));
-        folders.extend([messages, locale.join(language)]);
-    }
-    folders.extend([locale, folder.to_owned()]);
+    files.extend(FILES.map(|(name, _)| folder.join(name)));
+    // Inner folders come first.
+    let within = |path: &&Path| path.starts_with(folder);
+    let mut folders: Vec<PathBuf> =
+        files.iter().flat_map(|file| file.ancestors().skip(1).take_while(within)).map(PathBuf::from).collect();
+    folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
+    folders.dedup();
     for path in files {
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("remove", &path)(error)),
@@ -326,9 +335,7 @@ mod tests {
         let inside = |path: &str| format!("{profile}/{path}");
         let mut files: Vec<String> =
             Model::builtins().map(|name| inside(&format!("palettes/semsynth-{name}.gpl"))).collect();
-        for language in ["de", "fr"] {
-            files.push(inside(&format!("plug-ins/plug-in-semsynth/locale/{language}/LC_MESSAGES/plug-in-semsynth.mo")));
-        }
+        files.extend(FILES.map(|(name, _)| inside(&format!("plug-ins/plug-in-semsynth/{name}"))));
         files.push(inside(&format!("plug-ins/plug-in-semsynth/{program}")));
         files
     }
@@ -377,7 +384,31 @@ mod tests {
         let home = home(System::Linux, &[]);
         assert!(installed(&home.environment).is_empty());
         install(&home.environment, &home.program()).unwrap();
-        assert_eq!(home.files(), expected(".config/GIMP/3.0", "plug-in-semsynth"));
+        let mut files = expected(".config/GIMP/3.0", "plug-in-semsynth");
+        files.sort();
+        assert_eq!(home.files(), files);
+    }
+
+    /// GIMP's help knows pages by the names of procedures.
+    #[test]
+    fn every_procedure_has_a_help_page() {
+        let text = |name: &str| {
+            let file = FILES.iter().find(|(known, _)| *known == format!("help/en/{name}"));
+            String::from_utf8(file.unwrap_or_else(|| panic!("there is no {name}")).1.to_vec()).unwrap()
+        };
+        let index = text("gimp-help.xml");
+        for procedure in crate::plugin::PROCEDURES {
+            let id = format!("id=\"{}\" ref=\"", procedure.to_str().unwrap());
+            let (_, rest) = index.split_once(&id).unwrap_or_else(|| panic!("no {id}"));
+            assert!(text(rest.split_once('"').unwrap().0).contains(procedure.to_str().unwrap()));
+        }
+        // Links lead to pages that are there.
+        for name in ["synthesize.html", "snap.html", "label-palette.html"] {
+            let page = text(name);
+            for link in page.split("href=\"").skip(1) {
+                text(link.split_once('"').unwrap().0);
+            }
+        }
     }
 
     #[test]

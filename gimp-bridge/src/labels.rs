@@ -127,6 +127,31 @@ pub(crate) fn classify(
     (map, report)
 }
 
+/// A smaller picture, of `to` width and height: each of its pixels is one of these, never a mixture.
+pub(crate) fn shrink(pixels: &LabelPixels, from: [usize; 2], to: [usize; 2]) -> LabelPixels {
+    let at: Vec<usize> =
+        (0..to[1]).flat_map(|y| (0..to[0]).map(move |x| y * from[1] / to[1] * from[0] + x * from[0] / to[0])).collect();
+    match pixels {
+        LabelPixels::Colors(colors) => LabelPixels::Colors(at.iter().map(|&i| colors[i]).collect()),
+        LabelPixels::Values { values, alpha } => {
+            let alpha = if alpha.is_empty() { Vec::new() } else { at.iter().map(|&i| alpha[i]).collect() };
+            LabelPixels::Values { values: at.iter().map(|&i| values[i]).collect(), alpha }
+        }
+    }
+}
+
+/// The colours of pixels, as RGB bytes. Values without a colour are grey.
+pub(crate) fn rgb(pixels: &LabelPixels, colors: &[[u8; 3]]) -> Vec<u8> {
+    let grey = |value: u16| [value.min(255) as u8; 3];
+    match pixels {
+        LabelPixels::Colors(pixels) => pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
+        LabelPixels::Values { values, .. } => values
+            .iter()
+            .flat_map(|&value| colors.get(usize::from(value)).copied().unwrap_or_else(|| grey(value)))
+            .collect(),
+    }
+}
+
 /// Pixels of a format with `size` bytes per pixel.
 fn unpack(bytes: &[u8], source: Source, size: usize) -> LabelPixels {
     let mut values = Vec::new();
@@ -175,6 +200,20 @@ mod tests {
         assert_eq!(values(&wide, grey(16, true), 4), (vec![300, 7], vec![255, 1]));
         let colors = unpack(&[1, 2, 3, 4], Source::RgbPng { bits: 8, alpha: true }, 4);
         assert_eq!(colors, LabelPixels::Colors(vec![[1, 2, 3, 4]]));
+    }
+
+    #[test]
+    fn smaller_pictures_mix_nothing() {
+        let colors: Vec<[u8; 4]> = (0..12).map(|i| [i, 100 + i, 200, 255]).collect();
+        let small = shrink(&LabelPixels::Colors(colors.clone()), [4, 3], [2, 2]);
+        assert_eq!(small, LabelPixels::Colors([0, 2, 4, 6].map(|i| colors[i]).to_vec()));
+        let all = LabelPixels::Values { values: (0..12).collect(), alpha: (100..112).collect() };
+        let expected = LabelPixels::Values { values: vec![0, 2, 4, 6], alpha: vec![100, 102, 104, 106] };
+        assert_eq!(shrink(&all, [4, 3], [2, 2]), expected);
+        assert_eq!(shrink(&all, [4, 3], [4, 3]), all);
+        assert_eq!(rgb(&small, &[])[3..6], [2, 102, 200]);
+        let values = LabelPixels::Values { values: vec![1, 9, 700], alpha: Vec::new() };
+        assert_eq!(rgb(&values, &[[0; 3], [5, 6, 7]]), [5, 6, 7, 9, 9, 9, 255, 255, 255]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! a person, it installs itself (`install`) and says what is wrong (`check`).
 
 #![cfg_attr(windows, windows_subsystem = "windows")]
-// GIMP is a C library. `unsafe` is in `api`, `gimp`, `plugin` and `dialog` only.
+// GIMP is a C library. `unsafe` is in `api`, `gimp`, `plugin` and `dialog` only, and for the console of Windows here.
 #![allow(unsafe_code)]
 
 mod api;
@@ -17,6 +17,8 @@ mod install;
 mod labels;
 mod paint;
 mod plugin;
+mod presets;
+mod preview;
 mod settings;
 mod snap;
 mod synthesize;
@@ -34,8 +36,28 @@ The GIMP 3 plug-in of semsynth. GIMP starts it; yourself, use one of these:
   --version     print its version
 ";
 
+/// Windows gives a program of this kind no console, so what it says would be lost: this takes that of the terminal which
+/// started it, if there is one.
+#[cfg(windows)]
+fn take_console() {
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn AttachConsole(process: u32) -> i32;
+    }
+    /// `ATTACH_PARENT_PROCESS`.
+    const PARENT: u32 = u32::MAX;
+    // SAFETY: it may be called at any time, and changes nothing if there is no console.
+    let _ = unsafe { AttachConsole(PARENT) };
+}
+
+#[cfg(not(windows))]
+fn take_console() {}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    if arguments.get(1).is_none_or(|first| first.starts_with("--")) {
+        take_console();
+    }
     let result = match arguments.get(1).map(String::as_str) {
         Some("--install") => install::own_program()
             .ok_or_else(|| "this program's own file cannot be found: start it with its full path".into())

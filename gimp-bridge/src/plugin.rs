@@ -9,13 +9,14 @@ use semsynth::Model;
 
 use crate::api::{P, PlugInClass, S, TypeQuery, call};
 use crate::gimp::{Config, Drawable, Image, Palette, text};
-use crate::settings::ModelChoice;
+use crate::settings::{ModelChoice, StyleChoice, keep_style_layers, recall_style_layers};
 use crate::{classes, dialog, install, snap, synthesize};
 
 pub(crate) const NAME: &CStr = c"plug-in-semsynth";
 const SYNTHESIZE: &CStr = c"plug-in-semsynth-synthesize";
 const PALETTE: &CStr = c"plug-in-semsynth-label-palette";
 const SNAP: &CStr = c"plug-in-semsynth-snap";
+pub(crate) const PROCEDURES: [&CStr; 3] = [SYNTHESIZE, PALETTE, SNAP];
 
 /// `G_PARAM_READWRITE`.
 const READ_WRITE: c_int = 3;
@@ -74,9 +75,9 @@ pub(crate) fn check_layout() -> Result<(usize, TypeQuery), String> {
     Ok((parent, query))
 }
 
-/// The folder of translations beside the program, if it is there.
-pub(crate) fn locale_folder() -> Option<PathBuf> {
-    let folder = install::own_program()?.parent()?.join("locale");
+/// A folder beside the program, if it is there.
+pub(crate) fn own_folder(name: &str) -> Option<PathBuf> {
+    let folder = install::own_program()?.parent()?.join(name);
     folder.is_dir().then_some(folder)
 }
 
@@ -86,7 +87,7 @@ unsafe extern "C" fn class_init(class: P, _: P) {
     class.query_procedures = Some(query);
     class.create_procedure = Some(create);
     // libgimp's own way looks for the folder `locale` beside the program, and warns if there is none.
-    if locale_folder().is_none() {
+    if own_folder("locale").is_none() {
         class.set_i18n = Some(no_translations);
     }
 }
@@ -95,8 +96,14 @@ unsafe extern "C" fn no_translations(_: P, _: S, _: *mut S, _: *mut S) -> c_int 
     0
 }
 
-unsafe extern "C" fn query(_: P) -> P {
-    [SYNTHESIZE, PALETTE, SNAP].into_iter().fold(null_mut(), append)
+unsafe extern "C" fn query(plug_in: P) -> P {
+    // GIMP's help finds the pages by the names of procedures.
+    if let Some(folder) = own_folder(install::HELP) {
+        let file = call!(g_file_new_for_path(text(&folder.to_string_lossy()).as_ptr()));
+        call!(gimp_plug_in_set_help_domain(plug_in, NAME.as_ptr(), file));
+        call!(g_object_unref(file));
+    }
+    PROCEDURES.into_iter().fold(null_mut(), append)
 }
 
 /// Appends a copy of the text to a list.
@@ -168,6 +175,11 @@ impl Procedure {
             null_mut(),
             READ_WRITE
         ));
+    }
+
+    fn text(&self, name: &CStr, nick: &CStr, blurb: &CStr) {
+        let (nick, blurb) = (tr(nick).as_ptr(), tr(blurb).as_ptr());
+        call!(gimp_procedure_add_string_argument(self.0, name.as_ptr(), nick, blurb, c"".as_ptr(), READ_WRITE));
     }
 
     fn layer(&self, name: &CStr, nick: &CStr, blurb: &CStr) {
@@ -272,9 +284,15 @@ fn create_synthesize(plug_in: P) -> P {
         c"How the picture looks, if the model has styles",
         &[
             (c"model", 0, c"Of the model"),
-            (c"file", 1, c"From a file"),
-            (c"layer", 2, c"From a layer that shows a photo"),
+            (c"preset", StyleChoice::PRESET, c"A preset of the model"),
+            (c"file", StyleChoice::FILE, c"From a file"),
+            (c"layer", StyleChoice::LAYER, c"From a layer that shows a photo"),
         ],
+    );
+    p.text(
+        c"style-preset",
+        c"Style preset",
+        c"The name of a style inside the model, if Style is \"A preset of the model\"",
     );
     p.file(c"style-file", c"Style f_ile", c"A style that `semsynth style encode` has written (.safetensors)");
     p.layer(c"style-layer", c"Style la_yer", c"The layer that shows the photo");
@@ -415,12 +433,19 @@ unsafe extern "C" fn run_synthesize(procedure: P, mode: c_int, image: P, drawabl
         let layer = unsafe { single(drawables) }?;
         let (image, config) = (Image(image), Config(config));
         let interactive = mode == INTERACTIVE;
+        if mode != NONINTERACTIVE {
+            recall_style_layers(config);
+        }
         if interactive && !dialog::synthesize(procedure, config, image, layer)? {
             return Ok(Ended::Cancelled);
         }
         // The tests in real GIMP show with this that a panic becomes an error message.
         assert!(std::env::var_os("SEMSYNTH_TEST_PANIC").is_none(), "a panic for tests");
-        synthesize::run(image, layer, config, interactive).map(|layer| Ended::With(layer.0))
+        let result = synthesize::run(image, layer, config, interactive)?;
+        if interactive {
+            keep_style_layers(config);
+        }
+        Ok(Ended::With(result.0))
     })
 }
 

@@ -1,13 +1,15 @@
 //! The arguments of a call, read from GIMP.
 
+use std::ffi::CStr;
 use std::path::PathBuf;
 
 use semsynth::label::ColorPolicy;
-use semsynth::network::{Architecture, StyleConfig};
+use semsynth::model::Manifest;
+use semsynth::network::StyleConfig;
 use semsynth::{ClassTable, Model};
 
 use crate::classes;
-use crate::gimp::{Config, Drawable};
+use crate::gimp::{Config, Drawable, session};
 
 /// Where the picture goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,29 +100,59 @@ pub(crate) enum StyleChoice {
     /// The model's own: none, or one drawn from the seed.
     Model,
     File(PathBuf),
+    /// A named style of the model.
+    Preset(String),
     /// A layer that shows a photo, and the one that holds its labels.
     Layer(Drawable, Option<Drawable>),
 }
 
 impl StyleChoice {
+    /// The numbers of the choices.
+    pub(crate) const FILE: i32 = 1;
+    pub(crate) const LAYER: i32 = 2;
+    pub(crate) const PRESET: i32 = 3;
+
     pub(crate) fn of(config: Config) -> Result<Self, String> {
         match config.choice(c"style") {
-            1 => config.path(c"style-file").map(Self::File).ok_or_else(|| {
+            Self::FILE => config.path(c"style-file").map(Self::File).ok_or_else(|| {
                 "No style file is chosen: choose one that `semsynth style encode` has written, or another Style.".into()
             }),
-            2 => {
+            Self::LAYER => {
                 let photo = config.layer(c"style-layer");
                 let photo = photo.ok_or("No style layer is chosen: choose the layer that shows the photo.")?;
                 Ok(Self::Layer(photo, config.layer(c"style-labels")))
             }
+            Self::PRESET => Ok(Self::Preset(config.text(c"style-preset"))),
             _ => Ok(Self::Model),
         }
     }
 }
 
-/// Whether a seed makes a difference: SPADE and CLADE have no random input. `styled` says whether a style is given.
-pub(crate) fn is_random(network: &Architecture, styled: bool) -> bool {
-    let latent = matches!(network.style(), StyleConfig::Latent { .. }) && !styled;
+/// The ids of the style's layers in the last run. GIMP stores all other arguments as last values, but no layers.
+const STYLE_LAYERS: &CStr = c"plug-in-semsynth-style-layers";
+
+/// Keeps the style's layers for the next run.
+pub(crate) fn keep_style_layers(config: Config) {
+    let id = |name| config.layer(name).map_or(0, Drawable::id);
+    session::keep(STYLE_LAYERS, &format!("{} {}", id(c"style-layer"), id(c"style-labels")));
+}
+
+/// Puts the layers of the last run where the last values lack them, if they are still there.
+pub(crate) fn recall_style_layers(config: Config) {
+    let Some(kept) = session::kept(STYLE_LAYERS) else { return };
+    for (name, id) in [c"style-layer", c"style-labels"].into_iter().zip(kept.split(' ')) {
+        let layer = id.parse().ok().and_then(Drawable::layer_by_id);
+        if let Some(layer) = layer.filter(|_| config.layer(name).is_none()) {
+            config.set_layer(name, layer);
+        }
+    }
+}
+
+/// Whether a seed makes a difference: SPADE and CLADE have no random input. `styled` says whether a style is given; models
+/// with presets have one without that.
+pub(crate) fn is_random(model: &Manifest, styled: bool) -> bool {
+    let network = &model.architecture;
+    let latent = matches!(network.style(), StyleConfig::Latent { .. }) && !styled && model.presets.is_empty();
     latent || network.needs().noise
 }
 

@@ -10,6 +10,7 @@ use semsynth::{ClassTable, Image as Picture, LabelMap, PreparedModel, Request, S
 use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
 use crate::labels::{Labels, classify};
 use crate::paint::{borders, device, paint, trace};
+use crate::presets::Presets;
 use crate::settings::{ModelChoice, Output, StyleChoice, class_table, is_random, output, palette, policy};
 
 /// Paints a picture from the labels of a layer, and gives the layer that holds it.
@@ -25,6 +26,7 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
     let model = choice.open()?;
     let classes = class_table(model.classes(), palette(config)?.as_ref())?;
     let style = StyleChoice::of(config)?;
+    let presets = Presets::of(&model)?;
     let seed = config.int(c"seed");
 
     let [width, height] = [rect.w, rect.h];
@@ -36,12 +38,12 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
     }
 
     progress::say(&format!("Synthesizing {width}x{height} pixels"));
-    let random = is_random(model.architecture(), style != StyleChoice::Model);
+    let random = is_random(model.manifest(), style != StyleChoice::Model);
     let device = device().map_err(|error| error.to_string())?;
     let source = StyleSource::gather(&style, model.architecture(), image, layer, &classes, policy(config))?;
     let prepared = PreparedModel::new(model, &device).map_err(|error| error.to_string())?;
     let mut request = Request::new().seed(seed as u64);
-    if let Some(style) = source.style(&prepared)? {
+    if let Some(style) = source.style(&prepared, &presets)? {
         request = request.style(&style);
     }
     request = borders(request, config.flag(c"wrap-x"), config.flag(c"wrap-y"));
@@ -121,6 +123,7 @@ pub(crate) fn advice(error: &semsynth::Error) -> String {
 pub(crate) enum StyleSource {
     Model,
     File(std::path::PathBuf),
+    Preset(String),
     Photo(Picture, Option<LabelMap>),
 }
 
@@ -137,6 +140,7 @@ impl StyleSource {
         let (photo, labels) = match choice {
             StyleChoice::Model => return Ok(Self::Model),
             StyleChoice::File(path) => return Ok(Self::File(path.clone())),
+            StyleChoice::Preset(name) => return Ok(Self::Preset(name.clone())),
             StyleChoice::Layer(photo, labels) => (*photo, labels.unwrap_or(layer)),
         };
         let by_region = matches!(network.style(), StyleConfig::Regions { .. });
@@ -163,9 +167,13 @@ impl StyleSource {
         Ok(Self::Photo(Picture::from_pixels(&view.map_err(|error| error.to_string())?), map))
     }
 
-    pub(crate) fn style(&self, prepared: &PreparedModel) -> Result<Option<Style>, String> {
+    /// # Errors
+    ///
+    /// Why this is no style for that model, and what to do.
+    pub(crate) fn style(&self, prepared: &PreparedModel, presets: &Presets) -> Result<Option<Style>, String> {
         let style = match self {
             Self::Model => return Ok(None),
+            Self::Preset(name) => return presets.get(name).cloned().map(Some),
             Self::File(path) => Style::open(path),
             Self::Photo(photo, labels) => prepared.encode(photo, labels.as_ref(), None),
         };

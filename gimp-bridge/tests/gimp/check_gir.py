@@ -12,13 +12,13 @@ G = '{http://www.gtk.org/introspection/core/1.0}'
 GLIB = '{http://www.gtk.org/introspection/glib/1.0}'
 LIBRARIES = ('GLib-2.0', 'GObject-2.0', 'Gio-2.0', 'Gegl-0.4', 'Gimp-3.0', 'GimpUi-3.0', 'Gtk-3.0', 'GdkPixbuf-2.0')
 
-# Kinds of values in C calls: i(nteger of 32 bits), d(ouble), p(ointer or integer of 64 bits).
+# Kinds of values in C calls: i(nteger of 32 bits), d(ouble), f(loat), p(ointer or integer of 64 bits).
 KINDS = {
     'gint': 'i', 'gboolean': 'i', 'guint': 'i', 'gint32': 'i', 'guint32': 'i', 'int': 'i', 'GQuark': 'i',
-    'gdouble': 'd', 'gsize': 'p', 'gulong': 'p', 'guint64': 'p', 'GType': 'p',
+    'gdouble': 'd', 'gfloat': 'f', 'gsize': 'p', 'gulong': 'p', 'guint64': 'p', 'GType': 'p',
 }
 OURS = {
-    'P': 'p', 'S': 'p', 'I': 'i', 'c_int': 'i', 'c_uint': 'i', 'u32': 'i', 'f64': 'd', 'GType': 'p', 'u64': 'p',
+    'P': 'p', 'S': 'p', 'I': 'i', 'c_int': 'i', 'c_uint': 'i', 'u32': 'i', 'f64': 'd', 'f32': 'f', 'GType': 'p', 'u64': 'p',
     'usize': 'p', 'ImageRunFn': 'p', 'RunFn': 'p', 'SourceFn': 'p',
 }
 

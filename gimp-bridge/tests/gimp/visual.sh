@@ -44,7 +44,8 @@ expect() {
     fail "no line \"$1\""
 }
 window() {
-    for _ in $(seq 120); do
+    # The first window of GIMP 3.2 takes long: it starts a process for each icon.
+    for _ in $(seq 400); do
         found=$(xdotool search --name '^Synthesize from Labels' 2>/dev/null | tail -n 1 || true)
         [ -n "$found" ] && return
         sleep 0.5
@@ -59,6 +60,16 @@ xdotool windowfocus "$found" 2>/dev/null || true
 # The preview must not be empty: more than a hundred colours in the whole window.
 colors=$(convert "$screens/dialog.png" -format %k info:)
 [ "$colors" -gt 500 ] || fail "there are only $colors colours on the screen, so no preview"
+# Help shows a page that is there.
+rm -f "$root/test/browsed"
+for _ in 1 2 3; do
+    xdotool key --window "$found" F1
+    for _ in $(seq 20); do [ -s "$root/test/browsed" ] && break 2; sleep 0.5; done
+done
+page=$(sed 's|^file://||' "$root/test/browsed" 2>/dev/null | tail -n 1 || true)
+[ -n "$page" ] && grep -q '<h1>Synthesize from Labels' "$root$page" || fail "help shows \"$(cat "$root/test/browsed" 2>/dev/null)\""
+echo "ok    help: opens $page"
+xdotool windowfocus "$found" 2>/dev/null || true
 pressed=$(date +%s%N)
 xdotool key --window "$found" Return
 expect 'OK-DONE' 120
@@ -75,6 +86,40 @@ done
 expect 'UNDO-' 60
 grep -q '^UNDO-OK' "$root/test/gui.log" || fail "$(grep '^UNDO-' "$root/test/gui.log")"
 echo "ok    undo: one step brings the image back"
+
+# Last values: another seed in the dialog, then a run without one.
+expect 'REPEAT-STARTS' 60
+window
+sleep 5
+import -window root "$screens/styled.png"
+xdotool windowfocus "$found" 2>/dev/null || true
+xdotool key --window "$found" alt+d
+xdotool key --window "$found" ctrl+a
+xdotool type --window "$found" 3
+xdotool key --window "$found" Tab
+sleep 2
+import -window root "$screens/styled.png"
+xdotool key --window "$found" alt+z
+for step in SET KEPT REPEAT; do
+    expect "$step-[OW]" 120
+    grep -q "^$step-OK" "$root/test/gui.log" || fail "$(grep "^$step-" "$root/test/gui.log")"
+done
+echo "ok    last values: model file, style, its layers and the seed come back"
+
+# The list of presets comes after the style.
+expect 'PRESET-STARTS' 60
+window
+sleep 5
+xdotool windowfocus "$found" 2>/dev/null || true
+xdotool key --window "$found" alt+e
+xdotool key --window "$found" Tab
+xdotool key --window "$found" Down
+sleep 3
+import -window root "$screens/preset.png"
+xdotool key --window "$found" alt+z
+expect 'PRESET-[OW]' 120
+grep -q '^PRESET-OK' "$root/test/gui.log" || fail "$(grep '^PRESET-' "$root/test/gui.log")"
+echo "ok    preset: one of the list in the dialog"
 
 # A synthesis that takes long is cancelled: GIMP then kills the plug-in.
 expect 'LONG-STARTS' 60
