@@ -18,7 +18,7 @@ grep -E '^(test |test result|skipped:|on software)' "$log" | sed 's/; finished i
 
 echo "-- clippy"
 cargo clippy --profile bevy-test -p bevy_semsynth --features egui --all-targets -- -D warnings
-cargo clippy --profile bevy-test -p bevy_semsynth --lib -- -D warnings
+cargo clippy --profile bevy-test -p bevy_semsynth --lib --no-default-features -- -D warnings
 
 echo "-- docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --features egui --no-deps

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use bevy_app::{App, Plugin};
-use bevy_asset::Assets;
+use bevy_asset::{AssetId, Assets, Handle};
 use bevy_diagnostic::{DiagnosticPath, DiagnosticsStore};
 use bevy_ecs::change_detection::DetectChangesMut;
 use bevy_ecs::component::Component;
@@ -16,9 +16,10 @@ use bevy_ecs::observer::On;
 use bevy_ecs::query::{With, Without};
 use bevy_ecs::resource::Resource;
 use bevy_ecs::schedule::IntoScheduleConfigs;
-use bevy_ecs::system::{Commands, Query, Res, ResMut};
+use bevy_ecs::system::{Commands, Local, Query, Res, ResMut};
 use bevy_egui::egui::{self, Color32, RichText, Ui};
 use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, EguiTextureHandle};
+use bevy_image::Image;
 use bevy_input::ButtonInput;
 use bevy_input::keyboard::KeyCode;
 use bevy_math::UVec2;
@@ -50,6 +51,8 @@ pub struct SynthPanel {
     pub file: PathBuf,
     /// What became of the last picture saved.
     message: String,
+    /// The texture that is shown beside itself.
+    preview: Option<AssetId<Image>>,
     /// Whether the pointer is over the panel, so that it does not paint below.
     wants_pointer: bool,
 }
@@ -61,6 +64,7 @@ impl Default for SynthPanel {
             show_labels: false,
             file: "terrain.png".into(),
             message: String::new(),
+            preview: None,
             wants_pointer: false,
         }
     }
@@ -94,8 +98,10 @@ fn note_saved(saved: On<'_, '_, PictureSaved>, mut panel: ResMut<SynthPanel>) {
     };
 }
 
-fn toggle(keys: Option<Res<ButtonInput<KeyCode>>>, mut panel: ResMut<SynthPanel>) {
-    let Some(keys) = keys else { return };
+fn toggle(mut contexts: EguiContexts, keys: Option<Res<ButtonInput<KeyCode>>>, mut panel: ResMut<SynthPanel>) {
+    // Keys that go to a field of the panel are none of its shortcuts.
+    let is_typing = contexts.ctx_mut().is_ok_and(|context| context.egui_wants_keyboard_input());
+    let Some(keys) = keys.filter(|_| !is_typing) else { return };
     if keys.just_pressed(KeyCode::Tab) {
         panel.is_open = !panel.is_open;
     }
@@ -118,10 +124,15 @@ type Target<'a> = (
 /// Before and after: what the panel says about labels holds for all terrains.
 fn compare(
     panel: Res<SynthPanel>,
+    mut shown: Local<bool>,
     with: Query<Entity, (With<SemanticTerrain>, With<ShowLabels>)>,
     without: Query<Entity, (With<SemanticTerrain>, Without<ShowLabels>)>,
     mut commands: Commands,
 ) {
+    // What the app shows by itself stays.
+    if std::mem::replace(&mut *shown, panel.show_labels) == panel.show_labels {
+        return;
+    }
     if panel.show_labels {
         for entity in &without {
             commands.entity(entity).try_insert(ShowLabels::default());
@@ -150,8 +161,13 @@ fn show(
     }
     let marked = terrains.iter().find(|target| target.7.is_some());
     let chosen = marked.or_else(|| terrains.iter().next()).map(|target| target.0);
-    let texture = chosen.and_then(|entity| terrains.get(entity).ok()?.4.base_color.clone());
-    let texture = texture.map(|texture| contexts.add_image(EguiTextureHandle::Weak(texture.id())));
+    let repeated = chosen.and_then(|entity| terrains.get(entity).ok()).filter(|target| target.2.wrap.any());
+    let repeated = repeated.and_then(|target| target.4.base_color.as_ref()).map(Handle::id);
+    if let Some(old) = panel.preview.filter(|old| Some(*old) != repeated) {
+        contexts.remove_image(old);
+    }
+    panel.preview = repeated;
+    let texture = repeated.map(|image| contexts.add_image(EguiTextureHandle::Weak(image)));
     let context = contexts.ctx_mut()?;
     egui::Window::new("Paint").default_width(230.0).resizable(false).show(context, |ui| {
         let found = match chosen {

@@ -7,7 +7,7 @@ use bevy_ecs::resource::Resource;
 use bevy_reflect::Reflect;
 use bevy_reflect::std_traits::ReflectDefault;
 
-/// Settings of the plugin. Insert it before [`SemSynthPlugin`](crate::SemSynthPlugin); later changes have no effect.
+/// Settings of the plugin. Insert it before [`SemSynthPlugin`](crate::SemSynthPlugin); only `anisotropy` can be changed later, for textures made after that.
 #[derive(Resource, Clone, Debug, PartialEq, Eq, Reflect)]
 #[reflect(Resource, Default)]
 pub struct SemSynthSettings {
@@ -21,8 +21,8 @@ pub struct SemSynthSettings {
     pub upload_budget: usize,
     /// Samples that textures take at most where they are seen at a flat angle, 1 to 16; 8 unless changed.
     pub anisotropy: u16,
-    /// Bytes that the feature maps of one terrain may take. The default is no limit: with built-in models 32 MiB for
-    /// 512x512 pixels, 129 MiB for 1024x1024. With less, edits are slower.
+    /// Bytes that the feature maps of one terrain may take. The default is no limit: with the model
+    /// `facades` 32 MiB for 512x512 pixels, 129 MiB for 1024x1024; with `terrain` 21 MiB for 512x512. With less, edits are slower.
     pub canvas_memory: usize,
 }
 

@@ -6,7 +6,7 @@ use semsynth::{ClassTable, Error, Result};
 use crate::terrain::ClassKey;
 
 /// Makes a normal map and a roughness map of a terrain too, in [`SynthOutput`](crate::SynthOutput), and gives them to its
-/// `StandardMaterial`. A change repaints the terrain.
+/// `StandardMaterial`. A change repaints the terrain. Worlds ignore it.
 ///
 /// The network paints colours only. So relief is an estimate: what is brighter is taken to be higher, pixel by pixel, after
 /// a slight blur. That looks right for grass, gravel, trees and waves in even light; it takes paint on a road for relief

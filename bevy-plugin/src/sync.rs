@@ -37,8 +37,16 @@ pub(crate) struct Link {
     wrap: BVec2,
     priority: f32,
     surface: Option<SynthSurface>,
+    /// The settings that were sent.
+    settings: SynthSettings,
+    /// Why an asset is missing, as it was told.
+    fault: Option<String>,
     pub(crate) failed: bool,
+    /// What failed had been changed meanwhile: it is tried again.
+    outdated: bool,
     pub(crate) shown: Shown,
+    /// The roughness of the material before it got maps.
+    pub(crate) roughness: Option<f32>,
 }
 
 /// What the textures hold.
@@ -111,18 +119,36 @@ pub(crate) fn collect(
     let most = 16384;
     for (entity, terrain, settings, look, surface, mut output, mut status, mut link) in &mut terrains {
         let assets = (labels.get(&terrain.labels), models.get(&terrain.model));
-        let (Some(map), Some(model), true) = (assets.0, assets.1, look.is_none_or(SynthLook::is_applied)) else {
-            let fault = server.as_ref().and_then(|server| load_fault(server, &terrain, look));
-            if let Some(error) = fault.filter(|_| !link.opened) {
-                fail(&mut commands, entity, &mut status, &mut link, error);
+        let waits_for_look = look.is_some_and(|look| !look.is_applied());
+        let misses_some = assets.0.is_none() || assets.1.is_none() || waits_for_look;
+        let fault = server
+            .as_ref()
+            .filter(|_| misses_some)
+            .and_then(|server| load_fault(server, Some(&terrain.labels), &terrain.model, look));
+        let is_news = fault != link.fault;
+        link.fault.clone_from(&fault);
+        match (fault, link.opened && assets.0.is_some() && assets.1.is_some()) {
+            // It goes on in the look that it has.
+            (Some(error), true) if is_news => {
+                warn!("terrain {entity}: {error}");
+                commands.trigger(SynthFailed { entity, error });
             }
+            (Some(error), false) => fail(&mut commands, entity, &mut status, &mut link, error),
+            _ => {}
+        }
+        let (Some(map), Some(model)) = assets else { continue };
+        if waits_for_look && !link.opened {
             continue;
-        };
-        let same =
-            link.opened && link.labels.0 == map.serial() && link.model == model.0.serial && link.wrap == settings.wrap;
-        let same = same && link.surface.as_ref() == surface;
-        let is_retry = link.failed && (link.labels.1 != map.head() || settings.is_changed());
-        if same && !is_retry {
+        }
+        let is_same = link.opened
+            && link.labels.0 == map.serial()
+            && link.model == model.0.serial
+            && link.wrap == settings.wrap
+            && link.surface.as_ref() == surface;
+        let is_corrected =
+            link.labels.1 != map.head() || settings.is_changed() && link.settings != unordered(&settings);
+        let is_retry = link.failed && (link.outdated || is_corrected);
+        if is_same && !is_retry {
             if !link.failed {
                 send_changes(entity, map, &settings, &mut status, &mut link, &worker);
             }
@@ -131,8 +157,9 @@ pub(crate) fn collect(
         link.opened = true;
         link.labels = (map.serial(), map.head());
         link.model = model.0.serial;
-        link.failed = false;
+        (link.failed, link.outdated) = (false, false);
         link.priority = settings.priority;
+        link.settings = unordered(&settings);
         link.surface = surface.cloned();
         let size = map.size();
         if size.max_element() > most {
@@ -175,13 +202,19 @@ pub(crate) fn collect(
 }
 
 /// Why labels, model or look will never be there.
-fn load_fault(server: &AssetServer, terrain: &SemanticTerrain, look: Option<&SynthLook>) -> Option<String> {
+pub(crate) fn load_fault(
+    server: &AssetServer,
+    labels: Option<&Handle<LabelMap>>,
+    model: &Handle<SynthModel>,
+    look: Option<&SynthLook>,
+) -> Option<String> {
     let fault = |state: LoadState, what: &str| match state {
         LoadState::Failed(error) => Some(format!("{what}: {error}")),
         _ => None,
     };
-    fault(server.load_state(&terrain.labels), "the labels cannot be loaded")
-        .or_else(|| fault(server.load_state(&terrain.model), "the model cannot be loaded"))
+    let labels = labels.and_then(|labels| fault(server.load_state(labels), "the labels cannot be loaded"));
+    labels
+        .or_else(|| fault(server.load_state(model), "the model cannot be loaded"))
         .or_else(|| look.and_then(|look| fault(server.load_state(look.handle()), "the look cannot be loaded")))
 }
 
@@ -226,11 +259,21 @@ fn send_changes(
             link.priority = settings.priority;
             worker.send(Command::Priority(entity, settings.priority));
         }
-        status.sent += 1;
-        let settings = Box::new(SynthSettings::clone(settings));
-        worker.send(Command::Settings { entity, revision: status.sent, settings });
-        set_state(status, SynthState::Queued);
+        let wanted = unordered(settings);
+        // Repainting for nothing would never end for a terrain whose priority changes in every frame.
+        if wanted != link.settings {
+            status.sent += 1;
+            let settings = Box::new(SynthSettings::clone(settings));
+            worker.send(Command::Settings { entity, revision: status.sent, settings });
+            link.settings = wanted;
+            set_state(status, SynthState::Queued);
+        }
     }
+}
+
+/// The settings without what changes no pixel.
+fn unordered(settings: &SynthSettings) -> SynthSettings {
+    SynthSettings { priority: 0.0, ..settings.clone() }
 }
 
 /// Hands painted rectangles to the sink and tells what happened.
@@ -258,7 +301,10 @@ pub(crate) fn receive(
                 commands.entity(entity).try_insert((SynthClasses(classes), presets));
             }
             News::Saved(path, error) => commands.trigger(PictureSaved { entity, path, error }),
-            News::Failed(error) => fail(&mut commands, entity, &mut status, &mut link, error),
+            News::Failed { error, revision } => {
+                link.outdated = status.sent > revision;
+                fail(&mut commands, entity, &mut status, &mut link, error);
+            }
             News::Painted(painted) => {
                 diagnostics.add_measurement(&diagnostics::PAINT_MS, || 1e3 * painted.time.as_secs_f64());
                 take(&mut commands, entity, output, &mut status, &mut link, painted, &sink);

@@ -11,9 +11,9 @@ use bevy::diagnostic::DiagnosticsStore;
 use bevy::prelude::*;
 use bevy_semsynth::semsynth::{Border, Request};
 use bevy_semsynth::{
-    LabelMap, LabelMapSettings, PaintLabels, PictureSaved, QUEUE, Quality, STALE, SavePicture, SemanticTerrain,
-    SemanticWorld, Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput, SynthSettings, SynthState, SynthStatus,
-    SynthViewer, semsynth,
+    ClassStyle, LabelMap, LabelMapSettings, PaintLabels, PictureSaved, QUEUE, Quality, STALE, SavePicture,
+    SemanticTerrain, SemanticWorld, Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput, SynthSettings,
+    SynthState, SynthStatus, SynthViewer, semsynth,
 };
 use common::{World3, headless, labels};
 
@@ -221,6 +221,12 @@ fn a_model_file_breaks_or_vanishes_while_running() {
     let error = world.until_failed(entity);
     assert!(!error.is_empty());
     assert_eq!(world.off(entity, &picture), (0, 0), "the texture stays");
+    // What is saved now is what is shown.
+    let path = folder.path().join("saved.png");
+    world.app.world_mut().trigger(SavePicture { entity, path: path.clone() });
+    world.until("the file", |_| path.metadata().is_ok_and(|file| file.len() > 0));
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(semsynth::Image::open(&path).unwrap().as_bytes() == picture);
 
     std::fs::write(&file, &bytes).unwrap();
     reload(&world);
@@ -237,6 +243,46 @@ fn a_model_file_breaks_or_vanishes_while_running() {
     world.app.update();
     world.until_ready(entity);
     assert_eq!(world.status(entity).settled, 1);
+}
+
+#[test]
+fn mistakes_that_are_corrected_at_once_leave_nothing_failed() {
+    let mut world = World3::new();
+    let (entity, map) = world.terrain(labels(96, 96));
+    world.until_ready(entity);
+    // Before the worker has told that the first cannot be done.
+    world.edit(&map, |map| map.paint(&dab(40.0, 40.0, 9.0), 99)).unwrap();
+    world.app.update();
+    world.edit(&map, LabelMap::undo).unwrap();
+    for _ in 0..20 {
+        world.app.update();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    world.until_ready(entity);
+    let class_styles = |name: &str| vec![ClassStyle::new("facade", name, 0.5)];
+    let mut settings = world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap();
+    settings.class_styles = class_styles("none");
+    world.app.update();
+    world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap().class_styles.clear();
+    for _ in 0..20 {
+        world.app.update();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    world.until_ready(entity);
+}
+
+#[test]
+fn another_priority_repaints_nothing() {
+    let mut world = World3::new();
+    let (entity, _) = world.terrain(labels(96, 96));
+    world.until_ready(entity);
+    let sent = world.status(entity).sent;
+    for step in 0..10_u8 {
+        world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap().priority = f32::from(step);
+        world.app.update();
+        assert_eq!(world.status(entity).state, SynthState::Ready);
+    }
+    assert_eq!(world.status(entity).sent, sent);
 }
 
 #[test]

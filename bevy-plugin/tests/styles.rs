@@ -195,8 +195,18 @@ fn a_look_is_a_file_that_can_be_changed() {
     let settings = world.app.world().get::<SynthSettings>(entity).unwrap();
     assert!((settings.priority - 2.0).abs() < 1e-6);
 
-    // One that cannot be read fails the terrain.
+    // One that cannot be read is told once, and a terrain that has a look already goes on.
     std::fs::write(folder.path().join("bad.look.ron"), "(sed: 1)").unwrap();
+    world.app.world_mut().entity_mut(entity).insert(SynthLook::new(server.load("bad.look.ron")));
+    world.until("a failure", |world| !world.happened().failed.is_empty());
+    let map = world.app.world().get::<SemanticTerrain>(entity).unwrap().labels.clone();
+    world.edit(&map, |map| map.paint(&Shape::Disc { center: Vec2::new(9.0, 9.0), radius: 6.0 }, 3)).unwrap();
+    world.app.update();
+    world.until_ready(entity);
+    assert_eq!(world.status(entity).settled, world.status(entity).sent);
+    assert_eq!(world.happened().failed.len(), 1);
+
+    // One without fails.
     let entity = island(&mut world, SynthSettings::default());
     world.app.world_mut().entity_mut(entity).insert(SynthLook::new(server.load("bad.look.ron")));
     let error = world.until_failed(entity);
@@ -209,7 +219,23 @@ fn a_surface_brings_normals_and_roughness_that_follow_edits() {
     let entity = island(&mut world, SynthSettings::default());
     world.app.world_mut().entity_mut(entity).insert(SynthSurface::default().class(0, 0.0, 0.25));
     world.until_ready(entity);
+    #[cfg(feature = "render")]
+    let material = {
+        let material = StandardMaterial { perceptual_roughness: 0.7, ..default() };
+        let material = world.app.world_mut().resource_mut::<Assets<StandardMaterial>>().add(material);
+        world.app.world_mut().entity_mut(entity).insert(MeshMaterial3d(material.clone()));
+        world.app.update();
+        material
+    };
+    #[cfg(feature = "render")]
+    let looks = |world: &World3| {
+        let material = world.app.world().resource::<Assets<StandardMaterial>>().get(&material).unwrap();
+        let roughness = (100.0 * material.perceptual_roughness).round() as u32;
+        (material.normal_map_texture.clone(), material.metallic_roughness_texture.clone(), roughness)
+    };
     let output = world.app.world().get::<SynthOutput>(entity).unwrap().clone();
+    #[cfg(feature = "render")]
+    assert_eq!(looks(&world), (output.normal.clone(), output.roughness.clone(), 100));
     let (normal, rough) = (output.normal.unwrap(), output.roughness.unwrap());
     let at = |texels: &[u8], x: usize, y: usize| -> [u8; 3] { texels[3 * (64 * y + x)..][..3].try_into().unwrap() };
     let (normals, roughness) = (world.sink.level(&normal, 0), world.sink.level(&rough, 0));
@@ -229,6 +255,8 @@ fn a_surface_brings_normals_and_roughness_that_follow_edits() {
     world.app.update();
     world.until_ready(entity);
     assert_eq!(world.app.world().get::<SynthOutput>(entity).unwrap().normal, None);
+    #[cfg(feature = "render")]
+    assert_eq!(looks(&world), (None, None, 70));
     // A mistake is told.
     world.app.world_mut().entity_mut(entity).insert(SynthSurface::default().class("lava", 0.0, 0.25));
     world.app.update();

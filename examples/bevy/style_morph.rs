@@ -1,4 +1,4 @@
-//! One island in all presets of the model `terrain`: spring, autumn, desert, and what lies between.
+//! One island in all presets of the model `terrain`: temperate, dry, tropical, and so on, and what lies between.
 //!
 //! `cargo run --release -p bevy_semsynth --example style_morph`
 

@@ -12,6 +12,7 @@
 //! | B F I | brush, fill, pick |
 //! | Ctrl+Z, Ctrl+Y | undo, redo |
 //! | Tab | panel on and off |
+//! | L | labels in place of the texture |
 
 mod common;
 

@@ -41,11 +41,19 @@ impl Journal {
             return None;
         }
         let mut joined: Vec<URect> = Vec::new();
+        // Pixels of the rectangles in the last one.
+        let mut pixels = 0;
         for &(_, rect) in self.entries.iter().skip_while(|(number, _)| *number <= head) {
             match joined.last_mut() {
                 // Many dabs are one long rectangle as long as that repaints little in vain.
-                Some(last) if area(last.union(rect)) <= (area(*last) + area(rect)) * 5 / 4 => *last = last.union(rect),
-                _ => joined.push(rect),
+                Some(last) if area(last.union(rect)) <= (pixels + area(rect)) * 5 / 4 => {
+                    pixels += area(rect).saturating_sub(area(last.intersect(rect)));
+                    *last = last.union(rect);
+                }
+                _ => {
+                    joined.push(rect);
+                    pixels = area(rect);
+                }
             }
         }
         Some(joined)
@@ -82,6 +90,11 @@ mod tests {
         }
         assert_eq!(journal.since(0), Some(vec![URect::new(0, 0, 23, 4)]));
         assert_eq!(journal.since(17), Some(vec![URect::new(17, 0, 23, 4)]));
+        // A diagonal is not its bounding square.
+        let mut journal = Journal::default();
+        (0..100).for_each(|i| journal.note(at(i, i)));
+        let pixels: usize = journal.since(0).unwrap().into_iter().map(area).sum();
+        assert!(pixels < 103 * 103 / 4, "{pixels}");
     }
 
     #[test]

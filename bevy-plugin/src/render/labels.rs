@@ -13,7 +13,8 @@ use crate::terrain::SemanticTerrain;
 use crate::upload::COLOR;
 
 /// Shows a terrain's labels instead of its texture, in the colours of their classes: to compare, or to see while painting
-/// which class is where. Removing it brings the texture back.
+/// which class is where. Removing it brings the texture back. Each edit converts the whole map; a
+/// [`ManualMaterial`](crate::ManualMaterial) is left alone.
 #[derive(Component, Clone, Debug, Default)]
 pub struct ShowLabels {
     pub(super) image: Option<Handle<Image>>,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bevy_asset::{Assets, Handle};
+use bevy_asset::{AssetServer, Assets, Handle};
 use bevy_ecs::change_detection::{DetectChanges, Ref};
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
@@ -21,7 +21,7 @@ use semsynth::Rect;
 use crate::SemSynthSettings;
 use crate::look::SynthLook;
 use crate::model::SynthModel;
-use crate::sync::{Link, replace_textures};
+use crate::sync::{Link, load_fault, replace_textures};
 use crate::terrain::{SynthOutput, SynthSettings, SynthState, SynthStatus};
 use crate::upload::{Sampling, SynthSink};
 use crate::worker::{Command, Open, What, Worker};
@@ -128,6 +128,9 @@ pub(crate) struct Chunks {
     made_for: Option<MadeFor>,
     /// Counts the times that chunks were looked at.
     clock: u64,
+    /// Why nothing is begun.
+    fault: Option<String>,
+    /// A chunk failed, and that was told.
     broken: bool,
 }
 
@@ -176,22 +179,23 @@ pub(crate) fn stream(
     sink: Res<SynthSink>,
     worker: Res<Worker>,
     plugin: Res<SemSynthSettings>,
+    server: Option<Res<AssetServer>>,
 ) {
     let sampling = Sampling { wrap: BVec2::FALSE, anisotropy: plugin.anisotropy };
     for (entity, world, settings, look, place, mut chunks) in &mut worlds {
-        if look.is_some_and(|look| !look.is_applied()) {
+        let missing = || server.as_ref().and_then(|server| load_fault(server, None, &world.model, look));
+        let fault = world.check().err().or_else(missing);
+        if fault != chunks.fault
+            && let Some(error) = fault.clone()
+        {
+            bevy_log::warn!("world {entity}: {error}");
+            commands.trigger(crate::events::SynthFailed { entity, error });
+        }
+        chunks.fault = fault;
+        if chunks.fault.is_some() || look.is_some_and(|look| !look.is_applied()) {
             continue;
         }
         let Some(model) = models.get(&world.model) else { continue };
-        if let Err(error) = world.check() {
-            if !chunks.broken {
-                bevy_log::warn!("world {entity}: {error}");
-                commands.trigger(crate::events::SynthFailed { entity, error });
-            }
-            chunks.broken = true;
-            continue;
-        }
-        chunks.broken = false;
         let made_for = MadeFor {
             model: model.0.serial,
             labels: Arc::as_ptr(&world.labels).cast::<()>() as usize,
@@ -203,6 +207,7 @@ pub(crate) fn stream(
                 commands.entity(known.entity).try_despawn();
             }
             chunks.made_for = Some(made_for);
+            chunks.broken = false;
         }
         let inverse = place.affine().inverse();
         let places: Vec<Vec2> = viewers

@@ -1,6 +1,6 @@
 //! Normal and roughness maps of a picture.
 
-use bevy_math::{URect, UVec2};
+use bevy_math::{BVec2, I64Vec2, URect, UVec2, Vec3};
 
 use super::inbox::Edit;
 use super::mips::{LevelPart, Pyramid, Texels};
@@ -11,6 +11,8 @@ const REACH: i32 = 2;
 /// The maps of a picture, up to date with its colours and labels.
 pub(super) struct Maps {
     size: UVec2,
+    /// Whether the picture repeats to the right and downwards.
+    wrap: BVec2,
     /// Relief and roughness of each id.
     surfaces: Vec<(f32, f32)>,
     ids: Vec<u16>,
@@ -28,9 +30,11 @@ pub(crate) struct MapParts {
 }
 
 impl Maps {
-    pub(super) fn new(size: UVec2, surfaces: Vec<(f32, f32)>, ids: Vec<u16>) -> Self {
+    /// Maps of which nothing is made yet.
+    pub(super) fn new(size: UVec2, wrap: BVec2, surfaces: Vec<(f32, f32)>, ids: Vec<u16>) -> Self {
         let [normal, roughness] = [Texels::Normal, Texels::Linear].map(|texels| Pyramid::new(size, texels));
-        Self { size, surfaces, ids, edited: Vec::new(), normal, roughness }
+        let edited = vec![normal.whole()];
+        Self { size, wrap, surfaces, ids, edited, normal, roughness }
     }
 
     pub(super) fn edit(&mut self, edits: &[Edit]) {
@@ -42,35 +46,49 @@ impl Maps {
     pub(super) fn update(&mut self, colors: &Pyramid, changed: &[URect]) -> MapParts {
         let mut parts = MapParts::default();
         let edited = std::mem::take(&mut self.edited);
-        let Some(all) = changed.iter().chain(&edited).copied().reduce(|all, rect| all.union(rect)) else {
-            return parts;
-        };
-        let rect = all.inflate(REACH).intersect(self.normal.whole());
-        if rect.is_empty() {
-            return parts;
-        }
-        let slopes = Heights::of(colors, rect.inflate(1).intersect(self.normal.whole()));
-        let wide = rect.width() as usize;
-        let (mut normals, mut rough) = (Vec::with_capacity(3 * wide), Vec::with_capacity(3 * wide));
-        for y in rect.min.y..rect.max.y {
-            normals.clear();
-            rough.clear();
-            for x in rect.min.x..rect.max.x {
-                let id = self.ids.get((y * self.size.x + x) as usize).copied().unwrap_or_default();
-                let (relief, roughness) = self.surfaces.get(usize::from(id)).copied().unwrap_or_default();
-                let (across, down) = slopes.at(x, y);
-                // Rows go down, +Y is up.
-                let normal = bevy_math::Vec3::new(-relief * across, relief * down, 1.0).normalize();
-                normals.extend(Texels::Normal.encode(normal.to_array()));
-                // Bevy takes roughness from green and metal from blue.
-                rough.extend(Texels::Linear.encode([0.0, roughness, 0.0]));
+        let whole = self.normal.whole();
+        let mut done = Vec::new();
+        for rect in edited.iter().chain(changed) {
+            // What wraps reaches over the border to the other side.
+            let rect = if self.wrap.any() { whole } else { rect.inflate(REACH).intersect(whole) };
+            if !is_new(rect, &mut done) {
+                continue;
             }
-            self.normal.write_row(rect, y, &normals);
-            self.roughness.write_row(rect, y, &rough);
+            let heights = Heights::of(colors, self.wrap, rect);
+            let mut normals = Vec::with_capacity(3 * rect.width() as usize);
+            for y in rect.min.y..rect.max.y {
+                normals.clear();
+                for x in rect.min.x..rect.max.x {
+                    let (relief, _) = self.surface(x, y);
+                    let (across, down) = heights.slope(x, y);
+                    // Rows go down, +Y is up.
+                    let normal = Vec3::new(-relief * across, relief * down, 1.0).normalize();
+                    normals.extend(Texels::Normal.encode(normal.to_array()));
+                }
+                self.normal.write_row(rect, y, &normals);
+            }
+            parts.normal.extend(self.normal.send(rect));
         }
-        parts.normal = self.normal.send(rect);
-        parts.roughness = self.roughness.send(rect);
+        done.clear();
+        for rect in edited.iter().map(|rect| rect.intersect(whole)) {
+            if !is_new(rect, &mut done) {
+                continue;
+            }
+            for y in rect.min.y..rect.max.y {
+                // Bevy takes roughness from green and metal from blue.
+                let texel = |x| Texels::Linear.encode([0.0, self.surface(x, y).1, 0.0]);
+                let row: Vec<u8> = (rect.min.x..rect.max.x).flat_map(texel).collect();
+                self.roughness.write_row(rect, y, &row);
+            }
+            parts.roughness.extend(self.roughness.send(rect));
+        }
         parts
+    }
+
+    /// Relief and roughness of a pixel.
+    fn surface(&self, x: u32, y: u32) -> (f32, f32) {
+        let id = self.ids.get((y * self.size.x + x) as usize).copied().unwrap_or_default();
+        self.surfaces.get(usize::from(id)).copied().unwrap_or_default()
     }
 
     /// All of both maps.
@@ -80,51 +98,56 @@ impl Maps {
     }
 }
 
-/// Blurred brightness of a part of a picture, 0 to 1.
+/// Notes a rectangle; false if it is empty or within one that was noted.
+fn is_new(rect: URect, done: &mut Vec<URect>) -> bool {
+    let is_new = !rect.is_empty() && !done.iter().any(|done| done.intersect(rect) == rect);
+    if is_new {
+        done.push(rect);
+    }
+    is_new
+}
+
+/// Blurred brightness of a part of a picture and of one pixel around it, 0 to 1.
 struct Heights {
-    part: URect,
+    start: I64Vec2,
+    width: i64,
     values: Vec<f32>,
 }
 
 impl Heights {
-    fn of(colors: &Pyramid, part: URect) -> Self {
-        let last = colors.whole().max - 1;
+    fn of(colors: &Pyramid, wrap: BVec2, part: URect) -> Self {
+        let side = colors.whole().max.as_i64vec2();
+        // Beyond its border the picture goes on with its other side, or with its last pixels.
+        let inside = |at: i64, side: i64, wraps: bool| if wraps { at.rem_euclid(side) } else { at.clamp(0, side - 1) };
         // Luma of the bytes: brightness as eyes see it, which dark hollows follow better than linear light.
-        let luma = |x: u32, y: u32| {
-            let [r, g, b] = colors.base_at(x, y).map(f32::from);
+        let luma = |x: i64, y: i64| {
+            let (x, y) = (inside(x, side.x, wrap.x), inside(y, side.y, wrap.y));
+            let [r, g, b] = colors.base_at(x as u32, y as u32).map(f32::from);
             (0.299 * r + 0.587 * g + 0.114 * b) / 255.0
         };
-        // A binomial blur; at the picture's border its pixels repeat.
-        let around = |at: u32, last: u32| [at.saturating_sub(1), at, (at + 1).min(last)];
-        let blurred = |x: u32, y: u32| -> f32 {
-            let rows = around(y, last.y).into_iter().zip([0.25, 0.5, 0.25]);
-            let columns = around(x, last.x);
-            rows.map(|(y, down)| {
-                let [left, middle, right] = columns.map(|x| luma(x, y));
-                down * (0.25 * left + 0.5 * middle + 0.25 * right)
-            })
-            .sum()
-        };
-        let values = (part.min.y..part.max.y)
-            .flat_map(|y| (part.min.x..part.max.x).map(move |x| (x, y)))
-            .map(|(x, y)| blurred(x, y));
-        Self { part, values: values.collect() }
+        let (min, max) = (part.min.as_i64vec2() - 1, part.max.as_i64vec2() + 1);
+        // A binomial blur, first along rows.
+        let across: Vec<f32> = (min.y - 1..=max.y)
+            .flat_map(|y| (min.x..max.x).map(move |x| (x, y)))
+            .map(|(x, y)| 0.25 * luma(x - 1, y) + 0.5 * luma(x, y) + 0.25 * luma(x + 1, y))
+            .collect();
+        let width = (max.x - min.x) as usize;
+        let rows = across.windows(2 * width + 1).take(width * (max.y - min.y) as usize);
+        let values = rows.map(|rows| 0.25 * rows[0] + 0.5 * rows[width] + 0.25 * rows[2 * width]).collect();
+        Self { start: min, width: width as i64, values }
     }
 
-    fn value(&self, x: u32, y: u32) -> f32 {
-        let (x, y) = (x - self.part.min.x, y - self.part.min.y);
-        self.values.get((y * self.part.width() + x) as usize).copied().unwrap_or_default()
+    fn value(&self, x: i64, y: i64) -> f32 {
+        let at = (y - self.start.y) * self.width + x - self.start.x;
+        self.values.get(at as usize).copied().unwrap_or_default()
     }
 
     /// How much the height grows per pixel to the right and downwards.
-    fn at(&self, x: u32, y: u32) -> (f32, f32) {
-        let slope = |low: f32, high: f32, steps: u32| if steps == 0 { 0.0 } else { (high - low) / steps as f32 };
-        let (left, right) = (x.saturating_sub(1).max(self.part.min.x), (x + 1).min(self.part.max.x - 1));
-        let (up, down) = (y.saturating_sub(1).max(self.part.min.y), (y + 1).min(self.part.max.y - 1));
-        (
-            slope(self.value(left, y), self.value(right, y), right - left),
-            slope(self.value(x, up), self.value(x, down), down - up),
-        )
+    fn slope(&self, x: u32, y: u32) -> (f32, f32) {
+        let (x, y) = (i64::from(x), i64::from(y));
+        let across = self.value(x + 1, y) - self.value(x - 1, y);
+        let down = self.value(x, y + 1) - self.value(x, y - 1);
+        (across / 2.0, down / 2.0)
     }
 }
 
@@ -150,7 +173,7 @@ mod tests {
     fn flat_ground_has_upright_normals_and_slopes_lean_away_from_what_is_higher() {
         let size = UVec2::new(32, 16);
         let whole = URect::new(0, 0, 32, 16);
-        let mut maps = Maps::new(size, vec![(4.0, 0.5)], vec![0; 512]);
+        let mut maps = Maps::new(size, BVec2::FALSE, vec![(4.0, 0.5)], vec![0; 512]);
         let parts = maps.update(&colors(size, |_, _| 90), &[whole]);
         assert!(parts.normal[0].rgba.chunks_exact(4).all(|texel| texel == [128, 128, 255, 255]));
         assert!(parts.roughness[0].rgba.chunks_exact(4).all(|texel| texel == [0, 128, 0, 255]));
@@ -172,7 +195,7 @@ mod tests {
         let whole = URect::from_corners(UVec2::ZERO, size);
         let value = |x: u32, y: u32| (x * 37 + y * 91 + x * y) as u8;
         let surfaces = vec![(2.0, 0.2), (0.0, 0.9), (5.0, 1.0)];
-        let mut maps = Maps::new(size, surfaces.clone(), vec![0; 53 * 38]);
+        let mut maps = Maps::new(size, BVec2::FALSE, surfaces.clone(), vec![0; 53 * 38]);
         maps.update(&colors(size, value), &[whole]);
         let edits = [(URect::new(4, 30, 11, 38), vec![2; 56]), (URect::new(50, 0, 53, 2), vec![1; 6])];
         maps.edit(&edits);
@@ -181,19 +204,35 @@ mod tests {
             value(x, y) ^ (if painted.contains(UVec2::new(x, y)) && x < 33 && y < 22 { 0x55 } else { 0 })
         };
         maps.update(&colors(size, after), &[painted]);
-        let mut fresh = Maps::new(size, surfaces, vec![0; 53 * 38]);
+        let mut fresh = Maps::new(size, BVec2::FALSE, surfaces, vec![0; 53 * 38]);
         fresh.edit(&edits);
         let fresh = fresh.update(&colors(size, after), &[whole]);
         let found = maps.send();
-        assert_eq!((found.normal, found.roughness), (fresh.normal, fresh.roughness));
+        assert!(found.normal == fresh.normal && found.roughness == fresh.roughness);
         // Nothing changed.
         assert!(maps.update(&colors(size, after), &[]).normal.is_empty());
     }
 
     #[test]
+    fn maps_of_a_picture_that_wraps_move_with_it() {
+        let size = UVec2::new(24, 16);
+        let value = |x: u32, y: u32| (x * x * 37 + y * 91 + x * y) as u8;
+        let normals = |dx: u32, dy: u32, wrap: BVec2| {
+            let rolled = colors(size, |x, y| value((x + dx) % 24, (y + dy) % 16));
+            let mut maps = Maps::new(size, wrap, vec![(5.0, 0.5)], vec![0; 384]);
+            maps.update(&rolled, &[]).normal.swap_remove(0)
+        };
+        let moved = |wrap: BVec2| {
+            let (still, moved) = (normals(0, 0, wrap), normals(7, 5, wrap));
+            (0..16).all(|y| (0..24).all(|x| texel(&moved, x, y) == texel(&still, (x + 7) % 24, (y + 5) % 16)))
+        };
+        assert!(moved(BVec2::TRUE) && !moved(BVec2::FALSE));
+    }
+
+    #[test]
     fn normals_of_all_levels_have_length_one() {
         let size = UVec2::new(64, 64);
-        let mut maps = Maps::new(size, vec![(20.0, 1.0)], vec![0; 4096]);
+        let mut maps = Maps::new(size, BVec2::FALSE, vec![(20.0, 1.0)], vec![0; 4096]);
         let parts = maps.update(&colors(size, |x, y| (x * x * 7 + y * y * 13) as u8), &[URect::new(0, 0, 64, 64)]);
         assert_eq!(parts.normal.len(), 7);
         for texel in parts.normal.iter().flat_map(|part| part.rgba.chunks_exact(4)) {

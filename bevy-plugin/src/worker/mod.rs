@@ -46,7 +46,11 @@ pub(crate) enum News {
     /// The model is ready.
     Model(Arc<ClassTable>, SynthPresets),
     Painted(Painted),
-    Failed(String),
+    /// What it was asked up to this revision cannot be done.
+    Failed {
+        error: String,
+        revision: u64,
+    },
     /// A file was written, or why not.
     Saved(PathBuf, Option<String>),
 }

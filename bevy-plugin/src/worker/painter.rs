@@ -131,7 +131,12 @@ impl Painter {
     fn obey(&mut self, command: Command) -> std::result::Result<(), Closed> {
         match command {
             Command::Open(entity, open) => {
-                self.pictures.insert(entity, Picture::new(*open));
+                let keeps_textures = !open.colors;
+                let mut picture = Picture::new(*open);
+                if let Some(old) = self.pictures.remove(&entity).filter(|_| keeps_textures) {
+                    picture.take_textures(old);
+                }
+                self.pictures.insert(entity, picture);
             }
             Command::Edit { entity, revision, edits, at } => {
                 let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
@@ -192,10 +197,10 @@ impl Painter {
     }
 
     fn fail(&mut self, entity: Entity, error: &Error) -> std::result::Result<(), Closed> {
-        if let Some(picture) = self.pictures.get_mut(&entity) {
-            picture.state = State::Done;
-        }
-        self.report(entity, News::Failed(error.to_string()))
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
+        picture.state = State::Done;
+        let (error, revision) = (error.to_string(), picture.revision);
+        self.report(entity, News::Failed { error, revision })
     }
 
     /// Does a job, or says why not.

@@ -98,6 +98,14 @@ impl Picture {
         }
     }
 
+    /// Begins with what the textures show, not with nothing.
+    pub(super) fn take_textures(&mut self, old: Self) {
+        if old.pyramid.whole() == self.pyramid.whole() {
+            self.pyramid = old.pyramid;
+            (self.fresh, self.unsure) = (old.fresh, old.unsure);
+        }
+    }
+
     /// What to do, and from when on.
     pub(super) fn job(&self, rest: std::time::Duration) -> Option<(Job, Instant)> {
         let now = self.touched;
@@ -156,7 +164,8 @@ impl Picture {
         self.request = request;
         if let Some(surface) = &self.surface {
             let surfaces = surface.by_id(&model.manifest().classes)?;
-            self.maps = Some(Box::new(Maps::new(self.pyramid.whole().size(), surfaces, labels.ids().collect())));
+            let size = self.pyramid.whole().size();
+            self.maps = Some(Box::new(Maps::new(size, self.settings.wrap, surfaces, labels.ids().collect())));
         }
         let live = model.uses_engine()
             && self.request.borders == [Border::Zero; 2]

@@ -93,7 +93,7 @@ impl Bench {
                         }
                         self.news.push((report.entity, painted.revision, Some(painted.quality), painted.rect));
                     }
-                    News::Failed(error) => self.errors.push((report.entity, error)),
+                    News::Failed { error, .. } => self.errors.push((report.entity, error)),
                     News::Model(..) | News::Saved(..) => {}
                 }
             }

@@ -119,8 +119,15 @@ fn take_screenshot(
     mut wanted: ResMut<Wanted>,
     time: Res<Time<Real>>,
     pictures: Query<&SynthStatus>,
+    mut exit: MessageWriter<AppExit>,
 ) {
-    let is_done = |status: &SynthStatus| matches!(status.state, SynthState::Ready | SynthState::Failed { .. });
+    for status in &pictures {
+        if let SynthState::Failed { error } = &status.state {
+            eprintln!("{error}");
+            exit.write(AppExit::error());
+        }
+    }
+    let is_done = |status: &SynthStatus| status.state == SynthState::Ready;
     if wanted.since.is_none() && !pictures.is_empty() && pictures.iter().all(is_done) {
         wanted.since = Some((time.elapsed_secs(), 0));
     }
