@@ -46,6 +46,7 @@ pub(crate) struct Link {
     outdated: bool,
     pub(crate) shown: Shown,
     /// The roughness of the material before it got maps.
+    #[cfg(feature = "render")]
     pub(crate) roughness: Option<f32>,
 }
 
