@@ -135,7 +135,7 @@ fn take_screenshot(
     let Some((start, frames)) = &mut wanted.since else { return };
     *frames += 1;
     // Meanwhile shaders are compiled, and textures reach the GPU.
-    if *frames >= 10 && now - *start > 5.0 {
+    if *frames >= 10 && now - *start > 25.0 {
         *start = f32::INFINITY;
         commands.spawn(Screenshot::primary_window()).observe(save_to_disk(wanted.file.clone())).observe(
             |_: On<ScreenshotCaptured>, mut exit: MessageWriter<AppExit>| {
