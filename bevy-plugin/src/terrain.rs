@@ -184,7 +184,8 @@ impl SynthSettings {
     }
 }
 
-/// The textures of a terrain. Handles change only when the size of the labels does.
+/// The textures of a terrain. Handles change only when the size of the labels or what repeats does, and when a
+/// [`SynthSurface`](crate::SynthSurface) comes or goes.
 #[derive(Component, Clone, Debug, Default, PartialEq, Reflect)]
 #[reflect(Component, Default)]
 pub struct SynthOutput {

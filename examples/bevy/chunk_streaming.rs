@@ -13,11 +13,11 @@ mod common;
 
 use bevy::prelude::*;
 use bevy_semsynth::{SemSynthPlugin, SemanticWorld, SynthChunk, SynthModel, SynthState, SynthStatus, SynthViewer};
-use common::{ScreenshotPlugin, TONES, country};
+use common::{ScreenshotPlugin, TONES, country, default_plugins};
 
 fn main() {
     App::new()
-        .add_plugins((DefaultPlugins, SemSynthPlugin, ScreenshotPlugin))
+        .add_plugins((default_plugins(), SemSynthPlugin, ScreenshotPlugin))
         .insert_resource(ClearColor(Color::srgb(0.55, 0.65, 0.75)))
         .add_systems(Startup, setup)
         .add_systems(Update, (fly, show_progress))

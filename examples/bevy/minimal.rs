@@ -8,11 +8,11 @@ mod common;
 
 use bevy::prelude::*;
 use bevy_semsynth::{LabelMap, PaintLabels, SemSynthPlugin, SemanticTerrain, Shape, SynthModel};
-use common::{ScreenshotPlugin, TONES, class, island};
+use common::{ScreenshotPlugin, TONES, class, default_plugins, island};
 
 fn main() {
     App::new()
-        .add_plugins((DefaultPlugins, SemSynthPlugin, ScreenshotPlugin))
+        .add_plugins((default_plugins(), SemSynthPlugin, ScreenshotPlugin))
         .add_systems(Startup, setup)
         .add_systems(Update, walk)
         .run();

@@ -9,7 +9,7 @@ use bevy_semsynth::semsynth::Style;
 use bevy_semsynth::{
     LabelMap, SemSynthPlugin, SemanticTerrain, StyleSweep, SynthModel, SynthPresets, SynthState, SynthStatus,
 };
-use common::{ScreenshotPlugin, TONES, island};
+use common::{ScreenshotPlugin, TONES, default_plugins, island};
 
 /// Seconds from one preset to the next, and how long that stays.
 const SWEEP: f32 = 4.0;
@@ -17,7 +17,7 @@ const STAY: f32 = 3.0;
 
 fn main() {
     App::new()
-        .add_plugins((DefaultPlugins, SemSynthPlugin, ScreenshotPlugin))
+        .add_plugins((default_plugins(), SemSynthPlugin, ScreenshotPlugin))
         .init_resource::<Next>()
         .add_systems(Startup, setup)
         .add_systems(Update, (sweep, show_preset))

@@ -24,7 +24,7 @@ use bevy_semsynth::{
     LabelMap, PaintTool, PaintToolPlugin, SemSynthPlugin, SemanticTerrain, SynthClasses, SynthModel, SynthState,
     SynthStatus, SynthSurface,
 };
-use common::{ScreenshotPlugin, TONES, class, island};
+use common::{ScreenshotPlugin, TONES, class, default_plugins, island};
 
 /// Side of the labels in pixels.
 const SIDE: u32 = 512;
@@ -35,7 +35,7 @@ const SQUARES: u32 = 256;
 
 fn main() {
     let mut app = App::new();
-    app.add_plugins((DefaultPlugins, SemSynthPlugin, PaintToolPlugin, ScreenshotPlugin));
+    app.add_plugins((default_plugins(), SemSynthPlugin, PaintToolPlugin, ScreenshotPlugin));
     #[cfg(feature = "egui")]
     app.add_plugins(bevy_semsynth::panel::SynthPanelPlugin);
     app.insert_resource(ClearColor(Color::srgb(0.6, 0.7, 0.8)))

@@ -17,10 +17,11 @@ const FIRST: &str = "3.0";
 pub(crate) const HELP: &str = "help";
 
 /// What lies beside the program: translations, made by `msgfmt` from the files beside them, and pages for GIMP's help.
-const FILES: [(&str, &[u8]); 6] = [
+const FILES: [(&str, &[u8]); 7] = [
     ("locale/de/LC_MESSAGES/plug-in-semsynth.mo", include_bytes!("../i18n/de.mo")),
     ("locale/fr/LC_MESSAGES/plug-in-semsynth.mo", include_bytes!("../i18n/fr.mo")),
     ("help/en/gimp-help.xml", include_bytes!("../help/en/gimp-help.xml")),
+    ("help/en/style.css", include_bytes!("../help/en/style.css")),
     ("help/en/synthesize.html", include_bytes!("../help/en/synthesize.html")),
     ("help/en/snap.html", include_bytes!("../help/en/snap.html")),
     ("help/en/label-palette.html", include_bytes!("../help/en/label-palette.html")),

@@ -4,8 +4,10 @@
 
 use std::path::PathBuf;
 
+use bevy::app::PluginGroupBuilder;
 use bevy::core_pipeline::tonemapping::Tonemapping;
 use bevy::prelude::*;
+use bevy::render::RenderPlugin;
 use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
 use bevy_semsynth::{SynthState, SynthStatus};
 
@@ -96,20 +98,29 @@ pub fn island(side: u32) -> Vec<u16> {
     (0..side).flat_map(|y| (0..side).map(move |x| id(x, y))).collect()
 }
 
+/// Bevy's plugins. For a screenshot, shaders are compiled before anything is drawn with them, not beside.
+pub fn default_plugins() -> PluginGroupBuilder {
+    let synchronous_pipeline_compilation = std::env::var_os(SCREENSHOT).is_some();
+    DefaultPlugins.set(RenderPlugin { synchronous_pipeline_compilation, ..default() })
+}
+
+/// The variable that names the file of a screenshot.
+const SCREENSHOT: &str = "SEMSYNTH_SCREENSHOT";
+
 /// Saves a picture of the window once everything is painted, and exits, if the variable `SEMSYNTH_SCREENSHOT` names a file.
 pub struct ScreenshotPlugin;
 
 #[derive(Resource)]
 struct Wanted {
     file: PathBuf,
-    /// Seconds and frames since everything was painted for the first time.
-    since: Option<(f32, u32)>,
+    /// Frames since everything was painted for the first time.
+    frames: Option<u32>,
 }
 
 impl Plugin for ScreenshotPlugin {
     fn build(&self, app: &mut App) {
-        if let Some(file) = std::env::var_os("SEMSYNTH_SCREENSHOT") {
-            app.insert_resource(Wanted { file: file.into(), since: None }).add_systems(Update, take_screenshot);
+        if let Some(file) = std::env::var_os(SCREENSHOT) {
+            app.insert_resource(Wanted { file: file.into(), frames: None }).add_systems(Update, take_screenshot);
         }
     }
 }
@@ -117,7 +128,6 @@ impl Plugin for ScreenshotPlugin {
 fn take_screenshot(
     mut commands: Commands,
     mut wanted: ResMut<Wanted>,
-    time: Res<Time<Real>>,
     pictures: Query<&SynthStatus>,
     mut exit: MessageWriter<AppExit>,
 ) {
@@ -128,15 +138,13 @@ fn take_screenshot(
         }
     }
     let is_done = |status: &SynthStatus| status.state == SynthState::Ready;
-    if wanted.since.is_none() && !pictures.is_empty() && pictures.iter().all(is_done) {
-        wanted.since = Some((time.elapsed_secs(), 0));
+    if wanted.frames.is_none() && !pictures.is_empty() && pictures.iter().all(is_done) {
+        wanted.frames = Some(0);
     }
-    let now = time.elapsed_secs();
-    let Some((start, frames)) = &mut wanted.since else { return };
+    let Some(frames) = &mut wanted.frames else { return };
     *frames += 1;
-    // Meanwhile shaders are compiled, and textures reach the GPU.
-    if *frames >= 10 && now - *start > 25.0 {
-        *start = f32::INFINITY;
+    // Meanwhile textures reach the GPU.
+    if *frames == 15 {
         commands.spawn(Screenshot::primary_window()).observe(save_to_disk(wanted.file.clone())).observe(
             |_: On<ScreenshotCaptured>, mut exit: MessageWriter<AppExit>| {
                 exit.write(AppExit::Success);
