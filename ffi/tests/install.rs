@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{have, library, root, run};
+use common::{have, library, root, run, sanitizers};
 
 /// Installs what was built into a folder, then moves it. Nothing may depend on where it was.
 fn installed(folder: &Path) -> Option<PathBuf> {
@@ -91,16 +91,31 @@ fn examples_are_built_against_the_installed_package() {
     }
 
     if have("cmake") && have("c++") {
-        for example in ["cpp", "cpp-live"] {
-            let build = path(example);
+        let strict = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror";
+        let cmake = |example: &str, build: &Path, flags: &str| {
             run(Command::new("cmake")
                 .arg("-S")
                 .arg(root().join("examples").join(example))
                 .arg("-B")
-                .arg(&build)
+                .arg(build)
                 .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
-                .arg("-DCMAKE_CXX_FLAGS=-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"));
-            run(Command::new("cmake").arg("--build").arg(&build));
+                .arg(format!("-DCMAKE_CXX_FLAGS={flags}")));
+            run(Command::new("cmake").arg("--build").arg(build));
+        };
+        for example in ["cpp", "cpp-live"] {
+            cmake(example, &path(example), strict);
+        }
+        // With sanitizers, leaks included; nothing is reported unless a program fails.
+        if sanitizers("c++", folder.path()) {
+            let flags = format!("{strict} -g -fsanitize=address,undefined -fno-sanitize-recover=all");
+            fs::create_dir(path("frames-asan")).unwrap();
+            let arguments = [vec![path("asan.ppm")], vec!["--frames".into(), path("frames-asan")]];
+            for ((example, program), arguments) in [("cpp", "facade"), ("cpp-live", "paint")].into_iter().zip(arguments)
+            {
+                let build = path(&format!("{example}-asan"));
+                cmake(example, &build, &flags);
+                run(Command::new(build.join(program)).args(arguments));
+            }
         }
         // The program of the README.
         let readme = fs::read_to_string(root().join("README.md")).unwrap();

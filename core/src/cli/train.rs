@@ -162,7 +162,6 @@ impl TrainArgs {
         let recipe = self.recipe(checkpoint.as_ref().map(Checkpoint::recipe))?;
         recipe.validate()?;
         let time_limit = self.time_limit()?;
-        let [height, width] = recipe.size;
         let (train, val): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match &recipe.data {
             Some(folder) => {
                 let classes = recipe.classes.as_deref().map(class_table).transpose()?;
@@ -175,14 +174,14 @@ impl TrainArgs {
                     ProceduralSet::Facades | ProceduralSet::StyledFacades => PROCEDURAL,
                     ProceduralSet::Terrain => TILES,
                 };
-                let set = |split, len| -> Arc<dyn Dataset> {
+                let set = |split, len, [height, width]: [usize; 2]| -> Arc<dyn Dataset> {
                     match recipe.set {
                         ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
                         ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
                         ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
                     }
                 };
-                (set(Split::Train, train), set(Split::Val, val))
+                (set(Split::Train, train, recipe.load_size()), set(Split::Val, val, recipe.validation_size()))
             }
         };
         let device = Device::by_name(&self.device)?;

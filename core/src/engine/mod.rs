@@ -255,6 +255,12 @@ impl Session {
         self.memory.bytes()
     }
 
+    /// Frees what is held for the next picture. Buffers that fit one window badly serve another of a different size worse:
+    /// where memory is scarce, each window gets its own.
+    pub(crate) fn release(&mut self) {
+        self.memory = Buffers::default();
+    }
+
     /// Synthesizes a part of a world in bands of rows, from top to bottom. `sink` gets the first row of a band, counted
     /// from the top of the picture, and its values in -1 to 1, `[3, rows, width]`. Calls `step` between kernels with the
     /// progress, 0 to 1. An error from either ends the computation, and the session remains usable. `key` identifies

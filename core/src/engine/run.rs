@@ -328,6 +328,8 @@ pub(super) fn memory(engine: &Engine, extents: &Extents, bands: &Bands) -> usize
     // For each level, the row up to which labels were read.
     let mut read = vec![i64::MIN; levels];
     let mut peak = 0;
+    // The largest passing map so far: its buffer is kept.
+    let mut passed = 0;
     let mut scratch = ScratchPeak::default();
     let counted = sweep(extents, bands, &mut |Step { work, rows: step, .. }| {
         let mut passing = 0;
@@ -388,7 +390,8 @@ pub(super) fn memory(engine: &Engine, extents: &Extents, bands: &Bands) -> usize
                 count * if needs.patches.is_some() { 14 } else { 2 }
             })
             .sum();
-        peak = peak.max(4 * (live.iter().sum::<usize>() + passing) + labels);
+        passed = passed.max(passing);
+        peak = peak.max(4 * (live.iter().sum::<usize>() + passed) + labels);
         if let Work::Middle(block) = work
             && rows[block][1] == extents.blocks[block].middle.rows.end
         {

@@ -382,6 +382,9 @@ impl Synthesizer {
                     };
                     let mut step = |share: f32| step(((done + f64::from(share) * cost) / all) as f32);
                     session.run(&scene, &mut input, number, *part, partition.tiles, &mut take, &mut step)?;
+                    if !whole_rows {
+                        session.release();
+                    }
                     done += cost;
                 }
                 if !whole_rows {

@@ -83,7 +83,7 @@ pub struct Recipe {
     pub ema: f64,
     /// Whether to mirror samples half of the time.
     pub flip: bool,
-    /// Samples are resized to this times `size` before the random crop.
+    /// Samples are resized to this times `size` before the random crop. Procedural ones are made at that size.
     pub load_scale: f64,
     /// Seed of the initial values, of the order of samples and of their variation.
     pub seed: u64,
@@ -302,6 +302,18 @@ impl Recipe {
                 })
             }
         }
+    }
+
+    /// Height and width of whole samples at the scale of the training pictures: `load_scale` times `size`.
+    pub fn load_size(&self) -> [usize; 2] {
+        self.size.map(|side| (side as f64 * self.load_scale).round() as usize)
+    }
+
+    /// Height and width of pictures to validate on: whole samples at the scale of the training pictures, rounded down to the
+    /// generator's stride.
+    pub fn validation_size(&self) -> [usize; 2] {
+        let stride = self.architecture(1).stride();
+        self.load_size().map(|side| (side / stride * stride).max(stride))
     }
 
     /// Learning rates of generator and discriminator at a step.

@@ -275,6 +275,7 @@ impl<'a> Session<'a> {
         let [height, width] = recipe.size;
         let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
         let sampler = Sampler { dataset: Arc::clone(&run.train), augment, batch: recipe.batch, seed: recipe.seed };
+        let [height, width] = recipe.validation_size();
         let samples = (0..run.val.len().min(SHEET)).map(|index| fit(run.val.get(index)?, width, height));
         let samples = samples.collect::<Result<Vec<_>>>()?;
         let before = TrainLog::read(files.log())?.last().map_or(0.0, |record| record.seconds);
@@ -410,7 +411,7 @@ impl<'a> Session<'a> {
             architecture: self.trainer.architecture().clone(),
             classes: self.run.train.classes().clone(),
             statistics: Statistics::Running,
-            native_size: recipe.size,
+            native_size: recipe.validation_size(),
             value_range: VALUE_RANGE,
             provenance: Provenance {
                 program: format!("semsynth {}", env!("CARGO_PKG_VERSION")),
@@ -441,7 +442,7 @@ impl<'a> Session<'a> {
     /// Computes the score on the whole validation set, or only on its first pictures if the user is waiting for the
     /// end.
     fn score(&self, network: &Network, stop: &AtomicBool) -> Result<Score> {
-        let [height, width] = self.trainer.recipe().size;
+        let [height, width] = self.trainer.recipe().validation_size();
         let (mut pictures, mut decibels, mut similarity) = (0u32, 0.0, 0.0);
         for index in 0..self.run.val.len() {
             if index >= SHEET && stop.load(Ordering::Relaxed) {

@@ -88,16 +88,20 @@ pub fn compile(sources: &[&Path], library: &Path, sanitizer: Sanitizer, folder: 
     output
 }
 
+/// Whether a compiler for C or C++ has sanitizers; prints that something is skipped if not.
+pub fn sanitizers(compiler: &str, folder: &Path) -> bool {
+    let (probe, output) = (folder.join("probe.c"), folder.join("probe"));
+    std::fs::write(&probe, "int main(void) { return 0; }\n").unwrap();
+    let mut command = Command::new(compiler);
+    let works = command.arg("-fsanitize=address,undefined").arg(&probe).arg("-o").arg(&output).output();
+    let works = works.is_ok_and(|output| output.status.success());
+    if !works {
+        println!("skipped: the compiler {compiler} has no sanitizers");
+    }
+    works
+}
+
 /// As [`compile`] with sanitizers; prints that it is skipped where the compiler has none.
 pub fn compile_sanitized(sources: &[&Path], library: &Path, folder: &Path, name: &str) -> Option<PathBuf> {
-    let probe = folder.join("probe.c");
-    std::fs::write(&probe, "int main(void) { return 0; }\n").unwrap();
-    let output = folder.join("probe");
-    let mut command = Command::new("cc");
-    let works = command.arg("-fsanitize=address,undefined").arg(&probe).arg("-o").arg(&output).output();
-    if !works.is_ok_and(|output| output.status.success()) {
-        println!("skipped: this C compiler has no sanitizers");
-        return None;
-    }
-    Some(compile(sources, library, Sanitizer::Address, folder, name))
+    sanitizers("cc", folder).then(|| compile(sources, library, Sanitizer::Address, folder, name))
 }

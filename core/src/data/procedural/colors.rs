@@ -1,5 +1,6 @@
 //! Colours of a whole house as a style: what a model can be told about a facade besides its label map.
 
+use super::parts::Panes;
 use super::rng::Rng;
 use super::scene::{Color, class, mixed, scaled};
 use super::style::{Kind, Style};
@@ -37,6 +38,8 @@ pub(super) struct Colors {
     bricks: f32,
     /// Strength of the shadows, 0 to 1.
     sun: f32,
+    /// How the windows are divided.
+    panes: Panes,
 }
 
 /// A named set of colours.
@@ -50,6 +53,7 @@ pub(super) struct Preset {
     bricks: u8,
     /// In percent.
     sun: u8,
+    panes: Panes,
 }
 
 impl Preset {
@@ -58,7 +62,25 @@ impl Preset {
             self.rows.map(|rgb| rgb.map(|c| f32::from(c) / 255.0));
         let sky = (zenith, horizon);
         let (bricks, sun) = (f32::from(self.bricks) / 100.0, f32::from(self.sun) / 100.0);
-        Colors { wall, joint, trim, base, frame, glass, shutter, door, roof, shop, awning, iron, sky, bricks, sun }
+        let panes = self.panes;
+        Colors {
+            wall,
+            joint,
+            trim,
+            base,
+            frame,
+            glass,
+            shutter,
+            door,
+            roof,
+            shop,
+            awning,
+            iron,
+            sky,
+            bricks,
+            sun,
+            panes,
+        }
     }
 }
 
@@ -85,6 +107,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         ],
         bricks: 0,
         sun: 55,
+        panes: Panes::Casement,
     },
     Preset {
         name: "brick",
@@ -107,6 +130,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         ],
         bricks: 100,
         sun: 50,
+        panes: Panes::Sash,
     },
     Preset {
         name: "ochre",
@@ -129,6 +153,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         ],
         bricks: 0,
         sun: 62,
+        panes: Panes::Casement,
     },
     Preset {
         name: "rose",
@@ -151,6 +176,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         ],
         bricks: 0,
         sun: 45,
+        panes: Panes::Casement,
     },
     Preset {
         name: "azure",
@@ -173,6 +199,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         ],
         bricks: 0,
         sun: 60,
+        panes: Panes::Picture,
     },
     Preset {
         name: "soot",
@@ -195,6 +222,7 @@ pub(super) const PRESETS: [Preset; 7] = [
         ],
         bricks: 100,
         sun: 25,
+        panes: Panes::Grid,
     },
     Preset {
         name: "whitewash",
@@ -217,11 +245,16 @@ pub(super) const PRESETS: [Preset; 7] = [
         ],
         bricks: 0,
         sun: 65,
+        panes: Panes::Casement,
     },
 ];
 
 impl Colors {
-    /// All values in a fixed order.
+    pub(super) fn panes(&self) -> Panes {
+        self.panes
+    }
+
+    /// All values but the panes, in a fixed order.
     fn values(&self) -> [f32; 44] {
         let colors = [
             self.wall,
@@ -246,7 +279,7 @@ impl Colors {
         values
     }
 
-    fn from_values(values: &[f32; 44]) -> Self {
+    fn from_values(values: &[f32; 44], panes: Panes) -> Self {
         let color = |i: usize| [values[3 * i], values[3 * i + 1], values[3 * i + 2]];
         Self {
             wall: color(0),
@@ -264,6 +297,7 @@ impl Colors {
             sky: (color(12), color(13)),
             bricks: values[42],
             sun: values[43],
+            panes,
         }
     }
 
@@ -271,8 +305,9 @@ impl Colors {
     pub(super) fn random(rng: &mut Rng) -> Self {
         let any = |rng: &mut Rng| PRESETS[rng.int(0, PRESETS.len() - 1)].colors();
         let (whole, main) = (rng.chance(0.4), any(rng));
-        let mut values = main.values();
+        let (mut values, mut panes) = (main.values(), main.panes);
         if !whole {
+            panes = rng.pick(Panes::ALL);
             // Parts that belong together come from one preset: wall with joint and base, both colours of the sky.
             for part in [&[0, 1, 2, 3, 4, 5, 9, 10, 11, 42][..], &[36, 37, 38, 39, 40, 41, 43]] {
                 let other = any(rng).values();
@@ -293,7 +328,7 @@ impl Colors {
             }
         }
         values[43] = (values[43] + rng.range(-0.1, 0.1)).clamp(0.1, 0.8);
-        Self::from_values(&values)
+        Self::from_values(&values, panes)
     }
 
     /// Gives a house these colours. `storey` is the height of a storey, which determines the size of bricks.
@@ -302,7 +337,7 @@ impl Colors {
         (style.frame, style.shutter, style.door, style.roof) = (self.frame, self.shutter, self.door, self.roof);
         (style.shop, style.awning, style.iron, style.sky) = (self.shop, self.awning, self.iron, self.sky);
         style.glass = (scaled(self.glass, 0.62), self.glass);
-        (style.sun, style.light) = (self.sun, 1.0);
+        (style.sun, style.light, style.is_told) = (self.sun, 1.0, true);
         let (seed, course) = (rng.seed(), storey / 30.0);
         style.texture = if self.bricks > 0.5 {
             let (length, joint) = (course * 2.9, course * 0.17);
@@ -325,7 +360,8 @@ impl Colors {
         // The background has the sky, roofs and the ground.
         set(0, row(mixed(self.sky.0, self.sky.1, 0.5), self.roof, brick, sun));
         set(class::FACADE, row(self.wall, self.joint, brick, sun));
-        set(class::WINDOW, row(self.frame, self.glass, brick, sun));
+        let [upright, level] = self.panes.bars();
+        set(class::WINDOW, row(self.frame, self.glass, upright, level));
         set(class::DOOR, row(self.door, self.frame, brick, sun));
         set(class::BALCONY, row(self.iron, self.trim, brick, sun));
         set(class::BLIND, row(self.shutter, self.wall, brick, sun));
@@ -338,11 +374,12 @@ impl Colors {
     pub(super) fn style_rows(&self) -> Vec<Option<Vec<f32>>> {
         const SCALE: f32 = 4.0;
         let presets: Vec<_> = PRESETS.iter().map(|preset| preset.colors().rows()).collect();
-        let row = |class: usize| {
-            let mean = |value: usize| presets.iter().map(|rows| rows[class][value]).sum::<f32>() / presets.len() as f32;
-            let values = self.rows()[class];
-            // Bricks or not is a large difference by itself.
-            let scale = |value: usize| if value == 6 { 1.0 } else { SCALE };
+        let row = |id: usize| {
+            let mean = |value: usize| presets.iter().map(|rows| rows[id][value]).sum::<f32>() / presets.len() as f32;
+            let values = self.rows()[id];
+            // Bricks or not is a large difference by itself, and so are bars.
+            let is_large = |value: usize| value == 6 || value == 7 && id == usize::from(class::WINDOW);
+            let scale = |value: usize| if is_large(value) { 1.0 } else { SCALE };
             Some((0..VALUES).map(|value| scale(value) * (values[value] - mean(value))).collect())
         };
         (0..CLASSES).map(row).collect()

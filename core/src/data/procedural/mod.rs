@@ -97,7 +97,8 @@ impl ProceduralFacades {
     }
 
     /// The look of facade `index` as a style with a row for each class: two colours (red, green, blue), whether the wall
-    /// is of bricks, and the strength of the sun, as differences from their means over all presets. `None` for a set
+    /// is of bricks, and the strength of the sun, as differences from their means over all presets. Windows have the share of
+    /// upright and of level bars in place of the last two. `None` for a set
     /// whose colours come from the architecture.
     ///
     /// # Errors

@@ -19,6 +19,20 @@ pub(super) enum Panes {
     Picture,
 }
 
+impl Panes {
+    pub(super) const ALL: [Self; 4] = [Self::Casement, Self::Sash, Self::Grid, Self::Picture];
+
+    /// About how many bars there are, upright and level, as shares of those of a grid.
+    pub(super) fn bars(self) -> [f32; 2] {
+        match self {
+            Self::Casement => [0.25, 0.25],
+            Self::Sash => [0.5, 0.75],
+            Self::Grid => [1.0, 1.0],
+            Self::Picture => [0.25, 0.0],
+        }
+    }
+}
+
 /// The ornament above a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hood {
@@ -94,9 +108,15 @@ impl Builder {
         let glass = inner.inset(edge, edge);
         let rise = if rise > 0.0 { (rise - 0.5 * edge).max(0.0) } else { 0.0 };
         let gain = self.rng.range(0.75, 1.25);
+        let gain = if style.is_told { 1.0 } else { gain };
         let pane = cut(glass, rise);
         self.scene.paint(pane, Fill::gradient(scaled(style.glass.0, gain), scaled(style.glass.1, gain)));
+        let before = self.scene.prims.len();
         self.behind(glass, rise);
+        if style.is_told {
+            // Drawn and dropped, so that everything else of the house stays what it is in other colours.
+            self.scene.prims.truncate(before);
+        }
         self.reflection(glass, rise);
         self.bars(glass, look, edge, rise);
         let sun = style.sun;
@@ -136,10 +156,15 @@ impl Builder {
     fn reflection(&mut self, glass: Rect, rise: f32) {
         let sky = scaled(self.style.sky.1, 0.9);
         let body = Rect::new(glass.x0, glass.y0 + rise, glass.x1, glass.y1);
-        let strength = self.rng.range(0.08, 0.34);
-        let line = self.rng.range(0.35, 0.7);
+        let is_told = self.style.is_told;
+        let mut range = |from, to| {
+            let drawn = self.rng.range(from, to);
+            if is_told { 0.5 * (from + to) } else { drawn }
+        };
+        let strength = range(0.08, 0.34);
+        let line = range(0.35, 0.7);
         let upper = body.rows(0.0, line);
-        let slant = self.rng.range(-0.25, 0.25) * body.height();
+        let slant = range(-0.25, 0.25) * body.height();
         self.scene.rect(upper, Fill { opacity: (strength, strength * 0.5), ..Fill::plain(sky) });
         let width = body.width();
         let streak = Rect::new(body.x0 + 0.12 * width, body.y0, body.x0 + 0.42 * width, body.y1);

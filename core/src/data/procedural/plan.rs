@@ -21,7 +21,10 @@ pub(super) fn plan(seed: u64, index: u64, aspect: f32, colors: Option<&Colors>) 
         colors.dress(&mut style, &mut root.fork(6), layout.storey);
     }
     layout.divide(&mut root.fork(4), style.kind);
-    let program = Program::random(&mut program_rng, style.kind, &layout);
+    let mut program = Program::random(&mut program_rng, style.kind, &layout);
+    if let Some(colors) = colors {
+        program.look.panes = colors.panes();
+    }
     let exposure = style_rng.range(0.93, 1.06);
     let warm = style_rng.range(-0.02, 0.03);
     let grade = Grade {
@@ -74,6 +77,7 @@ impl House {
             clouds,
             Fill::plain([0.95, 0.95, 0.96]).opacity(0.8).textured(Texture::Clouds { seed, cover }, style.sky.1),
         );
+        let before = s.prims.len();
         for (x0, x1) in [(-0.1, wall.x0), (wall.x1, a + 0.1)] {
             if x1 - x0 > 0.1 || (x0 < 0.0 && x1 > 0.0) || x0 > 0.0 && x0 < a {
                 let top = wall.y0 + rng.range(-0.8, 1.6) * m;
@@ -102,6 +106,9 @@ impl House {
                 let near = if x0 < 0.0 { r.columns(0.8, 1.0) } else { r.columns(0.0, 0.2) };
                 s.rect(near, Fill::shade(0.12, 0.2));
             }
+        }
+        if style.is_told {
+            s.prims.truncate(before);
         }
         let ground = Rect::new(0.0, wall.y1, a, 1.0);
         if ground.y1 > ground.y0 {
@@ -455,7 +462,7 @@ impl House {
     fn weather(&mut self) {
         let (wall, m) = (self.layout.wall, self.layout.storey);
         self.b.scene.rect(Rect { y0: wall.y1 - 0.5 * m, ..wall }, Fill::shade(0.0, 0.16));
-        if self.b.rng.chance(0.2) {
+        if self.b.rng.chance(0.2) && !self.b.style.is_told {
             let y = wall.y1 - self.b.rng.range(0.6, 1.4) * m;
             self.b.scene.rect(Rect { y0: y, ..wall }, Fill::shade(0.14, 0.2));
         }

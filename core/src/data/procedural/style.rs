@@ -47,6 +47,8 @@ pub(super) struct Style {
     pub(super) light: f32,
     /// Strength of the shadows.
     pub(super) sun: f32,
+    /// Whether a model is told these colours. Then there is less that it cannot know: no neighbours, no curtains.
+    pub(super) is_told: bool,
 }
 
 /// `color` with a small random variation.
@@ -165,6 +167,7 @@ impl Style {
             ),
             light: rng.pick([1.0, -1.0]),
             sun: 0.62 - 0.3 * day,
+            is_told: false,
         }
     }
 
