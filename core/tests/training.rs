@@ -63,7 +63,7 @@ fn batch(set: &Procedural) -> Batch {
             images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
         }
     }
-    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images, styles: None }
+    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), instances: None, images, styles: None }
 }
 
 fn finished(run: &Run) -> Outcome {
@@ -386,8 +386,12 @@ fn a_broken_network_does_not_replace_a_checkpoint() {
     let mut trainer = Trainer::new(Recipe { learning_rate: 1.0, ..recipe() }, 12, &Device::cpu()).unwrap();
     trainer.save(&path, &classes).unwrap();
     let before = std::fs::read(&path).unwrap();
-    let batch =
-        Batch { labels: vec![LabelMap::filled(64, 32, 1).unwrap()], images: vec![f32::MAX; 3 * 32 * 64], styles: None };
+    let batch = Batch {
+        labels: vec![LabelMap::filled(64, 32, 1).unwrap()],
+        instances: None,
+        images: vec![f32::MAX; 3 * 32 * 64],
+        styles: None,
+    };
     let _ = trainer.step(batch).unwrap();
     let error = trainer.save(&path, &classes).unwrap_err();
     assert!(matches!(error, Error::Diverged(_)), "{error}");
@@ -475,7 +479,7 @@ fn fixed_statistics_stay() {
     }
     let styles = samples.iter().flat_map(|sample| sample.style.as_ref().unwrap().to_rows()).collect();
     let labels = samples.iter().map(|sample| sample.labels.clone()).collect();
-    let batch = Batch { labels, images, styles: Some(styles) };
+    let batch = Batch { labels, instances: None, images, styles: Some(styles) };
     let mut trainer = Trainer::new(terrain(), 12, &Device::cpu()).unwrap();
     let statistics = |trainer: &Trainer| {
         let mut tensors = model::store(trainer.network(), Precision::Full).unwrap();

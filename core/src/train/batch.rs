@@ -14,6 +14,8 @@ use crate::rng::Rng;
 pub struct Batch {
     /// Label maps of equal size.
     pub labels: Vec<LabelMap>,
+    /// Instance maps of that size, if the data set has them. Without, instances are what the label maps show.
+    pub instances: Option<Vec<LabelMap>>,
     /// The photos, `[batch, 3, height, width]` in -1 to 1.
     pub images: Vec<f32>,
     /// The styles, `[batch, classes, length]`, if the data set has them.
@@ -40,6 +42,7 @@ impl Sampler {
         let mirrored = self.dataset.classes().mirrored();
         let mut labels = Vec::with_capacity(self.batch);
         let mut images = Vec::with_capacity(self.batch * 3 * self.augment.width * self.augment.height);
+        let mut instances = self.dataset.has_instances().then(Vec::new);
         let mut styles = self.dataset.style_length().map(|_| Vec::new());
         let mut epoch_order: Option<(u64, Vec<usize>)> = None;
         for position in first..first + self.batch as u64 {
@@ -52,13 +55,17 @@ impl Sampler {
             let sample = self.augment.apply(sample, &mirrored, Rng::at(!self.seed, position).next_u64())?;
             push_planes(&sample.image, &mut images);
             labels.push(sample.labels);
+            if let Some(instances) = &mut instances {
+                let missing = || Error::Data(format!("{}: the sample has no instance map", sample.name));
+                instances.push(sample.instances.ok_or_else(missing)?);
+            }
             if let Some(styles) = &mut styles {
                 let style =
                     sample.style.ok_or_else(|| Error::Data(format!("{}: the sample has no style", sample.name)))?;
                 styles.extend(style.to_rows());
             }
         }
-        Ok(Batch { labels, images, styles })
+        Ok(Batch { labels, instances, images, styles })
     }
 
     /// Loads the batches of `first..end` on a separate thread, two steps ahead. An error ends the sequence.

@@ -43,8 +43,8 @@ pub struct Recipe {
     /// The number of values per class in the styles of the data set, for networks with a style per class. `None` to learn
     /// styles from photos, with an encoder.
     pub style_length: Option<usize>,
-    /// Whether the generator takes instance edges. They are computed from the label maps, because no reader supports
-    /// instance maps.
+    /// Whether the generator takes instance edges: those of the instance maps if the data set has them, else of the label
+    /// maps.
     pub instance_edges: bool,
     /// Which dimensions its norms normalise over.
     pub norm: NormKind,

@@ -382,8 +382,9 @@ impl<'a> Session<'a> {
 
     fn paint(&self, network: &Network, sample: &Sample) -> Result<RgbImage> {
         let device = self.run.device.burn();
-        let layout =
-            layout_of(self.trainer.architecture(), vec![sample.labels.clone()], LabelEncoding::Indexed, device)?;
+        let instances = sample.instances.as_ref().map(std::slice::from_ref);
+        let labels = vec![sample.labels.clone()];
+        let layout = layout_of(self.trainer.architecture(), labels, instances, LabelEncoding::Indexed, device)?;
         let [height, width] = layout.size();
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(&sample.image, &mut planes);

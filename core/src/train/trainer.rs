@@ -158,7 +158,8 @@ impl Trainer {
 
     /// Uploads label maps, photos and styles to a device.
     fn upload(&self, batch: Batch, device: &Device) -> Result<Uploaded> {
-        let layout = layout_of(&self.architecture, batch.labels, LabelEncoding::OneHot, device)?;
+        let instances = batch.instances.as_deref();
+        let layout = layout_of(&self.architecture, batch.labels, instances, LabelEncoding::OneHot, device)?;
         let [height, width] = layout.size();
         let shape = [layout.batch(), 3, height, width];
         let (found, expected) = (batch.images.len(), shape.iter().product::<usize>());
