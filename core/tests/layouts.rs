@@ -350,6 +350,26 @@ fn every_kind_of_damage_is_found_at_once() {
     assert!(check(&path("train_img"), &BOTH, &plain()).is_err());
 }
 
+#[cfg(feature = "cli")]
+#[test]
+fn the_command_says_whether_training_can_start() {
+    use common::{semsynth, text};
+
+    let dir = tempfile::tempdir().unwrap();
+    ade20k(dir.path());
+    let folder = dir.path().to_str().unwrap();
+    let output = semsynth(&["data", "check", folder]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    assert!(text(&output).contains("train    2 pairs, 2 of them can be used"), "{}", text(&output));
+    fs::remove_file(dir.path().join("annotations/training/ADE_train_00000001.png")).unwrap();
+    let output = semsynth(&["data", "check", folder]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("ADE_train_00000001.jpg has no label"), "{}", text(&output));
+    assert_eq!(semsynth(&["data", "check", folder, "--split", "val"]).status.code(), Some(0));
+    let output = semsynth(&["data", "check", folder, "--classes", "no-such-table"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+}
+
 #[test]
 fn a_set_without_classes_is_checked_as_far_as_possible() {
     let dir = tempfile::tempdir().unwrap();

@@ -22,6 +22,38 @@ pub struct Batch {
     pub styles: Option<Vec<f32>>,
 }
 
+impl Batch {
+    /// The batch in `count` parts of equal size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if it cannot be divided.
+    pub(super) fn divided(self, count: usize) -> Result<Vec<Self>> {
+        if count == 1 {
+            return Ok(vec![self]);
+        }
+        let pictures = self.labels.len();
+        if pictures == 0 || !pictures.is_multiple_of(count) {
+            return Err(Error::Argument(format!(
+                "accumulate is {count}: a batch of {pictures} pictures cannot be divided into that many parts"
+            )));
+        }
+        let each = pictures / count;
+        let of = |values: &[f32], part: usize| {
+            let length = values.len() / count;
+            values.get(part * length..(part + 1) * length).unwrap_or_default().to_vec()
+        };
+        let maps = |maps: &[LabelMap], part: usize| maps.iter().skip(part * each).take(each).cloned().collect();
+        let part = |part: usize| Self {
+            labels: maps(&self.labels, part),
+            instances: self.instances.as_ref().map(|all| maps(all, part)),
+            images: of(&self.images, part),
+            styles: self.styles.as_ref().map(|all| of(all, part)),
+        };
+        Ok((0..count).map(part).collect())
+    }
+}
+
 /// The samples of each step. They depend only on seed and step, so a resumed run sees the same samples.
 #[derive(Clone)]
 pub(crate) struct Sampler {

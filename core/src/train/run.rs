@@ -274,7 +274,12 @@ impl<'a> Session<'a> {
         write_whole(&files.recipe(), |out| out.write_all(text.as_bytes()))?;
         let [height, width] = recipe.size;
         let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
-        let sampler = Sampler { dataset: Arc::clone(&run.train), augment, batch: recipe.batch, seed: recipe.seed };
+        let sampler = Sampler {
+            dataset: Arc::clone(&run.train),
+            augment,
+            batch: recipe.batch * recipe.accumulate,
+            seed: recipe.seed,
+        };
         let samples = (0..run.val.len().min(SHEET)).map(|index| fit(run.val.get(index)?, width, height));
         let samples = samples.collect::<Result<Vec<_>>>()?;
         let before = TrainLog::read(files.log())?.last().map_or(0.0, |record| record.seconds);
