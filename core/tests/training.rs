@@ -12,7 +12,7 @@ use common::{devices, difference};
 use semsynth::data::{Dataset, Procedural, ProceduralTiles, Split};
 use semsynth::label::LabelMap;
 use semsynth::model::{self, ImportOptions, Precision, import_checkpoint};
-use semsynth::network::{Architecture, DiscriminatorConfig, StyleConfig, Upsampling};
+use semsynth::network::{Architecture, DiscriminatorConfig, DiscriminatorKind, StyleConfig, Upsampling};
 use semsynth::nn::NormKind;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::tensors::Tensors;
@@ -42,6 +42,10 @@ fn recipe() -> Recipe {
     }
 }
 
+fn segmentation(ndf: usize) -> DiscriminatorConfig {
+    DiscriminatorConfig { kind: DiscriminatorKind::Segmentation, ndf, ..DiscriminatorConfig::default() }
+}
+
 fn run(out: &Path, recipe: Recipe) -> Run {
     let set = |split, len| Arc::new(Procedural::new(split, 1, len, 64, 32)) as Arc<dyn Dataset>;
     Run {
@@ -63,7 +67,7 @@ fn batch(set: &Procedural) -> Batch {
             images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
         }
     }
-    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), images, styles: None }
+    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), instances: None, images, styles: None }
 }
 
 fn finished(run: &Run) -> Outcome {
@@ -111,6 +115,8 @@ fn resume_is_exact() {
         Recipe { latent: true, upsampling: Upsampling::Two, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, instance_edges: true, ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
+        Recipe { diff_augment: true, batch: 1, accumulate: 2, ..recipe() },
+        Recipe { diff_augment: true, discriminator: segmentation(2), ..recipe() },
     ] {
         println!("{}", recipe.architecture(12).describe());
         let folder = tempfile::tempdir().unwrap();
@@ -132,6 +138,72 @@ fn resume_is_exact() {
         let tensors = |files: &Files| Tensors::open(files.model()).unwrap();
         let (a, b) = (tensors(&whole.files), tensors(&second.files));
         assert!(a.iter().eq(b.iter()), "the models differ");
+    }
+}
+
+/// The gradients of a step, squared, as Adam has them after its first step.
+fn squares(recipe: &Recipe, batch: &Batch) -> Vec<(String, Vec<f32>)> {
+    let mut trainer = Trainer::new(recipe.clone(), 12, &Device::cpu()).unwrap();
+    trainer.step(batch.clone()).unwrap().read().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    trainer.save(&path, Procedural::new(Split::Train, 1, 4, 64, 32).classes()).unwrap();
+    let checkpoint = Tensors::open(path).unwrap();
+    let moments = checkpoint.iter().filter(|(name, _)| name.starts_with("adam_") && name.ends_with(".v"));
+    moments.map(|(name, data)| (name.to_owned(), data.to_f32().to_vec())).collect()
+}
+
+/// Without statistics of the batch, gradients that are added up are those of the whole batch.
+#[test]
+fn accumulated_gradients_are_those_of_a_large_batch() {
+    let all = batch(&Procedural::new(Split::Train, 1, 4, 64, 32));
+    for modulation in [ModulationKind::Clade, ModulationKind::Spade { kernel: 3 }] {
+        let whole = Recipe { modulation, norm: NormKind::Instance, batch: 4, fresh_fakes: false, ..recipe() };
+        let expected = squares(&whole, &all);
+        assert!(expected.len() > 20);
+        for (batch, accumulate) in [(2, 2), (1, 4)] {
+            let found = squares(&Recipe { batch, accumulate, ..whole.clone() }, &all);
+            for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+                let largest = expected.iter().fold(0.0f32, |a, b| a.max(*b));
+                let off = difference(expected, found);
+                assert!(off <= 2e-3 * largest + 1e-12, "{name}, {batch} x {accumulate}: {off} of {largest}");
+            }
+        }
+        // The check sees more than noise: three of the four pictures have other gradients.
+        let few = batch(&Procedural::new(Split::Train, 1, 3, 64, 32));
+        let other = squares(&Recipe { batch: 3, ..whole.clone() }, &few);
+        let differs = |((_, a), (_, b)): (&(String, Vec<f32>), &(String, Vec<f32>))| {
+            difference(a, b) > 0.05 * a.iter().fold(0.0f32, |a, b| a.max(*b))
+        };
+        assert!(expected.iter().zip(&other).filter(|&pair| differs(pair)).count() > 10);
+    }
+    let recipe = Recipe { batch: 2, accumulate: 3, ..recipe() };
+    let message = Trainer::new(recipe, 12, &Device::cpu()).unwrap().step(all).unwrap_err().to_string();
+    assert!(message.contains("accumulate is 3") && message.contains("4 pictures"), "{message}");
+}
+
+/// The segmentation discriminator and `DiffAugment` learn: the discriminator's own losses fall.
+#[test]
+fn a_segmentation_discriminator_learns() {
+    let set = Procedural::new(Split::Train, 1, 2, 64, 32);
+    let recipe = Recipe {
+        discriminator: segmentation(4),
+        losses: LossWeights { l1: 1.0, ..LossWeights::default() },
+        steps: 30,
+        decay_from: None,
+        ..recipe()
+    };
+    for diff_augment in [false, true] {
+        let recipe = Recipe { diff_augment, ..recipe.clone() };
+        let mut trainer = Trainer::new(recipe, set.classes().channels(), &Device::cpu()).unwrap();
+        let steps: Vec<_> = (0..30).map(|_| trainer.step(batch(&set)).unwrap().read().unwrap()).collect();
+        let names: Vec<&str> = steps[0].keys().map(String::as_str).collect();
+        assert_eq!(names, ["d_fake", "d_mix", "d_real", "gan", "l1"]);
+        let sum = |step: &std::collections::BTreeMap<String, f32>| step["d_real"] + step["d_fake"];
+        let mean = |steps: &[_]| steps.iter().map(sum).sum::<f32>() / steps.len() as f32;
+        let (first, last) = (mean(&steps[..5]), mean(&steps[25..]));
+        println!("diff_augment {diff_augment}: {first} to {last}");
+        assert!(last < 0.97 * first, "{first} {last}");
     }
 }
 
@@ -386,8 +458,12 @@ fn a_broken_network_does_not_replace_a_checkpoint() {
     let mut trainer = Trainer::new(Recipe { learning_rate: 1.0, ..recipe() }, 12, &Device::cpu()).unwrap();
     trainer.save(&path, &classes).unwrap();
     let before = std::fs::read(&path).unwrap();
-    let batch =
-        Batch { labels: vec![LabelMap::filled(64, 32, 1).unwrap()], images: vec![f32::MAX; 3 * 32 * 64], styles: None };
+    let batch = Batch {
+        labels: vec![LabelMap::filled(64, 32, 1).unwrap()],
+        instances: None,
+        images: vec![f32::MAX; 3 * 32 * 64],
+        styles: None,
+    };
     let _ = trainer.step(batch).unwrap();
     let error = trainer.save(&path, &classes).unwrap_err();
     assert!(matches!(error, Error::Diverged(_)), "{error}");
@@ -475,7 +551,7 @@ fn fixed_statistics_stay() {
     }
     let styles = samples.iter().flat_map(|sample| sample.style.as_ref().unwrap().to_rows()).collect();
     let labels = samples.iter().map(|sample| sample.labels.clone()).collect();
-    let batch = Batch { labels, images, styles: Some(styles) };
+    let batch = Batch { labels, instances: None, images, styles: Some(styles) };
     let mut trainer = Trainer::new(terrain(), 12, &Device::cpu()).unwrap();
     let statistics = |trainer: &Trainer| {
         let mut tensors = model::store(trainer.network(), Precision::Full).unwrap();

@@ -148,7 +148,7 @@ impl BenchArgs {
         let images: Vec<f32> = images.collect();
         let batch = |first: usize| {
             let labels = maps.iter().cycle().skip(first % maps.len()).take(self.batch).cloned().collect();
-            Batch { labels, images: images.clone(), styles: None }
+            Batch { labels, instances: None, images: images.clone(), styles: None }
         };
         let seconds = self.time((0..).step_by(self.batch), |first| {
             // Reading the losses waits until the device has finished the step.

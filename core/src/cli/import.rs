@@ -22,8 +22,8 @@ pub struct ImportArgs {
     /// Network of the checkpoint [default: detected from its tensors]
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
-    /// Class table: ade20k, ade20k-shifted, coco-stuff, cityscapes, celebamask-hq, cmp-facades, landscapes, terrain,
-    /// or a file (.ron, .gpl, .json) [default: that of the known data set with this number of classes]
+    /// Class table: ade20k, ade20k-shifted, coco-stuff, cityscapes, celebamask-hq, cihp, cmp-facades, landscapes,
+    /// terrain, or a file (.ron, .gpl, .json) [default: that of the known data set with this number of classes]
     #[arg(long, value_name = "NAME|FILE")]
     classes: Option<PathBuf>,
     /// Checkpoint of the encoder of a SPADE model with a latent vector (`latest_net_E.pth`)

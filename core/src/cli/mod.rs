@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (after saving).
 
 mod bench;
+mod data;
 mod demo;
 mod devices;
 mod import;
@@ -24,6 +25,7 @@ use crate::label::{ClassTable, ColorPolicy, ReadAs, ReadOptions};
 use crate::network::{System, Upsampling};
 
 pub use bench::BenchArgs;
+pub use data::DataArgs;
 pub use demo::DemoArgs;
 pub use devices::DevicesArgs;
 pub use import::ImportArgs;
@@ -48,6 +50,8 @@ pub enum Command {
     Style(StyleArgs),
     /// Describe a model or another file, check a label map, a folder of them, or a data set
     Inspect(InspectArgs),
+    /// Check a data set before training on it
+    Data(DataArgs),
     /// Benchmark synthesis or training
     Bench(BenchArgs),
     /// List the models that are built in: their classes, presets and licences
@@ -67,6 +71,7 @@ impl Command {
             Self::Import(args) => args.run(),
             Self::Style(args) => args.run(),
             Self::Inspect(args) => args.run(),
+            Self::Data(args) => args.run(),
             Self::Bench(args) => args.run(),
             Self::Models(args) => args.run(),
             Self::Demo(args) => args.run(),

@@ -5,9 +5,10 @@ use image::imageops::{self, FilterType};
 
 use super::Sample;
 use crate::error::{Error, Result};
+use crate::label::LabelMap;
 use crate::rng::Rng;
 
-/// Random variation of a sample. Photo and labels always undergo the same.
+/// Random variation of a sample. Photo, labels and instances always undergo the same.
 ///
 /// The sample is resized to [`load_scale`](Self::load_scale) times the target size (which may change its aspect
 /// ratio), a window of the target size is cropped at a random whole-pixel offset, and the result is mirrored half of
@@ -48,11 +49,14 @@ impl Augment {
         if (load_width, load_height) != (self.width, self.height) {
             let (width, height) = (self.width as u32, self.height as u32);
             sample.image = imageops::crop_imm(&sample.image, x as u32, y as u32, width, height).to_image();
-            sample.labels = sample.labels.crop(x, y, self.width, self.height)?;
+            let crop = |map: LabelMap| map.crop(x, y, self.width, self.height);
+            sample.labels = crop(sample.labels)?;
+            sample.instances = sample.instances.map(crop).transpose()?;
         }
         if mirror {
             imageops::flip_horizontal_in_place(&mut sample.image);
             sample.labels = sample.labels.flip_horizontal().swap(mirrored)?;
+            sample.instances = sample.instances.map(|map| map.flip_horizontal());
         }
         Ok(sample)
     }
@@ -65,19 +69,27 @@ impl Augment {
 ///
 /// If a side is 0 or too large, or photo and labels differ in size.
 pub fn fit(sample: Sample, width: usize, height: usize) -> Result<Sample> {
-    let Sample { name, image, labels, style } = sample;
+    let Sample { name, image, labels, instances, style } = sample;
     let (from_width, from_height) = (labels.width(), labels.height());
     if (image.width() as usize, image.height() as usize) != (from_width, from_height) {
         let sizes = format!("the photo is {}x{}, its labels {from_width}x{from_height}", image.width(), image.height());
         return Err(Error::Data(format!("{name}: {sizes}; they must have the same size")));
     }
+    if let Some(map) = &instances
+        && (map.width(), map.height()) != (from_width, from_height)
+    {
+        let sizes =
+            format!("the instance map is {}x{}, the labels {from_width}x{from_height}", map.width(), map.height());
+        return Err(Error::Data(format!("{name}: {sizes}; they must have the same size")));
+    }
     if (from_width, from_height) == (width, height) {
-        return Ok(Sample { name, image, labels, style });
+        return Ok(Sample { name, image, labels, instances, style });
     }
     // Labels first: this call rejects impossible sizes.
     let labels = labels.resize_centered(width, height).map_err(|e| e.context(&name))?;
+    let instances = instances.map(|map| map.resize_centered(width, height)).transpose()?;
     let image: RgbImage = imageops::resize(&image, width as u32, height as u32, FilterType::CatmullRom);
-    Ok(Sample { name, image, labels, style })
+    Ok(Sample { name, image, labels, instances, style })
 }
 
 #[cfg(test)]
@@ -100,7 +112,7 @@ mod tests {
         let labels = LabelMap::new(width, height, ids).unwrap();
         let image =
             RgbImage::from_fn(width as u32, height as u32, |x, y| color(labels.get(x as usize, y as usize).unwrap()));
-        Sample { name: "coded".into(), image, labels, style: None }
+        Sample { name: "coded".into(), image, instances: Some(labels.clone()), labels, style: None }
     }
 
     /// The number of pixels inside areas of one class, and how many of them have the colour of another class.
@@ -188,6 +200,7 @@ mod tests {
             prop_assert_eq!(result.image.dimensions(), (to_width as u32, to_height as u32));
             prop_assert_eq!((result.labels.width(), result.labels.height()), (to_width, to_height));
             prop_assert!(classes(&result).is_subset(&before));
+            prop_assert_eq!(result.instances.as_ref(), Some(&result.labels));
             // The bicubic filter reaches two source pixels (two target pixels when shrinking) from a border.
             let scale = (to_width as f64 / width as f64).max(to_height as f64 / height as f64) * load_scale;
             let (_, wrong) = compare(&result, (2.0 * scale.max(1.0)).ceil() as usize + 1);

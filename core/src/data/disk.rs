@@ -1,12 +1,15 @@
 //! Data sets whose pairs are in files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use image::RgbImage;
+use image::imageops::{self, FilterType};
 use rayon::prelude::*;
 
+use super::coding::Coding;
 use super::pairing::Problems;
-use super::{Dataset, Sample, Split, cmp, pix2pix};
+use super::{Dataset, Sample, Split, cmp, parts, pix2pix};
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap, ReadOptions};
 use crate::picture::Image;
@@ -20,8 +23,12 @@ pub(super) enum Labels {
     OfLeftHalf(PathBuf),
     /// In the index PNG at this path.
     Index(PathBuf),
+    /// In the PNG at this path, whose values mean what the coding says.
+    Coded(PathBuf, Arc<Coding>),
     /// In the PNG of the CMP Facade Database at this path.
     Cmp(PathBuf),
+    /// One mask for each part, in the order in which they are painted, with its class.
+    Parts(Vec<(u16, PathBuf)>),
 }
 
 /// One photo and its labels.
@@ -30,6 +37,85 @@ pub(super) struct Pair {
     pub(super) name: String,
     pub(super) picture: PathBuf,
     pub(super) labels: Labels,
+    /// The picture of its instances.
+    pub(super) instances: Option<PathBuf>,
+    /// Whether the photo may be larger than the labels by a whole factor, and is reduced to their size.
+    pub(super) reduce: bool,
+}
+
+impl Pair {
+    pub(super) fn new(name: String, picture: PathBuf, labels: Labels) -> Self {
+        Self { name, picture, labels, instances: None, reduce: false }
+    }
+
+    /// The whole picture of the photo, which holds its labels too in some formats.
+    pub(super) fn read_picture(&self) -> Result<RgbImage> {
+        Image::open(&self.picture).map(Image::into_rgb)
+    }
+
+    /// The labels; those of pictures with two halves are in `picture`.
+    pub(super) fn read_labels(
+        &self,
+        picture: Option<&RgbImage>,
+        classes: &ClassTable,
+        options: ReadOptions,
+    ) -> Result<LabelMap> {
+        let index = |path: &Path| LabelMap::read(path, classes, options)?.map();
+        match &self.labels {
+            Labels::Half(left) => {
+                let missing = || Error::Data("the picture cannot be read".into());
+                let labels = picture.ok_or_else(missing).and_then(|p| pix2pix::labels(p, *left, classes, options));
+                labels.map_err(|error| error.context(self.picture.display()))
+            }
+            Labels::OfLeftHalf(path) | Labels::Index(path) => index(path),
+            Labels::Coded(path, coding) => coding.read(path, options),
+            Labels::Cmp(path) => cmp::read_labels(path),
+            Labels::Parts(parts) => parts::read(parts),
+        }
+    }
+
+    /// The photo in its picture.
+    pub(super) fn photo(&self, picture: RgbImage) -> RgbImage {
+        match &self.labels {
+            Labels::Half(left) => pix2pix::half(&picture, !left),
+            Labels::OfLeftHalf(_) => pix2pix::half(&picture, true),
+            _ => picture,
+        }
+    }
+
+    /// The photo at the size of its labels.
+    pub(super) fn at_size_of(&self, labels: &LabelMap, photo: RgbImage) -> Result<RgbImage> {
+        let (width, height) = photo.dimensions();
+        let (to_width, to_height) = (labels.width() as u32, labels.height() as u32);
+        if (width, height) == (to_width, to_height) {
+            return Ok(photo);
+        }
+        let factor = width / to_width;
+        if self.reduce && (2..=4).contains(&factor) && (width, height) == (factor * to_width, factor * to_height) {
+            return Ok(imageops::resize(&photo, to_width, to_height, FilterType::CatmullRom));
+        }
+        let message = format!("the photo is {width}x{height}, its labels are {to_width}x{to_height}");
+        Err(Error::Data(format!("{}: {message}", self.picture.display())))
+    }
+
+    /// The instance map, if there is one; has the size of the labels.
+    pub(super) fn read_instances(&self, labels: Option<&LabelMap>) -> Result<Option<LabelMap>> {
+        let Some(path) = &self.instances else { return Ok(None) };
+        let map = LabelMap::open_instances(path)?;
+        if let Some(labels) = labels
+            && (map.width(), map.height()) != (labels.width(), labels.height())
+        {
+            return Err(Error::Data(format!(
+                "{}: the instance map is {}x{}, the labels are {}x{}",
+                path.display(),
+                map.width(),
+                map.height(),
+                labels.width(),
+                labels.height()
+            )));
+        }
+        Ok(Some(map))
+    }
 }
 
 /// A data set whose pairs are read from files on demand.
@@ -43,12 +129,8 @@ pub(super) struct Disk {
     pub(super) pairs: Vec<Pair>,
     pub(super) classes: ClassTable,
     pub(super) labels: ReadOptions,
-}
-
-impl Disk {
-    fn read_labels(&self, path: &Path) -> Result<LabelMap> {
-        LabelMap::read(path, &self.classes, self.labels)?.map()
-    }
+    /// Whether all pairs have instance maps.
+    pub(super) instances: bool,
 }
 
 impl Dataset for Disk {
@@ -64,23 +146,15 @@ impl Dataset for Disk {
         let pair = self.pairs.get(index).ok_or_else(|| {
             Error::Argument(format!("sample {index} of {} does not exist; the first is 0", self.pairs.len()))
         })?;
-        let picture = read_photo(&pair.picture)?;
-        let (image, labels) = match &pair.labels {
-            Labels::Half(left) => {
-                let labels = pix2pix::labels(&picture, *left, &self.classes, self.labels);
-                (pix2pix::half(&picture, !left), labels.map_err(|e| e.context(pair.picture.display()))?)
-            }
-            Labels::OfLeftHalf(path) => (pix2pix::half(&picture, true), self.read_labels(path)?),
-            Labels::Index(path) => (picture, self.read_labels(path)?),
-            Labels::Cmp(path) => (picture, cmp::read_labels(path)?),
-        };
-        let sizes = (image.width() as usize, image.height() as usize, labels.width(), labels.height());
-        let (width, height, label_width, label_height) = sizes;
-        if (width, height) != (label_width, label_height) {
-            let message = format!("the photo is {width}x{height}, its labels are {label_width}x{label_height}");
-            return Err(Error::Data(format!("{}: {message}", pair.picture.display())));
-        }
-        Ok(Sample { name: pair.name.clone(), image, labels, style: None })
+        let picture = pair.read_picture()?;
+        let labels = pair.read_labels(Some(&picture), &self.classes, self.labels)?;
+        let image = pair.at_size_of(&labels, pair.photo(picture))?;
+        let instances = if self.instances { pair.read_instances(Some(&labels))? } else { None };
+        Ok(Sample { name: pair.name.clone(), image, labels, instances, style: None })
+    }
+
+    fn has_instances(&self) -> bool {
+        self.instances
     }
 
     fn name(&self) -> String {
@@ -105,8 +179,4 @@ impl Dataset for Disk {
             self.classes.len()
         )
     }
-}
-
-fn read_photo(path: &Path) -> Result<RgbImage> {
-    Image::open(path).map(Image::into_rgb)
 }

@@ -1,13 +1,15 @@
 //! Detects the format in which a folder stores its pairs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::coding::Coding;
 use super::disk::{Disk, Labels, Pair};
 use super::listing::{Kind, Picture, natural_order, pictures};
-use super::pairing::{Match, Problems, match_up, short, sizes};
-use super::{OpenOptions, Split, pix2pix};
+use super::pairing::{Kind as Trouble, Match, Problems, by_stem, match_up, short, sizes};
+use super::{OpenOptions, Split, official, pix2pix};
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
 use crate::picture::Image;
@@ -17,32 +19,77 @@ const HELD_OUT: usize = 10;
 
 const CLASS_FILES: [&str; 3] = ["classes.ron", "classes.json", "classes.gpl"];
 
+/// A layout that was recognised, with all that does not fit in it.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The format and its location, for [`Dataset::describe`](super::Dataset::describe).
+    pub(super) form: String,
+    /// The pairs of all splits that are in these folders, in order.
+    pub(super) pairs: Vec<Pair>,
+    /// Whether validation pairs are held out of `pairs`.
+    pub(super) hold_out: bool,
+    pub(super) classes: Result<ClassTable>,
+    pub(super) problems: Problems,
+    /// Where the problems are, and how to fix them.
+    pub(super) folder: PathBuf,
+    pub(super) advice: String,
+}
+
+impl Found {
+    /// The data set, if everything fits.
+    pub(super) fn usable(self, dir: &Path, split: Split, options: &OpenOptions) -> Result<Disk> {
+        let note = held_out_note(self.hold_out);
+        self.problems.into_result(&self.folder, &self.advice)?;
+        let pairs = choose(self.pairs, split, self.hold_out, &self.folder)?;
+        let with = pairs.iter().filter(|pair| pair.instances.is_some()).count();
+        let instances = with > 0 && with == pairs.len();
+        let maps = match with {
+            0 => String::new(),
+            _ if instances => ", with instance maps".to_owned(),
+            _ => format!(", instance maps not used ({} pairs have none)", pairs.len() - with),
+        };
+        let form = self.form + note + &maps;
+        let name = folder_name(dir);
+        Ok(Disk { name, form, split, pairs, classes: self.classes?, labels: options.labels, instances })
+    }
+}
+
 /// Detects the format of the data set in `dir` and checks all its pairs.
 pub(super) fn find(dir: &Path, split: Split, options: &OpenOptions) -> Result<Disk> {
+    look(dir, split, options)?.usable(dir, split, options)
+}
+
+/// Detects the format of the data set in `dir`.
+pub(super) fn look(dir: &Path, split: Split, options: &OpenOptions) -> Result<Found> {
     if !dir.is_dir() {
         return Err(Error::Data(format!("{} is not a folder; a data set is a folder with pictures", dir.display())));
+    }
+    if let Some(found) = official::find(dir, split, options)? {
+        return Ok(found);
     }
     // Without validation pairs, some of the training pairs are held out.
     let exists = |name: &&str| ["", "_img", "_label", "_A"].iter().any(|end| dir.join(format!("{name}{end}")).is_dir());
     // Test pictures often have no labels.
-    let fits = |name: &&str| *name != "test" || find_named(dir, name, Split::Val, options, false).is_ok();
+    let usable = |name: &str| find_named(dir, name, Split::Val, options, false)?.usable(dir, Split::Val, options);
+    let fits = |name: &&str| *name != "test" || usable(name).is_ok();
     match ["val", "validation", "valid", "test"].iter().find(|name| exists(name)).filter(|name| fits(name)) {
         Some(val) => find_named(dir, if split == Split::Val { val } else { "train" }, split, options, false),
         None => find_named(dir, "train", split, options, true),
     }
 }
 
-/// As [`find`], in the folders of this name first.
-fn find_named(dir: &Path, name: &str, split: Split, options: &OpenOptions, hold_out: bool) -> Result<Disk> {
+/// As [`look`], in the folders of this name first.
+fn find_named(dir: &Path, name: &str, split: Split, options: &OpenOptions, hold_out: bool) -> Result<Found> {
     let within = dir.join(name);
     let labels = dir.join(format!("{name}_label"));
 
     // Folders named after the split take precedence over those that are not.
-    for (photos, labels) in
-        [(dir.join(format!("{name}_img")), labels.clone()), (within.join("img"), within.join("label"))]
-    {
+    for (photos, labels, instances) in [
+        (dir.join(format!("{name}_img")), labels.clone(), dir.join(format!("{name}_inst"))),
+        (within.join("img"), within.join("label"), within.join("inst")),
+    ] {
         if photos.is_dir() && labels.is_dir() {
-            return folders(dir, split, options, &photos, &labels, hold_out);
+            return folders(dir, options, &photos, &labels, &instances, hold_out);
         }
     }
     let [a, b] = ["A", "B"].map(|side| dir.join(format!("{name}_{side}")));
@@ -52,12 +99,15 @@ fn find_named(dir: &Path, name: &str, split: Split, options: &OpenOptions, hold_
             Ok(pictures(folder)?.first().is_some_and(|picture| LabelMap::open_ids(&picture.path).is_ok()))
         };
         let (photos, labels) = if has_labels(&a)? || !has_labels(&b)? { (b, a) } else { (a, b) };
-        return folders(dir, split, options, &photos, &labels, hold_out);
+        return folders(dir, options, &photos, &labels, &dir.join(format!("{name}_inst")), hold_out);
     }
     if within.is_dir() {
         let found = pictures(&within)?;
         if !found.is_empty() && labels.is_dir() {
-            return split_folder(dir, split, options, found, &labels, hold_out);
+            return split_folder(dir, options, found, &labels, &dir.join(format!("{name}_inst")), hold_out);
+        }
+        if let Some(found) = side_by_side(dir, &within, options, &found, hold_out)? {
+            return Ok(found);
         }
         if !found.is_empty() {
             return double_width(dir, &within, split, options, found, hold_out);
@@ -65,12 +115,15 @@ fn find_named(dir: &Path, name: &str, split: Split, options: &OpenOptions, hold_
     }
     let (photos, labels) = (dir.join("img"), dir.join("label"));
     if photos.is_dir() && labels.is_dir() {
-        return folders(dir, split, options, &photos, &labels, true);
+        return folders(dir, options, &photos, &labels, &dir.join("inst"), true);
     }
-    if let Some(found) = original_cmp(dir, split, options)? {
+    if let Some(found) = original_cmp(dir)? {
         return Ok(found);
     }
     let found = pictures(dir)?;
+    if let Some(found) = side_by_side(dir, dir, options, &found, true)? {
+        return Ok(found);
+    }
     let any_double = sizes(found.iter().map(|p| p.path.as_path()), &mut Problems::default())
         .into_iter()
         .any(|size| size.is_some_and(is_double));
@@ -80,37 +133,92 @@ fn find_named(dir: &Path, name: &str, split: Split, options: &OpenOptions, hold_
     Err(nothing_found(dir, split)?)
 }
 
-/// Photos in one folder, label PNGs in another.
+/// Photos in one folder, label PNGs in another, and perhaps instance maps in a third.
 fn folders(
     dir: &Path,
-    split: Split,
     options: &OpenOptions,
     photos: &Path,
     labels: &Path,
+    instances: &Path,
     hold_out: bool,
-) -> Result<Disk> {
+) -> Result<Found> {
     let mut problems = Problems::default();
-    let matches = match_up(pictures(photos)?, only(pictures(labels)?, Kind::Png), &mut problems);
+    let matches = match_up(pictures(photos)?, label_pngs(labels, &mut problems)?, &mut problems);
     check_equal(&matches, &mut problems);
-    problems.into_result(dir, FOLDER_ADVICE)?;
-    let pairs = matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Index(m.label) });
-    let pairs = choose(pairs.collect(), split, hold_out, dir)?;
-    let classes = class_table(dir, options)?.ok_or_else(|| no_classes(dir))?;
-    let form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
-    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
+    let given = class_table(dir, options);
+    // SPADE prepares COCO-Stuff like this, without a class table.
+    let is_coco = instances.is_dir() && matches!(given, Ok(None));
+    let coding = if is_coco { Some(Arc::new(Coding::ids(coco()?))) } else { None };
+    let pair = |m: Match| {
+        let labels = match &coding {
+            Some(coding) => Labels::Coded(m.label, Arc::clone(coding)),
+            None => Labels::Index(m.label),
+        };
+        Pair::new(m.stem, m.photo, labels)
+    };
+    let mut pairs: Vec<Pair> = matches.into_iter().map(pair).collect();
+    let mut form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
+    if instances.is_dir() {
+        attach_instances(&mut pairs, only(pictures(instances)?, Kind::Png), &mut problems);
+        form += &format!(" + {}", in_dir(dir, instances));
+    }
+    let classes = match given {
+        Ok(Some(classes)) => Ok(classes),
+        Ok(None) if is_coco => {
+            form = format!("COCO-Stuff, {form}");
+            coco()
+        }
+        Ok(None) => Err(no_classes(dir)),
+        Err(error) => Err(error),
+    };
+    let (folder, advice) = (dir.to_path_buf(), FOLDER_ADVICE.to_owned());
+    Ok(Found { form, pairs, hold_out, classes, problems, folder, advice })
+}
+
+fn coco() -> Result<ClassTable> {
+    ClassTable::shipped("coco-stuff")
+}
+
+/// The PNGs of a folder with label maps; JPEGs are problems.
+pub(super) fn label_pngs(folder: &Path, problems: &mut Problems) -> Result<Vec<Picture>> {
+    let found = pictures(folder)?;
+    for picture in found.iter().filter(|picture| picture.kind == Kind::Jpeg) {
+        let text = format!("{} is no PNG", short(&picture.path));
+        problems.add(Trouble::Pairs, text, "label maps must be PNG: JPEG changes their values; export it again");
+    }
+    Ok(only(found, Kind::Png))
+}
+
+/// Adds instance maps to pairs of the same name.
+pub(super) fn attach_instances(pairs: &mut [Pair], maps: Vec<Picture>, problems: &mut Problems) {
+    let mut maps = by_stem(maps, problems);
+    for pair in pairs {
+        pair.instances = maps.remove(&pair.name);
+        if pair.instances.is_none() {
+            problems.add(
+                Trouble::Note,
+                format_args!("{} has no instance map", short(&pair.picture)),
+                "add it to train with instance edges of the instance maps; without it, the edges of label maps are used \
+                 for all pairs",
+            );
+        }
+    }
+    for map in maps.values() {
+        problems.add(Trouble::Note, format_args!("{} has no photo", short(map)), "it is not used");
+    }
 }
 
 /// `train/` next to `train_label/`: whole photos, or pix2pix pictures with their labels cleaned.
 fn split_folder(
     dir: &Path,
-    split: Split,
     options: &OpenOptions,
     photos: Vec<Picture>,
     labels: &Path,
+    instances: &Path,
     hold_out: bool,
-) -> Result<Disk> {
+) -> Result<Found> {
     let mut problems = Problems::default();
-    let matches = match_up(photos, only(pictures(labels)?, Kind::Png), &mut problems);
+    let matches = match_up(photos, label_pngs(labels, &mut problems)?, &mut problems);
     let sizes = sizes_of(&matches, &mut problems);
     let is_half = |((w, h), label): ((u32, u32), (u32, u32))| w % 2 == 0 && (w / 2, h) == label;
     // Decide by majority, so that a single file of another kind is reported as the error.
@@ -118,24 +226,87 @@ fn split_folder(
     let double = halves > sizes.iter().filter(|(photo, label)| photo == label).count();
     for (pair, &(photo, label)) in matches.iter().zip(&sizes) {
         if (double && !is_half((photo, label))) || (!double && photo != label) {
-            problems.push(unequal(pair, photo, label));
+            problems.add(Trouble::Header, unequal(pair, photo, label), "");
         }
     }
-    problems.into_result(dir, if double { CLEANED_ADVICE } else { FOLDER_ADVICE })?;
     let pair = |m: Match| {
         let labels = if double { Labels::OfLeftHalf(m.label) } else { Labels::Index(m.label) };
-        Pair { name: m.stem, picture: m.photo, labels }
+        Pair::new(m.stem, m.photo, labels)
     };
-    let pairs = choose(matches.into_iter().map(pair).collect(), split, hold_out, dir)?;
-    let given = class_table(dir, options)?;
+    let mut pairs: Vec<Pair> = matches.into_iter().map(pair).collect();
+    if instances.is_dir() {
+        attach_instances(&mut pairs, only(pictures(instances)?, Kind::Png), &mut problems);
+    }
+    let given = class_table(dir, options);
     let (form, classes) = if double {
         let form = format!("pix2pix form in {}, cleaned labels from {}", dir.display(), in_dir(dir, labels));
-        (form, given.unwrap_or_else(ClassTable::cmp_facades))
+        (form, given.map(|given| given.unwrap_or_else(ClassTable::cmp_facades)))
     } else {
         let form = format!("folder form in {}, photos beside {}", dir.display(), in_dir(dir, labels));
-        (form, given.ok_or_else(|| no_classes(dir))?)
+        (form, given.and_then(|given| given.ok_or_else(|| no_classes(dir))))
     };
-    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
+    let advice = if double { CLEANED_ADVICE } else { FOLDER_ADVICE }.to_owned();
+    Ok(Found { form, pairs, hold_out, classes, problems, folder: dir.to_path_buf(), advice })
+}
+
+/// The end of a label map's stem, if it has one more than its photo.
+const LABEL_END: &str = "_label";
+
+/// Photos and label PNGs in one folder: `1.jpg` and `1.png`, or `1.jpg` and `1_label.png`. So CelebAMask-HQ is passed on,
+/// with labels at half the size of the photos.
+fn side_by_side(
+    dir: &Path,
+    folder: &Path,
+    options: &OpenOptions,
+    found: &[Picture],
+    hold_out: bool,
+) -> Result<Option<Found>> {
+    let stems = |kind| -> BTreeSet<&str> { found.iter().filter(|p| p.kind == kind).map(|p| p.stem.as_str()).collect() };
+    let (jpegs, pngs) = (stems(Kind::Jpeg), stems(Kind::Png));
+    let photo_of = |picture: &Picture| -> Option<String> {
+        let base = picture.stem.strip_suffix(LABEL_END).filter(|base| jpegs.contains(base) || pngs.contains(base));
+        let own = || jpegs.contains(picture.stem.as_str()).then_some(picture.stem.as_str());
+        (picture.kind == Kind::Png).then(|| base.or_else(own)).flatten().map(str::to_owned)
+    };
+    let (mut photos, mut labels) = (Vec::new(), Vec::new());
+    for picture in found {
+        match photo_of(picture) {
+            Some(stem) => labels.push(Picture { stem, ..picture.clone() }),
+            None => photos.push(picture.clone()),
+        }
+    }
+    if labels.is_empty() {
+        return Ok(None);
+    }
+    let mut problems = Problems::default();
+    let matches = match_up(photos, labels, &mut problems);
+    let sizes = sizes_of(&matches, &mut problems);
+    let is_half = |&((w, h), label): &(Size, Size)| w % 2 == 0 && h % 2 == 0 && (w / 2, h / 2) == label && w > 0;
+    let halved = 2 * sizes.iter().filter(|size| is_half(size)).count() > sizes.len();
+    for (pair, &(photo, label)) in matches.iter().zip(&sizes) {
+        if photo != label && !(halved && is_half(&(photo, label))) {
+            problems.add(Trouble::Header, unequal(pair, photo, label), "");
+        }
+    }
+    let given = class_table(dir, options);
+    let is_celeba = halved && matches!(given, Ok(None));
+    let coding = if is_celeba { Some(Arc::new(Coding::ids(ClassTable::shipped("celebamask-hq")?))) } else { None };
+    let pair = |m: Match| {
+        let labels = match &coding {
+            Some(coding) => Labels::Coded(m.label, Arc::clone(coding)),
+            None => Labels::Index(m.label),
+        };
+        Pair { reduce: halved, ..Pair::new(m.stem, m.photo, labels) }
+    };
+    let pairs = matches.into_iter().map(pair).collect();
+    let (form, classes) = if is_celeba {
+        (format!("CelebAMask-HQ in {}", folder.display()), ClassTable::shipped("celebamask-hq"))
+    } else {
+        let form = format!("photos with label maps beside them in {}", folder.display());
+        (form, given.and_then(|given| given.ok_or_else(|| no_classes(dir))))
+    };
+    let (folder, advice) = (folder.to_path_buf(), FOLDER_ADVICE.to_owned());
+    Ok(Some(Found { form, pairs, hold_out, classes, problems, folder, advice }))
 }
 
 /// The pix2pix format with labels in one half of each picture.
@@ -146,9 +317,8 @@ fn double_width(
     options: &OpenOptions,
     found: Vec<Picture>,
     hold_out: bool,
-) -> Result<Disk> {
+) -> Result<Found> {
     let mut problems = Problems::default();
-    let mut seen = BTreeMap::new();
     let classes = class_table(dir, options)?.unwrap_or_else(ClassTable::cmp_facades);
     let sizes = sizes(found.iter().map(|p| p.path.as_path()), &mut problems);
     let side_of = |picture: &Picture| {
@@ -159,13 +329,16 @@ fn double_width(
     // Halves are square. If they have another form, the first such picture must show that it is no plain photo.
     let mut others = found.iter().zip(&sizes).filter(|(_, size)| size.is_some_and(|size| !is_double(size)));
     let any_form = others.next().is_some_and(|(picture, _)| side_of(picture).is_some());
-    for (picture, size) in found.iter().zip(sizes) {
-        let fits = |(width, height): (u32, u32)| is_double((width, height)) || any_form && width % 2 == 0;
-        if let Some((width, height)) = size.filter(|&size| !fits(size)) {
-            problems.push(format_args!("{} is {width}x{height}", short(&picture.path)));
+    let mut seen = BTreeMap::new();
+    let mut fitting = Vec::with_capacity(found.len());
+    for (picture, size) in found.into_iter().zip(sizes) {
+        if let Some(other) = seen.insert(picture.stem.clone(), picture.path.clone()) {
+            problems.push(format_args!("{} and {} have the same stem", short(&other), short(&picture.path)));
         }
-        if let Some(other) = seen.insert(&picture.stem, &picture.path) {
-            problems.push(format_args!("{} and {} have the same stem", short(other), short(&picture.path)));
+        let fits = |(width, height): (u32, u32)| is_double((width, height)) || any_form && width % 2 == 0;
+        match size.filter(|&size| !fits(size)) {
+            Some((width, height)) => problems.push(format_args!("{} is {width}x{height}", short(&picture.path))),
+            None => fitting.push(picture),
         }
     }
     let advice = format!(
@@ -173,17 +346,15 @@ fn double_width(
          photo and its labels in class colours. For plain photos put label PNGs of the same names into {}",
         dir.join(format!("{split}_label")).display()
     );
-    problems.into_result(photos, &advice)?;
     let left = side == Some(true);
-    let pairs = found.into_iter().map(|p| Pair { name: p.stem, picture: p.path, labels: Labels::Half(left) });
-    let pairs = choose(pairs.collect(), split, hold_out, photos)?;
+    let pairs = fitting.into_iter().map(|p| Pair::new(p.stem, p.path, Labels::Half(left))).collect();
     let half = if left { "left" } else { "right" };
     let form = format!("pix2pix form in {}, labels from the {half} halves", photos.display());
-    Ok(disk(dir, split, options, form + held_out_note(hold_out), pairs, classes))
+    Ok(Found { form, pairs, hold_out, classes: Ok(classes), problems, folder: photos.to_path_buf(), advice })
 }
 
 /// `cmp_*.jpg` and `cmp_*.png` in the same folder, as the CMP Facade Database is published.
-fn original_cmp(dir: &Path, split: Split, options: &OpenOptions) -> Result<Option<Disk>> {
+fn original_cmp(dir: &Path) -> Result<Option<Found>> {
     let mut found = Vec::new();
     for folder in [dir.to_path_buf(), dir.join("base"), dir.join("extended")] {
         if folder.is_dir() {
@@ -199,30 +370,25 @@ fn original_cmp(dir: &Path, split: Split, options: &OpenOptions) -> Result<Optio
     let mut problems = Problems::default();
     let matches = match_up(photos, labels, &mut problems);
     check_equal(&matches, &mut problems);
-    problems.into_result(dir, "Each cmp_*.jpg needs a cmp_*.png of the same name and size beside it")?;
-    let mut pairs: Vec<_> =
-        matches.into_iter().map(|m| Pair { name: m.stem, picture: m.photo, labels: Labels::Cmp(m.label) }).collect();
+    let mut pairs: Vec<_> = matches.into_iter().map(|m| Pair::new(m.stem, m.photo, Labels::Cmp(m.label))).collect();
     pairs.sort_by(|a, b| natural_order(&a.name, &b.name));
-    let pairs = choose(pairs, split, true, dir)?;
-    let form = format!("original CMP form in {}", dir.display()) + held_out_note(true);
-    Ok(Some(disk(dir, split, options, form, pairs, ClassTable::cmp_facades())))
+    let form = format!("original CMP form in {}", dir.display());
+    let advice = "Each cmp_*.jpg needs a cmp_*.png of the same name and size beside it".to_owned();
+    let (classes, folder) = (Ok(ClassTable::cmp_facades()), dir.to_path_buf());
+    Ok(Some(Found { form, pairs, hold_out: true, classes, problems, folder, advice }))
 }
 
 const FOLDER_ADVICE: &str = "Each photo (jpg, jpeg or png) needs an index PNG of the same stem and size";
 const CLEANED_ADVICE: &str =
     "Each picture (photo left, labels right) needs an index PNG of the same stem and of half its width";
 
-fn disk(dir: &Path, split: Split, options: &OpenOptions, form: String, pairs: Vec<Pair>, classes: ClassTable) -> Disk {
-    Disk { name: folder_name(dir), form, split, pairs, classes, labels: options.labels }
-}
-
 /// The last component of a path.
-fn folder_name(dir: &Path) -> String {
+pub(super) fn folder_name(dir: &Path) -> String {
     let absolute = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
-fn only(mut found: Vec<Picture>, kind: Kind) -> Vec<Picture> {
+pub(super) fn only(mut found: Vec<Picture>, kind: Kind) -> Vec<Picture> {
     found.retain(|p| p.kind == kind);
     found
 }
@@ -241,10 +407,10 @@ fn sizes_of(matches: &[Match], problems: &mut Problems) -> Vec<(Size, Size)> {
 }
 
 /// Notes photos and labels of different sizes.
-fn check_equal(matches: &[Match], problems: &mut Problems) {
+pub(super) fn check_equal(matches: &[Match], problems: &mut Problems) {
     let sizes = sizes_of(matches, problems);
     for (pair, (photo, label)) in matches.iter().zip(sizes).filter(|(_, (photo, label))| photo != label) {
-        problems.push(unequal(pair, photo, label));
+        problems.add(Trouble::Header, unequal(pair, photo, label), "");
     }
 }
 
@@ -253,7 +419,7 @@ fn unequal(pair: &Match, (pw, ph): Size, (lw, lh): Size) -> String {
 }
 
 /// The pairs of one split, in order.
-fn choose(pairs: Vec<Pair>, split: Split, hold_out: bool, dir: &Path) -> Result<Vec<Pair>> {
+pub(super) fn choose(pairs: Vec<Pair>, split: Split, hold_out: bool, dir: &Path) -> Result<Vec<Pair>> {
     let count = pairs.len();
     let chosen: Vec<_> = if hold_out {
         let is_chosen = |&(i, _): &(usize, Pair)| is_held_out(i, count) == (split == Split::Val);
@@ -280,7 +446,7 @@ fn held_out_note(hold_out: bool) -> &'static str {
     if hold_out { ", every 10th pair held out" } else { "" }
 }
 
-fn class_table(dir: &Path, options: &OpenOptions) -> Result<Option<ClassTable>> {
+pub(super) fn class_table(dir: &Path, options: &OpenOptions) -> Result<Option<ClassTable>> {
     if options.classes.is_some() {
         return Ok(options.classes.clone());
     }
@@ -297,7 +463,7 @@ fn no_classes(dir: &Path) -> Error {
 }
 
 /// `path` relative to `dir`.
-fn in_dir(dir: &Path, path: &Path) -> String {
+pub(super) fn in_dir(dir: &Path, path: &Path) -> String {
     format!("{}/", path.strip_prefix(dir).unwrap_or(path).display())
 }
 
@@ -334,7 +500,11 @@ fn nothing_found(dir: &Path, split: Split) -> Result<Error> {
          {split}_img/ + {split}_label/, {split}/img/ + {split}/label/, {split}/ + {split}_label/, img/ + label/: photos \
          and index PNGs of the same stem\n  \
          {split}/*.jpg or *.jpg: pictures twice as wide as high, photo left and labels in class colours right\n  \
-         cmp_*.jpg + cmp_*.png, also in base/ and extended/: the CMP Facade Database as published\n\
+         cmp_*.jpg + cmp_*.png, also in base/ and extended/: the CMP Facade Database as published\n  \
+         *.jpg + *.png or *_label.png of the same stem in one folder\n  \
+         images/ + annotations/ (ADE20K), leftImg8bit/ + gtFine/ (Cityscapes), train_img/ + train_label/ + train_inst/ \
+         (COCO-Stuff), CelebA-HQ-img/ + CelebAMask-HQ-mask-anno/ (CelebAMask-HQ), train_img/ + cihp_train_mask/ \
+         (DeepFashion): official layouts\n\
          Found: {seen}",
         dir.display()
     )))

@@ -48,7 +48,13 @@ impl Dataset for Procedural {
     fn get(&self, index: usize) -> Result<Sample> {
         let facade = number(index, self.len, self.split)?;
         let (image, labels) = self.facades.render(facade, self.width, self.height)?;
-        Ok(Sample { name: format!("facade{facade}"), image, labels, style: self.facades.style(facade)? })
+        Ok(Sample {
+            name: format!("facade{facade}"),
+            image,
+            labels,
+            instances: None,
+            style: self.facades.style(facade)?,
+        })
     }
 
     fn name(&self) -> String {
@@ -126,7 +132,7 @@ impl Dataset for ProceduralTiles {
         let world = ProceduralTerrain::varied(self.seed, number);
         let part = Rect { x: 0, y: 0, width: self.width as u32, height: self.height as u32 };
         let (image, labels) = world.render(part)?;
-        Ok(Sample { name: format!("terrain{number}"), image, labels, style: Some(world.style()?) })
+        Ok(Sample { name: format!("terrain{number}"), image, labels, instances: None, style: Some(world.style()?) })
     }
 
     fn name(&self) -> String {

@@ -20,6 +20,18 @@ pub(super) fn size(path: &Path) -> Result<(u32, u32)> {
     }
 }
 
+/// Whether a file is a JPEG of four colour components: CMYK, or YCCK, which is turned into it.
+pub(super) fn is_cmyk(path: &Path) -> bool {
+    let components = || -> std::io::Result<Option<u8>> {
+        let mut reader = BufReader::new(File::open(path)?);
+        match bytes::<2>(&mut reader)? {
+            [0xff, 0xd8] => Ok(jpeg_frame(&mut reader)?.map(|frame| frame.components)),
+            _ => Ok(None),
+        }
+    };
+    matches!(components(), Ok(Some(4)))
+}
+
 fn unreadable(path: &Path, what: &str) -> Error {
     Error::Data(format!("{} {what}", path.display()))
 }
@@ -38,7 +50,7 @@ fn read_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
             // What is cut short is found when it is read.
             Ok(Some(upright(size, png_exif(reader).unwrap_or_default().as_deref())))
         }
-        [0xff, 0xd8] => jpeg_size(reader),
+        [0xff, 0xd8] => Ok(jpeg_frame(reader)?.map(|frame| frame.size)),
         _ => Ok(None),
     }
 }
@@ -46,8 +58,16 @@ fn read_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
 /// How the EXIF segment of a JPEG begins.
 const EXIF: &[u8] = b"Exif\0\0";
 
+/// What a JPEG says of its frame.
+struct Frame {
+    /// Width and height, upright.
+    size: (u32, u32),
+    /// 1 for grey, 3 for colours, 4 for CMYK.
+    components: u8,
+}
+
 /// Follows the marker segments to the start of frame.
-fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>> {
+fn jpeg_frame(reader: &mut BufReader<File>) -> std::io::Result<Option<Frame>> {
     let mut exif = None;
     loop {
         if bytes::<1>(reader)? != [0xff] {
@@ -67,9 +87,9 @@ fn jpeg_size(reader: &mut BufReader<File>) -> std::io::Result<Option<(u32, u32)>
         let length = u16::from_be_bytes(bytes(reader)?);
         let Some(body) = length.checked_sub(2) else { return Ok(None) };
         if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
-            let [_precision, h1, h0, w1, w0] = bytes::<5>(reader)?;
+            let [_precision, h1, h0, w1, w0, components] = bytes::<6>(reader)?;
             let size = (u16::from_be_bytes([w1, w0]).into(), u16::from_be_bytes([h1, h0]).into());
-            return Ok(Some(upright(size, exif.as_deref())));
+            return Ok(Some(Frame { size: upright(size, exif.as_deref()), components }));
         }
         if marker == 0xe1 && usize::from(body) > EXIF.len() && exif.is_none() {
             let mut segment = vec![0; body.into()];

@@ -5,27 +5,40 @@
 //! | format | photos | labels |
 //! |---|---|---|
 //! | pix2pix | `train/*.jpg`, or `*.jpg`: one half of a picture | the other half, in class colours; or `train_label/*.png` |
-//! | folders | `train_img/`, `train/img/`, `train/` or `img/` | label PNGs of the same stem in `train_label/`, `train/label/`, `train_label/` or `label/` |
+//! | folders | `train_img/`, `train/img/`, `train/` or `img/` | label PNGs of the same stem in `train_label/`, `train/label/`, `train_label/` or `label/`; instance maps in `train_inst/`, `train/inst/` or `inst/` |
 //! | pix2pixHD | `train_B/`, or `train_A/` if labels are in `train_B/` | label PNGs of the same stem in the other folder |
+//! | side by side | `*.jpg` in the folder or in `train/` | `*.png` or `*_label.png` of the same stem beside them |
+//! | ADE20K | `images/training/`, `images/validation/` | `annotations/training/`, `annotations/validation/`: 0 is unlabelled, 1 to 150 the classes. With a list `outdoor.txt`, only the photos in it |
+//! | Cityscapes | `leftImg8bit/train/CITY/*_leftImg8bit.png` | `gtFine/train/CITY/*_gtFine_labelIds.png`, instances in `*_gtFine_instanceIds.png` |
+//! | COCO-Stuff | `train_img/` | `train_label/`: 0 to 181, 255 is unlabelled; instances in `train_inst/` |
+//! | CelebAMask-HQ | `CelebA-HQ-img/N.jpg` | one mask for each part: `CelebAMask-HQ-mask-anno/K/NNNNN_PART.png` |
+//! | DeepFashion | `train_img/` or `train/` | `cihp_train_mask/` |
 //! | original CMP | `cmp_b0001.jpg` in the folder, `base/` or `extended/` | `cmp_b0001.png` in the same folder, values 1 to 12 |
 //!
 //! (For the other split, `val` replaces `train`, or `validation`, `valid` or `test`.) If a folder does not separate the
 //! splits, every tenth pair in natural order belongs to [`Split::Val`], or the last one if there are fewer than ten.
 //!
-//! File names that look the same are the same, however their accents are encoded. Pictures are told by their content.
+//! Official layouts bring their own class tables, so that `open` needs none: `ade20k-shifted`, `cityscapes`, `coco-stuff`,
+//! `celebamask-hq` and `cihp` of [`ClassTable::shipped`]. With another table, label maps hold the ids of that table.
+//!
+//! [`check`] lists all that is wrong with a data set. File names that look the same are the same, however their accents are encoded. Pictures are told by their content.
 //! Photos are turned upright as their EXIF orientation says.
 //!
 //! [`Procedural`] generates pairs on demand and needs no files. [`Augment`] and [`fit`] resize a sample to the size a
 //! network takes.
 
 mod augment;
+mod check;
 mod cmp;
+mod coding;
 mod disk;
 mod forms;
 mod generated;
 mod header;
 mod listing;
+mod official;
 mod pairing;
+mod parts;
 mod pix2pix;
 pub mod procedural;
 
@@ -38,6 +51,7 @@ use crate::label::{ClassTable, LabelMap, ReadOptions};
 use crate::style::Style;
 
 pub use augment::{Augment, fit};
+pub use check::{Check, ClassShare, Finding, Severity, check};
 pub use generated::{Procedural, ProceduralTiles};
 pub use procedural::{ProceduralFacades, ProceduralTerrain};
 
@@ -50,6 +64,9 @@ pub struct Sample {
     pub image: RgbImage,
     /// The class of each pixel; has the size of the photo.
     pub labels: LabelMap,
+    /// The instance of each pixel, if the data set has instance maps; has the size of the photo. Only which pixels are
+    /// equal matters.
+    pub instances: Option<LabelMap>,
     /// How the classes look, if the data set knows: a row for each class.
     pub style: Option<Style>,
 }
@@ -118,6 +135,11 @@ pub trait Dataset: Send + Sync {
         None
     }
 
+    /// Whether all samples have instance maps.
+    fn has_instances(&self) -> bool {
+        false
+    }
+
     /// Named styles that belong to the data set: name, one line about it, and the style.
     ///
     /// # Errors
@@ -149,7 +171,8 @@ pub struct OpenOptions {
 /// Opens one split of the data set in `dir`. The format is detected (see the [module](self) documentation).
 ///
 /// Classes are those of the options, or else come from `classes.ron`, `classes.json` or `classes.gpl` in `dir`. Without
-/// either, the pix2pix format uses [`ClassTable::cmp_facades`]; the original CMP format always uses that table. This function
+/// either, official layouts use the table of the data set, and the pix2pix format [`ClassTable::cmp_facades`]; the original
+/// CMP format always uses that one. Instance maps are used if all pairs of the split have one. This function
 /// checks the names of all pairs and the sizes in the file headers; [`Dataset::check`] decodes the pixels.
 ///
 /// # Errors

@@ -13,22 +13,51 @@ use crate::error::{Error, Result};
 /// How many problems an error lists; the rest is only counted.
 const LISTED: usize = 10;
 
-/// The problems of a data set, one line each.
+/// What a problem means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Files do not make up pairs.
+    Pairs,
+    /// The header of a file is not right. Whoever reads the whole file finds it again, and more.
+    Header,
+    /// The pair can be used, but not for everything.
+    Note,
+}
+
+/// What does not fit, and what to do about it, if that is not the same for all problems of the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) kind: Kind,
+    pub(super) text: String,
+    pub(super) advice: String,
+}
+
+/// The problems of a data set.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Vec<String>);
+pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
     pub(super) fn push(&mut self, problem: impl Display) {
-        self.0.push(problem.to_string());
+        self.add(Kind::Pairs, problem, "");
     }
 
-    /// An error that lists the problems, if there are any. `folder` is where they are, `advice` how to fix them.
+    pub(super) fn add(&mut self, kind: Kind, problem: impl Display, advice: impl Display) {
+        self.0.push(Problem { kind, text: problem.to_string(), advice: advice.to_string() });
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Problem> {
+        self.0
+    }
+
+    /// An error that lists the problems, if there are any that matter. `folder` is where they are, `advice` how to fix
+    /// them.
     pub(super) fn into_result(self, folder: &Path, advice: &str) -> Result<()> {
-        let count = self.0.len();
+        let all: Vec<String> = self.0.into_iter().filter(|p| p.kind != Kind::Note).map(|p| p.text).collect();
+        let count = all.len();
         if count == 0 {
             return Ok(());
         }
-        let mut lines = self.0[..count.min(LISTED)].join("\n  ");
+        let mut lines = all[..count.min(LISTED)].join("\n  ");
         if count > LISTED {
             lines.push_str(&format_args!("\n  and {} more", count - LISTED).to_string());
         }
@@ -53,21 +82,28 @@ pub(super) fn match_up(photos: Vec<Picture>, labels: Vec<Picture>, problems: &mu
     for (stem, photo) in photos {
         match labels.remove(&stem) {
             Some(label) => matches.push(Match { stem, photo, label }),
-            None => problems.push(format_args!("{} has no label", short(&photo))),
+            None => problems.add(
+                Kind::Pairs,
+                format_args!("{} has no label", short(&photo)),
+                "add a label PNG of the same stem, or take the photo out",
+            ),
         }
     }
     for label in labels.values() {
-        problems.push(format_args!("{} has no photo", short(label)));
+        let text = format!("{} has no photo", short(label));
+        problems.add(Kind::Pairs, text, "add the photo of the same stem, or take the label map out");
     }
     matches.sort_by(|a, b| natural_order(&a.stem, &b.stem));
     matches
 }
 
-fn by_stem(pictures: Vec<Picture>, problems: &mut Problems) -> BTreeMap<String, PathBuf> {
+/// The files by their stems. Of several files with one stem, the first is taken and the others are problems.
+pub(super) fn by_stem(pictures: Vec<Picture>, problems: &mut Problems) -> BTreeMap<String, PathBuf> {
     let mut files = BTreeMap::<String, PathBuf>::new();
     for Picture { stem, path, .. } in pictures {
         if let Some(other) = files.get(&stem) {
-            problems.push(format_args!("{} and {} have the same stem", short(other), short(&path)));
+            let text = format!("{} and {} have the same stem", short(other), short(&path));
+            problems.add(Kind::Pairs, text, "keep one of them, or rename it together with its label map");
         } else {
             files.insert(stem, path);
         }
@@ -79,7 +115,7 @@ fn by_stem(pictures: Vec<Picture>, problems: &mut Problems) -> BTreeMap<String, 
 pub(super) fn sizes<'a>(paths: impl Iterator<Item = &'a Path>, problems: &mut Problems) -> Vec<Option<(u32, u32)>> {
     let paths: Vec<_> = paths.collect();
     let read: Vec<_> = paths.par_iter().map(|path| header::size(path)).collect();
-    read.into_iter().map(|size| size.map_err(|e| problems.push(e)).ok()).collect()
+    read.into_iter().map(|size| size.map_err(|e| problems.add(Kind::Header, e, "")).ok()).collect()
 }
 
 /// Folder and file name: enough to find a file in the data set.

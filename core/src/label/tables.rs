@@ -13,10 +13,11 @@ macro_rules! file {
 type Shipped = (&'static str, fn() -> Result<ClassTable>);
 
 /// Tests check that every file parses.
-const TABLES: [Shipped; 8] = [
+const TABLES: [Shipped; 9] = [
     file!("ade20k"),
     file!("ade20k-shifted"),
     file!("celebamask-hq"),
+    file!("cihp"),
     file!("cityscapes"),
     ("cmp-facades", || Ok(ClassTable::cmp_facades())),
     file!("coco-stuff"),
@@ -32,6 +33,7 @@ impl ClassTable {
     /// | `ade20k` | ADE20K scene parsing, 150 classes | 151 | as stored: 0 is unlabelled (don't care), 1 to 150 the classes | <http://sceneparsing.csail.mit.edu> |
     /// | `ade20k-shifted` | the same | 151 | one less: 0 to 149 the classes, 150 is unlabelled (don't care) | the same |
     /// | `celebamask-hq` | CelebAMask-HQ, parts of faces | 19 | as stored; 0 is background | <https://github.com/switchablenorms/CelebAMask-HQ> |
+    /// | `cihp` | CIHP, people and clothes; DeepFashion's label maps | 20 | as stored; 0 is background | <https://arxiv.org/abs/1808.00157> |
     /// | `cityscapes` | Cityscapes, streets | 35 | `labelIds`, 0 to 33; 34 stands for the licence plate, officially -1, and never occurs | <https://www.cityscapes-dataset.com> |
     /// | `cmp-facades` | CMP facades: [`cmp_facades`](Self::cmp_facades) | 12 | the pix2pix form: 0 is background | <https://cmp.felk.cvut.cz/~tylecr1/facade/> |
     /// | `coco-stuff` | COCO-Stuff, 91 things (11 of them never used) and 91 stuff classes | 183 | as stored, COCO's id - 1: 0 is person; 182 is unlabeled (don't care), stored as 255 | <https://github.com/nightrome/cocostuff> |
@@ -79,9 +81,9 @@ mod tests {
 
     #[test]
     fn every_table_is_complete() {
-        let dont_care =
-            [Some(0), Some(150), None, None, None, Some(182), Some(28), None].map(|id: Option<u16>| id.into_iter());
-        let sizes = [151, 151, 19, 35, 12, 183, 29, 12];
+        let dont_care = [Some(0), Some(150), None, None, None, None, Some(182), Some(28), None]
+            .map(|id: Option<u16>| id.into_iter());
+        let sizes = [151, 151, 19, 20, 35, 12, 183, 29, 12];
         assert!(ClassTable::shipped_names().is_sorted());
         assert_eq!(ClassTable::shipped_names().count(), sizes.len());
         for ((name, size), dont_care) in ClassTable::shipped_names().zip(sizes).zip(dont_care) {

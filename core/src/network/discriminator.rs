@@ -8,11 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::nn::{Conv, ConvConfig, Init, Mode, instance_norm, leaky_relu};
 
+/// Kinds of discriminators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DiscriminatorKind {
+    /// [`Discriminator`]: it rates patches of a picture, given its label map.
+    #[default]
+    Patches,
+    /// [`SegmentationDiscriminator`](super::SegmentationDiscriminator): it tells the class of each pixel. Of the
+    /// configuration, only `ndf` applies, and there is no feature matching.
+    Segmentation,
+}
+
 /// Configuration of a discriminator. The defaults are those of the papers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiscriminatorConfig {
-    /// Channels of the first layer.
+    /// The kind of discriminator.
+    pub kind: DiscriminatorKind,
+    /// Channels of the first layer; of the last block for [`DiscriminatorKind::Segmentation`].
     pub ndf: usize,
     /// Number of scales; each works at half the resolution of the previous one.
     pub scales: usize,
@@ -25,7 +38,7 @@ pub struct DiscriminatorConfig {
 
 impl Default for DiscriminatorConfig {
     fn default() -> Self {
-        Self { ndf: 64, scales: 2, layers: 4, all_strided: false }
+        Self { kind: DiscriminatorKind::Patches, ndf: 64, scales: 2, layers: 4, all_strided: false }
     }
 }
 
@@ -35,7 +48,7 @@ impl DiscriminatorConfig {
         Self { layers: 3, all_strided: true, ..Self::default() }
     }
 
-    /// Makes the network for inputs of `input` channels: the semantic channels and the three of the picture.
+    /// Makes the network that rates patches, for inputs of `input` channels: the semantic channels and the three of the picture.
     pub fn init(&self, init: &mut Init, input: usize) -> Discriminator {
         let mut patch = || {
             let mut channels = self.ndf;

@@ -11,17 +11,19 @@ mod pix2pix;
 mod pix2pixhd;
 mod plan;
 mod region_encoder;
+mod segmentation;
 mod system;
 mod vgg;
 
 pub use architecture::{AnyGenerator, Architecture, Encoder, Network};
 pub use capabilities::{Ability, Capabilities, Halo};
 pub use conv_encoder::{ConvEncoder, ConvEncoderConfig, Posterior};
-pub use discriminator::{Discriminator, DiscriminatorConfig};
+pub use discriminator::{Discriminator, DiscriminatorConfig, DiscriminatorKind};
 pub use generator::{Generator, GeneratorConfig, StyleConfig, Upsampling};
 pub use pix2pix::{UNet, UNetConfig};
 pub use pix2pixhd::{Pix2PixHd, Pix2PixHdConfig};
 pub use region_encoder::{RegionEncoder, RegionEncoderConfig};
+pub use segmentation::SegmentationDiscriminator;
 pub use system::System;
 pub use vgg::Vgg19;
 

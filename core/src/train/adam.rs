@@ -42,9 +42,14 @@ impl Adam {
 
     /// Takes the gradients of `module`'s parameters out of `gradients` and updates the parameters.
     pub fn step<M: Module>(&mut self, module: M, gradients: Gradients, learning_rate: f64) -> M {
+        let gradients = GradientsParams::from_grads(gradients, &module);
+        self.step_with(module, gradients, learning_rate)
+    }
+
+    /// Updates the parameters with gradients that were taken out already, perhaps summed over several batches.
+    pub fn step_with<M: Module>(&mut self, module: M, gradients: GradientsParams, learning_rate: f64) -> M {
         self.steps += 1;
         let steps = i32::try_from(self.steps).unwrap_or(i32::MAX);
-        let gradients = GradientsParams::from_grads(gradients, &module);
         let correction_1 = 1.0 - self.beta_1.powi(steps);
         let correction_2 = 1.0 - self.beta_2.powi(steps);
         let scale = learning_rate / correction_1;

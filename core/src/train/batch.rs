@@ -14,10 +14,44 @@ use crate::rng::Rng;
 pub struct Batch {
     /// Label maps of equal size.
     pub labels: Vec<LabelMap>,
+    /// Instance maps of that size, if the data set has them. Without, instances are what the label maps show.
+    pub instances: Option<Vec<LabelMap>>,
     /// The photos, `[batch, 3, height, width]` in -1 to 1.
     pub images: Vec<f32>,
     /// The styles, `[batch, classes, length]`, if the data set has them.
     pub styles: Option<Vec<f32>>,
+}
+
+impl Batch {
+    /// The batch in `count` parts of equal size.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if it cannot be divided.
+    pub(super) fn divided(self, count: usize) -> Result<Vec<Self>> {
+        if count == 1 {
+            return Ok(vec![self]);
+        }
+        let pictures = self.labels.len();
+        if pictures == 0 || !pictures.is_multiple_of(count) {
+            return Err(Error::Argument(format!(
+                "accumulate is {count}: a batch of {pictures} pictures cannot be divided into that many parts"
+            )));
+        }
+        let each = pictures / count;
+        let of = |values: &[f32], part: usize| {
+            let length = values.len() / count;
+            values.get(part * length..(part + 1) * length).unwrap_or_default().to_vec()
+        };
+        let maps = |maps: &[LabelMap], part: usize| maps.iter().skip(part * each).take(each).cloned().collect();
+        let part = |part: usize| Self {
+            labels: maps(&self.labels, part),
+            instances: self.instances.as_ref().map(|all| maps(all, part)),
+            images: of(&self.images, part),
+            styles: self.styles.as_ref().map(|all| of(all, part)),
+        };
+        Ok((0..count).map(part).collect())
+    }
 }
 
 /// The samples of each step. They depend only on seed and step, so a resumed run sees the same samples.
@@ -40,6 +74,7 @@ impl Sampler {
         let mirrored = self.dataset.classes().mirrored();
         let mut labels = Vec::with_capacity(self.batch);
         let mut images = Vec::with_capacity(self.batch * 3 * self.augment.width * self.augment.height);
+        let mut instances = self.dataset.has_instances().then(Vec::new);
         let mut styles = self.dataset.style_length().map(|_| Vec::new());
         let mut epoch_order: Option<(u64, Vec<usize>)> = None;
         for position in first..first + self.batch as u64 {
@@ -52,13 +87,17 @@ impl Sampler {
             let sample = self.augment.apply(sample, &mirrored, Rng::at(!self.seed, position).next_u64())?;
             push_planes(&sample.image, &mut images);
             labels.push(sample.labels);
+            if let Some(instances) = &mut instances {
+                let missing = || Error::Data(format!("{}: the sample has no instance map", sample.name));
+                instances.push(sample.instances.ok_or_else(missing)?);
+            }
             if let Some(styles) = &mut styles {
                 let style =
                     sample.style.ok_or_else(|| Error::Data(format!("{}: the sample has no style", sample.name)))?;
                 styles.extend(style.to_rows());
             }
         }
-        Ok(Batch { labels, images, styles })
+        Ok(Batch { labels, instances, images, styles })
     }
 
     /// Loads the batches of `first..end` on a separate thread, two steps ahead. An error ends the sequence.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::Device;
 
+use super::critic::Critic;
 use super::{Recipe, Trainer};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
@@ -30,7 +31,10 @@ impl Trainer {
     pub fn save(&self, path: impl AsRef<Path>, classes: &ClassTable) -> Result<()> {
         let mut tensors = Tensors::new();
         store(&self.network, "network.", &mut tensors)?;
-        store(&self.discriminator, "discriminator.", &mut tensors)?;
+        match &self.critic {
+            Critic::Patches(network) => store(network, "discriminator.", &mut tensors)?,
+            Critic::Segmentation(network) => store(network, "discriminator.", &mut tensors)?,
+        }
         if let Some(average) = &self.average {
             store(average, "average.", &mut tensors)?;
         }
@@ -66,14 +70,21 @@ impl Trainer {
     fn restored(mut self, tensors: &Tensors, steps: u64) -> Result<Self> {
         self.step = steps;
         self.network = restore(self.network, "network.", tensors)?;
-        self.discriminator = restore(self.discriminator, "discriminator.", tensors)?;
+        self.critic = match self.critic {
+            Critic::Patches(network) => Critic::Patches(restore(network, "discriminator.", tensors)?),
+            Critic::Segmentation(network) => Critic::Segmentation(restore(network, "discriminator.", tensors)?),
+        };
         self.average = match self.average {
             Some(average) => Some(restore(average, "average.", tensors)?),
             None => None,
         };
         let device = self.plain_device();
         self.adam_g.load(tensors, "adam_g.", &slots(&self.network), &device)?;
-        self.adam_d.load(tensors, "adam_d.", &slots(&self.discriminator), &device)?;
+        let slots = match &self.critic {
+            Critic::Patches(network) => slots(network),
+            Critic::Segmentation(network) => slots(network),
+        };
+        self.adam_d.load(tensors, "adam_d.", &slots, &device)?;
         Ok(self)
     }
 }

@@ -8,14 +8,16 @@ use crate::network::{Architecture, Encoder, Network, Posterior};
 use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise};
 use crate::rng::Rng;
 
-/// Label maps as network input. Instance edges are those of the label maps.
+/// Label maps as network input. Instance edges are those of the instance maps, or else of the label maps.
 pub(super) fn layout_of(
     architecture: &Architecture,
     labels: Vec<LabelMap>,
+    instances: Option<&[LabelMap]>,
     encoding: LabelEncoding,
     device: &burn::tensor::Device,
 ) -> Result<Layout> {
-    let edges = architecture.instance_edges().then(|| labels.iter().map(instance_edges).collect());
+    let edges =
+        architecture.instance_edges().then(|| instances.unwrap_or(&labels).iter().map(instance_edges).collect());
     let layout = Layout::new(labels, architecture.label_channels(), encoding, device)?;
     match edges {
         Some(edges) => layout.with_edges(edges),

@@ -6,18 +6,22 @@
 mod adam;
 mod batch;
 mod checkpoint;
+mod critic;
+mod diff_augment;
 mod ema;
 mod inputs;
 mod log;
 mod losses;
 mod recipe;
 mod run;
+mod segmentation;
 mod sheet;
 mod trainer;
 
 pub use adam::Adam;
 pub use batch::Batch;
 pub use checkpoint::Checkpoint;
+pub use diff_augment::DiffAugment;
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
     DiscriminatorOutput, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
@@ -25,5 +29,6 @@ pub use losses::{
 };
 pub use recipe::{LossWeights, NetworkKind, ProceduralSet, Recipe};
 pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train};
+pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};
 pub use trainer::{Losses, Trainer};

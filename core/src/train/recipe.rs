@@ -43,8 +43,8 @@ pub struct Recipe {
     /// The number of values per class in the styles of the data set, for networks with a style per class. `None` to learn
     /// styles from photos, with an encoder.
     pub style_length: Option<usize>,
-    /// Whether the generator takes instance edges. They are computed from the label maps, because no reader supports
-    /// instance maps.
+    /// Whether the generator takes instance edges: those of the instance maps if the data set has them, else of the label
+    /// maps.
     pub instance_edges: bool,
     /// Which dimensions its norms normalise over.
     pub norm: NormKind,
@@ -59,8 +59,11 @@ pub struct Recipe {
     pub discriminator: DiscriminatorConfig,
     /// Height and width of training pictures; multiples of the generator's stride, at least 32.
     pub size: [usize; 2],
-    /// Pictures per step.
+    /// Pictures per step, or per part of it with `accumulate`.
     pub batch: usize,
+    /// Number of batches whose gradients are added up for a step: as one batch that many times as large, with the memory of
+    /// a single one. Batch norm, and the balance of classes of the segmentation discriminator, still see single batches.
+    pub accumulate: usize,
     /// Total number of steps.
     pub steps: u64,
     /// Step from which the learning rates fall linearly, to 0 at the last step; `None` for constant rates.
@@ -79,6 +82,9 @@ pub struct Recipe {
     /// the papers' code. Otherwise the pictures of the generator's step are reused, which saves a quarter of the
     /// time.
     pub fresh_fakes: bool,
+    /// Whether the discriminator sees pictures under random changes of colours, place and a hole
+    /// ([`DiffAugment`](super::DiffAugment)), for small data sets.
+    pub diff_augment: bool,
     /// Decay of the running average of the generator, which becomes the model; 0 for no average.
     pub ema: f64,
     /// Whether to mirror samples half of the time.
@@ -139,11 +145,14 @@ pub struct LossWeights {
     pub coarse: f64,
     /// Kullback-Leibler divergence of latent vectors from a standard normal distribution, for networks that use them.
     pub kl: f64,
+    /// Consistency of the segmentation discriminator on mixed pictures ([`LabelMix`](super::LabelMix)): a weight of the
+    /// discriminator's loss, 0 for none.
+    pub label_mix: f64,
 }
 
 impl Default for LossWeights {
     fn default() -> Self {
-        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0, coarse: 0.0, kl: 0.05 }
+        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0, coarse: 0.0, kl: 0.05, label_mix: 10.0 }
     }
 }
 
@@ -169,6 +178,7 @@ impl Default for Recipe {
             discriminator: DiscriminatorConfig::default(),
             size: [256, 256],
             batch: 4,
+            accumulate: 1,
             steps: 100_000,
             decay_from: Some(50_000),
             learning_rate: 2e-4,
@@ -177,6 +187,7 @@ impl Default for Recipe {
             vgg: None,
             labels: ReadOptions::default(),
             fresh_fakes: true,
+            diff_augment: false,
             ema: 0.999,
             flip: true,
             load_scale: 286.0 / 256.0,
@@ -380,6 +391,8 @@ impl Recipe {
         check((1..=4).contains(&scales), format!("discriminator.scales is {scales}: it must be 1 to 4"))?;
         check((2..=6).contains(&layers), format!("discriminator.layers is {layers}: it must be 2 to 6"))?;
         check((1..=4096).contains(&self.batch), format!("batch is {}: it must be 1 to 4096", self.batch))?;
+        let parts = self.accumulate;
+        check((1..=4096).contains(&parts), format!("accumulate is {parts}: it must be 1 to 4096"))?;
         check(self.steps > 0, "steps is 0".into())?;
         let rate = self.learning_rate;
         check(rate > 0.0 && rate <= 1.0, format!("learning_rate is {rate}: it must be above 0 and at most 1"))?;
@@ -392,6 +405,7 @@ impl Recipe {
             ("l1", self.losses.l1),
             ("coarse", self.losses.coarse),
             ("kl", self.losses.kl),
+            ("label_mix", self.losses.label_mix),
         ] {
             check(weight >= 0.0 && weight.is_finite(), format!("losses.{name} is {weight}: it must be 0 or more"))?;
         }

@@ -274,7 +274,12 @@ impl<'a> Session<'a> {
         write_whole(&files.recipe(), |out| out.write_all(text.as_bytes()))?;
         let [height, width] = recipe.size;
         let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
-        let sampler = Sampler { dataset: Arc::clone(&run.train), augment, batch: recipe.batch, seed: recipe.seed };
+        let sampler = Sampler {
+            dataset: Arc::clone(&run.train),
+            augment,
+            batch: recipe.batch * recipe.accumulate,
+            seed: recipe.seed,
+        };
         let [height, width] = recipe.validation_size();
         let samples = (0..run.val.len().min(SHEET)).map(|index| fit(run.val.get(index)?, width, height));
         let samples = samples.collect::<Result<Vec<_>>>()?;
@@ -383,8 +388,9 @@ impl<'a> Session<'a> {
 
     fn paint(&self, network: &Network, sample: &Sample) -> Result<RgbImage> {
         let device = self.run.device.burn();
-        let layout =
-            layout_of(self.trainer.architecture(), vec![sample.labels.clone()], LabelEncoding::Indexed, device)?;
+        let instances = sample.instances.as_ref().map(std::slice::from_ref);
+        let labels = vec![sample.labels.clone()];
+        let layout = layout_of(self.trainer.architecture(), labels, instances, LabelEncoding::Indexed, device)?;
         let [height, width] = layout.size();
         let mut planes = Vec::with_capacity(3 * height * width);
         push_planes(&sample.image, &mut planes);

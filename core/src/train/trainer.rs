@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::critic::{Critic, View, add_gradients};
 use super::ema::{follow, warm_decay};
 use super::inputs::{Sampling, generator_input, layout_of};
 use super::losses::{
     coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual,
 };
-use super::{Adam, Batch, Recipe};
+use super::segmentation::{LabelMix, segment_fake, segment_real};
+use super::{Adam, Batch, DiffAugment, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
-use crate::network::{Architecture, Discriminator, Network, Vgg19};
-use crate::nn::{Init, LabelEncoding, Layout, Mode};
+use crate::network::{Architecture, Network, Vgg19};
+use crate::nn::{Init, LabelEncoding, Layout, Mode, NormKind};
 use crate::rng::Rng;
 use crate::tensors::{Tensors, unwrapped};
 
@@ -27,7 +30,7 @@ pub struct Trainer {
     pub(super) device: Device,
     /// Generator and encoder.
     pub(super) network: Network,
-    pub(super) discriminator: Discriminator,
+    pub(super) critic: Critic,
     /// The running average of the network, without gradients.
     pub(super) average: Option<Network>,
     pub(super) adam_g: Adam,
@@ -47,7 +50,7 @@ pub struct Losses {
 
 impl Losses {
     /// The unweighted values by name: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `coarse`, `kl`
-    /// (latent vectors), `d_real` and `d_fake` (discriminator).
+    /// (latent vectors), `d_real` and `d_fake` (discriminator), `d_mix` (`LabelMix`).
     ///
     /// # Errors
     ///
@@ -82,7 +85,8 @@ impl Trainer {
         let mut init = Init::random(recipe.seed, &device);
         let architecture = recipe.architecture(label_channels);
         let network = architecture.init(&mut init)?;
-        let discriminator = recipe.discriminator.init(&mut init, architecture.semantics() + 3);
+        let channels = [label_channels, architecture.semantics()];
+        let critic = Critic::new(&recipe.discriminator, &mut init, channels, recipe.size);
         let vgg = match &recipe.vgg {
             Some(path) => Some(load_vgg(path, &device)?),
             None => None,
@@ -91,7 +95,7 @@ impl Trainer {
         let (beta_1, beta_2) = recipe.betas();
         let adam = Adam::new(beta_1, beta_2);
         let (adam_g, adam_d) = (adam.clone(), adam);
-        Ok(Self { recipe, architecture, device, network, discriminator, average, adam_g, adam_d, vgg, step: 0 })
+        Ok(Self { recipe, architecture, device, network, critic, average, adam_g, adam_d, vgg, step: 0 })
     }
 
     /// Number of completed steps.
@@ -119,33 +123,88 @@ impl Trainer {
         self.average.as_ref().map_or_else(|| self.network.valid(), |average| average.clone().fork(&self.plain_device()))
     }
 
-    /// Does one step of the generator, then one of the discriminator (Park et al. 2019, §4).
+    /// Does one step of the generator, then one of the discriminator (Park et al. 2019, §4). With
+    /// [`accumulate`](Recipe::accumulate), the batch is divided into that many parts, whose gradients are added up.
     ///
     /// # Errors
     ///
     /// [`Error::Labels`] if a label has no channel, [`Error::Argument`] if the batch does not fit the recipe.
     pub fn step(&mut self, batch: Batch) -> Result<Losses> {
-        let Uploaded { layout, real, styles } = self.upload(batch, &self.device)?;
-        let [height, width] = layout.size();
-        let labels = layout.at(height, width).semantics();
-        let conditioned = |picture: Tensor<4>| Tensor::cat(vec![labels.clone(), picture], 1);
+        let parts = batch.divided(self.recipe.accumulate)?;
+        let parts = parts.into_iter().map(|part| self.upload(part, &self.device)).collect::<Result<Vec<_>>>()?;
         let (rate_g, rate_d) = self.recipe.learning_rates(self.step);
         self.step += 1;
 
-        let styles = styles.as_ref();
-        let (mut terms, mut fake) = self.step_generator(&layout, &real, styles, &conditioned, rate_g)?;
-        if self.recipe.fresh_fakes {
-            let network = self.network.clone().no_grad();
-            let mode = self.mode();
-            let (input, _) = generator_input(&network, &layout, &real, styles, self.sampling(1), mode)?;
-            fake = network.forward(&input, mode)?.detach();
+        let mut terms = Vec::with_capacity(parts.len());
+        let mut fakes = Vec::with_capacity(parts.len());
+        let mut sum = None;
+        for (index, part) in parts.iter().enumerate() {
+            let (loss, of_part, fake) = self.generator_loss(part, Place { index, count: parts.len() })?;
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+            add_gradients(&self.network, &mut sum, gradients);
+            terms.push(of_part);
+            fakes.push(fake);
         }
-        terms.extend(self.step_discriminator(fake, real, &conditioned, rate_d));
+        let gradients = sum.unwrap_or_default();
+        self.network = self.adam_g.step_with(self.network.clone(), gradients, rate_g);
+
+        let mut sum = None;
+        for (index, (part, mut fake)) in parts.iter().zip(fakes).enumerate() {
+            let place = Place { index, count: parts.len() };
+            if self.recipe.fresh_fakes {
+                let network = self.network.clone().no_grad();
+                let (mode, styles) = (self.mode_at(place), part.styles.as_ref());
+                let sampling = self.sampling_at(1, place);
+                let (input, _) = generator_input(&network, &part.layout, &part.real, styles, sampling, mode)?;
+                fake = network.forward(&input, mode)?.detach();
+            }
+            let (loss, of_part) = self.discriminator_loss(part, fake, place);
+            let gradients = self.critic.gradients(loss.backward());
+            self.critic.add(&mut sum, gradients);
+            if let Some(terms) = terms.get_mut(index) {
+                terms.extend(of_part);
+            }
+        }
+        self.critic = self.critic.clone().stepped(&mut self.adam_d, sum.unwrap_or_default(), rate_d);
         if let Some(average) = self.average.take() {
             self.average = Some(follow(average, &self.network, warm_decay(self.recipe.ema, self.step)));
         }
-        let (names, values): (Vec<_>, Vec<_>) = terms.into_iter().unzip();
+        let (names, values): (Vec<_>, Vec<_>) = joined(terms).into_iter().unzip();
         Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
+    }
+
+    /// The mode of the generator in a part of the current step. Power iterations happen once per step; statistics of the
+    /// batch are those of each part.
+    fn mode_at(&self, place: Place) -> Mode {
+        let mode = self.mode();
+        match mode {
+            Mode::Train { .. } if self.architecture.norm() == NormKind::Batch => mode,
+            _ if place.index > 0 => Mode::EVAL,
+            _ => mode,
+        }
+    }
+
+    /// The mode of the discriminator's first pass in a part of the current step.
+    fn first_pass(place: Place) -> Mode {
+        if place.index == 0 { Mode::TRAIN } else { Mode::EVAL }
+    }
+
+    /// How the discriminator sees a part in one of a step's passes.
+    fn view(&self, part: &Uploaded, pass: u64, place: Place) -> View {
+        let [height, width] = part.layout.size();
+        let draw = || DiffAugment::draw(self.seed(pass, place), part.layout.batch(), [height, width]);
+        View::new(&part.layout, self.recipe.diff_augment.then(draw))
+    }
+
+    /// A seed for one of a step's passes over a part.
+    fn seed(&self, pass: u64, place: Place) -> u64 {
+        let random = Rng::at(self.recipe.seed, self.step).fork(pass);
+        let mut random = if place.index == 0 { random } else { random.fork(place.index as u64) };
+        random.next_u64()
+    }
+
+    fn sampling_at(&self, pass: u64, place: Place) -> Sampling {
+        Sampling { seed: self.seed(pass, place), draw_latent: true }
     }
 
     /// The mode of the generator in the current step.
@@ -158,7 +217,8 @@ impl Trainer {
 
     /// Uploads label maps, photos and styles to a device.
     fn upload(&self, batch: Batch, device: &Device) -> Result<Uploaded> {
-        let layout = layout_of(&self.architecture, batch.labels, LabelEncoding::OneHot, device)?;
+        let instances = batch.instances.as_deref();
+        let layout = layout_of(&self.architecture, batch.labels, instances, LabelEncoding::OneHot, device)?;
         let [height, width] = layout.size();
         let shape = [layout.batch(), 3, height, width];
         let (found, expected) = (batch.images.len(), shape.iter().product::<usize>());
@@ -182,36 +242,43 @@ impl Trainer {
 
     /// The random inputs of one of a step's passes; they depend only on seed, step and pass.
     fn sampling(&self, pass: u64) -> Sampling {
-        Sampling { seed: Rng::at(self.recipe.seed, self.step).fork(pass).next_u64(), draw_latent: true }
+        self.sampling_at(pass, Place { index: 0, count: 1 })
     }
 
-    fn step_generator(
-        &mut self,
-        layout: &Layout,
-        real: &Tensor<4>,
-        styles: Option<&Tensor<3>>,
-        conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
-        rate: f64,
-    ) -> Result<(Terms, Tensor<4>)> {
+    /// The loss of the generator in a part of the step, its terms, and the pictures it has synthesized.
+    fn generator_loss(&self, part: &Uploaded, place: Place) -> Result<(Tensor<1>, Terms, Tensor<4>)> {
+        let Uploaded { layout, real, styles } = part;
+        let mode = self.mode_at(place);
+        let sampling = self.sampling_at(0, place);
+        let (input, posterior) = generator_input(&self.network, layout, real, styles.as_ref(), sampling, mode)?;
+        let fake = self.network.forward(&input, mode)?;
+        let view = self.view(part, pass::VIEW_G, place);
+        let weights = &self.recipe.losses;
         // Gradients flow through this copy of the discriminator, but its own are not computed. It shares the vectors
         // of the power iteration, and the second pass uses those of the first: one iteration per step, as if both
         // halves were one batch.
-        let discriminator = self.discriminator.clone().no_grad();
-        let mode = self.mode();
-        let (input, posterior) = generator_input(&self.network, layout, real, styles, self.sampling(0), mode)?;
-        let fake = self.network.forward(&input, mode)?;
-        let of_fake = discriminator.forward(conditioned(fake.clone()), Mode::TRAIN);
-        let weights = &self.recipe.losses;
-        let gan = hinge_generator(&of_fake);
+        let (gan, feature) = match self.critic.frozen() {
+            Critic::Patches(network) => {
+                let of_fake = network.forward(view.conditioned(fake.clone()), Self::first_pass(place));
+                let feature = (weights.feature_matching > 0.0).then(|| {
+                    let of_real = network.forward(view.conditioned(real.clone()), Mode::EVAL);
+                    feature_matching(&of_fake, &of_real)
+                });
+                (hinge_generator(&of_fake), feature)
+            }
+            Critic::Segmentation(network) => {
+                let scores = network.forward(view.picture(fake.clone()), Self::first_pass(place));
+                (segment_real(scores, &view.labels), None)
+            }
+        };
         let mut terms = vec![("gan", gan.clone())];
         let mut total = gan;
         let mut add = |name, loss: Tensor<1>, weight: f64| {
             terms.push((name, loss.clone()));
             total = total.clone() + loss * weight;
         };
-        if weights.feature_matching > 0.0 {
-            let of_real = discriminator.forward(conditioned(real.clone()), Mode::EVAL);
-            add("feature", feature_matching(&of_fake, &of_real), weights.feature_matching);
+        if let Some(feature) = feature {
+            add("feature", feature, weights.feature_matching);
         }
         if let Some(vgg) = self.vgg.as_ref().filter(|_| weights.perceptual > 0.0) {
             add("vgg", perceptual(vgg, fake.clone(), real.clone()), weights.perceptual);
@@ -223,26 +290,42 @@ impl Trainer {
             add("coarse", coarse_l1(fake.clone(), real.clone()), weights.coarse);
         }
         if let Some(posterior) = posterior {
-            add("kl", kl_divergence(&posterior), weights.kl);
+            // A sum over pictures, which the division below must leave as it is.
+            add("kl", kl_divergence(&posterior), weights.kl * place.count as f64);
         }
-        let gradients = total.backward();
-        self.network = self.adam_g.step(self.network.clone(), gradients, rate);
-        Ok((inner(terms), fake.detach()))
+        Ok((place.share(total), inner(terms), fake.detach()))
     }
 
-    fn step_discriminator(
-        &mut self,
-        fake: Tensor<4>,
-        real: Tensor<4>,
-        conditioned: &dyn Fn(Tensor<4>) -> Tensor<4>,
-        rate: f64,
-    ) -> Terms {
-        let loss_fake = hinge_fake(&self.discriminator.forward(conditioned(fake), Mode::TRAIN));
-        let loss_real = hinge_real(&self.discriminator.forward(conditioned(real), Mode::EVAL));
-        let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
-        let gradients = (loss_fake + loss_real).backward();
-        self.discriminator = self.adam_d.step(self.discriminator.clone(), gradients, rate);
-        inner(terms)
+    /// The loss of the discriminator in a part of the step, and its terms.
+    fn discriminator_loss(&self, part: &Uploaded, fake: Tensor<4>, place: Place) -> (Tensor<1>, Terms) {
+        let view = self.view(part, pass::VIEW_D, place);
+        let real = part.real.clone();
+        let (loss, terms) = match &self.critic {
+            Critic::Patches(network) => {
+                let loss_fake = hinge_fake(&network.forward(view.conditioned(fake), Self::first_pass(place)));
+                let loss_real = hinge_real(&network.forward(view.conditioned(real), Mode::EVAL));
+                let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
+                (loss_fake + loss_real, terms)
+            }
+            Critic::Segmentation(network) => {
+                let (fake, real) = (view.picture(fake), view.picture(real));
+                let of_fake = network.forward(fake.clone(), Self::first_pass(place));
+                let of_real = network.forward(real.clone(), Mode::EVAL);
+                let (loss_fake, loss_real) =
+                    (segment_fake(of_fake.clone()), segment_real(of_real.clone(), &view.labels));
+                let mut terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
+                let mut loss = loss_fake + loss_real;
+                if self.recipe.losses.label_mix > 0.0 {
+                    let mix = LabelMix::draw(self.seed(pass::MIX, place), &view.labels);
+                    let of_mixed = network.forward(mix.mixed(real, fake), Mode::EVAL);
+                    let consistency = mix.consistency(of_mixed, of_real, of_fake);
+                    terms.push(("d_mix", consistency.clone()));
+                    loss = loss + consistency * self.recipe.losses.label_mix;
+                }
+                (loss, terms)
+            }
+        };
+        (place.share(loss), inner(terms))
     }
 
     /// A copy of the averaged network with recomputed statistics: averaged weights have other statistics than any of
@@ -255,7 +338,14 @@ impl Trainer {
     pub fn calibrated(&self, batches: impl IntoIterator<Item = Result<Batch>>) -> Result<Network> {
         let network = self.averaged();
         let device = self.plain_device();
-        for (index, batch) in (0u64..).zip(batches) {
+        let parts = batches.into_iter().flat_map(|batch| {
+            let parts = batch.and_then(|batch| batch.divided(self.recipe.accumulate));
+            match parts {
+                Ok(parts) => parts.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
+        });
+        for (index, batch) in (0u64..).zip(parts) {
             let Uploaded { layout, real, styles } = self.upload(batch?, &device)?;
             let mode = match self.mode() {
                 Mode::TrainFixed => Mode::TrainFixed,
@@ -271,6 +361,47 @@ impl Trainer {
     pub(super) fn plain_device(&self) -> Device {
         self.device.clone().without_autodiff()
     }
+}
+
+/// Numbers of a step's random draws, beside those of the generator's passes, which count from 0.
+mod pass {
+    pub(super) const VIEW_G: u64 = 1 << 40;
+    pub(super) const VIEW_D: u64 = VIEW_G + 1;
+    pub(super) const MIX: u64 = VIEW_G + 2;
+}
+
+/// Which part of a step, and of how many.
+#[derive(Clone, Copy)]
+struct Place {
+    index: usize,
+    count: usize,
+}
+
+impl Place {
+    /// What a part adds to a mean over all parts.
+    fn share(self, loss: Tensor<1>) -> Tensor<1> {
+        if self.count == 1 { loss } else { loss / self.count as f64 }
+    }
+}
+
+/// The terms of all parts of a step as those of the whole: means, but for the sum `kl`.
+fn joined(parts: Vec<Terms>) -> Terms {
+    let count = parts.len() as f64;
+    let mut parts = parts.into_iter();
+    let mut whole = parts.next().unwrap_or_default();
+    for part in parts {
+        for ((_, sum), (_, value)) in whole.iter_mut().zip(part) {
+            *sum = sum.clone() + value;
+        }
+    }
+    if count > 1.0 {
+        for (name, sum) in &mut whole {
+            if *name != "kl" {
+                *sum = sum.clone() / count;
+            }
+        }
+    }
+    whole
 }
 
 /// A batch on a device.
