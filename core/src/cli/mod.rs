@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod devices;
+mod eval;
 mod import;
 mod inspect;
 mod interrupt;
@@ -26,6 +27,7 @@ use crate::network::{System, Upsampling};
 pub use bench::BenchArgs;
 pub use demo::DemoArgs;
 pub use devices::DevicesArgs;
+pub use eval::EvalArgs;
 pub use import::ImportArgs;
 pub use inspect::InspectArgs;
 pub use models::ModelsArgs;
@@ -48,6 +50,8 @@ pub enum Command {
     Style(StyleArgs),
     /// Describe a model or another file, check a label map, a folder of them, or a data set
     Inspect(InspectArgs),
+    /// Measure pictures, or the pictures that a model paints, against photos
+    Eval(EvalArgs),
     /// Benchmark synthesis or training
     Bench(BenchArgs),
     /// List the models that are built in: their classes, presets and licences
@@ -67,6 +71,7 @@ impl Command {
             Self::Import(args) => args.run(),
             Self::Style(args) => args.run(),
             Self::Inspect(args) => args.run(),
+            Self::Eval(args) => args.run(),
             Self::Bench(args) => args.run(),
             Self::Models(args) => args.run(),
             Self::Demo(args) => args.run(),
