@@ -175,7 +175,7 @@ impl Weights {
 }
 
 fn scaled(name: &str, shape: &[usize], middle: f64, range: f64) -> Vec<f32> {
-    let uniform = hashed::values(&format!("io.{name}"), shape);
+    let uniform = hashed::values(&format!("io.{name}.values"), shape);
     uniform.into_iter().map(|value| (middle + range * f64::from(value)) as f32).collect()
 }
 

@@ -44,7 +44,10 @@ impl Painted {
         let size = size.unwrap_or(model.manifest().native_size);
         let reconstructs =
             matches!(model.architecture().style(), StyleConfig::Regions { .. }) && model.presets().is_empty();
-        let fingerprint = Fingerprint::new().bytes(&model.to_bytes()?).number(u64::from(reconstructs));
+        let fingerprint = Fingerprint::new()
+            .bytes(&model.to_bytes()?)
+            .number(u64::from(reconstructs))
+            .bytes(env!("CARGO_PKG_VERSION").as_bytes());
         Ok(Self {
             synthesizer: Synthesizer::new(model, SynthesizerOptions::new(device))?,
             set,
