@@ -17,7 +17,7 @@
 //! The modules from the lowest to the highest: [`picture`] (pictures in memory), [`sink`] (pictures written by rows),
 //! [`label`] (label maps and class tables), [`tensors`] (weights files), [`style`] (styles), [`nn`] (layers),
 //! [`network`] (whole networks), [`model`] (model files), [`synth`] (inference), [`data`] (training pairs),
-//! [`metrics`] (PSNR and SSIM), [`train`] (training). A module uses only modules before it in this list, and [`error`] and [`device`].
+//! [`metrics`] (measures of pictures), [`eval`] (evaluation of pictures and models), [`train`] (training). A module uses only modules before it in this list, and [`error`] and [`device`].
 //!
 //! # Features
 //!
@@ -26,7 +26,7 @@
 //! | `gpu` (default) | GPUs through wgpu; without it, the CPU is the only device |
 //! | `gpu-tuned` | kernel fusion and autotuning, for real GPUs; results are cached on disk |
 //! | `gpu-vulkan` | kernels compiled to SPIR-V, for real GPUs |
-//! | `train` | the modules [`data`], [`metrics`] and [`train`], and the networks' gradients |
+//! | `train` | the modules [`data`], [`metrics`], [`eval`] and [`train`], and the networks' gradients |
 //! | `cli` (default) | the `semsynth` command; implies `train` |
 //!
 //! A host that only runs inference builds with `default-features = false`, plus `features = ["gpu"]` if it wants
@@ -40,6 +40,8 @@ pub mod data;
 pub mod device;
 mod engine;
 pub mod error;
+#[cfg(feature = "train")]
+pub mod eval;
 mod files;
 pub mod label;
 mod memory;

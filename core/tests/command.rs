@@ -397,3 +397,71 @@ fn synth_takes_presets() {
     assert!(code == Some(2) && said.contains("moon") && said.contains("desert"), "{code:?} {said}");
     assert_eq!(paint(&["--preset", "desert", "--style", "x"]).0, Some(2));
 }
+
+/// A data set whose label maps have the classes of the trained model.
+fn data_set(folder: &Path) {
+    let classes = ClassTable::cmp_facades();
+    classes.save(folder.join("classes.ron")).unwrap();
+    for split in ["train", "val"] {
+        for (part, place) in [("img", 0), ("label", 1)] {
+            std::fs::create_dir_all(folder.join(split).join(part)).unwrap();
+            for id in 0..3u16 {
+                let path = folder.join(split).join(part).join(format!("{id}.png"));
+                if place == 1 {
+                    LabelMap::filled(64, 32, id).unwrap().save(path, &classes).unwrap();
+                } else {
+                    image::RgbImage::from_fn(64, 32, |x, y| image::Rgb([(x * 3) as u8, y as u8 * 7, id as u8 * 50]))
+                        .save(path)
+                        .unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn eval_measures_a_model_and_pictures_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (model, data, out) = (model(), path(""), path("out"));
+    let model_run = || semsynth(&["eval", "--device", "cpu", "--model", &model, "--data", &data, "--out", &out]);
+    let output = model_run();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    for part in ["3 pictures", "64x32", "PSNR", "SSIM", "RMSE", "eval.json"] {
+        assert!(text(&output).contains(part), "{part}: {}", text(&output));
+    }
+    let first: serde_json::Value = serde_json::from_slice(&std::fs::read(path("out/eval.json")).unwrap()).unwrap();
+    let again = model_run();
+    assert!(text(&again).contains("3 results are there"), "{}", text(&again));
+    let second: serde_json::Value = serde_json::from_slice(&std::fs::read(path("out/eval.json")).unwrap()).unwrap();
+    assert_eq!(first, second);
+
+    // The same pictures, painted by `synth`.
+    let (maps, painted, photos) = (path("val/label"), path("painted"), path("val/img"));
+    let output = semsynth(&["synth", "--device", "cpu", "--model", &model, "--labels", &maps, "-o", &painted]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let out = path("out-pictures");
+    let output = semsynth(&["eval", "--pictures", &painted, "--truth", &photos, "--out", &out]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let third: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path("out-pictures/eval.json")).unwrap()).unwrap();
+    assert_eq!(first["similarity"], third["similarity"]);
+
+    // What is missing is named, before anything is measured.
+    for (arguments, part) in [
+        (vec!["--lpips", &maps], "label"),
+        (vec!["--fid", "no-such-file.pth"], "no-such-file.pth"),
+        (vec!["--segmenter", &model], "ESPNet"),
+    ] {
+        let output =
+            semsynth(&[&["eval", "--pictures", &painted, "--truth", &photos, "--out", &out], &arguments[..]].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).contains(part), "{part}: {}", text(&output));
+    }
+    let output = semsynth(&["eval", "--model", &model, "--data", &data, "--pictures", &painted, "--truth", &photos]);
+    assert_eq!(output.status.code(), Some(2));
+    // Classes of another data set.
+    let output = semsynth(&["eval", "--model", &model, "--data", &data, "--classes", "ade20k", "--out", &out]);
+    assert!(!output.status.success() && text(&output).contains("--classes"), "{}", text(&output));
+}

@@ -6,6 +6,7 @@ mod bench;
 mod data;
 mod demo;
 mod devices;
+mod eval;
 mod import;
 mod inspect;
 mod interrupt;
@@ -28,6 +29,7 @@ pub use bench::BenchArgs;
 pub use data::DataArgs;
 pub use demo::DemoArgs;
 pub use devices::DevicesArgs;
+pub use eval::EvalArgs;
 pub use import::ImportArgs;
 pub use inspect::InspectArgs;
 pub use models::ModelsArgs;
@@ -52,6 +54,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Check a data set before training on it
     Data(DataArgs),
+    /// Measure pictures, or the pictures that a model paints, against photos
+    Eval(EvalArgs),
     /// Benchmark synthesis or training
     Bench(BenchArgs),
     /// List the models that are built in: their classes, presets and licences
@@ -72,6 +76,7 @@ impl Command {
             Self::Style(args) => args.run(),
             Self::Inspect(args) => args.run(),
             Self::Data(args) => args.run(),
+            Self::Eval(args) => args.run(),
             Self::Bench(args) => args.run(),
             Self::Models(args) => args.run(),
             Self::Demo(args) => args.run(),

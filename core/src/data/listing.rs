@@ -46,6 +46,11 @@ pub(super) fn pictures(dir: &Path) -> Result<Vec<Picture>> {
     Ok(found)
 }
 
+/// The names without extension and the paths of [`pictures`].
+pub(crate) fn pictures_in(dir: &Path) -> Result<Vec<(String, PathBuf)>> {
+    Ok(pictures(dir)?.into_iter().map(|picture| (picture.stem, picture.path)).collect())
+}
+
 /// The format that the first bytes of a file announce.
 fn starts(path: &Path) -> Option<image::ImageFormat> {
     let mut start = [0; 16];
@@ -54,7 +59,7 @@ fn starts(path: &Path) -> Option<image::ImageFormat> {
 }
 
 /// Compares runs of digits by their value, so that 2 comes before 10. This is a total order.
-pub(super) fn natural_order(a: &str, b: &str) -> Ordering {
+pub(crate) fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut rest_a, mut rest_b) = (a, b);
     loop {
         let (digits_a, digits_b) = (digits(rest_a), digits(rest_b));

@@ -53,6 +53,7 @@ use crate::style::Style;
 pub use augment::{Augment, fit};
 pub use check::{Check, ClassShare, Finding, Severity, check};
 pub use generated::{Procedural, ProceduralTiles};
+pub(crate) use listing::{natural_order, pictures_in};
 pub use procedural::{ProceduralFacades, ProceduralTerrain};
 
 /// A photo and its label map.
