@@ -58,19 +58,34 @@ fn block_difference(a: &image::RgbImage, b: &image::RgbImage) -> f64 {
     off / a.as_raw().len() as f64
 }
 
-/// Each preset of the terrain paints what its own look is, on land that no network was trained on: of all renders of the same
-/// labels, that of the same preset is the nearest.
+/// Renders of the same labels in the look of a preset.
+fn renders(model: &str, preset: &str) -> Vec<(image::RgbImage, LabelMap)> {
+    (0..3)
+        .map(|index| match model {
+            "terrain" => {
+                let part = Rect { x: 1000 * index, y: 77, width: 192, height: 192 };
+                ProceduralTerrain::new(7).preset(preset).unwrap().render(part).unwrap()
+            }
+            _ => ProceduralFacades::new(7).preset(preset).unwrap().render(index as u64, 192, 192).unwrap(),
+        })
+        .collect()
+}
+
+/// Each preset paints what its own look is, on labels that no network was trained on: of all renders of the same labels, that of
+/// the same preset is the nearest.
 #[test]
-fn presets_of_the_terrain_look_like_themselves() {
-    let model = Model::builtin("terrain").unwrap();
-    assert!(model.presets().len() >= 6);
+fn presets_look_like_themselves() {
+    for model in ["terrain", "facades"] {
+        presets_of(model);
+    }
+}
+
+fn presets_of(name: &str) {
+    let model = Model::builtin(name).unwrap();
+    assert!(model.presets().len() >= 6, "{name}");
     let names: Vec<&str> = model.presets().iter().map(|preset| preset.name.as_str()).collect();
     let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
-    let parts = (0..3).map(|index| Rect { x: 1000 * index, y: 77, width: 192, height: 192 });
-    let parts: Vec<Rect> = parts.collect();
-    let render = |name: &str, part: Rect| ProceduralTerrain::new(7).preset(name).unwrap().render(part).unwrap();
-    let renders: Vec<Vec<_>> =
-        names.iter().map(|name| parts.iter().map(|part| render(name, *part)).collect()).collect();
+    let renders: Vec<Vec<_>> = names.iter().map(|preset| renders(name, preset)).collect();
     let painted: Vec<Vec<_>> = names
         .iter()
         .map(|name| {
@@ -80,21 +95,21 @@ fn presets_of_the_terrain_look_like_themselves() {
         .collect();
     let mean = |a: usize, b: usize| {
         let all = painted[a].iter().zip(&renders[b]).map(|(painted, (photo, _))| block_difference(painted, photo));
-        all.sum::<f64>() / parts.len() as f64
+        all.sum::<f64>() / renders[0].len() as f64
     };
-    for (a, name) in names.iter().enumerate() {
+    for (a, preset) in names.iter().enumerate() {
         let differences: Vec<f64> = (0..names.len()).map(|b| mean(a, b)).collect();
         let (others, own) = (differences.iter().enumerate().filter(|(b, _)| *b != a), differences[a]);
         let nearest = others.map(|(_, difference)| *difference).fold(f64::INFINITY, f64::min);
-        println!("{name}: {own:.1} levels from its own render, {nearest:.1} from the nearest other");
-        assert!(own < nearest, "{name}: {differences:.1?}");
+        println!("{name}, {preset}: {own:.1} levels from its own render, {nearest:.1} from the nearest other");
+        assert!(own < nearest, "{name}, {preset}: {differences:.1?}");
     }
     // Presets differ from each other.
     for a in 0..names.len() {
         for b in 0..a {
             let all = painted[a].iter().zip(&painted[b]).map(|(a, b)| block_difference(a, b));
-            let apart = all.sum::<f64>() / parts.len() as f64;
-            assert!(apart > 3.0, "{} and {}: {apart:.1} levels apart", names[a], names[b]);
+            let apart = all.sum::<f64>() / renders[0].len() as f64;
+            assert!(apart > 3.0, "{name}: {} and {}: {apart:.1} levels apart", names[a], names[b]);
         }
     }
 }
