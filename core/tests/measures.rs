@@ -460,7 +460,8 @@ fn espnet_is_that_of_the_paper() {
     assert_eq!((labels.width(), labels.height()), (21, 34));
 }
 
-/// ESPNet's published weights on CamVid's validation pictures. Authors of later papers report 0.6 and more.
+/// ESPNet's published weights for CamVid on every fifth picture of the validation split, twenty in all. (The data set's test
+/// split, on which the paper reports scores, is harder.)
 #[test]
 fn espnet_finds_the_classes_of_camvid() {
     let Some(weights) = shared("data/weights/espnet/decoder_espnet_p_2_q_8_camvid.pth") else { return };
@@ -472,18 +473,13 @@ fn espnet_finds_the_classes_of_camvid() {
     let mut confusion = Confusion::new(12, unlabelled);
     let mut files: Vec<_> = std::fs::read_dir(photos).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    let count = std::env::var("SEMSYNTH_CAMVID").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
-    let every = (files.len() / count).max(1);
-    for photo in files.iter().step_by(every).take(count) {
+    for photo in files.iter().step_by(5).take(20) {
         let truth = labels.join(photo.file_stem().unwrap()).with_extension("png");
         let truth = LabelMap::open(truth, &classes).unwrap();
         let picture = image::open(photo).unwrap().into_rgb8();
         confusion.add(&truth, &network.segment(&picture, &Device::cpu()).unwrap().labels).unwrap();
     }
     let (accuracy, mean) = (confusion.pixel_accuracy().unwrap(), confusion.mean_iou().unwrap());
-    println!("ESPNet on {count} pictures of CamVid: pixel accuracy {accuracy:.4}, mIoU {mean:.4}");
-    for class in 0..12 {
-        println!("  {}: {:?}", classes.get(class).unwrap().name, confusion.iou(class));
-    }
-    assert!(accuracy > 0.85 && mean > 0.55);
+    println!("ESPNet on 20 pictures of CamVid: pixel accuracy {accuracy:.4}, mIoU {mean:.4}");
+    assert!((accuracy - 0.9255).abs() < 0.002 && (mean - 0.6931).abs() < 0.005);
 }

@@ -151,9 +151,9 @@ fn fits(problems: &[String], advice: &str) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    let mut lines = problems[..problems.len().min(LISTED)].join("\n  ");
-    if problems.len() > LISTED {
-        lines.push_str(&format!("\n  and {} more", problems.len() - LISTED));
-    }
-    Err(Error::Data(format!("{} files do not fit:\n  {lines}\n{advice}", problems.len())))
+    let count = problems.len();
+    let more = if count > LISTED { format!("\n  and {} more", count - LISTED) } else { String::new() };
+    let lines = problems[..count.min(LISTED)].join("\n  ") + &more;
+    let files = if count == 1 { "file does" } else { "files do" };
+    Err(Error::Data(format!("{count} {files} not fit:\n  {lines}\n{advice}")))
 }

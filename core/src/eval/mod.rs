@@ -275,10 +275,8 @@ impl Problems {
         if self.count == 0 {
             return Ok(());
         }
-        let mut lines = self.lines.join("\n  ");
-        if self.count > LISTED {
-            lines.push_str(&format!("\n  and {} more", self.count - LISTED));
-        }
+        let more = if self.count > LISTED { format!("\n  and {} more", self.count - LISTED) } else { String::new() };
+        let lines = self.lines.join("\n  ") + &more;
         let pictures = if self.count == 1 { "picture" } else { "pictures" };
         Err(Error::Data(format!(
             "{} {pictures} cannot be measured:\n  {lines}\nMend them, or take them out on both sides, and evaluate again: \

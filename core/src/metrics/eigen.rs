@@ -139,19 +139,21 @@ fn ql_step(diagonal: &mut [f64], beside: &mut [f64], first: usize, last: usize) 
 fn tridiagonal(mut matrix: Matrix) -> (Vec<f64>, Vec<f64>) {
     let side = matrix.side;
     let mut beside = vec![0.0; side];
-    for column in 0..side.saturating_sub(2) {
+    for (column, below) in beside.iter_mut().enumerate().take(side.saturating_sub(2)) {
         let start = column + 1;
         // The reflection that leaves only the first value of this column below the diagonal.
         let mut axis: Vec<f64> = matrix.row(column)[start..].to_vec();
         let scale = axis[1..].iter().fold(0.0, |most: f64, value| most.max(value.abs()));
         if scale == 0.0 {
-            beside[column] = axis[0];
+            *below = axis[0];
             continue;
         }
         let scale = scale.max(axis[0].abs());
-        axis.iter_mut().for_each(|value| *value /= scale);
+        for value in &mut axis {
+            *value /= scale;
+        }
         let length = dot(&axis, &axis).sqrt().copysign(axis[0]);
-        beside[column] = -length * scale;
+        *below = -length * scale;
         axis[0] += length;
         // I - axis axisᵀ / norm
         let norm = axis[0] * length;

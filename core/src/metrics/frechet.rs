@@ -116,7 +116,9 @@ mod tests {
 
     fn statistics(vectors: &[Vec<f32>]) -> FeatureStatistics {
         let mut statistics = FeatureStatistics::new(vectors[0].len());
-        vectors.iter().for_each(|vector| statistics.add(vector).unwrap());
+        for vector in vectors {
+            statistics.add(vector).unwrap();
+        }
         statistics
     }
 
