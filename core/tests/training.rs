@@ -161,12 +161,15 @@ fn accumulated_gradients_are_those_of_a_large_batch() {
         let whole = Recipe { modulation, norm: NormKind::Instance, batch: 4, fresh_fakes: false, ..recipe() };
         let expected = squares(&whole, &all);
         assert!(expected.len() > 20);
+        // Where the true gradient is 0, as before an instance norm, there is only rounding.
+        let rounding = expected.iter().flat_map(|(_, values)| values).fold(0.0f32, |a, b| a.max(*b)) * 1e-8;
         for (batch, accumulate) in [(2, 2), (1, 4)] {
             let found = squares(&Recipe { batch, accumulate, ..whole.clone() }, &all);
-            for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+            for ((name, expected), (other, found)) in expected.iter().zip(&found) {
+                assert_eq!(name, other);
                 let largest = expected.iter().fold(0.0f32, |a, b| a.max(*b));
                 let off = difference(expected, found);
-                assert!(off <= 2e-3 * largest + 1e-12, "{name}, {batch} x {accumulate}: {off} of {largest}");
+                assert!(off <= 2e-3 * largest + rounding, "{name}, {batch} x {accumulate}: {off} of {largest}");
             }
         }
         // The check sees more than noise: three of the four pictures have other gradients.

@@ -160,7 +160,7 @@ fn folders(
     let mut form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
     if instances.is_dir() {
         attach_instances(&mut pairs, only(pictures(instances)?, Kind::Png), &mut problems);
-        form += &format!(" + {}", in_dir(dir, instances));
+        form = format!("{form} + {}", in_dir(dir, instances));
     }
     let classes = match given {
         Ok(Some(classes)) => Ok(classes),
@@ -275,7 +275,8 @@ fn side_by_side(
             None => photos.push(picture.clone()),
         }
     }
-    if labels.is_empty() {
+    // A photo in two formats does not make its copy a label map.
+    if labels.is_empty() || 2 * labels.len() < photos.len() {
         return Ok(None);
     }
     let mut problems = Problems::default();
