@@ -146,8 +146,9 @@ fn folders(
     let matches = match_up(pictures(photos)?, label_pngs(labels, &mut problems)?, &mut problems);
     check_equal(&matches, &mut problems);
     let given = class_table(dir, options);
-    // SPADE prepares COCO-Stuff like this, without a class table.
-    let is_coco = instances.is_dir() && matches!(given, Ok(None));
+    // SPADE prepares COCO-Stuff like this, without a class table; names end with numbers of twelve digits.
+    let numbered = |stem: &str| stem.bytes().rev().take_while(u8::is_ascii_digit).count() == 12;
+    let is_coco = instances.is_dir() && matches!(given, Ok(None)) && matches.iter().all(|m| numbered(&m.stem));
     let coding = if is_coco { Some(Arc::new(Coding::ids(coco()?))) } else { None };
     let pair = |m: Match| {
         let labels = match &coding {
