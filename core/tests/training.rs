@@ -149,8 +149,9 @@ fn squares(recipe: &Recipe, batch: &Batch) -> Vec<(String, Vec<f32>)> {
     let path = folder.path().join("checkpoint");
     trainer.save(&path, Procedural::new(Split::Train, 1, 4, 64, 32).classes()).unwrap();
     let checkpoint = Tensors::open(path).unwrap();
-    let moments = checkpoint.iter().filter(|(name, _)| name.starts_with("adam_") && name.ends_with(".v"));
-    moments.map(|(name, data)| (name.to_owned(), data.to_f32().to_vec())).collect()
+    let is_second_moment = |name: &str| name.starts_with("adam_") && name.strip_suffix(".v").is_some();
+    let moments = checkpoint.iter().filter(|(name, _)| is_second_moment(name));
+    moments.map(|(name, data)| (name.to_owned(), data.to_f32())).collect()
 }
 
 /// Without statistics of the batch, gradients that are added up are those of the whole batch.
@@ -161,21 +162,23 @@ fn accumulated_gradients_are_those_of_a_large_batch() {
         let whole = Recipe { modulation, norm: NormKind::Instance, batch: 4, fresh_fakes: false, ..recipe() };
         let expected = squares(&whole, &all);
         assert!(expected.len() > 20);
+        // Where the true gradient is 0, as before an instance norm, there is only rounding.
+        let rounding = expected.iter().flat_map(|(_, values)| values).fold(0.0f32, |a, b| a.max(*b)) * 1e-8;
         for (batch, accumulate) in [(2, 2), (1, 4)] {
             let found = squares(&Recipe { batch, accumulate, ..whole.clone() }, &all);
-            for ((name, expected), (_, found)) in expected.iter().zip(&found) {
+            for ((name, expected), (other, found)) in expected.iter().zip(&found) {
+                assert_eq!(name, other);
                 let largest = expected.iter().fold(0.0f32, |a, b| a.max(*b));
                 let off = difference(expected, found);
-                assert!(off <= 2e-3 * largest + 1e-12, "{name}, {batch} x {accumulate}: {off} of {largest}");
+                assert!(off <= 2e-3 * largest + rounding, "{name}, {batch} x {accumulate}: {off} of {largest}");
             }
         }
         // The check sees more than noise: three of the four pictures have other gradients.
         let few = batch(&Procedural::new(Split::Train, 1, 3, 64, 32));
         let other = squares(&Recipe { batch: 3, ..whole.clone() }, &few);
-        let differs = |((_, a), (_, b)): (&(String, Vec<f32>), &(String, Vec<f32>))| {
-            difference(a, b) > 0.05 * a.iter().fold(0.0f32, |a, b| a.max(*b))
-        };
-        assert!(expected.iter().zip(&other).filter(|&pair| differs(pair)).count() > 10);
+        let differs = |a: &[f32], b: &[f32]| difference(a, b) > 0.05 * a.iter().fold(0.0f32, |a, b| a.max(*b));
+        let pairs = expected.iter().zip(&other);
+        assert!(pairs.filter(|((_, a), (_, b))| differs(a, b)).count() > 10);
     }
     let recipe = Recipe { batch: 2, accumulate: 3, ..recipe() };
     let message = Trainer::new(recipe, 12, &Device::cpu()).unwrap().step(all).unwrap_err().to_string();

@@ -103,8 +103,9 @@ pub fn check(dir: &Path, splits: &[Split], options: &OpenOptions) -> Result<Chec
     for &split in splits {
         let found = look(dir, split, options)?;
         result.form = found.form;
-        let of_files = found.problems.into_vec().into_iter().filter(|problem| problem.kind != Kind::Header);
-        of_files.for_each(|problem| note(pairing(problem, &found.advice), &mut result.findings));
+        for problem in found.problems.into_vec().into_iter().filter(|problem| problem.kind != Kind::Header) {
+            note(pairing(problem, &found.advice), &mut result.findings);
+        }
         let classes = match found.classes {
             Ok(classes) => Some(classes),
             Err(error) => {
@@ -145,7 +146,9 @@ pub fn check(dir: &Path, splits: &[Split], options: &OpenOptions) -> Result<Chec
                     }
                 }
             }
-            pair.findings.into_iter().for_each(|finding| note(finding, &mut result.findings));
+            for finding in pair.findings {
+                note(finding, &mut result.findings);
+            }
         }
         result.splits.push((split, pairs.len(), usable));
     }

@@ -146,8 +146,9 @@ fn folders(
     let matches = match_up(pictures(photos)?, label_pngs(labels, &mut problems)?, &mut problems);
     check_equal(&matches, &mut problems);
     let given = class_table(dir, options);
-    // SPADE prepares COCO-Stuff like this, without a class table.
-    let is_coco = instances.is_dir() && matches!(given, Ok(None));
+    // SPADE prepares COCO-Stuff like this, without a class table; names end with numbers of twelve digits.
+    let numbered = |stem: &str| stem.bytes().rev().take_while(u8::is_ascii_digit).count() == 12;
+    let is_coco = instances.is_dir() && matches!(given, Ok(None)) && matches.iter().all(|m| numbered(&m.stem));
     let coding = if is_coco { Some(Arc::new(Coding::ids(coco()?))) } else { None };
     let pair = |m: Match| {
         let labels = match &coding {
@@ -160,7 +161,7 @@ fn folders(
     let mut form = format!("folder form in {}, {} + {}", dir.display(), in_dir(dir, photos), in_dir(dir, labels));
     if instances.is_dir() {
         attach_instances(&mut pairs, only(pictures(instances)?, Kind::Png), &mut problems);
-        form += &format!(" + {}", in_dir(dir, instances));
+        form = format!("{form} + {}", in_dir(dir, instances));
     }
     let classes = match given {
         Ok(Some(classes)) => Ok(classes),
@@ -275,7 +276,8 @@ fn side_by_side(
             None => photos.push(picture.clone()),
         }
     }
-    if labels.is_empty() {
+    // A photo in two formats does not make its copy a label map.
+    if labels.is_empty() || 2 * labels.len() < photos.len() {
         return Ok(None);
     }
     let mut problems = Problems::default();

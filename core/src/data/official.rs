@@ -74,9 +74,9 @@ fn ade20k(dir: &Path, split: Split, options: &OpenOptions) -> Result<Found> {
         let mut missing = listed.clone();
         for folder in [dir.join("images/training"), dir.join("images/validation")] {
             if folder.is_dir() {
-                pictures(&folder)?.iter().for_each(|picture| {
+                for picture in pictures(&folder)? {
                     missing.remove(&picture.stem);
-                });
+                }
             }
         }
         for stem in missing {
