@@ -141,6 +141,25 @@ fn resume_is_exact() {
     }
 }
 
+/// Instance edges are those of the instance maps, or of the label maps without any.
+#[test]
+fn instance_maps_give_the_edges() {
+    let plain = batch(&Procedural::new(Split::Train, 1, 2, 64, 32));
+    let spade = ModulationKind::Spade { kernel: 3 };
+    let losses = |instance_edges, instances: Option<Vec<LabelMap>>| {
+        let recipe = Recipe { instance_edges, modulation: spade, ..recipe() };
+        let mut trainer = Trainer::new(recipe, 12, &Device::cpu()).unwrap();
+        let values = trainer.step(Batch { instances, ..plain.clone() }).unwrap().read().unwrap();
+        values.values().map(|value| value.to_bits()).collect::<Vec<_>>()
+    };
+    let stripes = || LabelMap::new(64, 32, (0..64 * 32).map(|i| 300 + (i % 64 / 8) as u16).collect()).unwrap();
+    let edges_of_labels = losses(true, None);
+    assert_eq!(edges_of_labels, losses(true, Some(plain.labels.clone())));
+    assert_ne!(edges_of_labels, losses(true, Some(vec![stripes(), stripes()])));
+    // Networks without edges do not look at instances.
+    assert_eq!(losses(false, None), losses(false, Some(vec![stripes(), stripes()])));
+}
+
 /// The gradients of a step, squared, as Adam has them after its first step.
 fn squares(recipe: &Recipe, batch: &Batch) -> Vec<(String, Vec<f32>)> {
     let mut trainer = Trainer::new(recipe.clone(), 12, &Device::cpu()).unwrap();

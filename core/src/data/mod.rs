@@ -21,7 +21,8 @@
 //! Official layouts bring their own class tables, so that `open` needs none: `ade20k-shifted`, `cityscapes`, `coco-stuff`,
 //! `celebamask-hq` and `cihp` of [`ClassTable::shipped`]. With another table, label maps hold the ids of that table.
 //!
-//! [`check`] lists all that is wrong with a data set. File names that look the same are the same, however their accents are encoded. Pictures are told by their content.
+//! [`check()`] lists all that is wrong with a data set. File names that look the same are the same, however their accents
+//! are encoded. Pictures are told by their content.
 //! Photos are turned upright as their EXIF orientation says.
 //!
 //! [`Procedural`] generates pairs on demand and needs no files. [`Augment`] and [`fit`] resize a sample to the size a
