@@ -433,7 +433,7 @@ fn eval_measures_a_model_and_pictures_and_goes_on() {
     }
     let first: serde_json::Value = serde_json::from_slice(&std::fs::read(path("out/eval.json")).unwrap()).unwrap();
     let again = model_run();
-    assert!(text(&again).contains("3 results are there"), "{}", text(&again));
+    assert!(text(&again).contains("3 results of earlier"), "{}", text(&again));
     let second: serde_json::Value = serde_json::from_slice(&std::fs::read(path("out/eval.json")).unwrap()).unwrap();
     assert_eq!(first, second);
 

@@ -216,7 +216,7 @@ impl Observer for Progress {
         (self.what, self.total) = (what.to_owned(), total);
         (self.started, self.last_line) = (Instant::now(), Instant::now());
         if known > 0 {
-            self.note(&format!("{known} results are there from before"));
+            self.note(&format!("{known} results of earlier evaluations are in the folder"));
         }
         if !self.plain {
             self.bar = ProgressBar::new(total as u64);

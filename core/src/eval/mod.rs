@@ -98,7 +98,8 @@ pub trait Source {
 
 /// Receives events of an evaluation.
 pub trait Observer {
-    /// A round over `total` pictures starts; `known` of them were measured before.
+    /// A round over `total` pictures starts; the folder has `known` results of earlier evaluations, of the same pictures or
+    /// others.
     fn start(&mut self, what: &str, total: usize, known: usize);
     /// So many pictures of the round are done.
     fn progress(&mut self, done: usize);
