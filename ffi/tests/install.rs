@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{have, library, root, run, sanitizers};
+use common::{have, library, root, run, sanitizers, without_drivers};
 
 /// Installs what was built into a folder, then moves it. Nothing may depend on where it was.
 fn installed(folder: &Path) -> Option<PathBuf> {
@@ -114,7 +114,7 @@ fn examples_are_built_against_the_installed_package() {
             {
                 let build = path(&format!("{example}-asan"));
                 cmake(example, &build, &flags);
-                run(Command::new(build.join(program)).args(arguments));
+                run(without_drivers(&mut Command::new(build.join(program))).args(arguments));
             }
         }
         // The program of the README.

@@ -59,6 +59,12 @@ pub fn run(command: &mut Command) -> String {
     out.into_owned()
 }
 
+/// Hides the graphics drivers of the system from a program: what they leak when they are unloaded is not ours.
+pub fn without_drivers(command: &mut Command) -> &mut Command {
+    let variables = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"];
+    command.envs(variables.map(|name| (name, "/nonexistent")))
+}
+
 /// What a program is checked with while it runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sanitizer {
