@@ -29,7 +29,7 @@ fn built_in_models_paint() {
         let model = Model::builtin(name).unwrap();
         assert_eq!(model.manifest().name, name);
         assert_eq!(model.manifest().licence, "CC0-1.0");
-        assert!(model.to_bytes().unwrap().len() <= 9 << 20, "{name} is large");
+        assert!(model.to_bytes().unwrap().len() <= 8 << 20, "{name} is large");
         let mut synth = Synthesizer::new(&model, &Device::cpu()).unwrap();
         let (mut decibels, mut similarity) = (0.0, 0.0);
         for (photo, labels) in pairs(&model) {
@@ -39,7 +39,7 @@ fn built_in_models_paint() {
         }
         println!("{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
         // Textures are free: of terrain, the colours are near and details look alike.
-        let (least_decibels, least) = if name == "facades" { (14.0, 0.4) } else { (21.0, 0.35) };
+        let (least_decibels, least) = if name == "facades" { (17.0, 0.58) } else { (21.0, 0.35) };
         assert!(decibels > least_decibels && similarity > least, "{name}: PSNR {decibels:.2} dB, SSIM {similarity:.3}");
     }
     assert!(Model::builtins().any(|name| name == "facades"));
