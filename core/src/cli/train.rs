@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{ColorArgs, Ending, class_table, interrupt, parse_size, system_parser, upsampling_parser};
+use super::{ColorArgs, Ending, class_table, interrupt, parse_size, system_parser, table, upsampling_parser};
 use crate::data::{self, Dataset, OpenOptions, Procedural, ProceduralTiles, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::network::{System, Upsampling};
+use crate::table::{Sets, Table};
 use crate::train::{Checkpoint, Files, Outcome, ProceduralSet, Recipe, Run, Stopped, resume, train};
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
@@ -55,6 +56,13 @@ pub struct TrainArgs {
     /// Recipe file (RON) to start from instead, such as the recipe.ron of another run
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     recipe: Option<PathBuf>,
+    /// Train and measure all recipes of a table (RON), such as core/models/recipes/tables/systems.ron, into --out; the same
+    /// command goes on where it was stopped. Flags for data, size, widths, rates, losses and seed apply to all rows
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["resume", "recipe", "preset", "arch", "upsampling", "latent", "steps", "minutes", "batch", "name"])]
+    table: Option<PathBuf>,
+    /// Pictures that each row of the table is trained on, in place of the table's number
+    #[arg(long, value_name = "N", requires = "table")]
+    images: Option<u64>,
     /// Network of the generator
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
@@ -132,6 +140,9 @@ impl TrainArgs {
     ///
     /// [`Error::Argument`] if flags contradict each other; otherwise errors from reading, training and writing.
     pub fn run(&self) -> Result<Ending> {
+        if let (Some(file), Some(out)) = (&self.table, &self.out) {
+            return table::run(self.table(file)?, out, &Device::by_name(&self.device)?);
+        }
         let (run, checkpoint) = self.prepare()?;
         eprintln!("device      {}", run.device.describe());
         eprintln!("train       {}", run.train.describe());
@@ -162,30 +173,19 @@ impl TrainArgs {
         let recipe = self.recipe(checkpoint.as_ref().map(Checkpoint::recipe))?;
         recipe.validate()?;
         let time_limit = self.time_limit()?;
-        let (train, val): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match &recipe.data {
-            Some(folder) => {
-                let classes = recipe.classes.as_deref().map(class_table).transpose()?;
-                let options = OpenOptions { classes, labels: recipe.labels };
-                let open = |split| data::open(folder, split, &options).map(Arc::from);
-                (open(Split::Train)?, open(Split::Val)?)
-            }
-            None => {
-                let (train, val) = match recipe.set {
-                    ProceduralSet::Facades | ProceduralSet::StyledFacades => PROCEDURAL,
-                    ProceduralSet::Terrain => TILES,
-                };
-                let set = |split, len, [height, width]: [usize; 2]| -> Arc<dyn Dataset> {
-                    match recipe.set {
-                        ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
-                        ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
-                        ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
-                    }
-                };
-                (set(Split::Train, train, recipe.load_size()), set(Split::Val, val, recipe.validation_size()))
-            }
-        };
+        let (train, val) = open_sets(&recipe)?;
         let device = Device::by_name(&self.device)?;
         Ok((Run { recipe, out, train, val, device, time_limit }, checkpoint))
+    }
+
+    /// The table, its rows changed by flags.
+    fn table(&self, file: &Path) -> Result<Table> {
+        let mut table = Table::open(file)?;
+        table.images = self.images.unwrap_or(table.images);
+        for row in &mut table.rows {
+            row.recipe = self.recipe(Some(&row.recipe))?;
+        }
+        table.prepared().map_err(|error| error.context(file.display()))
     }
 
     fn time_limit(&self) -> Result<Option<Duration>> {
@@ -251,6 +251,28 @@ impl TrainArgs {
         recipe.vgg = self.vgg.as_ref().map(absolute).or(recipe.vgg);
         Ok(recipe)
     }
+}
+
+/// The pairs that a recipe is trained and validated on.
+pub(super) fn open_sets(recipe: &Recipe) -> Result<Sets> {
+    if let Some(folder) = &recipe.data {
+        let classes = recipe.classes.as_deref().map(class_table).transpose()?;
+        let options = OpenOptions { classes, labels: recipe.labels };
+        let open = |split| data::open(folder, split, &options).map(Arc::from);
+        return Ok((open(Split::Train)?, open(Split::Val)?));
+    }
+    let (train, val) = match recipe.set {
+        ProceduralSet::Facades | ProceduralSet::StyledFacades => PROCEDURAL,
+        ProceduralSet::Terrain => TILES,
+    };
+    let set = |split, len, [height, width]: [usize; 2]| -> Arc<dyn Dataset> {
+        match recipe.set {
+            ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
+            ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
+            ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
+        }
+    };
+    Ok((set(Split::Train, train, recipe.load_size()), set(Split::Val, val, recipe.validation_size())))
 }
 
 /// `name`, or the first unused of `name-2`, `name-3`, ….
