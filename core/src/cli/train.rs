@@ -13,7 +13,10 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::network::{System, Upsampling};
 use crate::table::{Sets, Table};
-use crate::train::{Checkpoint, Files, Outcome, ProceduralSet, Recipe, Run, Stopped, resume, train};
+use crate::train::{
+    Checkpoint, EventFile, Files, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Stopped, TrainLog, animation,
+    resume, train,
+};
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
 const PROCEDURAL: (usize, usize) = (4096, 16);
@@ -110,6 +113,12 @@ pub struct TrainArgs {
     /// Store weights as 16-bit floats: half the size
     #[arg(long)]
     half: bool,
+    /// Write the contact sheets as an animated PNG at the end: animation.png
+    #[arg(long, conflicts_with = "table")]
+    animation: bool,
+    /// Write an event file with the losses for TensorBoard into the output folder
+    #[arg(long, conflicts_with = "table")]
+    tensorboard: bool,
     /// Device: auto, or a name from `semsynth devices`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
@@ -154,12 +163,18 @@ impl TrainArgs {
         run.train.check()?;
         run.val.check()?;
         let stop = interrupt::flag("stopping after this step; the run can be resumed")?;
-        let mut progress = Progress::new(run.time_limit);
+        let progress = Progress::new(run.time_limit);
+        let mut watch = Watch { progress, out: &run.out, tensorboard: self.tensorboard, events: None };
         let outcome = match checkpoint {
-            Some(checkpoint) => resume(&run, checkpoint, &mut progress, &stop)?,
-            None => train(&run, &mut progress, &stop)?,
+            Some(checkpoint) => resume(&run, checkpoint, &mut watch, &stop)?,
+            None => train(&run, &mut watch, &stop)?,
         };
         report(&outcome, &run.out);
+        if self.animation {
+            let path = run.out.join("animation.png");
+            let frames = animation(&outcome.files, &path)?;
+            println!("animation   {} ({frames} pictures)", path.display());
+        }
         Ok(if outcome.stopped == Stopped::Interrupted { Ending::Interrupted } else { Ending::Done })
     }
 
@@ -250,6 +265,57 @@ impl TrainArgs {
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         recipe.vgg = self.vgg.as_ref().map(absolute).or(recipe.vgg);
         Ok(recipe)
+    }
+}
+
+/// Shows progress, and writes losses for TensorBoard.
+struct Watch<'a> {
+    progress: Progress,
+    out: &'a Path,
+    tensorboard: bool,
+    /// The event file, from the start of training on, unless it could not be written.
+    events: Option<EventFile>,
+}
+
+impl Observer for Watch<'_> {
+    fn start(&mut self, first: u64, steps: u64) {
+        self.progress.start(first, steps);
+        if self.tensorboard {
+            // The log has been cut back to the checkpoint, so the event file is too.
+            let records = TrainLog::read(Files::new(self.out).log());
+            let events = records.and_then(|records| EventFile::create(EventFile::path_in(self.out), &records));
+            match events {
+                Ok(events) => self.events = Some(events),
+                Err(error) => self.no_events(&error),
+            }
+        }
+    }
+
+    fn step(&mut self, step: u64) {
+        self.progress.step(step);
+    }
+
+    fn losses(&mut self, record: &Record) {
+        self.progress.losses(record);
+        if let Some(error) = self.events.as_mut().and_then(|events| events.append(record).err()) {
+            self.no_events(&error);
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.progress.note(text);
+    }
+
+    fn finish(&mut self) {
+        self.progress.finish();
+    }
+}
+
+impl Watch<'_> {
+    /// Training goes on without an event file: a resumed run writes it again from the log.
+    fn no_events(&mut self, error: &Error) {
+        self.events = None;
+        self.progress.note(&format!("nothing more is written for TensorBoard: {error}"));
     }
 }
 
@@ -346,6 +412,24 @@ mod tests {
         assert_eq!(limit(&["--data", "x"]), None);
         assert_eq!(limit(&["--data", "x", "--minutes", "1.5"]), Some(Duration::from_secs(90)));
         assert!(parse(&["--minutes", "0"]).time_limit().is_err());
+    }
+
+    #[test]
+    fn a_table_takes_flags_for_all_rows() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/models/recipes/tables/systems.ron");
+        let flags = ["--size", "64", "--ngf", "8", "--images", "41", "--seed", "3"];
+        let table =
+            parse(&[["--table", file, "--out", "x"].as_slice(), &flags].concat()).table(Path::new(file)).unwrap();
+        assert!(
+            table.rows.iter().all(|row| row.recipe.size == [64, 64] && row.recipe.ngf == 8 && row.recipe.seed == 3)
+        );
+        assert!(table.rows.iter().all(|row| (row.recipe.steps, row.recipe.decay_from) == (11, Some(5))));
+        for wrong in
+            ["--table x", "--images 3 --out x", "--table x --out y --arch spade", "--table x --out y --steps 3"]
+        {
+            let arguments = std::iter::once("train").chain(wrong.split(' '));
+            assert!(Arguments::try_parse_from(arguments).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@ mod file;
 mod make;
 mod results;
 
+#[cfg(test)]
+mod tests;
+
 pub use file::{Row, Table, TableMeasures};
 pub use make::{Files, Observer, Sets, Silent, make};
 pub use results::{Results, RowResult, RowState};
