@@ -114,7 +114,7 @@ fn resume_is_exact() {
         Recipe { latent: true, ..recipe() },
         Recipe { latent: true, upsampling: Upsampling::Two, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, instance_edges: true, ..recipe() },
-        Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
+        Recipe { network: NetworkKind::Pix2Pix, dropout: true, ..recipe() },
         Recipe { diff_augment: true, batch: 1, accumulate: 2, ..recipe() },
         Recipe { diff_augment: true, discriminator: segmentation(2), ..recipe() },
     ] {

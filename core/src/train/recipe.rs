@@ -55,6 +55,9 @@ pub struct Recipe {
     pub ngf: usize,
     /// How often the generator upsamples its first features. Only the SPADE family has a choice.
     pub upsampling: Upsampling,
+    /// Whether pix2pix is trained with dropout: half of the values in the first three blocks of its way up (Isola et al.
+    /// 2017). The model has none, so that a label map always gives the same picture.
+    pub dropout: bool,
     /// The discriminator.
     pub discriminator: DiscriminatorConfig,
     /// Height and width of training pictures; multiples of the generator's stride, at least 32.
@@ -113,7 +116,7 @@ pub enum NetworkKind {
     /// The global generator of pix2pixHD. With spectral norm and the losses of this trainer it is the "pix2pixHD++"
     /// that the SPADE paper compares with.
     Pix2PixHd,
-    /// The U-Net of pix2pix, without dropout.
+    /// The U-Net of pix2pix, with dropout in training if `dropout` is set.
     Pix2Pix,
 }
 
@@ -175,6 +178,7 @@ impl Default for Recipe {
             fixed_statistics_from: None,
             ngf: 64,
             upsampling: Upsampling::Normal,
+            dropout: false,
             discriminator: DiscriminatorConfig::default(),
             size: [256, 256],
             batch: 4,
@@ -374,6 +378,7 @@ impl Recipe {
             self.fixed_statistics_from.is_none() || family && self.norm == NormKind::Batch,
             "fixed_statistics_from: only batch norms of the SPADE family have statistics to keep".into(),
         )?;
+        check(!self.dropout || self.network == NetworkKind::Pix2Pix, "dropout: only pix2pix has it".into())?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;
         let [height, width] = self.size;
         let least = network.least_side().max(LEAST_SIDE);
@@ -454,6 +459,9 @@ mod tests {
         let (network, upsampling) = (NetworkKind::Pix2Pix, Upsampling::Two);
         let message = Recipe { network, upsampling, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("upsampling") && message.contains("pix2pix"), "{message}");
+        Recipe { network, dropout: true, ..Recipe::quick() }.validate().unwrap();
+        let message = Recipe { dropout: true, ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("only pix2pix"), "{message}");
         let message = Recipe { ema: 1.0, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("ema"), "{message}");
     }

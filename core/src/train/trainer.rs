@@ -17,7 +17,7 @@ use super::{Adam, Batch, DiffAugment, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
 use crate::network::{Architecture, Network, Vgg19};
-use crate::nn::{Init, LabelEncoding, Layout, Mode, NormKind};
+use crate::nn::{GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind};
 use crate::rng::Rng;
 use crate::tensors::{Tensors, unwrapped};
 
@@ -156,6 +156,7 @@ impl Trainer {
                 let (mode, styles) = (self.mode_at(place), part.styles.as_ref());
                 let sampling = self.sampling_at(1, place);
                 let (input, _) = generator_input(&network, &part.layout, &part.real, styles, sampling, mode)?;
+                let input = self.with_dropout(input, sampling);
                 fake = network.forward(&input, mode)?.detach();
             }
             let (loss, of_part) = self.discriminator_loss(part, fake, place);
@@ -207,6 +208,11 @@ impl Trainer {
         Sampling { seed: self.seed(pass, place), draw_latent: true }
     }
 
+    /// The input with the dropout of the recipe.
+    fn with_dropout(&self, input: GeneratorInput, sampling: Sampling) -> GeneratorInput {
+        if self.recipe.dropout { input.dropout(sampling.seed) } else { input }
+    }
+
     /// The mode of the generator in the current step.
     fn mode(&self) -> Mode {
         match self.recipe.fixed_statistics_from {
@@ -251,6 +257,7 @@ impl Trainer {
         let mode = self.mode_at(place);
         let sampling = self.sampling_at(0, place);
         let (input, posterior) = generator_input(&self.network, layout, real, styles.as_ref(), sampling, mode)?;
+        let input = self.with_dropout(input, sampling);
         let fake = self.network.forward(&input, mode)?;
         let view = self.view(part, pass::VIEW_G, place);
         let weights = &self.recipe.losses;
