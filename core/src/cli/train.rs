@@ -29,6 +29,7 @@ const FIRST_IMPRESSION: Duration = Duration::from_mins(4);
 
 /// Arguments of `semsynth train`.
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command")]
 pub struct TrainArgs {
     /// Training data: pix2pix pairs, img/ and label/ folders, or CMP facades [default: the built-in procedural
     /// facades]
@@ -116,7 +117,7 @@ pub struct TrainArgs {
     /// Write the contact sheets as an animated PNG at the end: animation.png
     #[arg(long, conflicts_with = "table")]
     animation: bool,
-    /// Write an event file with the losses for TensorBoard into the output folder
+    /// Write an event file with the losses into the output folder, for `tensorboard --logdir`
     #[arg(long, conflicts_with = "table")]
     tensorboard: bool,
     /// Device: auto, or a name from `semsynth devices`
@@ -268,7 +269,7 @@ impl TrainArgs {
     }
 }
 
-/// Shows progress, and writes losses for TensorBoard.
+/// Shows progress, and writes losses for `TensorBoard`.
 struct Watch<'a> {
     progress: Progress,
     out: &'a Path,

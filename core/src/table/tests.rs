@@ -23,6 +23,7 @@ fn table(text: &str) -> Table {
     Table::from_ron_str(text, Path::new("")).unwrap()
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the type that `make` takes")]
 fn sets(_: &train::Recipe) -> Result<Sets> {
     let set = |split, len| Arc::new(Procedural::new(split, 1, len, 64, 32)) as Arc<dyn Dataset>;
     Ok((set(Split::Train, 4), set(Split::Val, 2)))

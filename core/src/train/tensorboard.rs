@@ -1,4 +1,4 @@
-//! Event files of TensorBoard: framed records (TFRecord), each an `Event` message of Protocol Buffers with scalars.
+//! Event files of `TensorBoard`: framed records (`TFRecord`), each an `Event` message of Protocol Buffers with scalars.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use super::Record;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
 
-/// An event file for TensorBoard, with a scalar `loss/NAME` for each value of each record.
+/// An event file for `TensorBoard`, with a scalar `loss/NAME` for each value of each record.
 ///
 /// It is made of the records of a [`TrainLog`](super::TrainLog) and continued with its new ones, so that after a resumed run
 /// it holds what the log holds: no step twice, none that was lost.
@@ -22,7 +22,7 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// The path of the event file of a run in `folder`: TensorBoard knows event files by `tfevents` in their names.
+    /// The path of the event file of a run in `folder`: `TensorBoard` knows event files by `tfevents` in their names.
     pub fn path_in(folder: &Path) -> PathBuf {
         folder.join("events.out.tfevents.semsynth")
     }
@@ -103,7 +103,7 @@ fn framed(content: &[u8]) -> Vec<u8> {
     [&length, &masked(&length).to_le_bytes() as &[u8], content, &masked(content).to_le_bytes()].concat()
 }
 
-/// The checksum of TFRecord: a CRC32C that is rotated and shifted, so that checksums of data with checksums stay random.
+/// The checksum of `TFRecord`: a CRC32C that is rotated and shifted, so that checksums of data with checksums stay random.
 fn masked(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -157,12 +157,12 @@ mod tests {
     /// Steps and scalars of a file. Checksums are found by a table, as most programs do, and unmasked.
     fn parsed(path: &Path) -> Vec<(u64, Vec<(String, f32)>)> {
         let table: Vec<u32> = (0..256u32)
-            .map(|byte| (0..8).fold(byte, |sum, _| if sum % 2 == 1 { sum / 2 ^ 0x82f6_3b78 } else { sum / 2 }))
+            .map(|byte| (0..8).fold(byte, |sum, _| if sum % 2 == 1 { (sum / 2) ^ 0x82f6_3b78 } else { sum / 2 }))
             .collect();
         let check = |data: &[u8], sum: &[u8]| {
             let crc = !data.iter().fold(u32::MAX, |sum, byte| table[(sum as u8 ^ byte) as usize] ^ (sum >> 8));
             let stored = u32::from_le_bytes(sum.try_into().unwrap()).wrapping_sub(0xa282_ead8);
-            assert_eq!(stored >> 17 | stored << 15, crc);
+            assert_eq!(stored.rotate_left(15), crc);
         };
         let file = std::fs::read(path).unwrap();
         let (mut rest, mut events) = (file.as_slice(), Vec::new());
