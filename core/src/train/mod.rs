@@ -28,9 +28,9 @@ pub use diff_augment::DiffAugment;
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
     DiscriminatorOutput, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
-    perceptual,
+    least_squares_fake, least_squares_generator, least_squares_real, perceptual,
 };
-pub use recipe::{LossWeights, NetworkKind, ProceduralSet, Recipe};
+pub use recipe::{Adversarial, LossWeights, NetworkKind, ProceduralSet, Recipe};
 pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train};
 pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};

@@ -10,10 +10,11 @@ use super::critic::{Critic, View, add_gradients};
 use super::ema::{follow, warm_decay};
 use super::inputs::{Sampling, generator_input, layout_of};
 use super::losses::{
-    coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual,
+    coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, least_squares_fake,
+    least_squares_generator, least_squares_real, perceptual,
 };
 use super::segmentation::{LabelMix, segment_fake, segment_real};
-use super::{Adam, Batch, DiffAugment, Recipe};
+use super::{Adam, Adversarial, Batch, DiffAugment, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
 use crate::network::{Architecture, Network, Vgg19};
@@ -271,7 +272,11 @@ impl Trainer {
                     let of_real = network.forward(view.conditioned(real.clone()), Mode::EVAL);
                     feature_matching(&of_fake, &of_real)
                 });
-                (hinge_generator(&of_fake), feature)
+                let gan = match self.recipe.adversarial {
+                    Adversarial::Hinge => hinge_generator(&of_fake),
+                    Adversarial::LeastSquares => least_squares_generator(&of_fake),
+                };
+                (gan, feature)
             }
             Critic::Segmentation(network) => {
                 let scores = network.forward(view.picture(fake.clone()), Self::first_pass(place));
@@ -309,8 +314,12 @@ impl Trainer {
         let real = part.real.clone();
         let (loss, terms) = match &self.critic {
             Critic::Patches(network) => {
-                let loss_fake = hinge_fake(&network.forward(view.conditioned(fake), Self::first_pass(place)));
-                let loss_real = hinge_real(&network.forward(view.conditioned(real), Mode::EVAL));
+                let of_fake = network.forward(view.conditioned(fake), Self::first_pass(place));
+                let of_real = network.forward(view.conditioned(real), Mode::EVAL);
+                let (loss_fake, loss_real) = match self.recipe.adversarial {
+                    Adversarial::Hinge => (hinge_fake(&of_fake), hinge_real(&of_real)),
+                    Adversarial::LeastSquares => (least_squares_fake(&of_fake), least_squares_real(&of_real)),
+                };
                 let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
                 (loss_fake + loss_real, terms)
             }
