@@ -90,7 +90,7 @@ impl UNetConfig {
 
 /// Downsamples to a single pixel and upsamples again, with a skip connection at every size. The paper's dropout, with rate 0.5
 /// in the first three blocks of the way up, is applied only if the input has a seed for it
-/// ([`GeneratorInput::dropout`]). The paper keeps it at inference; here, a model is made without.
+/// ([`GeneratorInput::dropout()`]). The paper keeps it at inference; here, a model is made without.
 #[derive(Module, Debug)]
 pub struct UNet {
     /// From the outermost to the innermost.
