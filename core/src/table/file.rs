@@ -170,9 +170,9 @@ impl Table {
 }
 
 impl Row {
-    /// The name of the row's folder: its name in lower case, with `-` for whatever is neither letter nor digit.
+    /// The name of the row's folder: its name in lower case, with `-` for whatever is neither letter, digit nor `+`.
     pub fn folder(&self) -> String {
-        let words = self.name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        let words = self.name.split(|c: char| !c.is_alphanumeric() && c != '+').filter(|word| !word.is_empty());
         words.map(str::to_lowercase).collect::<Vec<_>>().join("-")
     }
 }
@@ -225,6 +225,7 @@ mod tests {
         )"#;
         let table = table(text).unwrap();
         let [spade, hybrid] = table.rows.as_slice() else { panic!() };
+        assert_eq!(Row { name: "pix2pixHD++".into(), ..spade.clone() }.folder(), "pix2pixhd++");
         assert_eq!(
             (spade.folder().as_str(), spade.recipe.modulation),
             ("spade-5x5", ModulationKind::Spade { kernel: 5 })
