@@ -17,7 +17,8 @@
 //! The modules from the lowest to the highest: [`picture`] (pictures in memory), [`sink`] (pictures written by rows),
 //! [`label`] (label maps and class tables), [`tensors`] (weights files), [`style`] (styles), [`nn`] (layers),
 //! [`network`] (whole networks), [`model`] (model files), [`synth`] (inference), [`data`] (training pairs),
-//! [`metrics`] (measures of pictures), [`eval`] (evaluation of pictures and models), [`train`] (training). A module uses only modules before it in this list, and [`error`] and [`device`].
+//! [`metrics`] (measures of pictures), [`eval`] (evaluation of pictures and models), [`train`] (training),
+//! [`table`] (recipes compared). A module uses only modules before it in this list, and [`error`] and [`device`].
 //!
 //! # Features
 //!
@@ -26,7 +27,7 @@
 //! | `gpu` (default) | GPUs through wgpu; without it, the CPU is the only device |
 //! | `gpu-tuned` | kernel fusion and autotuning, for real GPUs; results are cached on disk |
 //! | `gpu-vulkan` | kernels compiled to SPIR-V, for real GPUs |
-//! | `train` | the modules [`data`], [`metrics`], [`eval`] and [`train`], and the networks' gradients |
+//! | `train` | the modules [`data`], [`metrics`], [`eval`], [`train`] and [`table`], and the networks' gradients |
 //! | `cli` (default) | the `semsynth` command; implies `train` |
 //!
 //! A host that only runs inference builds with `default-features = false`, plus `features = ["gpu"]` if it wants
@@ -56,6 +57,8 @@ mod rng;
 pub mod sink;
 pub mod style;
 pub mod synth;
+#[cfg(feature = "train")]
+pub mod table;
 pub mod tensors;
 #[cfg(feature = "train")]
 pub mod train;

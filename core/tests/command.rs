@@ -23,6 +23,7 @@ fn trained() -> &'static Path {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("run");
         let arguments = ["--steps", "2", "--batch", "1", "--ngf", "2", "--ndf", "2", "--size", "64x32"];
+        let arguments = [arguments.as_slice(), &["--animation", "--tensorboard"]].concat();
         let output =
             semsynth(&[&["train", "--device", "cpu", "--out", out.to_str().unwrap()], arguments.as_slice()].concat());
         assert!(output.status.success(), "{}", text(&output));
@@ -34,6 +35,38 @@ fn trained() -> &'static Path {
 
 fn model() -> String {
     trained().join("run/model.safetensors").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn training_writes_an_animation_and_an_event_file_on_request() {
+    let run = trained().join("run");
+    let size = image::image_dimensions(run.join("sheet.png")).unwrap();
+    assert_eq!(image::image_dimensions(run.join("animation.png")).unwrap(), size);
+    // Its first record: 8 bytes of length, 4 of checksum, then the version.
+    let events = std::fs::read(run.join("events.out.tfevents.semsynth")).unwrap();
+    assert!(events[12..].windows(13).any(|part| part == b"brain.Event:2"));
+}
+
+#[test]
+fn a_table_is_printed_and_not_made_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("table.ron");
+    let rows = r#"(images: 2, rows: [(name: "One", system: "spade"), (name: "Two", system: "clade")])"#;
+    std::fs::write(&file, rows).unwrap();
+    let out = folder.path().join("out");
+    let (file, out_text) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let flags = ["--device", "cpu", "--ngf", "2", "--ndf", "2", "--size", "64x32", "--seed", "1"];
+    let make = || semsynth(&[&["train", "--table", file, "--out", out_text], flags.as_slice()].concat());
+    let [first, again] = [make(), make()];
+    assert_eq!((first.status.code(), again.status.code()), (Some(0), Some(0)), "{}", text(&first));
+    let table = std::fs::read_to_string(out.join("table.md")).unwrap();
+    assert!(table.contains("| One | ") && table.contains("PSNR"), "{table}");
+    assert!(text(&first).contains(&table) && text(&again).contains(&table), "{}", text(&again));
+    assert!(text(&first).contains("steps done") && !text(&again).contains("steps done"), "{}", text(&again));
+    std::fs::write(file, rows.replace("images", "image")).unwrap();
+    let wrong = make();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong).contains("table.ron: malformed table") && text(&wrong).contains("image"), "{}", text(&wrong));
 }
 
 #[test]

@@ -17,8 +17,8 @@ use semsynth::nn::NormKind;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::tensors::Tensors;
 use semsynth::train::{
-    Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Silent,
-    Stopped, TrainLog, Trainer, resume, train,
+    Adversarial, Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, ProceduralSet, Recipe, Record,
+    Run, Silent, Stopped, TrainLog, Trainer, resume, train,
 };
 use semsynth::{Device, Error, Model, Request, Style, Synthesizer, SynthesizerOptions};
 
@@ -114,7 +114,15 @@ fn resume_is_exact() {
         Recipe { latent: true, ..recipe() },
         Recipe { latent: true, upsampling: Upsampling::Two, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, instance_edges: true, ..recipe() },
-        Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
+        Recipe {
+            network: NetworkKind::Pix2PixHd,
+            spectral: false,
+            adversarial: Adversarial::LeastSquares,
+            ttur: false,
+            discriminator: DiscriminatorConfig { spectral: false, ..recipe().discriminator },
+            ..recipe()
+        },
+        Recipe { network: NetworkKind::Pix2Pix, dropout: true, ..recipe() },
         Recipe { diff_augment: true, batch: 1, accumulate: 2, ..recipe() },
         Recipe { diff_augment: true, discriminator: segmentation(2), ..recipe() },
     ] {

@@ -108,7 +108,7 @@ impl EvalArgs {
         let stop = interrupt::flag("stopping after this picture; the same command goes on from here")?;
         let mut progress = Progress::new();
         let result = evaluate(source.as_mut(), &measures, &files, &mut progress, &stop);
-        progress.bar.finish_and_clear();
+        progress.clear();
         match result {
             Ok(report) => {
                 print!("{report}");
@@ -195,7 +195,7 @@ fn class_of(name: &str, classes: &ClassTable) -> Result<u16> {
 const EVERY: Duration = Duration::from_secs(15);
 
 /// A progress bar with the time left, or, without a terminal, a line from time to time.
-struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     plain: bool,
     what: String,
@@ -205,9 +205,14 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (now, plain) = (Instant::now(), !std::io::stderr().is_terminal());
         Self { bar: ProgressBar::hidden(), plain, what: String::new(), total: 0, started: now, last_line: now }
+    }
+
+    /// Removes the bar.
+    pub(super) fn clear(&self) {
+        self.bar.finish_and_clear();
     }
 }
 

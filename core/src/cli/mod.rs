@@ -14,6 +14,7 @@ mod models;
 mod progress;
 mod style;
 mod synth;
+mod table;
 mod train;
 
 use std::process::ExitCode;

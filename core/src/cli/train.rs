@@ -7,12 +7,16 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::progress::Progress;
-use super::{ColorArgs, Ending, class_table, interrupt, parse_size, system_parser, upsampling_parser};
+use super::{ColorArgs, Ending, class_table, interrupt, parse_size, system_parser, table, upsampling_parser};
 use crate::data::{self, Dataset, OpenOptions, Procedural, ProceduralTiles, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::network::{System, Upsampling};
-use crate::train::{Checkpoint, Files, Outcome, ProceduralSet, Recipe, Run, Stopped, resume, train};
+use crate::table::{Sets, Table};
+use crate::train::{
+    Checkpoint, EventFile, Files, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Stopped, TrainLog, animation,
+    resume, train,
+};
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
 const PROCEDURAL: (usize, usize) = (4096, 16);
@@ -25,6 +29,7 @@ const FIRST_IMPRESSION: Duration = Duration::from_mins(4);
 
 /// Arguments of `semsynth train`.
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command")]
 pub struct TrainArgs {
     /// Training data: pix2pix pairs, img/ and label/ folders, or CMP facades [default: the built-in procedural
     /// facades]
@@ -55,6 +60,13 @@ pub struct TrainArgs {
     /// Recipe file (RON) to start from instead, such as the recipe.ron of another run
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     recipe: Option<PathBuf>,
+    /// Train and measure all recipes of a table (RON), such as core/models/recipes/tables/systems.ron, into --out; the same
+    /// command goes on where it was stopped. Flags for data, size, widths, rates, losses and seed apply to all rows
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["resume", "recipe", "preset", "arch", "upsampling", "latent", "steps", "minutes", "batch", "name"])]
+    table: Option<PathBuf>,
+    /// Pictures that each row of the table is trained on, in place of the table's number
+    #[arg(long, value_name = "N", requires = "table")]
+    images: Option<u64>,
     /// Network of the generator
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
@@ -102,6 +114,12 @@ pub struct TrainArgs {
     /// Store weights as 16-bit floats: half the size
     #[arg(long)]
     half: bool,
+    /// Write the contact sheets as an animated PNG at the end: animation.png
+    #[arg(long, conflicts_with = "table")]
+    animation: bool,
+    /// Write an event file with the losses into the output folder, for `tensorboard --logdir`
+    #[arg(long, conflicts_with = "table")]
+    tensorboard: bool,
     /// Device: auto, or a name from `semsynth devices`
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
@@ -132,6 +150,9 @@ impl TrainArgs {
     ///
     /// [`Error::Argument`] if flags contradict each other; otherwise errors from reading, training and writing.
     pub fn run(&self) -> Result<Ending> {
+        if let (Some(file), Some(out)) = (&self.table, &self.out) {
+            return table::run(self.table(file)?, out, &Device::by_name(&self.device)?);
+        }
         let (run, checkpoint) = self.prepare()?;
         eprintln!("device      {}", run.device.describe());
         eprintln!("train       {}", run.train.describe());
@@ -143,12 +164,18 @@ impl TrainArgs {
         run.train.check()?;
         run.val.check()?;
         let stop = interrupt::flag("stopping after this step; the run can be resumed")?;
-        let mut progress = Progress::new(run.time_limit);
+        let progress = Progress::new(run.time_limit);
+        let mut watch = Watch { progress, out: &run.out, tensorboard: self.tensorboard, events: None };
         let outcome = match checkpoint {
-            Some(checkpoint) => resume(&run, checkpoint, &mut progress, &stop)?,
-            None => train(&run, &mut progress, &stop)?,
+            Some(checkpoint) => resume(&run, checkpoint, &mut watch, &stop)?,
+            None => train(&run, &mut watch, &stop)?,
         };
         report(&outcome, &run.out);
+        if self.animation {
+            let path = run.out.join("animation.png");
+            let frames = animation(&outcome.files, &path)?;
+            println!("animation   {} ({frames} pictures)", path.display());
+        }
         Ok(if outcome.stopped == Stopped::Interrupted { Ending::Interrupted } else { Ending::Done })
     }
 
@@ -162,30 +189,19 @@ impl TrainArgs {
         let recipe = self.recipe(checkpoint.as_ref().map(Checkpoint::recipe))?;
         recipe.validate()?;
         let time_limit = self.time_limit()?;
-        let (train, val): (Arc<dyn Dataset>, Arc<dyn Dataset>) = match &recipe.data {
-            Some(folder) => {
-                let classes = recipe.classes.as_deref().map(class_table).transpose()?;
-                let options = OpenOptions { classes, labels: recipe.labels };
-                let open = |split| data::open(folder, split, &options).map(Arc::from);
-                (open(Split::Train)?, open(Split::Val)?)
-            }
-            None => {
-                let (train, val) = match recipe.set {
-                    ProceduralSet::Facades | ProceduralSet::StyledFacades => PROCEDURAL,
-                    ProceduralSet::Terrain => TILES,
-                };
-                let set = |split, len, [height, width]: [usize; 2]| -> Arc<dyn Dataset> {
-                    match recipe.set {
-                        ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
-                        ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
-                        ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
-                    }
-                };
-                (set(Split::Train, train, recipe.load_size()), set(Split::Val, val, recipe.validation_size()))
-            }
-        };
+        let (train, val) = open_sets(&recipe)?;
         let device = Device::by_name(&self.device)?;
         Ok((Run { recipe, out, train, val, device, time_limit }, checkpoint))
+    }
+
+    /// The table, its rows changed by flags.
+    fn table(&self, file: &Path) -> Result<Table> {
+        let mut table = Table::open(file)?;
+        table.images = self.images.unwrap_or(table.images);
+        for row in &mut table.rows {
+            row.recipe = self.recipe(Some(&row.recipe))?;
+        }
+        table.prepared().map_err(|error| error.context(file.display()))
     }
 
     fn time_limit(&self) -> Result<Option<Duration>> {
@@ -251,6 +267,79 @@ impl TrainArgs {
         recipe.vgg = self.vgg.as_ref().map(absolute).or(recipe.vgg);
         Ok(recipe)
     }
+}
+
+/// Shows progress, and writes losses for `TensorBoard`.
+struct Watch<'a> {
+    progress: Progress,
+    out: &'a Path,
+    tensorboard: bool,
+    /// The event file, from the start of training on, unless it could not be written.
+    events: Option<EventFile>,
+}
+
+impl Observer for Watch<'_> {
+    fn start(&mut self, first: u64, steps: u64) {
+        self.progress.start(first, steps);
+        if self.tensorboard {
+            // The log has been cut back to the checkpoint, so the event file is too.
+            let records = TrainLog::read(Files::new(self.out).log());
+            let events = records.and_then(|records| EventFile::create(EventFile::path_in(self.out), &records));
+            match events {
+                Ok(events) => self.events = Some(events),
+                Err(error) => self.no_events(&error),
+            }
+        }
+    }
+
+    fn step(&mut self, step: u64) {
+        self.progress.step(step);
+    }
+
+    fn losses(&mut self, record: &Record) {
+        self.progress.losses(record);
+        if let Some(error) = self.events.as_mut().and_then(|events| events.append(record).err()) {
+            self.no_events(&error);
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.progress.note(text);
+    }
+
+    fn finish(&mut self) {
+        self.progress.finish();
+    }
+}
+
+impl Watch<'_> {
+    /// Training goes on without an event file: a resumed run writes it again from the log.
+    fn no_events(&mut self, error: &Error) {
+        self.events = None;
+        self.progress.note(&format!("nothing more is written for TensorBoard: {error}"));
+    }
+}
+
+/// The pairs that a recipe is trained and validated on.
+pub(super) fn open_sets(recipe: &Recipe) -> Result<Sets> {
+    if let Some(folder) = &recipe.data {
+        let classes = recipe.classes.as_deref().map(class_table).transpose()?;
+        let options = OpenOptions { classes, labels: recipe.labels };
+        let open = |split| data::open(folder, split, &options).map(Arc::from);
+        return Ok((open(Split::Train)?, open(Split::Val)?));
+    }
+    let (train, val) = match recipe.set {
+        ProceduralSet::Facades | ProceduralSet::StyledFacades => PROCEDURAL,
+        ProceduralSet::Terrain => TILES,
+    };
+    let set = |split, len, [height, width]: [usize; 2]| -> Arc<dyn Dataset> {
+        match recipe.set {
+            ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
+            ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
+            ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
+        }
+    };
+    Ok((set(Split::Train, train, recipe.load_size()), set(Split::Val, val, recipe.validation_size())))
 }
 
 /// `name`, or the first unused of `name-2`, `name-3`, ….
@@ -324,6 +413,24 @@ mod tests {
         assert_eq!(limit(&["--data", "x"]), None);
         assert_eq!(limit(&["--data", "x", "--minutes", "1.5"]), Some(Duration::from_secs(90)));
         assert!(parse(&["--minutes", "0"]).time_limit().is_err());
+    }
+
+    #[test]
+    fn a_table_takes_flags_for_all_rows() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/models/recipes/tables/systems.ron");
+        let flags = ["--size", "64", "--ngf", "8", "--images", "41", "--seed", "3"];
+        let table =
+            parse(&[["--table", file, "--out", "x"].as_slice(), &flags].concat()).table(Path::new(file)).unwrap();
+        assert!(
+            table.rows.iter().all(|row| row.recipe.size == [64, 64] && row.recipe.ngf == 8 && row.recipe.seed == 3)
+        );
+        assert!(table.rows.iter().all(|row| (row.recipe.steps, row.recipe.decay_from) == (11, Some(5))));
+        for wrong in
+            ["--table x", "--images 3 --out x", "--table x --out y --arch spade", "--table x --out y --steps 3"]
+        {
+            let arguments = std::iter::once("train").chain(wrong.split(' '));
+            assert!(Arguments::try_parse_from(arguments).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -161,6 +161,44 @@ pub trait Dataset: Send + Sync {
     }
 }
 
+impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
+    fn classes(&self) -> &ClassTable {
+        (**self).classes()
+    }
+
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn get(&self, index: usize) -> Result<Sample> {
+        (**self).get(index)
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
+
+    fn style_length(&self) -> Option<usize> {
+        (**self).style_length()
+    }
+
+    fn has_instances(&self) -> bool {
+        (**self).has_instances()
+    }
+
+    fn presets(&self) -> Result<Vec<(String, String, Style)>> {
+        (**self).presets()
+    }
+
+    fn check(&self) -> Result<()> {
+        (**self).check()
+    }
+}
+
 /// How to open a data set.
 #[derive(Clone, Debug, Default)]
 pub struct OpenOptions {

@@ -253,6 +253,13 @@ impl Model {
         &self.manifest.classes
     }
 
+    /// Number of parameters of the network, an encoder's included: as papers count them, without statistics.
+    pub fn num_parameters(&self) -> usize {
+        let learned = |name: &str| !name.ends_with(".running_mean") && !name.ends_with(".running_var");
+        let network = self.tensors.iter().filter(|(name, _)| !presets::is_preset(name) && learned(name));
+        network.map(|(_, data)| data.len()).sum()
+    }
+
     /// Number of values in the network: parameters and statistics.
     pub fn num_values(&self) -> usize {
         let network = self.tensors.iter().filter(|(name, _)| !presets::is_preset(name));

@@ -34,11 +34,13 @@ pub struct DiscriminatorConfig {
     /// Whether the last of them is strided like the others. SEAN's code uses this older form, with three layers
     /// ([`sean`](Self::sean)).
     pub all_strided: bool,
+    /// Whether the layers between the first and the output have spectral norm, as in SPADE's paper; pix2pixHD's has none.
+    pub spectral: bool,
 }
 
 impl Default for DiscriminatorConfig {
     fn default() -> Self {
-        Self { kind: DiscriminatorKind::Patches, ndf: 64, scales: 2, layers: 4, all_strided: false }
+        Self { kind: DiscriminatorKind::Patches, ndf: 64, scales: 2, layers: 4, all_strided: false, spectral: true }
     }
 }
 
@@ -57,7 +59,8 @@ impl DiscriminatorConfig {
             for index in 1..self.layers {
                 let next = (channels * 2).min(512);
                 let stride = if index + 1 == self.layers && !self.all_strided { 1 } else { 2 };
-                let conv = ConvConfig::new(channels, next, 4).stride(stride).without_bias().spectral();
+                let conv = ConvConfig::new(channels, next, 4).stride(stride);
+                let conv = if self.spectral { conv.without_bias().spectral() } else { conv };
                 plan.push(layer(conv, true, true));
                 channels = next;
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::check;
@@ -13,6 +13,10 @@ use crate::nn::{
     Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, NormKind, ParamFreeNorm,
     leaky_relu,
 };
+use crate::rng::Rng;
+
+/// Blocks of the way up with dropout, from the innermost (Isola et al. 2017, appendix 6.1.1).
+const DROPOUT_BLOCKS: usize = 3;
 
 /// Configuration of a U-Net.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,8 +88,9 @@ impl UNetConfig {
     }
 }
 
-/// Downsamples to a single pixel and upsamples again, with a skip connection at every size. The paper's dropout is
-/// left out because it is meant for training.
+/// Downsamples to a single pixel and upsamples again, with a skip connection at every size. The paper's dropout, with rate 0.5
+/// in the first three blocks of the way up, is applied only if the input has a seed for it
+/// ([`GeneratorInput::dropout()`]). The paper keeps it at inference; here, a model is made without.
 #[derive(Module, Debug)]
 pub struct UNet {
     /// From the outermost to the innermost.
@@ -153,7 +158,7 @@ impl UNet {
         mode: Mode,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<Tensor<4>> {
-        let layout = &input.layout;
+        let (layout, dropout) = (&input.layout, input.dropout);
         super::check_layout(layout, self.labels, false, 1 << self.levels.len())?;
         let [height, width] = layout.size();
         let input = match &self.palette.0 {
@@ -181,12 +186,23 @@ impl UNet {
             if let Some(norm) = &level.up_norm {
                 x = norm.forward(x, mode);
             }
+            if let Some(seed) = dropout.filter(|_| index + DROPOUT_BLOCKS >= depth) {
+                x = dropped(x, &mut Rng::new(seed).fork(index as u64));
+            }
             if let (Some(skip), true) = (skips.pop(), index > 0) {
                 x = Tensor::cat(vec![skip, x], 1);
             }
         }
         Ok(x.tanh())
     }
+}
+
+/// Sets half of the values to zero and doubles the others, so that their mean stays.
+fn dropped(x: Tensor<4>, random: &mut Rng) -> Tensor<4> {
+    let shape = x.dims();
+    let factors: Vec<f32> = (0..shape.iter().product()).map(|_| if random.below(2) == 0 { 0.0 } else { 2.0 }).collect();
+    let factors = Tensor::from_data(TensorData::new(factors, shape), &x.device());
+    x * factors
 }
 
 /// The official name of a layer from its path: levels are nested in one another.
@@ -206,4 +222,42 @@ pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<St
         (_, false) => 6,
     };
     Some(format!("model.model.1.model.{}{position}", "3.model.".repeat(level - 1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::LabelMap;
+    use crate::nn::{LabelEncoding, Layout};
+
+    #[test]
+    fn dropout_follows_its_seed_and_is_off_without_one() {
+        let device = burn::tensor::Device::flex();
+        let network =
+            UNetConfig { downsamplings: 5, ..UNetConfig::new(4, 2) }.init(&mut Init::random(1, &device)).unwrap();
+        let labels = vec![LabelMap::filled(64, 32, 1).unwrap(); 2];
+        let layout = Layout::new(labels, 2, LabelEncoding::OneHot, &device).unwrap();
+        let paint = |seed: Option<u64>| -> Vec<f32> {
+            let input = GeneratorInput::new(layout.clone());
+            let input = seed.map_or_else(|| input.clone(), |seed| input.clone().dropout(seed));
+            let picture = network.forward(&input, Mode::Train { momentum: 0.0 }).unwrap();
+            picture.into_data().try_to_vec().unwrap()
+        };
+        assert_eq!(paint(Some(3)), paint(Some(3)));
+        assert_ne!(paint(Some(3)), paint(Some(4)));
+        assert_ne!(paint(Some(3)), paint(None));
+        // The pictures of a batch lose different values.
+        let picture = paint(Some(3));
+        let (first, second) = picture.split_at(picture.len() / 2);
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn half_of_the_values_are_dropped_and_the_mean_stays() {
+        let ones = Tensor::<4>::ones([2, 8, 16, 16], &burn::tensor::Device::flex());
+        let values: Vec<f32> = dropped(ones, &mut Rng::new(5)).into_data().try_to_vec().unwrap();
+        assert!(values.iter().all(|value| [0.0, 2.0].contains(value)));
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        assert!((mean - 1.0).abs() < 0.05, "{mean}");
+    }
 }

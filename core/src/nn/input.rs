@@ -15,6 +15,8 @@ pub struct GeneratorInput {
     pub styles: Option<BlockStyles>,
     /// Noise, for networks that use it.
     pub noise: Noise,
+    /// Seed of dropout, for networks that have it; `None` for no dropout.
+    pub dropout: Option<u64>,
 }
 
 /// Style vectors of a batch of pictures, `[batch, classes, length]`. Row `j` is the style of class `j`; a row of
@@ -41,7 +43,7 @@ impl BlockStyles {
 impl GeneratorInput {
     /// Label maps only: no style, no noise.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, latent: None, styles: None, noise: Noise::Zero }
+        Self { layout, latent: None, styles: None, noise: Noise::Zero, dropout: None }
     }
 
     /// Sets the latent vectors.
@@ -60,6 +62,12 @@ impl GeneratorInput {
     #[must_use]
     pub fn noise(self, noise: Noise) -> Self {
         Self { noise, ..self }
+    }
+
+    /// Sets features of the networks that have dropout to zero at random, as this seed draws them. For training.
+    #[must_use]
+    pub fn dropout(self, seed: u64) -> Self {
+        Self { dropout: Some(seed), ..self }
     }
 
     /// The part of the input that belongs to one block.

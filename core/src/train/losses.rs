@@ -35,6 +35,21 @@ pub fn hinge_generator(output: &DiscriminatorOutput) -> Tensor<1> {
     mean_over_scales(output, |p| p.mean().neg())
 }
 
+/// Least-squares loss of the discriminator on real pictures: mean over scales of `mean((p - 1)^2)`, halved (Mao et al. 2017).
+pub fn least_squares_real(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| (p - 1.0).square().mean()) * 0.5
+}
+
+/// Least-squares loss of the discriminator on synthesized pictures: mean over scales of `mean(p^2)`, halved.
+pub fn least_squares_fake(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| p.square().mean()) * 0.5
+}
+
+/// Least-squares loss of the generator: mean over scales of `mean((p - 1)^2)`.
+pub fn least_squares_generator(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| (p - 1.0).square().mean())
+}
+
 /// Mean absolute difference of the discriminator's features (all layers but the scores), summed over layers and
 /// averaged over scales. No gradient flows into the features of the real picture.
 pub fn feature_matching(fake: &DiscriminatorOutput, real: &DiscriminatorOutput) -> Tensor<1> {
@@ -77,4 +92,22 @@ fn mean_over_scales(output: &DiscriminatorOutput, loss: impl Fn(Tensor<4>) -> Te
 /// Sums terms; the networks ensure that there is at least one.
 fn sum(terms: impl Iterator<Item = Tensor<1>>) -> Tensor<1> {
     terms.reduce(|a, b| a + b).expect("a discriminator has at least one scale and VGG has five taps")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn least_squares_pull_scores_to_one_and_to_zero() {
+        let device = burn::tensor::Device::flex();
+        let scores = |values: [[f32; 2]; 1]| Tensor::<2>::from_floats(values, &device).reshape([1, 1, 1, 2]);
+        // Two scales, of which only the last output counts.
+        let output = [vec![scores([[9.0, 9.0]]), scores([[3.0, 1.0]])], vec![scores([[0.0, -1.0]])]];
+        let value = |loss: Tensor<1>| -> f32 { loss.into_scalar() };
+        // Means of the scales: of (p - 1)^2 they are 2 and 2.5, of p^2 5 and 0.5.
+        assert!((value(least_squares_generator(&output)) - 2.25).abs() < 1e-6);
+        assert!((value(least_squares_real(&output)) - 1.125).abs() < 1e-6);
+        assert!((value(least_squares_fake(&output)) - 1.375).abs() < 1e-6);
+    }
 }

@@ -4,6 +4,7 @@
 //! continues a run from its [`Checkpoint`].
 
 mod adam;
+mod animation;
 mod batch;
 mod checkpoint;
 mod critic;
@@ -16,19 +17,22 @@ mod recipe;
 mod run;
 mod segmentation;
 mod sheet;
+mod tensorboard;
 mod trainer;
 
 pub use adam::Adam;
+pub use animation::animation;
 pub use batch::Batch;
 pub use checkpoint::Checkpoint;
 pub use diff_augment::DiffAugment;
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
     DiscriminatorOutput, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
-    perceptual,
+    least_squares_fake, least_squares_generator, least_squares_real, perceptual,
 };
-pub use recipe::{LossWeights, NetworkKind, ProceduralSet, Recipe};
+pub use recipe::{Adversarial, LossWeights, NetworkKind, ProceduralSet, Recipe};
 pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train};
 pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};
+pub use tensorboard::EventFile;
 pub use trainer::{Losses, Trainer};

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::label::ReadOptions;
 use crate::network::{
-    Architecture, DiscriminatorConfig, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System, UNetConfig, Upsampling,
+    Architecture, DiscriminatorConfig, DiscriminatorKind, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System,
+    UNetConfig, Upsampling,
 };
 use crate::nn::NormKind;
 use crate::nn::modulation::ModulationKind;
@@ -55,8 +56,16 @@ pub struct Recipe {
     pub ngf: usize,
     /// How often the generator upsamples its first features. Only the SPADE family has a choice.
     pub upsampling: Upsampling,
+    /// Whether pix2pixHD has spectral norm, and no bias before its norms: then it is the "pix2pixHD++" that SPADE's paper
+    /// compares with.
+    pub spectral: bool,
+    /// Whether pix2pix is trained with dropout: half of the values in the first three blocks of its way up (Isola et al.
+    /// 2017). The model has none, so that a label map always gives the same picture.
+    pub dropout: bool,
     /// The discriminator.
     pub discriminator: DiscriminatorConfig,
+    /// The adversarial loss of a discriminator that rates patches.
+    pub adversarial: Adversarial,
     /// Height and width of training pictures; multiples of the generator's stride, at least 32.
     pub size: [usize; 2],
     /// Pictures per step, or per part of it with `accumulate`.
@@ -110,11 +119,22 @@ pub enum NetworkKind {
     /// SPADE, CLADE, SEAN and networks that combine them, as set by `modulation` and `leading_blocks`.
     #[default]
     SpadeFamily,
-    /// The global generator of pix2pixHD. With spectral norm and the losses of this trainer it is the "pix2pixHD++"
-    /// that the SPADE paper compares with.
+    /// The global generator of pix2pixHD. With `spectral` and the losses of this trainer it is the "pix2pixHD++"
+    /// that the SPADE paper compares with. As published: `spectral: false`, `adversarial: LeastSquares`, `ttur: false` and
+    /// `discriminator: (spectral: false)`.
     Pix2PixHd,
-    /// The U-Net of pix2pix, without dropout.
+    /// The U-Net of pix2pix, with dropout in training if `dropout` is set.
     Pix2Pix,
+}
+
+/// Adversarial losses of a discriminator that rates patches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Adversarial {
+    /// The hinge loss, as SPADE and its successors.
+    #[default]
+    Hinge,
+    /// Least squares (Mao et al. 2017), as pix2pixHD.
+    LeastSquares,
 }
 
 /// The procedural sets.
@@ -175,7 +195,10 @@ impl Default for Recipe {
             fixed_statistics_from: None,
             ngf: 64,
             upsampling: Upsampling::Normal,
+            spectral: true,
+            dropout: false,
             discriminator: DiscriminatorConfig::default(),
+            adversarial: Adversarial::Hinge,
             size: [256, 256],
             batch: 4,
             accumulate: 1,
@@ -302,7 +325,7 @@ impl Recipe {
             }
             NetworkKind::Pix2PixHd => Architecture::Pix2PixHd(Pix2PixHdConfig {
                 instance_edges,
-                spectral: true,
+                spectral: self.spectral,
                 ..Pix2PixHdConfig::new(ngf, label_channels)
             }),
             NetworkKind::Pix2Pix => {
@@ -374,6 +397,15 @@ impl Recipe {
             self.fixed_statistics_from.is_none() || family && self.norm == NormKind::Batch,
             "fixed_statistics_from: only batch norms of the SPADE family have statistics to keep".into(),
         )?;
+        check(
+            self.spectral || self.network == NetworkKind::Pix2PixHd,
+            "spectral: only pix2pixHD has the choice".into(),
+        )?;
+        check(
+            self.adversarial == Adversarial::Hinge || self.discriminator.kind == DiscriminatorKind::Patches,
+            "adversarial: the segmentation discriminator has a loss of its own".into(),
+        )?;
+        check(!self.dropout || self.network == NetworkKind::Pix2Pix, "dropout: only pix2pix has it".into())?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;
         let [height, width] = self.size;
         let least = network.least_side().max(LEAST_SIDE);
@@ -454,6 +486,16 @@ mod tests {
         let (network, upsampling) = (NetworkKind::Pix2Pix, Upsampling::Two);
         let message = Recipe { network, upsampling, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("upsampling") && message.contains("pix2pix"), "{message}");
+        Recipe { network, dropout: true, ..Recipe::quick() }.validate().unwrap();
+        let message = Recipe { dropout: true, ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("only pix2pix"), "{message}");
+        let message = Recipe { spectral: false, ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("only pix2pixHD"), "{message}");
+        let discriminator =
+            DiscriminatorConfig { kind: DiscriminatorKind::Segmentation, ..DiscriminatorConfig::default() };
+        let adversarial = Adversarial::LeastSquares;
+        let message = Recipe { discriminator, adversarial, ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("adversarial"), "{message}");
         let message = Recipe { ema: 1.0, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("ema"), "{message}");
     }

@@ -10,14 +10,15 @@ use super::critic::{Critic, View, add_gradients};
 use super::ema::{follow, warm_decay};
 use super::inputs::{Sampling, generator_input, layout_of};
 use super::losses::{
-    coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, perceptual,
+    coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, least_squares_fake,
+    least_squares_generator, least_squares_real, perceptual,
 };
 use super::segmentation::{LabelMix, segment_fake, segment_real};
-use super::{Adam, Batch, DiffAugment, Recipe};
+use super::{Adam, Adversarial, Batch, DiffAugment, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
 use crate::network::{Architecture, Network, Vgg19};
-use crate::nn::{Init, LabelEncoding, Layout, Mode, NormKind};
+use crate::nn::{GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind};
 use crate::rng::Rng;
 use crate::tensors::{Tensors, unwrapped};
 
@@ -156,6 +157,7 @@ impl Trainer {
                 let (mode, styles) = (self.mode_at(place), part.styles.as_ref());
                 let sampling = self.sampling_at(1, place);
                 let (input, _) = generator_input(&network, &part.layout, &part.real, styles, sampling, mode)?;
+                let input = self.with_dropout(input, sampling);
                 fake = network.forward(&input, mode)?.detach();
             }
             let (loss, of_part) = self.discriminator_loss(part, fake, place);
@@ -207,6 +209,11 @@ impl Trainer {
         Sampling { seed: self.seed(pass, place), draw_latent: true }
     }
 
+    /// The input with the dropout of the recipe.
+    fn with_dropout(&self, input: GeneratorInput, sampling: Sampling) -> GeneratorInput {
+        if self.recipe.dropout { input.dropout(sampling.seed) } else { input }
+    }
+
     /// The mode of the generator in the current step.
     fn mode(&self) -> Mode {
         match self.recipe.fixed_statistics_from {
@@ -251,6 +258,7 @@ impl Trainer {
         let mode = self.mode_at(place);
         let sampling = self.sampling_at(0, place);
         let (input, posterior) = generator_input(&self.network, layout, real, styles.as_ref(), sampling, mode)?;
+        let input = self.with_dropout(input, sampling);
         let fake = self.network.forward(&input, mode)?;
         let view = self.view(part, pass::VIEW_G, place);
         let weights = &self.recipe.losses;
@@ -264,7 +272,11 @@ impl Trainer {
                     let of_real = network.forward(view.conditioned(real.clone()), Mode::EVAL);
                     feature_matching(&of_fake, &of_real)
                 });
-                (hinge_generator(&of_fake), feature)
+                let gan = match self.recipe.adversarial {
+                    Adversarial::Hinge => hinge_generator(&of_fake),
+                    Adversarial::LeastSquares => least_squares_generator(&of_fake),
+                };
+                (gan, feature)
             }
             Critic::Segmentation(network) => {
                 let scores = network.forward(view.picture(fake.clone()), Self::first_pass(place));
@@ -302,8 +314,12 @@ impl Trainer {
         let real = part.real.clone();
         let (loss, terms) = match &self.critic {
             Critic::Patches(network) => {
-                let loss_fake = hinge_fake(&network.forward(view.conditioned(fake), Self::first_pass(place)));
-                let loss_real = hinge_real(&network.forward(view.conditioned(real), Mode::EVAL));
+                let of_fake = network.forward(view.conditioned(fake), Self::first_pass(place));
+                let of_real = network.forward(view.conditioned(real), Mode::EVAL);
+                let (loss_fake, loss_real) = match self.recipe.adversarial {
+                    Adversarial::Hinge => (hinge_fake(&of_fake), hinge_real(&of_real)),
+                    Adversarial::LeastSquares => (least_squares_fake(&of_fake), least_squares_real(&of_real)),
+                };
                 let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
                 (loss_fake + loss_real, terms)
             }
