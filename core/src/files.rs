@@ -17,6 +17,7 @@ pub(crate) struct WholeFile {
 
 impl WholeFile {
     pub(crate) fn create(path: &Path) -> Result<Self> {
+        #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has permissions to set"))]
         let mut builder = tempfile::Builder::new();
         // Temporary files are private by default; this gives the usual permissions, subject to the umask.
         #[cfg(unix)]
