@@ -41,7 +41,8 @@ pub struct RowResult {
     pub steps: u64,
     /// Number of parameters of generator and encoder, without the discriminator.
     pub parameters: Option<usize>,
-    /// Mean seconds of a step by the clock, with reading data and drawing contact sheets.
+    /// Mean seconds of a step by the clock, with reading data and drawing contact sheets; `None` for a
+    /// run of fewer than `log_every` steps.
     pub seconds_per_step: Option<f64>,
     /// Why there are no measures, if it diverged.
     pub message: Option<String>,
