@@ -22,6 +22,7 @@ mod preview;
 mod settings;
 mod snap;
 mod synthesize;
+mod words;
 
 use std::process::ExitCode;
 

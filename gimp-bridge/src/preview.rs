@@ -12,6 +12,7 @@ use crate::paint::{borders, device};
 use crate::presets::Presets;
 use crate::settings::{ModelChoice, Output, PaletteEntries, class_table, is_random};
 use crate::synthesize::{StyleSource, advice};
+use crate::words::{Words, filled};
 
 /// Longest side of the preview in pixels.
 pub(crate) const SIDE: usize = 256;
@@ -140,6 +141,7 @@ pub(crate) struct Job {
     /// Whether a picture is painted.
     pub(crate) preview: bool,
     pub(crate) of: Arc<Scene>,
+    pub(crate) words: Arc<Words>,
 }
 
 impl Job {
@@ -170,7 +172,7 @@ impl Job {
         let of = &self.of;
         let read = |pixels: &LabelPixels, size| classify(pixels, size, of.source, &of.colors, &classes, self.policy);
         let (counted, report) = read(&of.pixels, of.size);
-        painted.legend = legend(&report, &classes, of.size == of.whole);
+        painted.legend = legend(&report, &classes, of.size == of.whole, &self.words);
         painted.random = is_random(manifest, self.styled);
 
         let stride = manifest.architecture.stride();
@@ -180,12 +182,13 @@ impl Job {
         let colors = labels.as_ref().map_or_else(|_| rgb(&small, &of.colors), |map| class_colors(map, &classes));
         painted.labels = Some(Thumbnail::new(colors, size));
 
-        let mut notes = vec![format!("{}x{} pixels", of.whole[0], of.whole[1])];
+        let words = &self.words;
+        let mut notes = vec![filled(&words.pixels, &[&format!("{}x{}", of.whole[0], of.whole[1])])];
         if !painted.random {
-            notes.push("the model has nothing random, so the seed changes nothing".into());
+            notes.push(words.no_seed.clone());
         }
         if self.output != Output::NewImage && !self.rgb_image {
-            notes.push("the picture becomes a new image, because this one is not RGB".into());
+            notes.push(words.new_image.clone());
         }
         painted.note = escape(&notes.join("; "));
         for (wraps, side, name) in [(self.wraps[0], of.whole[0], "width"), (self.wraps[1], of.whole[1], "height")] {
@@ -221,8 +224,11 @@ fn class_colors(map: &LabelMap, classes: &ClassTable) -> Vec<u8> {
 }
 
 /// Colour, class and share of the pixels, as Pango markup; then the pixels without a class and what happens to them.
-fn legend(report: &Report, classes: &ClassTable, exact: bool) -> String {
-    let about = if exact { "" } else { "about " };
+fn legend(report: &Report, classes: &ClassTable, exact: bool, words: &Words) -> String {
+    let about = |share: f64| {
+        let share = format!("{share:.1} %");
+        if exact { share } else { filled(&words.about, &[&share]) }
+    };
     let all = (report.width * report.height) as f64;
     let mut used: Vec<_> = classes.iter().zip(&report.classes).filter(|(_, count)| count.pixels > 0).collect();
     used.sort_by_key(|(_, count)| std::cmp::Reverse(count.pixels));
@@ -233,27 +239,27 @@ fn legend(report: &Report, classes: &ClassTable, exact: bool) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "<span foreground=\"#{r:02x}{g:02x}{b:02x}\">\u{2588}\u{2588}</span> {}  {about}{share:.1} %",
-            escape(&class.name)
+            "<span foreground=\"#{r:02x}{g:02x}{b:02x}\">\u{2588}\u{2588}</span> {}  {}",
+            escape(&class.name),
+            escape(&about(share))
         );
     }
     if report.unclassified > 0 {
         let fate = match report.policy {
-            _ if !report.unknown_ids.is_empty() => "these ids belong to no class",
-            ColorPolicy::NearestPixel { .. } => "they take the class of the nearest pixel that has one",
-            _ => "nothing can be painted until they have one",
+            _ if !report.unknown_ids.is_empty() => &words.unknown_ids,
+            ColorPolicy::NearestPixel { .. } => &words.taken_over,
+            _ => &words.unpaintable,
         };
         let share = report.unclassified as f64 * 100.0 / all;
-        let _ = writeln!(text, "<b>{about}{share:.1} % of the pixels have no class: {fate}</b>");
+        let _ = writeln!(text, "<b>{}</b>", escape(&filled(&words.unclassified, &[&about(share), fate])));
         for color in report.unknown_colors.iter().take(8) {
             let [r, g, b] = color.color;
             let share = color.found.pixels as f64 * 100.0 / all;
             let nearest = classes.get(color.nearest).map_or("", |class| class.name.as_str());
             let _ = writeln!(
                 text,
-                "<span foreground=\"#{r:02x}{g:02x}{b:02x}\">\u{2588}\u{2588}</span> #{r:02x}{g:02x}{b:02x}  {share:.1} % \
-                 (nearest: {})",
-                escape(nearest)
+                "<span foreground=\"#{r:02x}{g:02x}{b:02x}\">\u{2588}\u{2588}</span> #{r:02x}{g:02x}{b:02x}  {share:.1} % ({})",
+                escape(&filled(&words.nearest, &[nearest]))
             );
         }
     }
@@ -278,13 +284,13 @@ mod tests {
         let source = Source::RgbPng { bits: 8, alpha: true };
         let policy = ColorPolicy::NearestPixel { tolerance: 0 };
         let (_, report) = classify(&pixels, [4, 1], source, &[], &classes, policy);
-        let text = legend(&report, &classes, true);
+        let text = legend(&report, &classes, true, &Words::english());
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("#0000de") && lines[0].ends_with("background  50.0 %"), "{text}");
         assert!(lines[1].contains("#00cfff") && lines[1].ends_with("door  25.0 %"), "{text}");
         assert!(lines[2].contains("25.0 % of the pixels have no class: they take the class of the nearest"), "{text}");
         assert!(lines[3].contains("#016407"), "{text}");
-        assert!(legend(&report, &classes, false).contains("about 50.0 %"));
+        assert!(legend(&report, &classes, false, &Words::english()).contains("about 50.0 %"));
     }
 
     #[test]
@@ -306,6 +312,7 @@ mod tests {
             wraps,
             preview: true,
             of: Arc::new(of),
+            words: Arc::new(Words::english()),
         }
     }
 
