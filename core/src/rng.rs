@@ -25,7 +25,6 @@ impl Rng {
     }
 
     /// An independent stream, so that one part drawing more numbers does not change the others.
-    #[cfg(feature = "train")]
     pub(crate) fn fork(&self, tag: u64) -> Self {
         Self(mix64(self.0 ^ mix64(tag.wrapping_add(0x3c6e_f372_fe94_f82b))))
     }

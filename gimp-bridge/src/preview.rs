@@ -363,7 +363,7 @@ mod tests {
         assert!(painted.picture.is_none() && painted.labels.is_some());
         let style = Ok(StyleSource::Preset("desert".into()));
         let painted = Job { style, preview: false, ..job(facade(64, 64).0, [false; 2]) }.paint(&CancelToken::new());
-        assert!(painted.note.contains("no style presets"), "{}", painted.note);
+        assert!(painted.note.contains("no Style preset \"desert\""), "{}", painted.note);
     }
 
     #[test]
