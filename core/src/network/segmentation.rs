@@ -135,6 +135,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "train")]
     fn gradients_reach_the_picture_and_every_convolution() {
         let device = Device::flex().autodiff();
         let network = SegmentationDiscriminator::new(&mut Init::random(1, &device), 2, 3, [32, 32]);
