@@ -13,7 +13,7 @@ use super::{ColorArgs, Ending, class_table, interrupt, parse_size};
 use crate::data::{self, OpenOptions, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::eval::{Against, Files, Folders, Measures, Observer, Painted, Source, evaluate};
+use crate::eval::{Against, Files, Folders, Measures, Observer, Painted, Source, evaluate, ignored_class};
 use crate::label::ClassTable;
 use crate::model::Model;
 
@@ -170,25 +170,12 @@ impl EvalArgs {
             measures = measures.fid(file, against)?;
         }
         if let Some(file) = &self.segmenter {
-            let ignored = match (&self.ignore, classes) {
-                (Some(name), Some(classes)) => Some(class_of(name, classes)?),
-                (None, Some(classes)) => classes.dont_care().map(|class| class.id),
-                (_, None) => None,
-            };
+            let ignored = ignored_class(self.ignore.as_deref(), classes);
+            let ignored = ignored.map_err(|error| error.context("--ignore"))?;
             measures = measures.segmenter(file, ignored)?;
         }
         Ok(measures)
     }
-}
-
-/// A class by its name or id.
-fn class_of(name: &str, classes: &ClassTable) -> Result<u16> {
-    let by_id = || name.parse().ok().and_then(|id| classes.get(id));
-    let found = classes.by_name(name).or_else(by_id).map(|class| class.id);
-    found.ok_or_else(|| {
-        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-        Error::Argument(format!("--ignore {name}: there is no such class; there is: {}", names.join(", ")))
-    })
 }
 
 /// Time between lines without a terminal.
@@ -294,7 +281,8 @@ mod tests {
     fn a_class_is_named_or_numbered() {
         let classes = ClassTable::cmp_facades();
         let class = classes.get(3).unwrap();
-        assert_eq!((class_of(&class.name, &classes).unwrap(), class_of("3", &classes).unwrap()), (3, 3));
-        assert!(class_of("99", &classes).unwrap_err().to_string().contains(&class.name));
+        let of = |name: &str| ignored_class(Some(name), Some(&classes));
+        assert_eq!((of(&class.name).unwrap(), of("3").unwrap()), (Some(3), Some(3)));
+        assert!(of("99").unwrap_err().to_string().contains(&class.name));
     }
 }

@@ -31,6 +31,21 @@ impl Against {
     }
 }
 
+/// The class whose pixels do not count in scores of a segmentation network: the one with this name or id, or the don't-care
+/// class of the table if there is no name.
+///
+/// # Errors
+///
+/// [`Error::UnknownName`] if no class has the name or id.
+pub fn ignored_class(name: Option<&str>, classes: Option<&ClassTable>) -> Result<Option<u16>> {
+    let Some(classes) = classes else { return Ok(None) };
+    let Some(name) = name else { return Ok(classes.dont_care().map(|class| class.id)) };
+    let by_id = || name.parse().ok().and_then(|id| classes.get(id));
+    let class = classes.by_name(name).or_else(by_id);
+    let names = || classes.iter().map(|class| class.name.as_str());
+    class.map(|class| Some(class.id)).ok_or_else(|| Error::unknown_name("class", name, names()))
+}
+
 /// What to measure. PSNR, SSIM and RMSE are always measured.
 #[derive(Debug)]
 pub struct Measures {

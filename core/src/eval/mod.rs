@@ -25,7 +25,7 @@ use fingerprint::Fingerprint;
 use journal::{Journal, PairValues, Values};
 
 pub use folders::Folders;
-pub use measures::{Against, Measures};
+pub use measures::{Against, Measures, ignored_class};
 pub use painted::Painted;
 pub use report::{Distance, Perceptual, Report, SegmentationScore, Similarity};
 

@@ -11,7 +11,7 @@ use super::{Results, Row, RowResult, RowState, Table, TableMeasures};
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::eval::{self, Against, Measures, Painted, Source as _, evaluate};
+use crate::eval::{self, Against, Measures, Painted, Source as _, evaluate, ignored_class};
 use crate::files::write_whole;
 use crate::label::ClassTable;
 use crate::model::Model;
@@ -297,21 +297,9 @@ impl TableMeasures {
             measures = measures.fid(file, against)?;
         }
         if let Some(file) = &self.segmenter {
-            let ignored = match (&self.ignore, classes) {
-                (Some(name), Some(classes)) => {
-                    let by_id = || name.parse().ok().and_then(|id| classes.get(id));
-                    let class = classes.by_name(name).or_else(by_id);
-                    Some(class.ok_or_else(|| Error::unknown_name("class", name, class_names(classes)))?.id)
-                }
-                (None, Some(classes)) => classes.dont_care().map(|class| class.id),
-                (_, None) => None,
-            };
+            let ignored = ignored_class(self.ignore.as_deref(), classes)?;
             measures = measures.segmenter(file, ignored)?;
         }
         Ok(measures)
     }
-}
-
-fn class_names(classes: &ClassTable) -> impl Iterator<Item = &str> {
-    classes.iter().map(|class| class.name.as_str())
 }
