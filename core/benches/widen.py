@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Writes a CLADE or SPADE model that is FACTOR times as wide and paints the same pictures: each channel is repeated, and
-weights are divided by the number of copies they are summed over. For timing trained networks at official widths.
+"""Writes a CLADE (with styles or without) or SPADE model that is FACTOR times as wide and paints the same pictures: each
+channel is repeated, and weights are divided by the number of copies they are summed over. For timing trained networks
+at official widths.
 
 usage: widen.py MODEL FACTOR OUTPUT
 """
@@ -21,11 +22,16 @@ def widened(name, shape, values):
     """The shape and bytes of a tensor of the wider model."""
     # How often outputs and inputs are repeated, and by what values are divided.
     outs, ins, by = 1, 1, 1
-    if "class_specified_affine" in name:
+    if "class_specified_affine" in name or name.endswith(("styled_affine.weight", "styled_affine.bias")):
         ins = factor
+    elif name.endswith("styled_affine.style_weight"):
+        # Of each class, all channels of gamma, then all of beta.
+        classes, both, length = shape
+        shape, rows = widened("class_specified_affine", [2 * classes, both // 2 * length], values)
+        return [classes, both * factor, length], rows
     elif name == "conv_img.weight":
         ins, by = factor, factor
-    elif "mlp_shared" in name or name == "conv_img.bias":
+    elif "mlp_shared" in name or name == "conv_img.bias" or name.startswith("preset."):
         pass
     elif len(shape) == 4 and name != "fc.weight" and "mlp_" not in name:
         outs, ins, by = factor, factor, factor
