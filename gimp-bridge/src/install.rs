@@ -17,14 +17,24 @@ const FIRST: &str = "3.0";
 pub(crate) const HELP: &str = "help";
 
 /// What lies beside the program: translations, made by `msgfmt` from the files beside them, and pages for GIMP's help.
-const FILES: [(&str, &[u8]); 7] = [
+const FILES: [(&str, &[u8]); 17] = [
     ("locale/de/LC_MESSAGES/plug-in-semsynth.mo", include_bytes!("../i18n/de.mo")),
     ("locale/fr/LC_MESSAGES/plug-in-semsynth.mo", include_bytes!("../i18n/fr.mo")),
-    ("help/en/gimp-help.xml", include_bytes!("../help/en/gimp-help.xml")),
     ("help/en/style.css", include_bytes!("../help/en/style.css")),
+    ("help/en/gimp-help.xml", include_bytes!("../help/en/gimp-help.xml")),
     ("help/en/synthesize.html", include_bytes!("../help/en/synthesize.html")),
     ("help/en/snap.html", include_bytes!("../help/en/snap.html")),
     ("help/en/label-palette.html", include_bytes!("../help/en/label-palette.html")),
+    ("help/de/style.css", include_bytes!("../help/en/style.css")),
+    ("help/de/gimp-help.xml", include_bytes!("../help/de/gimp-help.xml")),
+    ("help/de/synthesize.html", include_bytes!("../help/de/synthesize.html")),
+    ("help/de/snap.html", include_bytes!("../help/de/snap.html")),
+    ("help/de/label-palette.html", include_bytes!("../help/de/label-palette.html")),
+    ("help/fr/style.css", include_bytes!("../help/en/style.css")),
+    ("help/fr/gimp-help.xml", include_bytes!("../help/fr/gimp-help.xml")),
+    ("help/fr/synthesize.html", include_bytes!("../help/fr/synthesize.html")),
+    ("help/fr/snap.html", include_bytes!("../help/fr/snap.html")),
+    ("help/fr/label-palette.html", include_bytes!("../help/fr/label-palette.html")),
 ];
 
 /// The operating systems, and where GIMP has its profiles on each.
@@ -390,24 +400,27 @@ mod tests {
         assert_eq!(home.files(), files);
     }
 
-    /// GIMP's help knows pages by the names of procedures.
+    /// GIMP's help knows pages by the names of procedures, and looks in the folder of its language first.
     #[test]
-    fn every_procedure_has_a_help_page() {
-        let text = |name: &str| {
-            let file = FILES.iter().find(|(known, _)| *known == format!("help/en/{name}"));
-            String::from_utf8(file.unwrap_or_else(|| panic!("there is no {name}")).1.to_vec()).unwrap()
-        };
-        let index = text("gimp-help.xml");
-        for procedure in crate::plugin::PROCEDURES {
-            let id = format!("id=\"{}\" ref=\"", procedure.to_str().unwrap());
-            let (_, rest) = index.split_once(&id).unwrap_or_else(|| panic!("no {id}"));
-            assert!(text(rest.split_once('"').unwrap().0).contains(procedure.to_str().unwrap()));
-        }
-        // Links lead to pages that are there.
-        for name in ["synthesize.html", "snap.html", "label-palette.html"] {
-            let page = text(name);
-            for link in page.split("href=\"").skip(1) {
-                text(link.split_once('"').unwrap().0);
+    fn every_procedure_has_a_help_page_in_every_language() {
+        for language in ["en", "de", "fr"] {
+            let text = |name: &str| {
+                let file = FILES.iter().find(|(known, _)| *known == format!("help/{language}/{name}"));
+                String::from_utf8(file.unwrap_or_else(|| panic!("there is no {language}/{name}")).1.to_vec()).unwrap()
+            };
+            let index = text("gimp-help.xml");
+            for procedure in crate::plugin::PROCEDURES {
+                let id = format!("id=\"{}\" ref=\"", procedure.to_str().unwrap());
+                let (_, rest) = index.split_once(&id).unwrap_or_else(|| panic!("no {id}"));
+                assert!(text(rest.split_once('"').unwrap().0).contains(procedure.to_str().unwrap()));
+            }
+            // Links lead to pages that are there.
+            for name in ["synthesize.html", "snap.html", "label-palette.html"] {
+                let page = text(name);
+                assert!(page.contains(&format!("<html lang=\"{language}\">")));
+                for link in page.split("href=\"").skip(1) {
+                    text(link.split_once('"').unwrap().0);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ use semsynth::{Border, Control, Device, Error, LabelMap, PreparedModel, Rect as 
 
 use crate::gimp::{Buffer, Format, Rect, progress};
 use crate::labels::{Labels, STRIP};
+use crate::words::{said, steps};
 
 /// Memory in bytes that a picture takes without being painted in smaller parts.
 const MEMORY: usize = 1 << 30;
@@ -118,7 +119,7 @@ impl Eta {
         }
         self.said = Instant::now();
         let left = spent.as_secs_f64() * (1.0 - done) / done;
-        progress::say(&format!("Synthesizing {width}x{height} pixels, about {} left", duration(left)));
+        progress::say(&said(steps::TIME_LEFT, &[&width, &height, &duration(left)]));
     }
 }
 

@@ -9,6 +9,7 @@ use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
 use crate::labels::{Labels, STRIP};
 use crate::settings::{ModelChoice, class_table, palette};
 use crate::synthesize::{advice, check_writable, selected};
+use crate::words::{said, steps};
 
 /// Alpha from which a pixel counts as painted.
 const OPAQUE: u8 = 128;
@@ -16,7 +17,7 @@ const OPAQUE: u8 = 128;
 pub(crate) fn run(image: Image, layer: Drawable, config: Config) -> Result<(), String> {
     let rect = selected(layer)?;
     check_writable(image, layer)?;
-    progress::start("Snapping to labels");
+    progress::start(&said(steps::SNAPPING, &[]));
     let model = ModelChoice::of(config).open()?;
     let classes = class_table(model.classes(), palette(config)?.as_ref())?;
     let tolerance = config.int(c"tolerance").clamp(0, 255) as u8;

@@ -12,6 +12,7 @@ use crate::labels::{Labels, classify};
 use crate::paint::{borders, device, paint, trace};
 use crate::presets::Presets;
 use crate::settings::{ModelChoice, Output, StyleChoice, class_table, is_random, output, palette, policy};
+use crate::words::{said, steps};
 
 /// Paints a picture from the labels of a layer, and gives the layer that holds it.
 pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> Result<Drawable, String> {
@@ -21,7 +22,7 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
     if output == Output::InPlace {
         check_writable(image, layer)?;
     }
-    progress::start("Reading the model");
+    progress::start(&said(steps::MODEL, &[]));
     let choice = ModelChoice::of(config);
     let model = choice.open()?;
     let classes = class_table(model.classes(), palette(config)?.as_ref())?;
@@ -30,14 +31,14 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
     let seed = config.int(c"seed");
 
     let [width, height] = [rect.w, rect.h];
-    progress::say(&format!("Reading the labels of {width}x{height} pixels"));
+    progress::say(&said(steps::LABELS, &[&width, &height]));
     let labels = Labels::new(image, layer, rect);
     let (key, report) = labels.survey(&classes, policy(config));
     if !key.needs_filling() {
         report.check().map_err(|error| advice(&error))?;
     }
 
-    progress::say(&format!("Synthesizing {width}x{height} pixels"));
+    progress::say(&said(steps::SYNTHESIZING, &[&width, &height]));
     let random = is_random(model.manifest(), style != StyleChoice::Model);
     let device = device().map_err(|error| error.to_string())?;
     let source = StyleSource::gather(&style, model.architecture(), image, layer, &classes, policy(config))?;
@@ -50,7 +51,7 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
     let pixels = paint(&prepared, &labels, &key, &request, started).map_err(|error| advice(&error))?;
 
     // All work is done: the image changes in one short step from here on.
-    progress::say("Storing the picture");
+    progress::say(&said(steps::STORING, &[]));
     let name = if random {
         format!("Synthesized ({}, seed {seed})", choice.name())
     } else {

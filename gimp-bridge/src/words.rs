@@ -1,6 +1,30 @@
-//! What the dialog says beside GIMP's own fields, in the user's language. The preview has no GIMP to ask, so it gets these.
+//! What the dialog says beside GIMP's own fields, and the progress bar, in the user's language. The preview has no GIMP to ask, so
+//! it gets its words.
 
 use std::ffi::CStr;
+use std::fmt::Display;
+
+/// What the progress bar says.
+pub(crate) mod steps {
+    use std::ffi::CStr;
+
+    pub(crate) const MODEL: &CStr = c"Reading the model";
+    pub(crate) const LABELS: &CStr = c"Reading the labels of {}x{} pixels";
+    pub(crate) const SYNTHESIZING: &CStr = c"Synthesizing {}x{} pixels";
+    pub(crate) const TIME_LEFT: &CStr = c"Synthesizing {}x{} pixels, about {} left";
+    pub(crate) const STORING: &CStr = c"Storing the picture";
+    pub(crate) const SNAPPING: &CStr = c"Snapping to labels";
+
+    #[cfg(test)]
+    pub(crate) const ALL: [&CStr; 6] = [MODEL, LABELS, SYNTHESIZING, TIME_LEFT, STORING, SNAPPING];
+}
+
+/// A text in the user's language, with its gaps filled.
+pub(crate) fn said(text: &CStr, values: &[&dyn Display]) -> String {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    filled(&crate::plugin::tr(text).to_string_lossy(), &values)
+}
 
 /// Texts with `{}` where something is filled in.
 #[derive(Clone, Debug)]
@@ -73,13 +97,15 @@ mod tests {
                 let at = file.find(&entry).unwrap_or_else(|| panic!("{language} has no \"{text}\""));
                 file[at + entry.len()..].lines().next().unwrap_or_default().trim_end_matches('"').to_owned()
             };
-            Words::new(|text| {
+            let translate = |text: &CStr| {
                 let text = text.to_str().unwrap();
                 let said = said(text);
                 assert!(!said.is_empty() && said != text, "{language}: {text}");
                 assert_eq!(said.matches("{}").count(), text.matches("{}").count(), "{language}: {said}");
                 said
-            });
+            };
+            Words::new(translate);
+            steps::ALL.map(translate);
         }
     }
 }
