@@ -20,6 +20,7 @@ use crate::session::*;
 use crate::status::*;
 use crate::style::*;
 
+mod boundary;
 mod fuzz;
 
 /// A struct of zeros that knows its size.

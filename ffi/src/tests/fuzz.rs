@@ -72,7 +72,7 @@ fn sane(status: SemsynthStatus) -> bool {
 }
 
 /// The smallest model there is: a file of a few kilobytes.
-fn model_bytes() -> Vec<u8> {
+pub(super) fn model_bytes() -> Vec<u8> {
     use semsynth_core::label::{Class, ClassTable};
     use semsynth_core::model::{FORMAT, Manifest, Precision, Provenance};
     use semsynth_core::network::{Architecture, GeneratorConfig};
