@@ -15,6 +15,8 @@ pub const UPLOAD_BYTES: DiagnosticPath = DiagnosticPath::const_new("semsynth/upl
 pub const UPLOAD_MS: DiagnosticPath = DiagnosticPath::const_new("semsynth/upload_ms");
 /// Milliseconds of a frame that the plugin's systems took in the main world.
 pub const MAIN_MS: DiagnosticPath = DiagnosticPath::const_new("semsynth/main_ms");
+/// Milliseconds of a processor that these systems took: as [`MAIN_MS`], without the time in which other threads had the core.
+pub const MAIN_CPU_MS: DiagnosticPath = DiagnosticPath::const_new("semsynth/main_cpu_ms");
 /// Results dropped because their labels or model had been replaced, all together.
 pub const STALE: DiagnosticPath = DiagnosticPath::const_new("semsynth/stale");
 
@@ -26,6 +28,7 @@ pub(crate) fn register(app: &mut App) {
         (UPLOAD_BYTES, " B"),
         (UPLOAD_MS, " ms"),
         (MAIN_MS, " ms"),
+        (MAIN_CPU_MS, " ms"),
         (STALE, ""),
     ] {
         app.register_diagnostic(Diagnostic::new(path).with_suffix(unit));

@@ -23,7 +23,7 @@ mod tool;
 mod upload;
 mod worker;
 
-pub use diagnostics::{LATENCY_MS, MAIN_MS, PAINT_MS, QUEUE, STALE, UPLOAD_BYTES, UPLOAD_MS};
+pub use diagnostics::{LATENCY_MS, MAIN_CPU_MS, MAIN_MS, PAINT_MS, QUEUE, STALE, UPLOAD_BYTES, UPLOAD_MS};
 pub use error::LoadError;
 pub use events::{PartPainted, PictureSaved, Quality, SavePicture, SynthFailed, SynthFinished};
 pub use labels::{LabelMap, LabelMapLoader, LabelMapSettings, PaintLabels, Shape, Stamp};

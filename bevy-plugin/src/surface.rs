@@ -5,14 +5,15 @@ use semsynth::{ClassTable, Error, Result};
 
 use crate::terrain::ClassKey;
 
-/// Makes a normal map and a roughness map of a terrain too, in [`SynthOutput`](crate::SynthOutput), and gives them to its
-/// `StandardMaterial`. A change repaints the terrain. Worlds ignore it.
+/// Makes a normal map and a roughness map of a terrain too, or of all chunks of a world, in
+/// [`SynthOutput`](crate::SynthOutput), and gives them to the `StandardMaterial`. A change repaints.
 ///
 /// The network paints colours only. So relief is an estimate: what is brighter is taken to be higher, pixel by pixel, after
 /// a slight blur. That looks right for grass, gravel, trees and waves in even light; it takes paint on a road for relief
 /// too, which a class of its own with less relief repairs. Roughness is that of the class.
 ///
-/// Normals are in tangent space with +Y up; the mesh needs tangents (`Mesh::with_generated_tangents`).
+/// Normals are in tangent space with +Y up; the mesh of a terrain needs tangents
+/// (`Mesh::with_generated_tangents`); those of chunks have them.
 #[derive(Component, Clone, Debug, PartialEq)]
 pub struct SynthSurface {
     /// How many pixels high a step from black to white is, 0 (flat) or more; 3 unless changed.

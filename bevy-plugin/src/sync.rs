@@ -15,6 +15,7 @@ use bevy_ecs::system::{Commands, Local, Query, Res, ResMut};
 use bevy_image::Image;
 use bevy_log::warn;
 use bevy_math::{BVec2, URect, UVec2};
+use cpu_time::ThreadTime;
 
 use crate::SemSynthSettings;
 use crate::diagnostics;
@@ -61,7 +62,25 @@ pub(crate) enum Shown {
 
 /// Time that the plugin's systems took in this frame.
 #[derive(Resource, Debug, Default)]
-pub(crate) struct FrameCost(pub(crate) Duration);
+pub(crate) struct FrameCost {
+    elapsed: Duration,
+    /// Of a processor.
+    cpu: Duration,
+}
+
+/// When a system began. It ends on the same thread.
+struct Began(Instant, ThreadTime);
+
+impl Began {
+    fn now() -> Self {
+        Self(Instant::now(), ThreadTime::now())
+    }
+
+    fn add_to(self, cost: &mut FrameCost) {
+        cost.elapsed += self.0.elapsed();
+        cost.cpu += self.1.elapsed();
+    }
+}
 
 /// Sets a state that can be seen, without a change if it is the same.
 pub(crate) fn set_state(status: &mut bevy_ecs::change_detection::Mut<'_, SynthStatus>, state: SynthState) {
@@ -113,7 +132,7 @@ pub(crate) fn collect(
     plugin: Res<SemSynthSettings>,
     mut cost: ResMut<FrameCost>,
 ) {
-    let start = Instant::now();
+    let began = Began::now();
     #[cfg(feature = "render")]
     let most = crate::render::most_pixels(device.as_deref()).unwrap_or(16384);
     #[cfg(not(feature = "render"))]
@@ -199,7 +218,7 @@ pub(crate) fn collect(
         };
         worker.send(Command::Open(entity, Box::new(open)));
     }
-    cost.0 += start.elapsed();
+    began.add_to(&mut cost);
 }
 
 /// Why labels, model or look will never be there.
@@ -288,7 +307,7 @@ pub(crate) fn receive(
     mut cost: ResMut<FrameCost>,
     mut stale: Local<f64>,
 ) {
-    let start = Instant::now();
+    let began = Began::now();
     for report in worker.reports() {
         // The entity may be gone, or its labels be others by now.
         let Ok((entity, output, mut status, mut link)) = pictures.get_mut(report.entity) else { continue };
@@ -341,9 +360,10 @@ pub(crate) fn receive(
     }
     diagnostics.add_measurement(&diagnostics::QUEUE, || worker.inbox().queue() as f64);
     // That of the frame before, whose systems have all run.
-    cost.0 += start.elapsed();
-    diagnostics.add_measurement(&diagnostics::MAIN_MS, || 1e3 * cost.0.as_secs_f64());
-    cost.0 = Duration::ZERO;
+    began.add_to(&mut cost);
+    diagnostics.add_measurement(&diagnostics::MAIN_MS, || 1e3 * cost.elapsed.as_secs_f64());
+    diagnostics.add_measurement(&diagnostics::MAIN_CPU_MS, || 1e3 * cost.cpu.as_secs_f64());
+    *cost = FrameCost::default();
 }
 
 fn take(

@@ -15,8 +15,8 @@ use bevy::render::render_resource::TextureFormat;
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy_semsynth::{
-    LATENCY_MS, LabelMap, MAIN_MS, PAINT_MS, PaintLabels, PartPainted, Quality, SemSynthPlugin, SemanticTerrain, Shape,
-    SynthFinished, SynthModel, UPLOAD_BYTES, UPLOAD_MS,
+    LATENCY_MS, LabelMap, MAIN_CPU_MS, MAIN_MS, PAINT_MS, PaintLabels, PartPainted, Quality, SemSynthPlugin,
+    SemanticTerrain, Shape, SynthFinished, SynthModel, UPLOAD_BYTES, UPLOAD_MS,
 };
 use common::{TONES, class, island};
 
@@ -32,15 +32,16 @@ struct Session {
     frame: u64,
     frames: Vec<f64>,
     last: Instant,
-    values: [Vec<f64>; 4],
-    seen: [Option<Instant>; 4],
+    values: [Vec<f64>; 5],
+    seen: [Option<Instant>; 5],
     previews: Vec<f64>,
     settled: Vec<f64>,
     memory: Vec<(f64, f64)>,
 }
 
-const PATHS: [(&DiagnosticPath, &str); 4] = [
+const PATHS: [(&DiagnosticPath, &str); 5] = [
     (&MAIN_MS, "main thread, ms per frame"),
+    (&MAIN_CPU_MS, "main thread, ms of a processor per frame"),
     (&UPLOAD_MS, "writing to the GPU's queue, ms per frame that does"),
     (&UPLOAD_BYTES, "bytes written, per frame that does"),
     (&LATENCY_MS, "edit to first visible change, ms"),

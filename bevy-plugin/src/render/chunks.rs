@@ -28,7 +28,12 @@ pub(super) fn dress(
     for (entity, chunk) in &chunks {
         let Ok(world) = worlds.get(chunk.world) else { continue };
         let side = world.side();
-        let plane = || meshes.add(Plane3d::new(Vec3::Y, Vec2::splat(side / 2.0)).mesh().build());
+        let plane = || {
+            let plane = Plane3d::new(Vec3::Y, Vec2::splat(side / 2.0)).mesh().build();
+            // Columns of the texture go along +X and rows along +Z, so that up in a normal map is -Z: normal x tangent.
+            let tangents = vec![[1.0, 0.0, 0.0, 1.0]; plane.count_vertices()];
+            meshes.add(plane.with_inserted_attribute(Mesh::ATTRIBUTE_TANGENT, tangents))
+        };
         let mesh = planes.entry(side.to_bits()).or_insert_with(plane).clone();
         let material = StandardMaterial { perceptual_roughness: 0.9, reflectance: 0.2, ..Default::default() };
         let look = (Mesh3d(mesh), MeshMaterial3d(materials.add(material)), Visibility::Hidden);

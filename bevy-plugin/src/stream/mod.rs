@@ -21,6 +21,7 @@ use semsynth::Rect;
 use crate::SemSynthSettings;
 use crate::look::SynthLook;
 use crate::model::SynthModel;
+use crate::surface::SynthSurface;
 use crate::sync::{Link, load_fault, replace_textures};
 use crate::terrain::{SynthOutput, SynthSettings, SynthState, SynthStatus};
 use crate::upload::{Sampling, SynthSink};
@@ -126,6 +127,7 @@ pub(crate) struct Chunks {
     known: HashMap<IVec2, Known>,
     /// What the chunks were made for.
     made_for: Option<MadeFor>,
+    surface: Option<SynthSurface>,
     /// Counts the times that chunks were looked at.
     clock: u64,
     /// Why nothing is begun.
@@ -164,8 +166,15 @@ fn around(place: Vec2, radius: f32) -> impl Iterator<Item = (IVec2, f32)> {
     })
 }
 
-type World<'a> =
-    (Entity, &'a SemanticWorld, Ref<'a, SynthSettings>, Option<&'a SynthLook>, &'a GlobalTransform, &'a mut Chunks);
+type World<'a> = (
+    Entity,
+    &'a SemanticWorld,
+    Ref<'a, SynthSettings>,
+    Option<&'a SynthLook>,
+    Option<&'a SynthSurface>,
+    &'a GlobalTransform,
+    &'a mut Chunks,
+);
 
 /// Begins chunks that came near, and lets go of those that are far.
 #[allow(clippy::too_many_arguments, reason = "what a system needs are its arguments")]
@@ -182,7 +191,7 @@ pub(crate) fn stream(
     server: Option<Res<AssetServer>>,
 ) {
     let sampling = Sampling { wrap: BVec2::FALSE, anisotropy: plugin.anisotropy };
-    for (entity, world, settings, look, place, mut chunks) in &mut worlds {
+    for (entity, world, settings, look, surface, place, mut chunks) in &mut worlds {
         let missing = || server.as_ref().and_then(|server| load_fault(server, None, &world.model, look));
         let fault = world.check().err().or_else(missing);
         if fault != chunks.fault
@@ -202,11 +211,13 @@ pub(crate) fn stream(
             chunk: world.chunk,
             meters_per_pixel: world.meters_per_pixel,
         };
-        if chunks.made_for != Some(made_for) || (settings.is_changed() && !settings.is_added()) {
+        let is_same = chunks.made_for == Some(made_for) && chunks.surface.as_ref() == surface;
+        if !is_same || (settings.is_changed() && !settings.is_added()) {
             for (_, known) in chunks.known.drain() {
                 commands.entity(known.entity).try_despawn();
             }
             chunks.made_for = Some(made_for);
+            chunks.surface = surface.cloned();
             chunks.broken = false;
         }
         let inverse = place.affine().inverse();
@@ -239,14 +250,14 @@ pub(crate) fn stream(
                 }
                 continue;
             }
-            let chunk = spawn(&mut commands, entity, world, coord, sampling, &mut images, &sink);
+            let chunk = spawn(&mut commands, entity, world, coord, (sampling, surface.is_some()), &mut images, &sink);
             let open = Open {
                 generation: 1,
                 model: Arc::clone(&model.0),
                 settings: SynthSettings::clone(&settings),
                 priority,
                 colors: false,
-                surface: None,
+                surface: surface.cloned(),
                 what: What::Chunk { labels: Arc::clone(&world.labels), area: area(coord, world.chunk) },
             };
             worker.send(Command::Open(chunk, Box::new(open)));
@@ -266,12 +277,12 @@ fn spawn(
     entity: Entity,
     world: &SemanticWorld,
     coord: IVec2,
-    sampling: Sampling,
+    (sampling, maps): (Sampling, bool),
     images: &mut Assets<Image>,
     sink: &SynthSink,
 ) -> Entity {
     let mut output = SynthOutput::default();
-    replace_textures(&mut output, UVec2::splat(world.chunk), sampling, false, images, sink);
+    replace_textures(&mut output, UVec2::splat(world.chunk), sampling, maps, images, sink);
     let middle = (coord.as_vec2() + 0.5) * world.side();
     let chunk = commands.spawn((
         SynthChunk { world: entity, coord, is_near: true },

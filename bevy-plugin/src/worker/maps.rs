@@ -6,7 +6,7 @@ use super::inbox::Edit;
 use super::mips::{LevelPart, Pyramid, Texels};
 
 /// A pixel's normal depends on the pixels up to this far away: one for the blur, one for the slope.
-const REACH: i32 = 2;
+pub(super) const REACH: u32 = 2;
 
 /// The maps of a picture, up to date with its colours and labels.
 pub(super) struct Maps {
@@ -44,17 +44,33 @@ impl Maps {
 
     /// Makes the maps anew where colours or labels changed.
     pub(super) fn update(&mut self, colors: &Pyramid, changed: &[URect]) -> MapParts {
+        let (side, wrap) = (self.size.as_i64vec2(), self.wrap);
+        // Beyond its border the picture goes on with its other side, or with its last pixels.
+        let inside = |at: i64, side: i64, wraps: bool| if wraps { at.rem_euclid(side) } else { at.clamp(0, side - 1) };
+        self.make(changed, |x, y| colors.base_at(inside(x, side.x, wrap.x) as u32, inside(y, side.y, wrap.y) as u32))
+    }
+
+    /// Makes the maps of a part of a world: `colors` has [`REACH`] more pixels on every side, so that neighbours agree.
+    pub(super) fn update_within(&mut self, colors: &[u8]) -> MapParts {
+        let width = i64::from(self.size.x + 2 * REACH);
+        self.make(&[], |x, y| {
+            let at = 3 * ((y + i64::from(REACH)) * width + x + i64::from(REACH)) as usize;
+            colors.get(at..at + 3).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
+        })
+    }
+
+    fn make(&mut self, changed: &[URect], color: impl Fn(i64, i64) -> [u8; 3]) -> MapParts {
         let mut parts = MapParts::default();
         let edited = std::mem::take(&mut self.edited);
         let whole = self.normal.whole();
         let mut done = Vec::new();
         for rect in edited.iter().chain(changed) {
             // What wraps reaches over the border to the other side.
-            let rect = if self.wrap.any() { whole } else { rect.inflate(REACH).intersect(whole) };
+            let rect = if self.wrap.any() { whole } else { rect.inflate(REACH as i32).intersect(whole) };
             if !is_new(rect, &mut done) {
                 continue;
             }
-            let heights = Heights::of(colors, self.wrap, rect);
+            let heights = Heights::of(&color, rect);
             let mut normals = Vec::with_capacity(3 * rect.width() as usize);
             for y in rect.min.y..rect.max.y {
                 normals.clear();
@@ -115,14 +131,10 @@ struct Heights {
 }
 
 impl Heights {
-    fn of(colors: &Pyramid, wrap: BVec2, part: URect) -> Self {
-        let side = colors.whole().max.as_i64vec2();
-        // Beyond its border the picture goes on with its other side, or with its last pixels.
-        let inside = |at: i64, side: i64, wraps: bool| if wraps { at.rem_euclid(side) } else { at.clamp(0, side - 1) };
+    fn of(color: impl Fn(i64, i64) -> [u8; 3], part: URect) -> Self {
         // Luma of the bytes: brightness as eyes see it, which dark hollows follow better than linear light.
         let luma = |x: i64, y: i64| {
-            let (x, y) = (inside(x, side.x, wrap.x), inside(y, side.y, wrap.y));
-            let [r, g, b] = colors.base_at(x as u32, y as u32).map(f32::from);
+            let [r, g, b] = color(x, y).map(f32::from);
             (0.299 * r + 0.587 * g + 0.114 * b) / 255.0
         };
         let (min, max) = (part.min.as_i64vec2() - 1, part.max.as_i64vec2() + 1);
@@ -227,6 +239,32 @@ mod tests {
             (0..16).all(|y| (0..24).all(|x| texel(&moved, x, y) == texel(&still, (x + 7) % 24, (y + 5) % 16)))
         };
         assert!(moved(BVec2::TRUE) && !moved(BVec2::FALSE));
+    }
+
+    /// The maps of two neighbours are those of the whole, up to the border between them.
+    #[test]
+    fn maps_of_parts_of_a_world_are_those_of_the_whole() {
+        let value = |x: i64, y: i64| (x * x * 37 + y * 91 + x * y) as u8;
+        let surfaces = vec![(5.0, 0.2), (1.0, 0.7)];
+        let id = |x: i64, y: i64| u16::from((x + y) % 5 == 0);
+        let maps = |start: i64, width: u32| {
+            let (reach, size) = (i64::from(REACH), UVec2::new(width, 16));
+            let grid = |more: i64| {
+                (-more..16 + more)
+                    .flat_map(move |y| (start - more..start + i64::from(width) + more).map(move |x| (x, y)))
+            };
+            let bytes: Vec<u8> = grid(reach).flat_map(|(x, y)| [value(x, y); 3]).collect();
+            let ids = grid(0).map(|(x, y)| id(x, y)).collect();
+            let mut parts = Maps::new(size, BVec2::FALSE, surfaces.clone(), ids).update_within(&bytes);
+            [parts.normal.swap_remove(0), parts.roughness.swap_remove(0)]
+        };
+        let (whole, left, right) = (maps(0, 32), maps(0, 16), maps(16, 16));
+        for kind in 0..2 {
+            for (x, y) in (0..16).flat_map(|y| (0..32).map(move |x| (x, y))) {
+                let part = if x < 16 { texel(&left[kind], x, y) } else { texel(&right[kind], x - 16, y) };
+                assert_eq!(part, texel(&whole[kind], x, y), "{x}, {y}");
+            }
+        }
     }
 
     #[test]

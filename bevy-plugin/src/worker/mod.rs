@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use bevy_ecs::entity::Entity;
 use bevy_ecs::resource::Resource;
-use bevy_log::error;
+use bevy_log::{debug, error};
 use bevy_math::URect;
 use semsynth::ClassTable;
+use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 
 use crate::events::Quality;
 use crate::model::SynthPresets;
@@ -88,7 +89,19 @@ impl Worker {
         let inbox = Arc::new(Inbox::default());
         let (sender, receiver) = sync_channel(WAITING);
         let painter = Painter::new(Arc::clone(&inbox), sender, settings);
-        let thread = std::thread::Builder::new().name("semsynth".into()).spawn(move || painter.run());
+        let threads = settings.threads.max(1);
+        let thread = std::thread::Builder::new().name("semsynth".into()).spawn(move || {
+            // A pool of the worker's own, whose threads give way to the app's.
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .thread_name(|index| format!("semsynth {index}"))
+                .start_handler(|_| give_way())
+                .build();
+            match pool {
+                Ok(pool) => pool.install(|| painter.run()),
+                Err(fault) => error!("the painting threads cannot be started: {fault}"),
+            }
+        });
         let thread = thread.map_err(|fault| error!("the painting thread cannot be started: {fault}")).ok();
         Self { inbox, reports: Some(Mutex::new(receiver)), thread, ended: false }
     }
@@ -124,6 +137,17 @@ impl Drop for Worker {
         {
             error!("the painting thread panicked");
         }
+    }
+}
+
+/// Lowers the priority of this thread a little: frames come first where cores are few. (On Linux 6 of nice's 19 steps.)
+fn give_way() {
+    let lower = ThreadPriorityValue::try_from(34).map(ThreadPriority::Crossplatform);
+    if let Err(fault) = lower
+        .map_err(ToOwned::to_owned)
+        .and_then(|priority| set_current_thread_priority(priority).map_err(|fault| format!("{fault:?}")))
+    {
+        debug!("painting has the priority of the app: {fault}");
     }
 }
 

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use bevy_ecs::entity::Entity;
 use bevy_log::warn;
+use bevy_math::BVec2;
 use semsynth::{
     CancelToken, ClassTable, Device, Error, PreparedModel, Request, Result, Synthesizer, SynthesizerOptions,
 };
 
 use super::inbox::{Command, Current, Inbox, What};
-use super::picture::{Job, Picture, State, paint_chunk};
+use super::maps::{Maps, REACH};
+use super::picture::{Job, Picture, State, grown, paint_chunk};
 use super::{MapParts, News, Painted, Report, Reports};
 use crate::events::Quality;
 use crate::model::{ModelData, SynthPresets};
@@ -39,7 +41,6 @@ pub(super) struct Painter {
     inbox: Arc<Inbox>,
     reports: Reports,
     device: SynthDevice,
-    threads: usize,
     /// How long a brush rests before its edits are brought to full quality.
     rest: Duration,
     canvas_memory: usize,
@@ -56,7 +57,6 @@ impl Painter {
             inbox,
             reports,
             device: settings.device,
-            threads: settings.threads,
             rest: settings.rest,
             canvas_memory: settings.canvas_memory,
             models: HashMap::new(),
@@ -278,28 +278,43 @@ impl Painter {
         let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
         let State::New(What::Chunk { labels, area }) = &picture.state else { return Ok(Ok(())) };
         let (labels, area) = (Arc::clone(labels), *area);
-        let (settings, model) = (picture.settings.clone(), Arc::clone(&picture.model));
+        let (settings, model, surface) =
+            (picture.settings.clone(), Arc::clone(&picture.model), picture.surface.clone());
         let inbox = Arc::clone(&self.inbox);
+        let reach = if surface.is_some() { REACH } else { 0 };
         let painted = self.weights(&model).and_then(|weights| {
             let request = weights.request(&settings)?;
+            let surfaces = surface.map(|surface| surface.by_id(&weights.classes)).transpose()?;
             let Weights { prepared, chunks, .. } = weights;
             let synth = chunks.get_or_insert_with(|| prepared.synthesizer());
-            paint_chunk(synth, &labels, area, &request, token, &mut |done| inbox.set_progress(done))
+            let mut progress = |done| inbox.set_progress(done);
+            let bytes = paint_chunk(synth, &labels, grown(area, reach), &request, token, &mut progress)?;
+            Ok((bytes, surfaces))
         });
-        let bytes = match painted {
-            Ok(bytes) => bytes,
+        let (bytes, surfaces) = match painted {
+            Ok(painted) => painted,
             Err(error) => return Ok(Err(error)),
         };
         let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
         picture.state = State::Done;
         let whole = picture.pyramid.whole();
-        let parts = picture.pyramid.update(bytes.chunks_exact(3 * whole.width() as usize), whole);
+        let stride = 3 * (whole.width() + 2 * reach) as usize;
+        let rows = bytes.chunks_exact(stride).skip(reach as usize).take(whole.height() as usize);
+        let parts =
+            picture.pyramid.update(rows.map(|row| &row[3 * reach as usize..][..3 * whole.width() as usize]), whole);
+        let mut maps = MapParts::default();
+        if let Some(surfaces) = surfaces {
+            let mut ids = vec![0; whole.width() as usize * whole.height() as usize];
+            labels.read(area, &mut ids);
+            let made = picture.maps.insert(Box::new(Maps::new(whole.size(), BVec2::FALSE, surfaces, ids)));
+            maps = made.update_within(&bytes);
+        }
         let painted = Painted {
             revision: 0,
             quality: Quality::Settled,
             rect: Some(whole),
             parts,
-            maps: MapParts::default(),
+            maps,
             time: start.elapsed(),
             edited: None,
         };
@@ -310,7 +325,7 @@ impl Painter {
     /// The weights of a model, prepared at first use.
     fn weights(&mut self, model: &Arc<ModelData>) -> Result<&mut Weights> {
         if !self.models.contains_key(&model.serial) {
-            let options = SynthesizerOptions::new(&self.device()).threads(self.threads);
+            let options = SynthesizerOptions::new(&self.device());
             let opened = model.open()?;
             let presets = SynthPresets::of(&opened)?;
             let prepared = PreparedModel::new(opened, options)?;

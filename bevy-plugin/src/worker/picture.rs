@@ -30,7 +30,7 @@ pub(super) struct Picture {
     /// As the texture is.
     pub(super) pyramid: Pyramid,
     /// What makes normals and roughness, if they are wanted.
-    surface: Option<SynthSurface>,
+    pub(super) surface: Option<SynthSurface>,
     pub(super) maps: Option<Box<Maps>>,
     /// Nothing was sent: the texture may have another content than the pyramid.
     pub(super) fresh: bool,
@@ -271,6 +271,16 @@ pub(super) enum Change {
     Canvas(Vec<URect>),
     /// A new picture.
     Picture(Vec<u8>),
+}
+
+/// An area with some pixels more on every side.
+pub(super) fn grown(area: Rect, by: u32) -> Rect {
+    Rect {
+        x: area.x - i64::from(by),
+        y: area.y - i64::from(by),
+        width: area.width + 2 * by,
+        height: area.height + 2 * by,
+    }
 }
 
 /// Paints a part of a world, as it is within any larger part.

@@ -19,6 +19,7 @@ struct Bench {
     worker: Worker,
     /// Size and red, green and blue of pictures.
     shown: HashMap<Entity, (UVec2, Vec<u8>)>,
+    maps: HashMap<Entity, MapParts>,
     news: Vec<(Entity, u64, Option<Quality>, Option<URect>)>,
     errors: Vec<(Entity, String)>,
     model: SynthModel,
@@ -43,6 +44,7 @@ impl Bench {
         Self {
             worker: Worker::start(&settings),
             shown: HashMap::new(),
+            maps: HashMap::new(),
             news: Vec::new(),
             errors: Vec::new(),
             model: SynthModel::builtin("facades").unwrap(),
@@ -91,6 +93,7 @@ impl Bench {
                                 texels[start..start + row.len()].copy_from_slice(&row);
                             }
                         }
+                        self.maps.insert(report.entity, painted.maps);
                         self.news.push((report.entity, painted.revision, Some(painted.quality), painted.rect));
                     }
                     News::Failed { error, .. } => self.errors.push((report.entity, error)),
@@ -283,6 +286,47 @@ fn chunks_are_parts_of_one_world() {
         assert_eq!(row[..192], left[192 * y..192 * (y + 1)], "row {y}");
         assert_eq!(row[192..], right[192 * y..192 * (y + 1)], "row {y}");
     }
+}
+
+/// The maps of chunks, at their border too, are those of the colours of the world around it.
+#[test]
+fn chunks_have_normals_and_roughness_if_wanted() {
+    let mut bench = Bench::new();
+    let world: Arc<dyn crate::stream::WorldLabels> =
+        Arc::new(|x: i64, y: i64| id_at(x.rem_euclid(40) as u32, y.rem_euclid(44) as u32));
+    let surface = crate::surface::SynthSurface::default();
+    let mut chunk = |number: u64, area: Rect, surface: Option<crate::surface::SynthSurface>| {
+        let open = Open {
+            generation: 1,
+            model: bench.model.0.clone(),
+            settings: SynthSettings::default(),
+            priority: 0.0,
+            colors: false,
+            surface,
+            what: What::Chunk { labels: Arc::clone(&world), area },
+        };
+        bench.worker.send(Command::Open(entity(number), Box::new(open)));
+        bench.until("a chunk", |bench| bench.is_settled(entity(number), 0));
+        (bench.shown[&entity(number)].1.clone(), bench.maps.remove(&entity(number)).unwrap_or_default())
+    };
+    let large = chunk(1, Rect { x: -32, y: -32, width: 128, height: 128 }, Some(surface.clone())).1;
+    let area = Rect { x: 0, y: 0, width: 64, height: 64 };
+    let (colors, small) = chunk(2, area, Some(surface));
+    let (plain, none) = chunk(3, area, None);
+    assert!(colors == plain && none.normal.is_empty());
+    let texel = |part: &LevelPart, x: u32, y: u32| {
+        let at = 4 * (y * part.rect.width() + x) as usize;
+        [part.rgba[at], part.rgba[at + 1], part.rgba[at + 2]]
+    };
+    let mut tilted = 0;
+    for (x, y) in (0..64).flat_map(|y| (0..64).map(move |x| (x, y))) {
+        let normal = texel(&small.normal[0], x, y);
+        assert_eq!(normal, texel(&large.normal[0], x + 32, y + 32), "{x}, {y}");
+        assert_eq!(texel(&small.roughness[0], x, y), [0, 230, 0]);
+        tilted += u32::from(normal != [128, 128, 255]);
+    }
+    assert!(tilted > 1000, "{tilted}");
+    assert_eq!((small.normal.len(), small.roughness.len()), (7, 7));
 }
 
 #[test]
