@@ -13,7 +13,7 @@ use semsynth::label::LabelMap;
 use semsynth::model::{self, Precision};
 use semsynth::network::{
     Architecture, ConvEncoderConfig, DiscriminatorConfig, Encoder, GeneratorConfig, Pix2PixHdConfig, StyleConfig,
-    UNetConfig, Upsampling, Vgg19, is_unused,
+    UNetConfig, Upsampling, Vgg19, VggTaps, is_unused,
 };
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::nn::{
@@ -312,7 +312,7 @@ fn feature_matching_leaves_the_output_out() {
 
 /// Random weights with torchvision's names, including the classifier that the file also contains.
 fn vgg_weights() -> Tensors {
-    let network = Vgg19::new(&mut Init::random(2, &flex()));
+    let network = Vgg19::new(&mut Init::random(2, &flex()), VggTaps::First);
     let ours = model::store(&network, Precision::Full).unwrap();
     let positions = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28];
     let mut theirs = Tensors::new();
@@ -359,7 +359,7 @@ fn the_perceptual_loss_takes_torchvision_weights() {
 
 #[test]
 fn the_perceptual_loss_of_a_picture_with_itself_is_zero() {
-    let vgg = Vgg19::new(&mut Init::random(2, &flex()));
+    let vgg = Vgg19::new(&mut Init::random(2, &flex()), VggTaps::First);
     let picture = tensor([1, 3, 32, 32], 9);
     assert!(values(perceptual(&vgg, picture.clone(), picture))[0].abs() < 1e-9);
     let taps = vgg.forward(tensor([1, 3, 32, 32], 9));

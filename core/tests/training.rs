@@ -123,6 +123,7 @@ fn resume_is_exact() {
             ..recipe()
         },
         Recipe { network: NetworkKind::Pix2Pix, dropout: true, ..recipe() },
+        Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
         Recipe { diff_augment: true, batch: 1, accumulate: 2, ..recipe() },
         Recipe { diff_augment: true, discriminator: segmentation(2), ..recipe() },
     ] {
@@ -636,6 +637,8 @@ fn every_weight_learns() {
         Recipe { modulation: ModulationKind::Spade { kernel: 3 }, latent: true, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
+        Recipe { network: NetworkKind::Crn, ..recipe() },
+        Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
     ] {
         let mut trainer = Trainer::new(recipe, 12, &Device::cpu()).unwrap();
         let before = model::store(trainer.network(), Precision::Full).unwrap();

@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConvEncoder, ConvEncoderConfig, Generator, GeneratorConfig, Pix2PixHd, Pix2PixHdConfig, RegionEncoder,
-    RegionEncoderConfig, StyleConfig, UNet, UNetConfig,
+    ConvEncoder, ConvEncoderConfig, Crn, CrnConfig, Generator, GeneratorConfig, Pix2PixHd, Pix2PixHdConfig,
+    RegionEncoder, RegionEncoderConfig, StyleConfig, UNet, UNetConfig,
 };
 use crate::error::Result;
 use crate::nn::modulation::{ModulationKind, Needs};
@@ -22,6 +22,8 @@ pub enum Architecture {
     Pix2PixHd(Pix2PixHdConfig),
     /// The U-Net of pix2pix.
     Pix2Pix(UNetConfig),
+    /// The cascaded refinement network.
+    Crn(CrnConfig),
 }
 
 impl Architecture {
@@ -31,6 +33,7 @@ impl Architecture {
             Self::SpadeFamily(config) => config.stride(),
             Self::Pix2PixHd(config) => config.stride(),
             Self::Pix2Pix(config) => config.stride(),
+            Self::Crn(config) => config.stride(),
         }
     }
 
@@ -38,7 +41,7 @@ impl Architecture {
     pub fn least_side(&self) -> usize {
         match self {
             Self::Pix2PixHd(config) => config.least_side(),
-            Self::SpadeFamily(_) | Self::Pix2Pix(_) => self.stride(),
+            Self::SpadeFamily(_) | Self::Pix2Pix(_) | Self::Crn(_) => self.stride(),
         }
     }
 
@@ -48,6 +51,7 @@ impl Architecture {
             Self::SpadeFamily(config) => config.label_channels,
             Self::Pix2PixHd(config) => config.label_channels,
             Self::Pix2Pix(config) => config.label_channels,
+            Self::Crn(config) => config.label_channels,
         }
     }
 
@@ -56,6 +60,7 @@ impl Architecture {
         match self {
             Self::SpadeFamily(config) => config.instance_edges,
             Self::Pix2PixHd(config) => config.instance_edges,
+            Self::Crn(config) => config.instance_edges,
             Self::Pix2Pix(_) => false,
         }
     }
@@ -69,7 +74,7 @@ impl Architecture {
     pub fn style(&self) -> StyleConfig {
         match self {
             Self::SpadeFamily(config) => config.style,
-            Self::Pix2PixHd(_) | Self::Pix2Pix(_) => StyleConfig::None,
+            Self::Pix2PixHd(_) | Self::Pix2Pix(_) | Self::Crn(_) => StyleConfig::None,
         }
     }
 
@@ -85,15 +90,15 @@ impl Architecture {
     pub fn needs(&self) -> Needs {
         match self {
             Self::SpadeFamily(config) => config.needs(),
-            Self::Pix2PixHd(_) | Self::Pix2Pix(_) => Needs::default(),
+            Self::Pix2PixHd(_) | Self::Pix2Pix(_) | Self::Crn(_) => Needs::default(),
         }
     }
 
-    /// Which dimensions the norms of the network normalise over.
+    /// Which dimensions the norms of the network normalise over; for layer norms, each picture counts separately.
     pub fn norm(&self) -> NormKind {
         match self {
             Self::SpadeFamily(config) => config.norm,
-            Self::Pix2PixHd(_) => NormKind::Instance,
+            Self::Pix2PixHd(_) | Self::Crn(_) => NormKind::Instance,
             Self::Pix2Pix(_) => NormKind::Batch,
         }
     }
@@ -108,6 +113,7 @@ impl Architecture {
             Self::SpadeFamily(config) => config.validate(),
             Self::Pix2PixHd(config) => config.validate(),
             Self::Pix2Pix(config) => config.validate(),
+            Self::Crn(config) => config.validate(),
         }
     }
 
@@ -121,6 +127,7 @@ impl Architecture {
             Self::SpadeFamily(config) => AnyGenerator::SpadeFamily(config.init(init)?),
             Self::Pix2PixHd(config) => AnyGenerator::Pix2PixHd(config.init(init)?),
             Self::Pix2Pix(config) => AnyGenerator::Pix2Pix(config.init(init)?),
+            Self::Crn(config) => AnyGenerator::Crn(config.init(init)?),
         };
         Ok(Network { generator, encoder: self.init_encoder(init) })
     }
@@ -151,6 +158,9 @@ impl Architecture {
             Self::Pix2Pix(config) => {
                 let input = if config.palette.is_some() { "colour input" } else { "one-hot input" };
                 vec![format!("pix2pix U-Net, {input}, ngf {}, {} halvings", config.ngf, config.downsamplings)]
+            }
+            Self::Crn(config) => {
+                vec![format!("cascaded refinement network, ngf {}, {} modules", config.ngf, config.modules)]
             }
         };
         if self.instance_edges() {
@@ -212,6 +222,8 @@ pub enum AnyGenerator {
     Pix2PixHd(Pix2PixHd),
     /// The U-Net of pix2pix.
     Pix2Pix(UNet),
+    /// The cascaded refinement network.
+    Crn(Crn),
 }
 
 /// One of the encoders.
@@ -225,8 +237,9 @@ pub enum Encoder {
 }
 
 impl Network {
-    /// Synthesizes pictures `[batch, 3, height, width]` with values in -1 to 1, from label maps of that batch, height
-    /// and width. Latent vectors are `[batch, length]`, styles `[batch, classes, length]`.
+    /// Synthesizes pictures `[batch, 3, height, width]` with values in -1 to 1 (a few beyond with [`Crn`], whose last layer
+    /// is linear), from label maps of that batch, height and width. Latent vectors are `[batch, length]`, styles
+    /// `[batch, classes, length]`.
     ///
     /// # Errors
     ///
@@ -247,6 +260,7 @@ impl Network {
             AnyGenerator::SpadeFamily(generator) => generator.forward_by_steps(input, mode, step),
             AnyGenerator::Pix2PixHd(generator) => generator.forward_by_steps(input, mode, step),
             AnyGenerator::Pix2Pix(generator) => generator.forward_by_steps(input, mode, step),
+            AnyGenerator::Crn(generator) => generator.forward_by_steps(input, mode, step),
         }
     }
 
@@ -256,7 +270,7 @@ impl Network {
         let generator = match self.generator {
             AnyGenerator::SpadeFamily(generator) => AnyGenerator::SpadeFamily(generator.folded()),
             AnyGenerator::Pix2PixHd(generator) => AnyGenerator::Pix2PixHd(generator.folded()),
-            generator @ AnyGenerator::Pix2Pix(_) => generator,
+            generator @ (AnyGenerator::Pix2Pix(_) | AnyGenerator::Crn(_)) => generator,
         };
         let encoder = self.encoder.map(|encoder| match encoder {
             Encoder::Conv(encoder) => Encoder::Conv(encoder.folded()),

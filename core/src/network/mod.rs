@@ -3,6 +3,7 @@
 mod architecture;
 mod capabilities;
 mod conv_encoder;
+mod crn;
 mod discriminator;
 mod extents;
 mod generator;
@@ -18,6 +19,7 @@ mod vgg;
 pub use architecture::{AnyGenerator, Architecture, Encoder, Network};
 pub use capabilities::{Ability, Capabilities, Halo};
 pub use conv_encoder::{ConvEncoder, ConvEncoderConfig, Posterior};
+pub use crn::{Crn, CrnConfig};
 pub use discriminator::{Discriminator, DiscriminatorConfig, DiscriminatorKind};
 pub use generator::{Generator, GeneratorConfig, StyleConfig, Upsampling};
 pub use pix2pix::{UNet, UNetConfig};
@@ -25,7 +27,7 @@ pub use pix2pixhd::{Pix2PixHd, Pix2PixHdConfig};
 pub use region_encoder::{RegionEncoder, RegionEncoderConfig};
 pub use segmentation::SegmentationDiscriminator;
 pub use system::System;
-pub use vgg::Vgg19;
+pub use vgg::{Vgg19, VggTaps};
 
 pub use names::is_unused;
 

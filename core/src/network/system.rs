@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Architecture, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig};
+use super::{Architecture, CrnConfig, GeneratorConfig, Pix2PixHdConfig, StyleConfig, UNetConfig};
 use crate::error::{Error, Result};
 use crate::nn::modulation::ModulationKind;
 
@@ -19,6 +19,8 @@ pub enum System {
     Pix2PixHd,
     /// The U-Net of pix2pix (Isola et al. 2017).
     Pix2Pix,
+    /// The cascaded refinement network (Chen & Koltun 2017).
+    Crn,
 }
 
 /// Number of SPADE blocks in the hybrid.
@@ -28,7 +30,7 @@ impl System {
     /// Every system.
     pub fn all() -> impl Iterator<Item = Self> {
         let modulations = ModulationKind::ALL.iter().copied().map(Self::Modulation);
-        modulations.chain([Self::Hybrid, Self::Pix2PixHd, Self::Pix2Pix])
+        modulations.chain([Self::Hybrid, Self::Pix2PixHd, Self::Pix2Pix, Self::Crn])
     }
 
     /// Its name, such as `spade`, `clade-icpe` or `pix2pixhd`.
@@ -38,6 +40,7 @@ impl System {
             Self::Hybrid => "hybrid",
             Self::Pix2PixHd => "pix2pixhd",
             Self::Pix2Pix => "pix2pix",
+            Self::Crn => "crn",
         }
     }
 
@@ -48,6 +51,7 @@ impl System {
             Self::Hybrid => "SPADE in the three smallest blocks, CLADE in the others",
             Self::Pix2PixHd => "The baseline pix2pixHD, with spectral norm (the SPADE paper's pix2pixHD++)",
             Self::Pix2Pix => "The U-Net of pix2pix, a baseline",
+            Self::Crn => "The cascaded refinement network, a baseline that needs no discriminator",
         }
     }
 
@@ -68,7 +72,7 @@ impl System {
             Self::Hybrid => {
                 Some((ModulationKind::Clade, vec![ModulationKind::Spade { kernel: 3 }; HYBRID_SPADE_BLOCKS]))
             }
-            Self::Pix2PixHd | Self::Pix2Pix => None,
+            Self::Pix2PixHd | Self::Pix2Pix | Self::Crn => None,
         }
     }
 
@@ -85,6 +89,7 @@ impl System {
                 let config = Pix2PixHdConfig::new(ngf, label_channels);
                 Architecture::Pix2PixHd(Pix2PixHdConfig { spectral: true, ..config })
             }
+            None if self == Self::Crn => Architecture::Crn(CrnConfig::new(ngf, label_channels)),
             None => Architecture::Pix2Pix(UNetConfig::new(ngf, label_channels)),
         }
     }

@@ -15,12 +15,13 @@ pub struct ConvConfig {
     padding: usize,
     bias: bool,
     spectral: bool,
+    gain: f64,
 }
 
 impl ConvConfig {
     /// A square kernel with stride 1, "same" zero padding (`kernel / 2`), a bias and no spectral norm.
     pub fn new(input: usize, output: usize, kernel: usize) -> Self {
-        Self { input, output, kernel, stride: 1, padding: kernel / 2, bias: true, spectral: false }
+        Self { input, output, kernel, stride: 1, padding: kernel / 2, bias: true, spectral: false, gain: 0.02 }
     }
 
     /// Another stride.
@@ -47,12 +48,18 @@ impl ConvConfig {
         Self { spectral: true, ..self }
     }
 
+    /// Another gain of the initial weights, if they are plain.
+    #[must_use]
+    pub fn gain(self, gain: f64) -> Self {
+        Self { gain, ..self }
+    }
+
     /// Makes the layer. Plain weights are drawn Xavier-normal with gain 0.02, spectral ones as `PyTorch` does by
     /// default: that is what training the papers' code on a GPU ends up with. Biases start at 0.
     pub fn init(self, init: &mut Init) -> Conv {
         let shape = [self.output, self.input, self.kernel, self.kernel];
         let spectral = self.spectral && init.spectral();
-        let weight = if spectral { init.kaiming_uniform(shape) } else { init.xavier_normal(shape, 0.02) };
+        let weight = if spectral { init.kaiming_uniform(shape) } else { init.xavier_normal(shape, self.gain) };
         let spectral = spectral.then(|| SpectralNorm::new(init, self.output, self.input * self.kernel * self.kernel));
         let bias = self.bias.then(|| init.zeros([self.output]));
         Conv { weight, bias, spectral, stride: self.stride, padding: self.padding }

@@ -84,6 +84,8 @@ fn whole_of(limits: Limits, area: Area) -> Area {
 fn bytes_per_pixel(architecture: &Architecture) -> usize {
     match architecture {
         Architecture::SpadeFamily(config) => 26 * config.ngf,
+        // Twice the last features and those before them, and the one-hot maps.
+        Architecture::Crn(config) => 16 * config.widths().last().unwrap_or(0) + 8 * config.label_channels,
         _ => 2048,
     }
 }

@@ -32,14 +32,17 @@ impl Trainer {
         let mut tensors = Tensors::new();
         store(&self.network, "network.", &mut tensors)?;
         match &self.critic {
-            Critic::Patches(network) => store(network, "discriminator.", &mut tensors)?,
-            Critic::Segmentation(network) => store(network, "discriminator.", &mut tensors)?,
+            Some(Critic::Patches(network)) => store(network, "discriminator.", &mut tensors)?,
+            Some(Critic::Segmentation(network)) => store(network, "discriminator.", &mut tensors)?,
+            None => {}
         }
         if let Some(average) = &self.average {
             store(average, "average.", &mut tensors)?;
         }
         self.adam_g.save(&mut tensors, "adam_g.")?;
-        self.adam_d.save(&mut tensors, "adam_d.")?;
+        if self.critic.is_some() {
+            self.adam_d.save(&mut tensors, "adam_d.")?;
+        }
         tensors.set_metadata("semsynth-checkpoint", FORMAT);
         tensors.set_metadata("step", self.step.to_string());
         tensors.set_metadata("recipe", self.recipe.to_ron_string()?);
@@ -71,8 +74,11 @@ impl Trainer {
         self.step = steps;
         self.network = restore(self.network, "network.", tensors)?;
         self.critic = match self.critic {
-            Critic::Patches(network) => Critic::Patches(restore(network, "discriminator.", tensors)?),
-            Critic::Segmentation(network) => Critic::Segmentation(restore(network, "discriminator.", tensors)?),
+            Some(Critic::Patches(network)) => Some(Critic::Patches(restore(network, "discriminator.", tensors)?)),
+            Some(Critic::Segmentation(network)) => {
+                Some(Critic::Segmentation(restore(network, "discriminator.", tensors)?))
+            }
+            None => None,
         };
         self.average = match self.average {
             Some(average) => Some(restore(average, "average.", tensors)?),
@@ -81,8 +87,9 @@ impl Trainer {
         let device = self.plain_device();
         self.adam_g.load(tensors, "adam_g.", &slots(&self.network), &device)?;
         let slots = match &self.critic {
-            Critic::Patches(network) => slots(network),
-            Critic::Segmentation(network) => slots(network),
+            Some(Critic::Patches(network)) => slots(network),
+            Some(Critic::Segmentation(network)) => slots(network),
+            None => return Ok(self),
         };
         self.adam_d.load(tensors, "adam_d.", &slots, &device)?;
         Ok(self)

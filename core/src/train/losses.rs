@@ -70,6 +70,50 @@ pub fn perceptual(vgg: &Vgg19, fake: Tensor<4>, real: Tensor<4>) -> Tensor<1> {
     sum(terms.map(|((fake, real), weight)| l1(fake, real.detach()) * weight))
 }
 
+/// Mean and deviation of the photos that torchvision's VGG19 was trained on, by colour, in 0 to 1.
+const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+
+/// Perceptual loss whose layers count equally (Chen & Koltun 2017, section 3.3): the mean over `relu1_2`, `relu2_2`,
+/// `relu3_2`, `relu4_2` and `relu5_2` of the mean absolute difference of features, in proportion to the mean size of the
+/// real picture's features. (The paper weighs layers by constants that it sets once for all pictures, to the same end.) The
+/// input is normalised as torchvision's VGG19 expects. `vgg` has the layers [`VggTaps::Second`](crate::network::VggTaps);
+/// pictures are `[batch, 3, height, width]` in -1 to 1.
+pub fn balanced_perceptual(vgg: &Vgg19, fake: Tensor<4>, real: Tensor<4>) -> Tensor<1> {
+    let [mean, deviation] =
+        IMAGENET.map(|values| Tensor::<1>::from_floats(values, &real.device()).reshape([1, 3, 1, 1]));
+    let normalized = |x: Tensor<4>| ((x + 1.0) * 0.5 - mean.clone()) / deviation.clone();
+    let (fake, real) = (vgg.forward(normalized(fake)), vgg.forward(normalized(real)));
+    let layers = real.len() as f64;
+    let terms = fake.into_iter().zip(real).map(|(fake, real)| {
+        let real = real.detach();
+        let size = real.clone().abs().mean() + 1e-6;
+        l1(fake, real) / size
+    });
+    sum(terms) / layers
+}
+
+/// Sizes at which [`pyramid`] compares pictures.
+const PYRAMID_LEVELS: usize = 5;
+
+/// Mean absolute difference of pictures at full size, 1/2, 1/4, 1/8 and 1/16, as far as sides can be halved: the mean over
+/// sizes. Not in any of the papers; it trains a network that needs no discriminator without VGG19, but leaves textures
+/// blurred.
+pub fn pyramid(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    let mut difference = a - b;
+    let mut terms = vec![difference.clone().abs().mean()];
+    while terms.len() < PYRAMID_LEVELS {
+        let [batch, channels, height, width] = difference.dims();
+        if height % 2 != 0 || width % 2 != 0 {
+            break;
+        }
+        let cells = difference.reshape([batch * channels, height / 2, 2, width / 2, 2]);
+        difference = cells.mean_dims(&[2, 4]).reshape([batch, channels, height / 2, width / 2]);
+        terms.push(difference.clone().abs().mean());
+    }
+    let levels = terms.len() as f64;
+    sum(terms.into_iter()) / levels
+}
+
 /// Mean absolute difference.
 pub fn l1(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     (a - b).abs().mean()
@@ -109,5 +153,23 @@ mod tests {
         assert!((value(least_squares_generator(&output)) - 2.25).abs() < 1e-6);
         assert!((value(least_squares_real(&output)) - 1.125).abs() < 1e-6);
         assert!((value(least_squares_fake(&output)) - 1.375).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_pyramid_averages_differences_before_their_size() {
+        let device = burn::tensor::Device::flex();
+        let value = |loss: Tensor<1>| -> f32 { loss.into_scalar() };
+        let zeros = Tensor::<4>::zeros([1, 1, 4, 4], &device);
+        // A chequered difference: 2 at full size, nothing at 1/2 and 1/4.
+        let chequered = Tensor::<2>::from_floats(
+            [[2., -2., 2., -2.], [-2., 2., -2., 2.], [2., -2., 2., -2.], [-2., 2., -2., 2.]],
+            &device,
+        )
+        .reshape([1, 1, 4, 4]);
+        assert!((value(pyramid(chequered, zeros.clone())) - 2.0 / 3.0).abs() < 1e-6);
+        // A constant difference counts at every size: of 4x4 there are three, of 6x4 two.
+        assert!((value(pyramid(zeros.clone() + 3.0, zeros)) - 3.0).abs() < 1e-6);
+        let odd = Tensor::<4>::zeros([2, 3, 6, 4], &device);
+        assert!((value(pyramid(odd.clone() - 1.5, odd)) - 1.5).abs() < 1e-6);
     }
 }

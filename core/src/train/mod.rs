@@ -1,4 +1,4 @@
-//! Training a generator against a discriminator.
+//! Training a generator, mostly against a discriminator.
 //!
 //! [`Trainer`] does single steps; [`train`] does a whole run with log, contact sheets and checkpoints; [`resume`]
 //! continues a run from its [`Checkpoint`].
@@ -27,10 +27,10 @@ pub use checkpoint::Checkpoint;
 pub use diff_augment::DiffAugment;
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
-    DiscriminatorOutput, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
-    least_squares_fake, least_squares_generator, least_squares_real, perceptual,
+    DiscriminatorOutput, balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real,
+    kl_divergence, l1, least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
 };
-pub use recipe::{Adversarial, LossWeights, NetworkKind, ProceduralSet, Recipe};
+pub use recipe::{Adversarial, LossWeights, NetworkKind, PerceptualLayers, ProceduralSet, Recipe};
 pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train};
 pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};

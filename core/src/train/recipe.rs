@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::label::ReadOptions;
 use crate::network::{
-    Architecture, DiscriminatorConfig, DiscriminatorKind, GeneratorConfig, Pix2PixHdConfig, StyleConfig, System,
-    UNetConfig, Upsampling,
+    Architecture, CrnConfig, DiscriminatorConfig, DiscriminatorKind, GeneratorConfig, Pix2PixHdConfig, StyleConfig,
+    System, UNetConfig, Upsampling,
 };
 use crate::nn::NormKind;
 use crate::nn::modulation::ModulationKind;
@@ -64,7 +64,7 @@ pub struct Recipe {
     pub dropout: bool,
     /// The discriminator.
     pub discriminator: DiscriminatorConfig,
-    /// The adversarial loss of a discriminator that rates patches.
+    /// The adversarial loss, or none: then there is no discriminator.
     pub adversarial: Adversarial,
     /// Height and width of training pictures; multiples of the generator's stride, at least 32.
     pub size: [usize; 2],
@@ -83,10 +83,13 @@ pub struct Recipe {
     /// at twice the base rate, both with betas (0, 0.9). Otherwise both learn at the base rate with betas (0.5,
     /// 0.999).
     pub ttur: bool,
-    /// Weights of the generator's losses relative to the adversarial loss.
+    /// Weights of the generator's losses relative to the adversarial loss. Without a discriminator, `feature_matching` and
+    /// `label_mix` have no effect.
     pub losses: LossWeights,
     /// VGG19 weights of torchvision for the perceptual loss, `.pth` or `.safetensors`; `None` to omit the loss.
     pub vgg: Option<PathBuf>,
+    /// Which features of VGG19 the perceptual loss compares.
+    pub perceptual: PerceptualLayers,
     /// Whether the discriminator learns from pictures that the generator synthesizes again after its own step, as in
     /// the papers' code. Otherwise the pictures of the generator's step are reused, which saves a quarter of the
     /// time.
@@ -125,16 +128,34 @@ pub enum NetworkKind {
     Pix2PixHd,
     /// The U-Net of pix2pix, with dropout in training if `dropout` is set.
     Pix2Pix,
+    /// The cascaded refinement network, with as many modules as the size allows. As published, it has a perceptual loss
+    /// only: `adversarial: None`, `perceptual: Balanced`, a `vgg`, and `losses: (perceptual: 1.0, l1: 1.0)`. Without VGG19,
+    /// `losses: (perceptual: 0.0, pyramid: 1.0)` trains it to blurred pictures: that is not the paper's loss.
+    Crn,
 }
 
-/// Adversarial losses of a discriminator that rates patches.
+/// Adversarial losses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Adversarial {
-    /// The hinge loss, as SPADE and its successors.
+    /// The hinge loss, as SPADE and its successors. The segmentation discriminator has its own loss instead.
     #[default]
     Hinge,
     /// Least squares (Mao et al. 2017), as pix2pixHD.
     LeastSquares,
+    /// None: no discriminator is made, and the generator learns from the other losses, which compare its pictures with the
+    /// photos (Chen & Koltun 2017).
+    None,
+}
+
+/// Which features of VGG19 the perceptual loss compares, and how much they weigh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PerceptualLayers {
+    /// The first layer of each size, deeper ones with more weight ([`perceptual`](super::perceptual)), as pix2pixHD and SPADE.
+    #[default]
+    Deeper,
+    /// The second layer of each size, all with the same share ([`balanced_perceptual`](super::balanced_perceptual)), as the
+    /// cascaded refinement network.
+    Balanced,
 }
 
 /// The procedural sets.
@@ -163,6 +184,9 @@ pub struct LossWeights {
     /// Mean absolute difference of cells of 8x8 pixels, each averaged. Not in the papers; it keeps colours right and
     /// leaves the detail of textures free, which `l1` would blur.
     pub coarse: f64,
+    /// Mean absolute difference at full size, 1/2, 1/4, 1/8 and 1/16 ([`pyramid`](super::pyramid)). Not in the papers; for
+    /// training without discriminator and without VGG19.
+    pub pyramid: f64,
     /// Kullback-Leibler divergence of latent vectors from a standard normal distribution, for networks that use them.
     pub kl: f64,
     /// Consistency of the segmentation discriminator on mixed pictures ([`LabelMix`](super::LabelMix)): a weight of the
@@ -172,7 +196,7 @@ pub struct LossWeights {
 
 impl Default for LossWeights {
     fn default() -> Self {
-        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0, coarse: 0.0, kl: 0.05, label_mix: 10.0 }
+        Self { feature_matching: 10.0, perceptual: 10.0, l1: 0.0, coarse: 0.0, pyramid: 0.0, kl: 0.05, label_mix: 10.0 }
     }
 }
 
@@ -208,6 +232,7 @@ impl Default for Recipe {
             ttur: true,
             losses: LossWeights::default(),
             vgg: None,
+            perceptual: PerceptualLayers::Deeper,
             labels: ReadOptions::default(),
             fresh_fakes: true,
             diff_augment: false,
@@ -290,6 +315,7 @@ impl Recipe {
         match system {
             System::Pix2PixHd => self.network = NetworkKind::Pix2PixHd,
             System::Pix2Pix => self.network = NetworkKind::Pix2Pix,
+            System::Crn => self.network = NetworkKind::Crn,
             System::Modulation(_) | System::Hybrid => {
                 if let Some((modulation, leading_blocks)) = system.modulations() {
                     (self.modulation, self.leading_blocks) = (modulation, leading_blocks);
@@ -328,6 +354,10 @@ impl Recipe {
                 spectral: self.spectral,
                 ..Pix2PixHdConfig::new(ngf, label_channels)
             }),
+            NetworkKind::Crn => {
+                let config = CrnConfig { instance_edges, ..CrnConfig::new(ngf, label_channels) };
+                Architecture::Crn(config.for_size(self.size))
+            }
             NetworkKind::Pix2Pix => {
                 let halvings = self.size.map(|side| side.trailing_zeros() as usize);
                 Architecture::Pix2Pix(UNetConfig {
@@ -382,12 +412,13 @@ impl Recipe {
         let family = self.network == NetworkKind::SpadeFamily;
         check(
             !self.latent || network.style() != StyleConfig::None && !network.needs().styles,
-            "latent: SEAN and AdaIN have styles of their own, and pix2pixHD and pix2pix have no latent vector".into(),
+            "latent: SEAN and AdaIN have styles of their own, and pix2pixHD, pix2pix and crn have no latent vector"
+                .into(),
         )?;
-        check(family || self.leading_blocks.is_empty(), "leading_blocks: pix2pixHD and pix2pix have none".into())?;
+        check(family || self.leading_blocks.is_empty(), "leading_blocks: pix2pixHD, pix2pix and crn have none".into())?;
         check(
             family || self.upsampling == Upsampling::Normal,
-            "upsampling: pix2pixHD and pix2pix do not have it".into(),
+            "upsampling: pix2pixHD, pix2pix and crn do not have it".into(),
         )?;
         check(
             self.style_length.is_none() || network.needs().styles,
@@ -402,9 +433,23 @@ impl Recipe {
             "spectral: only pix2pixHD has the choice".into(),
         )?;
         check(
-            self.adversarial == Adversarial::Hinge || self.discriminator.kind == DiscriminatorKind::Patches,
+            self.adversarial != Adversarial::LeastSquares || self.discriminator.kind == DiscriminatorKind::Patches,
             "adversarial: the segmentation discriminator has a loss of its own".into(),
         )?;
+        if self.adversarial == Adversarial::None {
+            let LossWeights { perceptual, l1, coarse, pyramid, .. } = self.losses;
+            let seen = [l1, coarse, pyramid, if self.vgg.is_some() { perceptual } else { 0.0 }];
+            check(
+                seen.iter().any(|weight| *weight > 0.0),
+                "adversarial is None, and no other loss compares pictures: give `vgg` for the perceptual loss, or a weight \
+                 losses.pyramid, losses.l1 or losses.coarse"
+                    .into(),
+            )?;
+            check(
+                !self.diff_augment,
+                "diff_augment: without a discriminator (adversarial: None) nothing sees it".into(),
+            )?;
+        }
         check(!self.dropout || self.network == NetworkKind::Pix2Pix, "dropout: only pix2pix has it".into())?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;
         let [height, width] = self.size;
@@ -436,6 +481,7 @@ impl Recipe {
             ("perceptual", self.losses.perceptual),
             ("l1", self.losses.l1),
             ("coarse", self.losses.coarse),
+            ("pyramid", self.losses.pyramid),
             ("kl", self.losses.kl),
             ("label_mix", self.losses.label_mix),
         ] {
@@ -496,6 +542,18 @@ mod tests {
         let adversarial = Adversarial::LeastSquares;
         let message = Recipe { discriminator, adversarial, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("adversarial"), "{message}");
+        let crn = Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..Recipe::quick() };
+        crn.validate().unwrap();
+        assert_eq!(Recipe::from_ron_str(&crn.to_ron_string().unwrap()).unwrap(), crn);
+        let blind = Recipe { losses: LossWeights::default(), ..crn.clone() };
+        let message = blind.validate().unwrap_err().to_string();
+        assert!(message.contains("adversarial is None") && message.contains("losses.pyramid"), "{message}");
+        Recipe { vgg: Some("vgg19.pth".into()), ..blind }.validate().unwrap();
+        let message = Recipe { diff_augment: true, ..crn.clone() }.validate().unwrap_err().to_string();
+        assert!(message.contains("diff_augment"), "{message}");
+        Recipe { size: [60, 64], ..crn.clone() }.validate().unwrap();
+        let message = Recipe { size: [61, 64], ..crn }.validate().unwrap_err().to_string();
+        assert!(message.contains("multiples of 2"), "{message}");
         let message = Recipe { ema: 1.0, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("ema"), "{message}");
     }

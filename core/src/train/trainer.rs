@@ -10,19 +10,19 @@ use super::critic::{Critic, View, add_gradients};
 use super::ema::{follow, warm_decay};
 use super::inputs::{Sampling, generator_input, layout_of};
 use super::losses::{
-    coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, least_squares_fake,
-    least_squares_generator, least_squares_real, perceptual,
+    balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
+    least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
 };
 use super::segmentation::{LabelMix, segment_fake, segment_real};
-use super::{Adam, Adversarial, Batch, DiffAugment, Recipe};
+use super::{Adam, Adversarial, Batch, DiffAugment, PerceptualLayers, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
-use crate::network::{Architecture, Network, Vgg19};
+use crate::network::{Architecture, Network, Vgg19, VggTaps};
 use crate::nn::{GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind};
 use crate::rng::Rng;
 use crate::tensors::{Tensors, unwrapped};
 
-/// Both networks, their optimizers and the number of completed steps.
+/// The networks, their optimizers and the number of completed steps.
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) recipe: Recipe,
@@ -31,7 +31,8 @@ pub struct Trainer {
     pub(super) device: Device,
     /// Generator and encoder.
     pub(super) network: Network,
-    pub(super) critic: Critic,
+    /// The discriminator; `None` if the recipe has no adversarial loss.
+    pub(super) critic: Option<Critic>,
     /// The running average of the network, without gradients.
     pub(super) average: Option<Network>,
     pub(super) adam_g: Adam,
@@ -50,8 +51,8 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// The unweighted values by name: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `coarse`, `kl`
-    /// (latent vectors), `d_real` and `d_fake` (discriminator), `d_mix` (`LabelMix`).
+    /// The unweighted values by name: `gan` (generator, adversarial), `feature` (feature matching), `vgg`, `l1`, `coarse`,
+    /// `pyramid`, `kl` (latent vectors), `d_real` and `d_fake` (discriminator), `d_mix` (`LabelMix`).
     ///
     /// # Errors
     ///
@@ -87,9 +88,10 @@ impl Trainer {
         let architecture = recipe.architecture(label_channels);
         let network = architecture.init(&mut init)?;
         let channels = [label_channels, architecture.semantics()];
-        let critic = Critic::new(&recipe.discriminator, &mut init, channels, recipe.size);
+        let critic = (recipe.adversarial != Adversarial::None)
+            .then(|| Critic::new(&recipe.discriminator, &mut init, channels, recipe.size));
         let vgg = match &recipe.vgg {
-            Some(path) => Some(load_vgg(path, &device)?),
+            Some(path) => Some(load_vgg(path, recipe.perceptual, &device)?),
             None => None,
         };
         let average = (recipe.ema > 0.0).then(|| network.valid());
@@ -124,7 +126,7 @@ impl Trainer {
         self.average.as_ref().map_or_else(|| self.network.valid(), |average| average.clone().fork(&self.plain_device()))
     }
 
-    /// Does one step of the generator, then one of the discriminator (Park et al. 2019, §4). With
+    /// Does one step of the generator, then one of the discriminator, if there is one (Park et al. 2019, §4). With
     /// [`accumulate`](Recipe::accumulate), the batch is divided into that many parts, whose gradients are added up.
     ///
     /// # Errors
@@ -149,6 +151,25 @@ impl Trainer {
         let gradients = sum.unwrap_or_default();
         self.network = self.adam_g.step_with(self.network.clone(), gradients, rate_g);
 
+        if let Some(critic) = self.critic.take() {
+            self.critic = Some(self.step_critic(critic, &parts, fakes, &mut terms, rate_d)?);
+        }
+        if let Some(average) = self.average.take() {
+            self.average = Some(follow(average, &self.network, warm_decay(self.recipe.ema, self.step)));
+        }
+        let (names, values): (Vec<_>, Vec<_>) = joined(terms).into_iter().unzip();
+        Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
+    }
+
+    /// The step of the discriminator, whose terms are added to those of each part.
+    fn step_critic(
+        &mut self,
+        critic: Critic,
+        parts: &[Uploaded],
+        fakes: Vec<Tensor<4>>,
+        terms: &mut [Terms],
+        rate: f64,
+    ) -> Result<Critic> {
         let mut sum = None;
         for (index, (part, mut fake)) in parts.iter().zip(fakes).enumerate() {
             let place = Place { index, count: parts.len() };
@@ -160,19 +181,14 @@ impl Trainer {
                 let input = self.with_dropout(input, sampling);
                 fake = network.forward(&input, mode)?.detach();
             }
-            let (loss, of_part) = self.discriminator_loss(part, fake, place);
-            let gradients = self.critic.gradients(loss.backward());
-            self.critic.add(&mut sum, gradients);
+            let (loss, of_part) = self.discriminator_loss(&critic, part, fake, place);
+            let gradients = critic.gradients(loss.backward());
+            critic.add(&mut sum, gradients);
             if let Some(terms) = terms.get_mut(index) {
                 terms.extend(of_part);
             }
         }
-        self.critic = self.critic.clone().stepped(&mut self.adam_d, sum.unwrap_or_default(), rate_d);
-        if let Some(average) = self.average.take() {
-            self.average = Some(follow(average, &self.network, warm_decay(self.recipe.ema, self.step)));
-        }
-        let (names, values): (Vec<_>, Vec<_>) = joined(terms).into_iter().unzip();
-        Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
+        Ok(critic.stepped(&mut self.adam_d, sum.unwrap_or_default(), rate))
     }
 
     /// The mode of the generator in a part of the current step. Power iterations happen once per step; statistics of the
@@ -260,40 +276,30 @@ impl Trainer {
         let (input, posterior) = generator_input(&self.network, layout, real, styles.as_ref(), sampling, mode)?;
         let input = self.with_dropout(input, sampling);
         let fake = self.network.forward(&input, mode)?;
-        let view = self.view(part, pass::VIEW_G, place);
         let weights = &self.recipe.losses;
-        // Gradients flow through this copy of the discriminator, but its own are not computed. It shares the vectors
-        // of the power iteration, and the second pass uses those of the first: one iteration per step, as if both
-        // halves were one batch.
-        let (gan, feature) = match self.critic.frozen() {
-            Critic::Patches(network) => {
-                let of_fake = network.forward(view.conditioned(fake.clone()), Self::first_pass(place));
-                let feature = (weights.feature_matching > 0.0).then(|| {
-                    let of_real = network.forward(view.conditioned(real.clone()), Mode::EVAL);
-                    feature_matching(&of_fake, &of_real)
-                });
-                let gan = match self.recipe.adversarial {
-                    Adversarial::Hinge => hinge_generator(&of_fake),
-                    Adversarial::LeastSquares => least_squares_generator(&of_fake),
-                };
-                (gan, feature)
-            }
-            Critic::Segmentation(network) => {
-                let scores = network.forward(view.picture(fake.clone()), Self::first_pass(place));
-                (segment_real(scores, &view.labels), None)
-            }
-        };
-        let mut terms = vec![("gan", gan.clone())];
-        let mut total = gan;
+        let mut terms = Terms::new();
+        let mut total: Option<Tensor<1>> = None;
         let mut add = |name, loss: Tensor<1>, weight: f64| {
             terms.push((name, loss.clone()));
-            total = total.clone() + loss * weight;
+            let term = loss * weight;
+            total = Some(match total.take() {
+                Some(total) => total + term,
+                None => term,
+            });
         };
-        if let Some(feature) = feature {
-            add("feature", feature, weights.feature_matching);
+        let adversarial = self.critic.as_ref().map(|critic| self.adversarial_loss(critic, part, &fake, place));
+        if let Some((gan, feature)) = adversarial {
+            add("gan", gan, 1.0);
+            if let Some(feature) = feature {
+                add("feature", feature, weights.feature_matching);
+            }
         }
         if let Some(vgg) = self.vgg.as_ref().filter(|_| weights.perceptual > 0.0) {
-            add("vgg", perceptual(vgg, fake.clone(), real.clone()), weights.perceptual);
+            let loss = match self.recipe.perceptual {
+                PerceptualLayers::Deeper => perceptual,
+                PerceptualLayers::Balanced => balanced_perceptual,
+            };
+            add("vgg", loss(vgg, fake.clone(), real.clone()), weights.perceptual);
         }
         if weights.l1 > 0.0 {
             add("l1", l1(fake.clone(), real.clone()), weights.l1);
@@ -301,24 +307,66 @@ impl Trainer {
         if weights.coarse > 0.0 {
             add("coarse", coarse_l1(fake.clone(), real.clone()), weights.coarse);
         }
+        if weights.pyramid > 0.0 {
+            add("pyramid", pyramid(fake.clone(), real.clone()), weights.pyramid);
+        }
         if let Some(posterior) = posterior {
             // A sum over pictures, which the division below must leave as it is.
             add("kl", kl_divergence(&posterior), weights.kl * place.count as f64);
         }
+        let total = total.ok_or_else(|| Error::Argument("recipe: there is no loss to learn from".into()))?;
         Ok((place.share(total), inner(terms), fake.detach()))
     }
 
+    /// The adversarial loss of the generator in a part of the step, and feature matching if the recipe has it.
+    fn adversarial_loss(
+        &self,
+        critic: &Critic,
+        part: &Uploaded,
+        fake: &Tensor<4>,
+        place: Place,
+    ) -> (Tensor<1>, Option<Tensor<1>>) {
+        let view = self.view(part, pass::VIEW_G, place);
+        // Gradients flow through this copy of the discriminator, but its own are not computed. It shares the vectors
+        // of the power iteration, and the second pass uses those of the first: one iteration per step, as if both
+        // halves were one batch.
+        match critic.frozen() {
+            Critic::Patches(network) => {
+                let of_fake = network.forward(view.conditioned(fake.clone()), Self::first_pass(place));
+                let feature = (self.recipe.losses.feature_matching > 0.0).then(|| {
+                    let of_real = network.forward(view.conditioned(part.real.clone()), Mode::EVAL);
+                    feature_matching(&of_fake, &of_real)
+                });
+                let gan = match self.recipe.adversarial {
+                    Adversarial::LeastSquares => least_squares_generator(&of_fake),
+                    Adversarial::Hinge | Adversarial::None => hinge_generator(&of_fake),
+                };
+                (gan, feature)
+            }
+            Critic::Segmentation(network) => {
+                let scores = network.forward(view.picture(fake.clone()), Self::first_pass(place));
+                (segment_real(scores, &view.labels), None)
+            }
+        }
+    }
+
     /// The loss of the discriminator in a part of the step, and its terms.
-    fn discriminator_loss(&self, part: &Uploaded, fake: Tensor<4>, place: Place) -> (Tensor<1>, Terms) {
+    fn discriminator_loss(
+        &self,
+        critic: &Critic,
+        part: &Uploaded,
+        fake: Tensor<4>,
+        place: Place,
+    ) -> (Tensor<1>, Terms) {
         let view = self.view(part, pass::VIEW_D, place);
         let real = part.real.clone();
-        let (loss, terms) = match &self.critic {
+        let (loss, terms) = match critic {
             Critic::Patches(network) => {
                 let of_fake = network.forward(view.conditioned(fake), Self::first_pass(place));
                 let of_real = network.forward(view.conditioned(real), Mode::EVAL);
                 let (loss_fake, loss_real) = match self.recipe.adversarial {
-                    Adversarial::Hinge => (hinge_fake(&of_fake), hinge_real(&of_real)),
                     Adversarial::LeastSquares => (least_squares_fake(&of_fake), least_squares_real(&of_real)),
+                    Adversarial::Hinge | Adversarial::None => (hinge_fake(&of_fake), hinge_real(&of_real)),
                 };
                 let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
                 (loss_fake + loss_real, terms)
@@ -437,10 +485,14 @@ fn inner(terms: Terms) -> Terms {
     terms.into_iter().map(|(name, loss)| (name, loss.inner())).collect()
 }
 
-fn load_vgg(path: &std::path::Path, device: &Device) -> Result<Vgg19> {
+fn load_vgg(path: &std::path::Path, layers: PerceptualLayers, device: &Device) -> Result<Vgg19> {
     let tensors = unwrapped(Tensors::open(path)?, |name| name.starts_with("features."))?;
     // Frozen: gradients flow through it, but its own are not computed.
-    let vgg = Vgg19::new(&mut Init::to_load(device));
+    let taps = match layers {
+        PerceptualLayers::Deeper => VggTaps::First,
+        PerceptualLayers::Balanced => VggTaps::Second,
+    };
+    let vgg = Vgg19::new(&mut Init::to_load(device), taps);
     let hint = "this is not torchvision's VGG19";
     load(vgg, &tensors).map_err(|error| error.context(format!("{}: {hint}", path.display())))
 }
