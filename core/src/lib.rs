@@ -18,7 +18,7 @@
 //! [`label`] (label maps and class tables), [`tensors`] (weights files), [`style`] (styles), [`nn`] (layers),
 //! [`network`] (whole networks), [`model`] (model files), [`synth`] (inference), [`data`] (training pairs),
 //! [`metrics`] (measures of pictures), [`eval`] (evaluation of pictures and models), [`train`] (training),
-//! [`table`] (recipes compared). A module uses only modules before it in this list, and [`error`] and [`device`].
+//! [`segmenter`] (training of networks to measure with), [`table`] (recipes compared). A module uses only modules before it in this list, and [`error`] and [`device`].
 //!
 //! # Features
 //!
@@ -27,7 +27,7 @@
 //! | `gpu` (default) | GPUs through wgpu; without it, the CPU is the only device |
 //! | `gpu-tuned` | kernel fusion and autotuning, for real GPUs; results are cached on disk |
 //! | `gpu-vulkan` | kernels compiled to SPIR-V, for real GPUs |
-//! | `train` | the modules [`data`], [`metrics`], [`eval`], [`train`] and [`table`], and the networks' gradients |
+//! | `train` | the modules [`data`], [`metrics`], [`eval`], [`train`], [`segmenter`] and [`table`], and the networks' gradients |
 //! | `cli` (default) | the `semsynth` command; implies `train` |
 //!
 //! A host that only runs inference builds with `default-features = false`, plus `features = ["gpu"]` if it wants
@@ -54,6 +54,8 @@ pub mod nn;
 pub mod picture;
 mod pixels;
 mod rng;
+#[cfg(feature = "train")]
+pub mod segmenter;
 pub mod sink;
 pub mod style;
 pub mod synth;

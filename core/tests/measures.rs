@@ -17,6 +17,7 @@ use rayon::prelude::*;
 use semsynth::Device;
 use semsynth::label::{ClassTable, LabelMap};
 use semsynth::metrics::{Confusion, EspNet, Inception, Lpips};
+use semsynth::nn::Mode;
 use semsynth::tensors::Tensors;
 
 /// `[channels, height, width]`
@@ -451,7 +452,7 @@ fn espnet_is_that_of_the_paper() {
     let (scores, features) = espnet(&weights, &x, 7, [1, 2]);
     let network = EspNet::from_tensors(&weights.0.borrow(), &Device::cpu()).unwrap();
     assert_eq!(network.classes(), 7);
-    let found = network.forward(tensor(&x));
+    let found = network.forward(tensor(&x), Mode::EVAL);
     let differences = [close(&common::values(found.0), &scores.values), close(&common::values(found.1), &features)];
     println!("ESPNet: relative differences {differences:?}");
     // Sides that are no multiples of 8 are continued.

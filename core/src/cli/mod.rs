@@ -12,6 +12,7 @@ mod inspect;
 mod interrupt;
 mod models;
 mod progress;
+mod segmenter;
 mod style;
 mod synth;
 mod table;
@@ -34,6 +35,7 @@ pub use eval::EvalArgs;
 pub use import::ImportArgs;
 pub use inspect::InspectArgs;
 pub use models::ModelsArgs;
+pub use segmenter::TrainSegmenterArgs;
 pub use style::StyleArgs;
 pub use synth::SynthArgs;
 pub use train::TrainArgs;
@@ -47,6 +49,8 @@ pub enum Command {
     Synth(SynthArgs),
     /// Train a model
     Train(TrainArgs),
+    /// Train a segmentation network to measure pictures with: `eval --segmenter`
+    TrainSegmenter(TrainSegmenterArgs),
     /// Convert an official PyTorch checkpoint into a model file
     Import(ImportArgs),
     /// Encode, mix and convert styles
@@ -73,6 +77,7 @@ impl Command {
         finish(match self {
             Self::Synth(args) => args.run(),
             Self::Train(args) => args.run(),
+            Self::TrainSegmenter(args) => args.run(),
             Self::Import(args) => args.run(),
             Self::Style(args) => args.run(),
             Self::Inspect(args) => args.run(),

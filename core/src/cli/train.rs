@@ -11,6 +11,7 @@ use super::{ColorArgs, Ending, class_table, interrupt, parse_size, system_parser
 use crate::data::{self, Dataset, OpenOptions, Procedural, ProceduralTiles, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::label::ReadOptions;
 use crate::network::{System, Upsampling};
 use crate::table::{Sets, Table};
 use crate::train::{
@@ -67,6 +68,9 @@ pub struct TrainArgs {
     /// Pictures that each row of the table is trained on, in place of the table's number
     #[arg(long, value_name = "N", requires = "table")]
     images: Option<u64>,
+    /// Weights of ESPNet that the table is measured with, such as those of `semsynth train-segmenter`, in place of the table's
+    #[arg(long, value_name = "FILE", requires = "table")]
+    segmenter: Option<PathBuf>,
     /// Network of the generator
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
@@ -126,13 +130,23 @@ pub struct TrainArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SetName {
+pub(super) enum SetName {
     /// Rectified facades with the 12 CMP classes
     Facades,
     /// The same in many colours and materials, with a style for each class
     StyledFacades,
     /// Ground from above with 12 classes, and a style for each
     Terrain,
+}
+
+impl SetName {
+    pub(super) fn set(self) -> ProceduralSet {
+        match self {
+            Self::Facades => ProceduralSet::Facades,
+            Self::StyledFacades => ProceduralSet::StyledFacades,
+            Self::Terrain => ProceduralSet::Terrain,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -198,6 +212,7 @@ impl TrainArgs {
     fn table(&self, file: &Path) -> Result<Table> {
         let mut table = Table::open(file)?;
         table.images = self.images.unwrap_or(table.images);
+        table.measures.segmenter = self.segmenter.clone().or(table.measures.segmenter);
         for row in &mut table.rows {
             row.recipe = self.recipe(Some(&row.recipe))?;
         }
@@ -236,11 +251,7 @@ impl TrainArgs {
         }
         if let Some(set) = self.set {
             recipe.data = None;
-            recipe.set = match set {
-                SetName::Facades => ProceduralSet::Facades,
-                SetName::StyledFacades => ProceduralSet::StyledFacades,
-                SetName::Terrain => ProceduralSet::Terrain,
-            };
+            recipe.set = set.set();
         }
         if self.colors.is_used() {
             recipe.labels = self.colors.options()?;
@@ -323,27 +334,39 @@ impl Watch<'_> {
 /// The pairs that a recipe is trained and validated on.
 pub(super) fn open_sets(recipe: &Recipe) -> Result<Sets> {
     if let Some(folder) = &recipe.data {
-        let classes = recipe.classes.as_deref().map(class_table).transpose()?;
-        let options = OpenOptions { classes, labels: recipe.labels };
-        let open = |split| data::open(folder, split, &options).map(Arc::from);
-        return Ok((open(Split::Train)?, open(Split::Val)?));
+        return open_folder(folder, recipe.classes.as_deref(), recipe.labels);
     }
     let (train, val) = match recipe.set {
         ProceduralSet::Facades | ProceduralSet::StyledFacades => PROCEDURAL,
         ProceduralSet::Terrain => TILES,
     };
-    let set = |split, len, [height, width]: [usize; 2]| -> Arc<dyn Dataset> {
-        match recipe.set {
-            ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
-            ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
-            ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
-        }
-    };
+    let set = |split, len, size| procedural(recipe.set, split, len, size);
     Ok((set(Split::Train, train, recipe.load_size()), set(Split::Val, val, recipe.validation_size())))
 }
 
+/// Both splits of the data set in a folder.
+pub(super) fn open_folder(folder: &Path, classes: Option<&Path>, labels: ReadOptions) -> Result<Sets> {
+    let options = OpenOptions { classes: classes.map(class_table).transpose()?, labels };
+    let open = |split| data::open(folder, split, &options).map(Arc::from);
+    Ok((open(Split::Train)?, open(Split::Val)?))
+}
+
+/// `len` samples of a procedural set, `size` (height and width) large.
+pub(super) fn procedural(
+    set: ProceduralSet,
+    split: Split,
+    len: usize,
+    [height, width]: [usize; 2],
+) -> Arc<dyn Dataset> {
+    match set {
+        ProceduralSet::Facades => Arc::new(Procedural::new(split, 0, len, width, height)),
+        ProceduralSet::StyledFacades => Arc::new(Procedural::varied(split, 0, len, width, height)),
+        ProceduralSet::Terrain => Arc::new(ProceduralTiles::new(split, 0, len, width, height)),
+    }
+}
+
 /// `name`, or the first unused of `name-2`, `name-3`, ….
-fn free_folder(name: &str) -> PathBuf {
+pub(super) fn free_folder(name: &str) -> PathBuf {
     let numbered = (2..).map(|number| PathBuf::from(format!("{name}-{number}")));
     let mut names = std::iter::once(PathBuf::from(name)).chain(numbered);
     names.find(|name| !name.exists()).unwrap_or_else(|| PathBuf::from(name))

@@ -23,9 +23,11 @@ pub(super) enum Values {
 /// What was measured of a picture and its photo.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct PairValues {
+    #[serde(with = "exact")]
     pub(super) rmse: f64,
+    #[serde(with = "exact")]
     pub(super) ssim: f64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "exact::option")]
     pub(super) lpips: Option<f64>,
     /// Of Inception: of the picture, then of the photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +35,59 @@ pub(super) struct PairValues {
     /// Of the segmentation network: of the picture, then of the photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) segments: Option<[Segments; 2]>,
+}
+
+/// Numbers as text: the reader of JSON may round a number to a neighbour of the one that was written, and a continued
+/// evaluation must have the results of an uninterrupted one. Numbers, which earlier versions wrote, are read too.
+mod exact {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Number(f64),
+    }
+
+    impl Written {
+        fn value<E: Error>(self) -> Result<f64, E> {
+            match self {
+                Self::Text(text) => text.parse().map_err(|_| E::custom(format!("{text:?} is no number"))),
+                Self::Number(value) => Ok(value),
+            }
+        }
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        Written::deserialize(deserializer)?.value()
+    }
+
+    pub(super) mod option {
+        use super::{Deserialize as _, Deserializer, Serializer, Written};
+
+        #[allow(clippy::ref_option, reason = "what serde calls")]
+        pub(in super::super) fn serialize<S: Serializer>(
+            value: &Option<f64>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(value) => serializer.collect_str(value),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<f64>, D::Error> {
+            Option::<Written>::deserialize(deserializer)?.map(Written::value).transpose()
+        }
+    }
 }
 
 /// What a segmentation network found.
@@ -144,6 +199,31 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Without this, a continued evaluation can differ from an uninterrupted one in the last digit.
+        #[test]
+        fn every_number_is_read_back_with_its_bits(values in prop::collection::vec(0.0..1.0_f64, 64)) {
+            for value in values {
+                let pair = PairValues { rmse: value, ssim: -value, lpips: Some(value / 3.0), inception: None, segments: None };
+                let text = serde_json::to_string(&pair).unwrap();
+                let read: PairValues = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(read.rmse.to_bits(), value.to_bits());
+                prop_assert_eq!(read.ssim.to_bits(), (-value).to_bits());
+                prop_assert_eq!(read.lpips.map(f64::to_bits), Some((value / 3.0).to_bits()));
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_of_earlier_versions_are_read() {
+        let pair: PairValues = serde_json::from_str(r#"{"rmse":0.5,"ssim":1,"lpips":0.25}"#).unwrap();
+        assert_eq!((pair.rmse, pair.ssim, pair.lpips), (0.5, 1.0, Some(0.25)));
+        let pair: PairValues = serde_json::from_str(r#"{"rmse":"0.5","ssim":"1"}"#).unwrap();
+        assert_eq!((pair.rmse, pair.ssim, pair.lpips), (0.5, 1.0, None));
+        assert!(serde_json::from_str::<PairValues>(r#"{"rmse":"half","ssim":"1"}"#).is_err());
+    }
 
     #[test]
     fn results_are_read_back_exactly() {

@@ -46,6 +46,26 @@ pub fn ignored_class(name: Option<&str>, classes: Option<&ClassTable>) -> Result
     class.map(|class| Some(class.id)).ok_or_else(|| Error::unknown_name("class", name, names()))
 }
 
+/// Whether a segmentation network that was trained on the classes `known` suits label maps with `classes`.
+fn fits(known: &ClassTable, classes: &ClassTable, ignored: Option<u16>) -> Result<()> {
+    let counted = |table: &ClassTable| table.iter().filter(|class| Some(class.id) != ignored).count();
+    let missing = |of: &ClassTable, from: &ClassTable| {
+        let lacks = |class: &&crate::label::Class| Some(class.id) != ignored && from.get(class.id).is_none();
+        of.iter().find(lacks).map(|class| format!("class {} ({})", class.id, class.name))
+    };
+    let (lacks, more) = (missing(classes, known), missing(known, classes));
+    let difference = match (&lacks, &more) {
+        (None, None) => return Ok(()),
+        (Some(class), _) => format!("it does not know {class}"),
+        (None, Some(class)) => format!("they do not have its {class}"),
+    };
+    Err(Error::Argument(format!(
+        "the segmentation network was trained on {} classes, the label maps have {}, and {difference}: train one on these          classes (semsynth train-segmenter), or leave one class out (--ignore)",
+        counted(known),
+        counted(classes)
+    )))
+}
+
 /// What to measure. PSNR, SSIM and RMSE are always measured.
 #[derive(Debug)]
 pub struct Measures {
@@ -116,6 +136,18 @@ impl Measures {
         self.inception.as_ref().map(|(_, against)| *against)
     }
 
+    /// What the user should know before measuring.
+    pub(super) fn note(&self, source: &dyn Source) -> Option<String> {
+        let (known, classes) = (self.segmenter.as_ref()?.class_table()?, source.classes()?);
+        let pairs = classes.iter().filter_map(|class| Some((class, known.get(class.id)?)));
+        let (class, other) = pairs.into_iter().find(|(class, other)| class.name != other.name)?;
+        Some(format!(
+            "note: class {} is called {:?} in the label maps and {:?} in the segmentation network; scores are only right if \
+             both mean the same",
+            class.id, class.name, other.name
+        ))
+    }
+
     pub(super) fn fingerprint(&self) -> u64 {
         self.fingerprint.value()
     }
@@ -140,6 +172,9 @@ impl Measures {
                     .into(),
             ));
         };
+        if let Some(known) = network.class_table() {
+            return fits(known, classes, self.ignored);
+        }
         let most = network.classes();
         let beyond = |class: &&crate::label::Class| usize::from(class.id) >= most && Some(class.id) != self.ignored;
         match classes.iter().find(beyond) {

@@ -166,6 +166,9 @@ pub fn evaluate(
     if source.is_empty() {
         return Err(Error::Data(format!("{}: there are no pairs to measure", source.describe())));
     }
+    if let Some(note) = measures.note(source) {
+        observer.note(&note);
+    }
     std::fs::create_dir_all(files.folder()).map_err(Error::io(files.folder()))?;
     let mut journal = Journal::open(files.journal())?;
     let mut problems = Problems::default();

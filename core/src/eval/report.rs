@@ -82,6 +82,18 @@ pub struct SegmentationScore {
     pub iou: Vec<(String, f64)>,
 }
 
+impl SegmentationScore {
+    /// The scores of counted pixels, with the names of `classes`.
+    pub fn new(confusion: &Confusion, classes: &ClassTable) -> Self {
+        let name = |id: u16| classes.get(id).map_or_else(|| format!("class {id}"), |class| class.name.clone());
+        Self {
+            pixel_accuracy: confusion.pixel_accuracy(),
+            mean_iou: confusion.mean_iou(),
+            iou: (0..confusion.classes() as u16).filter_map(|id| Some((name(id), confusion.iou(id)?))).collect(),
+        }
+    }
+}
+
 impl Report {
     pub(super) fn new(
         source: &dyn Source,
@@ -186,13 +198,7 @@ fn score<'a>(
             *sum += more;
         }
     }
-    let confusion = Confusion::from_counts(count, ignored, pixels)?;
-    let name = |id: u16| classes.get(id).map_or_else(|| format!("class {id}"), |class| class.name.clone());
-    Ok(SegmentationScore {
-        pixel_accuracy: confusion.pixel_accuracy(),
-        mean_iou: confusion.mean_iou(),
-        iou: (0..count as u16).filter_map(|id| Some((name(id), confusion.iou(id)?))).collect(),
-    })
+    Ok(SegmentationScore::new(&Confusion::from_counts(count, ignored, pixels)?, classes))
 }
 
 impl Display for Report {

@@ -22,6 +22,7 @@ mod segmentation;
 mod similarity;
 
 pub use frechet::{FeatureStatistics, frechet_distance};
+pub(crate) use nets::Scaling;
 pub use nets::{EspNet, Inception, Lpips, Segmentation};
 pub use segmentation::Confusion;
 pub use similarity::{psnr, rmse, ssim};

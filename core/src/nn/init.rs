@@ -68,6 +68,12 @@ impl Init {
         self.fill(shape, |_| 1.0)
     }
 
+    /// The same value everywhere.
+    #[cfg(feature = "train")]
+    pub(crate) fn constant<const D: usize>(&mut self, shape: [usize; D], value: f64) -> Param<Tensor<D>> {
+        self.fill(shape, |_| value)
+    }
+
     /// Zeros.
     pub(crate) fn zeros<const D: usize>(&self, shape: [usize; D]) -> Param<Tensor<D>> {
         if self.rng.is_some() {

@@ -42,6 +42,8 @@ pub use noise::Noise;
 pub use norm::{NormKind, ParamFreeNorm};
 pub use spectral::SpectralNorm;
 
+#[cfg(feature = "train")]
+pub(crate) use norm::batch_norm;
 pub(crate) use norm::{EPSILON, instance_norm};
 
 use burn::tensor::Tensor;

@@ -59,53 +59,57 @@ impl ParamFreeNorm {
             Mode::Eval(Statistics::Running) | Mode::TrainFixed => {
                 normalize(x, per_channel(mean.get()), per_channel(var.get()))
             }
-            Mode::Eval(Statistics::Batch) => standardize(x).0,
-            Mode::Train { momentum } => {
-                let [batch, _, height, width] = x.dims();
-                let (standardized, batch_mean, batch_var) = standardize(x);
-                let count = (batch * height * width) as f64;
-                // The running variance is the unbiased one; the division uses the biased one.
-                let unbiased = batch_var * (count / (count - 1.0).max(1.0));
-                let blend = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - momentum) + new * momentum;
-                mean.set(blend(mean.get(), batch_mean));
-                var.set(blend(var.get(), unbiased));
-                standardized
-            }
+            Mode::Eval(Statistics::Batch) => standardize(x, EPSILON).0,
+            Mode::Train { momentum } => batch_norm(x, mean, var, EPSILON, momentum),
         }
     }
+}
+
+/// Normalises each channel over the batch, `[batch, channels, h, w]`, and moves the running `mean` and `var`, each
+/// `[channels]`, towards its statistics by a share of `momentum`.
+pub(crate) fn batch_norm(x: Tensor<4>, mean: &Buffer<1>, var: &Buffer<1>, epsilon: f64, momentum: f64) -> Tensor<4> {
+    let [batch, _, height, width] = x.dims();
+    let (standardized, batch_mean, batch_var) = standardize(x, epsilon);
+    let count = (batch * height * width) as f64;
+    // The running variance is the unbiased one; the division uses the biased one.
+    let unbiased = batch_var * (count / (count - 1.0).max(1.0));
+    let blend = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - momentum) + new * momentum;
+    mean.set(blend(mean.get(), batch_mean));
+    var.set(blend(var.get(), unbiased));
+    standardized
 }
 
 /// Normalises each channel of each picture separately.
 pub(crate) fn instance_norm(x: Tensor<4>) -> Tensor<4> {
     if !ops::apply_to(&x) {
-        return reference(x, &[3, 2]).0;
+        return reference(x, &[3, 2], EPSILON).0;
     }
     let [batch, channels, height, width] = x.dims();
     // Treat each plane as a channel of a batch of one.
-    standardize(x.reshape([1, batch * channels, height, width])).0.reshape([batch, channels, height, width])
+    standardize(x.reshape([1, batch * channels, height, width]), EPSILON).0.reshape([batch, channels, height, width])
 }
 
 /// Normalises each channel over the batch; also returns the mean and the biased variance, `[channels]`, without
 /// gradients.
-fn standardize(x: Tensor<4>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+fn standardize(x: Tensor<4>, epsilon: f64) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let channels = x.dims()[1];
     if ops::apply_to(&x) {
         let moments = ops::moments(x.clone());
         let row = |index: usize| moments.clone().slice([index..index + 1, 0..channels]).reshape([channels]);
-        return (ops::standardize(x, moments.clone(), EPSILON), row(0), row(1));
+        return (ops::standardize(x, moments.clone(), epsilon), row(0), row(1));
     }
-    let (standardized, mean, var) = reference(x, &[3, 2, 0]);
+    let (standardized, mean, var) = reference(x, &[3, 2, 0], epsilon);
     (standardized, mean.detach().reshape([channels]), var.detach().reshape([channels]))
 }
 
 /// Normalised `x`, and its mean and biased variance over `dims`, which are kept with size 1, in 32 bits.
-fn reference(x: Tensor<4>, dims: &[usize]) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
+fn reference(x: Tensor<4>, dims: &[usize], epsilon: f64) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     if x.dtype() != DType::F32 {
-        let (standardized, mean, var) = reference(x.clone().cast(DType::F32), dims);
+        let (standardized, mean, var) = reference(x.clone().cast(DType::F32), dims, epsilon);
         return (as_type_of(&x, standardized), mean, var);
     }
     let (centered, mean, var) = centered(x, dims);
-    (centered / (var.clone() + EPSILON).sqrt(), mean, var)
+    (centered / (var.clone() + epsilon).sqrt(), mean, var)
 }
 
 /// `x` minus its mean over `dims`, that mean, and the biased variance.
@@ -144,8 +148,8 @@ mod tests {
         let (x, slope) = (random(3.0).require_grad(), random(0.0));
         let largest = |x: Tensor<4>| x.abs().max().into_scalar::<f32>();
         for dims in [&[3, 2][..], &[3, 2, 0]] {
-            let expected = reference(x.clone(), dims).0;
-            let found = if dims.len() == 2 { instance_norm(x.clone()) } else { standardize(x.clone()).0 };
+            let expected = reference(x.clone(), dims, EPSILON).0;
+            let found = if dims.len() == 2 { instance_norm(x.clone()) } else { standardize(x.clone(), EPSILON).0 };
             assert!(largest(found.clone().inner() - expected.clone().inner()) < 1e-5);
             let (found, expected) =
                 ((found * slope.clone()).sum().backward(), (expected * slope.clone()).sum().backward());

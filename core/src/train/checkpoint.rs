@@ -177,7 +177,7 @@ fn field<'a>(tensors: &'a Tensors, key: &str) -> Result<&'a str> {
     text.ok_or_else(|| Error::Model(format!("this is no semsynth checkpoint: {key:?} is missing")))
 }
 
-fn store<M: Module>(module: &M, prefix: &str, tensors: &mut Tensors) -> Result<()> {
+pub(crate) fn store<M: Module>(module: &M, prefix: &str, tensors: &mut Tensors) -> Result<()> {
     let names = prefixed(module, prefix);
     export(module, &names, |name, shape, values| {
         // Losses are computed before the update of their step: they can be finite when the updated values are not.
@@ -191,7 +191,7 @@ fn store<M: Module>(module: &M, prefix: &str, tensors: &mut Tensors) -> Result<(
     })
 }
 
-fn restore<M: Module>(module: M, prefix: &str, tensors: &Tensors) -> Result<M> {
+pub(crate) fn restore<M: Module>(module: M, prefix: &str, tensors: &Tensors) -> Result<M> {
     let names = prefixed(&module, prefix);
     import(module, tensors, &names)
 }

@@ -23,7 +23,9 @@ mod trainer;
 pub use adam::Adam;
 pub use animation::animation;
 pub use batch::Batch;
+pub(crate) use batch::Sampler;
 pub use checkpoint::Checkpoint;
+pub(crate) use checkpoint::{restore, store};
 pub use diff_augment::DiffAugment;
 pub use log::{Record, TrainLog, plot};
 pub use losses::{

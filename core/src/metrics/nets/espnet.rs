@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 
 use super::layers::{Doubling, Kernel, Norm, Slope, Step, avg_pool, mean_of_channels};
@@ -11,9 +11,9 @@ use super::planes::tensor;
 use super::{load, open};
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::label::LabelMap;
-use crate::model::read_back;
-use crate::nn::Init;
+use crate::label::{ClassTable, LabelMap};
+use crate::model::{export, names, read_back, slots};
+use crate::nn::{Init, Mode};
 use crate::tensors::Tensors;
 
 /// What a weights file should be, for messages.
@@ -22,18 +22,37 @@ const WHAT: &str = "ESPNet with its decoder, as decoder_espnet_p_2_q_8_camvid.pt
 /// Pictures are padded to multiples of this.
 const STRIDE: u32 = 8;
 
-/// Mean and deviation of the values of CamVid's training pictures, which the published network expects (red, green,
-/// blue).
-const MEAN: [f32; 3] = [105.2, 108.6, 110.5];
-const DEVIATION: [f32; 3] = [78.4, 79.5, 78.4];
+/// Version of what [`EspNet::to_tensors`] writes into the metadata of a file.
+const FORMAT: u32 = 1;
+
+/// Fewest outputs: each of the decoder's convolutions needs a channel.
+const LEAST: usize = 5;
 
 /// Most blocks of one level, and most classes, that a file is read for.
 const MOST: usize = 256;
 
+/// How values from 0 to 255 become the input of a network: less a mean, divided by a deviation and by `divisor`. Channels are in
+/// the order red, green, blue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Scaling {
+    pub(crate) mean: [f32; 3],
+    pub(crate) deviation: [f32; 3],
+    pub(crate) divisor: f32,
+}
+
+impl Scaling {
+    /// What the published network expects: statistics of CamVid's training pictures.
+    const CAMVID: Self = Self { mean: [105.2, 108.6, 110.5], deviation: [78.4, 79.5, 78.4], divisor: 255.0 };
+
+    fn value(&self, channel: usize, value: f32) -> f32 {
+        (value - self.mean[channel]) / self.deviation[channel] / self.divisor
+    }
+}
+
 /// ESPNet with its decoder: classes for each pixel of a picture.
 ///
-/// The number of classes and of blocks (`p`, `q`) is that of the weights file. Pictures are normalised as the network
-/// for CamVid expects, by the statistics of that data set.
+/// The number of classes and of blocks (`p`, `q`) is that of the weights file. Pictures are normalised by the statistics
+/// in the file's metadata, or without, as the network for CamVid expects, by those of that data set.
 #[derive(Module, Debug)]
 pub struct EspNet {
     encoder: Encoder,
@@ -47,6 +66,10 @@ pub struct EspNet {
     up_l2_norm: NormSlope,
     classifier: Doubling,
     classes: usize,
+    #[module(skip)]
+    scaling: Scaling,
+    #[module(skip)]
+    table: Option<ClassTable>,
 }
 
 /// What a segmentation network finds in a picture.
@@ -88,16 +111,26 @@ impl EspNet {
             let has = |block: &usize| tensors.get(&format!("encoder.{level}.{block}.c1.conv.weight")).is_some();
             (0..=MOST).take_while(has).count()
         };
-        let [p, q] = ["level2", "level3"].map(blocks);
-        if classes.max(p).max(q) > MOST || classes < 5 || p.min(q) == 0 {
-            return Err(Error::Model(format!("{classes} classes, {p} and {q} blocks are more or fewer than accepted")));
-        }
-        load(Self::new(&Init::to_load(device.burn()), classes, p, q), tensors, official_name)
+        let blocks = ["level2", "level3"].map(blocks);
+        let (scaling, table) = described(tensors)?;
+        let network = Self::new(&mut Init::to_load(device.burn()), classes, blocks, scaling)?;
+        Ok(Self { table, ..load(network, tensors, official_name)? })
     }
 
-    fn new(init: &Init, classes: usize, p: usize, q: usize) -> Self {
+    /// The number of outputs for a class table: the highest id + 1 of the classes that count, and at least 5.
+    pub(crate) fn outputs(table: &ClassTable, ignored: Option<u16>) -> usize {
+        let ids = table.iter().map(|class| class.id).filter(|id| Some(*id) != ignored);
+        ids.max().map_or(0, |id| usize::from(id) + 1).max(LEAST)
+    }
+
+    /// A network with `classes` outputs and `blocks` at a quarter and an eighth of the size (2 and 8 in the paper).
+    pub(crate) fn new(init: &mut Init, classes: usize, blocks: [usize; 2], scaling: Scaling) -> Result<Self> {
+        let [p, q] = blocks;
+        if classes.max(p).max(q) > MOST || classes < LEAST || p.min(q) == 0 {
+            return Err(Error::Model(format!("{classes} classes, {p} and {q} blocks are more or fewer than accepted")));
+        }
         let point = [1; 2];
-        Self {
+        Ok(Self {
             encoder: Encoder {
                 level1: Unit::new(init, 3, 16, 2),
                 b1: NormSlope::new(init, 19),
@@ -119,12 +152,69 @@ impl EspNet {
             up_l2_norm: NormSlope::new(init, classes),
             classifier: Doubling::new(init, classes),
             classes,
-        }
+            scaling,
+            table: None,
+        })
+    }
+
+    /// The same network, with the classes that it was trained on.
+    pub(crate) fn named(self, table: ClassTable) -> Self {
+        Self { table: Some(table), ..self }
     }
 
     /// Number of classes it tells apart.
     pub fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// The classes that it was trained on, if its file names them.
+    pub fn class_table(&self) -> Option<&ClassTable> {
+        self.table.as_ref()
+    }
+
+    /// The weights with the names of the paper's code, and in the metadata the classes and how pictures are normalised:
+    /// what [`from_tensors`](Self::from_tensors) reads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if they cannot be read back, [`Error::Diverged`] if a value is not finite.
+    pub fn to_tensors(&self) -> Result<Tensors> {
+        let mut tensors = Tensors::new();
+        let names = names(&slots(self), |paths| paths.iter().map(|path| official_name(path)).collect::<Vec<_>>());
+        export(self, &names, |name, shape, values| {
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(Error::Diverged(format!("training diverged: {name} holds a value that is not finite")));
+            }
+            tensors.insert_f32(name, shape, values)
+        })?;
+        let text = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
+        tensors.set_metadata("semsynth-segmenter", FORMAT.to_string());
+        tensors.set_metadata("mean", text(&self.scaling.mean));
+        tensors.set_metadata("deviation", text(&self.scaling.deviation.map(|value| value * self.scaling.divisor)));
+        if let Some(table) = &self.table {
+            tensors.set_metadata("classes", table.to_ron_string()?);
+        }
+        Ok(tensors)
+    }
+
+    /// Pictures as planes in -1 to 1, `[batch, 3, h, w]` in the order red, green, blue, as input of
+    /// [`forward`](Self::forward).
+    pub(crate) fn input(
+        &self,
+        planes: &[f32],
+        [height, width]: [usize; 2],
+        device: &burn::tensor::Device,
+    ) -> Tensor<4> {
+        let plane = (height * width).max(1);
+        let mut values = Vec::with_capacity(planes.len());
+        for picture in planes.chunks_exact(3 * plane) {
+            for channel in [2, 1, 0] {
+                let plane = &picture[channel * plane..(channel + 1) * plane];
+                values.extend(plane.iter().map(|value| self.scaling.value(channel, (value + 1.0) * 127.5)));
+            }
+        }
+        let batch = values.len() / (3 * plane);
+        Tensor::from_data(TensorData::new(values, [batch, 3, height, width]), device)
     }
 
     /// Finds the classes of a picture of any size, at that size. Sides that are no multiples of 8 are continued by
@@ -141,8 +231,8 @@ impl EspNet {
         let padded = [width, height].map(|side| side.div_ceil(STRIDE) * STRIDE);
         let padded =
             RgbImage::from_fn(padded[0], padded[1], |x, y| *image.get_pixel(x.min(width - 1), y.min(height - 1)));
-        let normalised = |channel: usize, value: f32| (value - MEAN[channel]) / DEVIATION[channel] / 255.0;
-        let (scores, features) = self.forward(tensor(&padded, [2, 1, 0], normalised, device.burn()));
+        let normalised = |channel: usize, value: f32| self.scaling.value(channel, value);
+        let (scores, features) = self.forward(tensor(&padded, [2, 1, 0], normalised, device.burn()), Mode::EVAL);
         let scores = read_back(scores)?;
         let (columns, plane) = (padded.width() as usize, (padded.width() * padded.height()) as usize);
         let class = |pixel: usize| {
@@ -156,16 +246,41 @@ impl EspNet {
     }
 
     /// Normalised pictures, `[batch, 3, h, w]` in the order blue, green, red, with sides that are multiples of 8, to
-    /// scores, `[batch, classes, h, w]`, and features, `[batch, 256]`.
-    pub fn forward(&self, x: Tensor<4>) -> (Tensor<4>, Tensor<2>) {
-        let [half, quarter, eighth] = self.encoder.forward(x);
-        let coarse = self.up_l3.forward(self.br.forward(self.encoder.classifier.forward(eighth.clone())));
-        let both = Tensor::cat(vec![self.level3_c.forward(quarter), coarse], 1);
-        let combined = self.combine_block.forward(self.combine_norm.forward(both), false);
-        let middle = self.up_l2_norm.forward(self.up_l2.forward(combined));
-        let fine = self.conv.forward(Tensor::cat(vec![middle, half], 1));
+    /// scores, `[batch, classes, h, w]`, and features, `[batch, 256]`. In training, norms take the statistics of the batch.
+    pub fn forward(&self, x: Tensor<4>, mode: Mode) -> (Tensor<4>, Tensor<2>) {
+        let [half, quarter, eighth] = self.encoder.forward(x, mode);
+        let coarse = self.br.forward(self.encoder.classifier.forward(eighth.clone()), mode);
+        let both = Tensor::cat(vec![self.level3_c.forward(quarter), self.up_l3.forward(coarse)], 1);
+        let combined = self.combine_block.forward(self.combine_norm.forward(both, mode), false, mode);
+        let middle = self.up_l2_norm.forward(self.up_l2.forward(combined), mode);
+        let fine = self.conv.forward(Tensor::cat(vec![middle, half], 1), mode);
         (self.classifier.forward(fine), mean_of_channels(eighth))
     }
+}
+
+/// How pictures are normalised, and the classes, from the metadata of a file. Files of other programs have neither.
+fn described(tensors: &Tensors) -> Result<(Scaling, Option<ClassTable>)> {
+    let metadata = tensors.metadata();
+    let Some(format) = metadata.get("semsynth-segmenter") else { return Ok((Scaling::CAMVID, None)) };
+    match format.parse() {
+        Ok(FORMAT) => {}
+        Ok(found) => return Err(Error::unsupported_format(found, FORMAT)),
+        Err(_) => return Err(Error::Model(format!("metadata: format {format:?} is no number"))),
+    }
+    let three = |key: &str| {
+        let values: Option<Vec<f32>> =
+            metadata.get(key).and_then(|text| text.split(' ').map(|value| value.parse().ok()).collect());
+        let values: Option<[f32; 3]> = values.and_then(|values| values.try_into().ok());
+        let values = values.filter(|values| values.iter().all(|value| value.is_finite()));
+        values.ok_or_else(|| Error::Model(format!("metadata: {key} is missing or no three numbers")))
+    };
+    let (mean, deviation) = (three("mean")?, three("deviation")?);
+    if deviation.iter().any(|value| *value <= 0.0) {
+        return Err(Error::Model("metadata: deviation must be above 0".into()));
+    }
+    let table = metadata.get("classes").map(|text| ClassTable::from_ron_str(text)).transpose();
+    let table = table.map_err(|error| error.context("metadata: classes"))?;
+    Ok((Scaling { mean, deviation, divisor: 1.0 }, table))
 }
 
 /// The name of a parameter in the paper's code, from its path.
@@ -206,16 +321,16 @@ struct Encoder {
 
 impl Encoder {
     /// Features at a half (19 channels), a quarter (131) and an eighth (256) of the size.
-    fn forward(&self, x: Tensor<4>) -> [Tensor<4>; 3] {
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> [Tensor<4>; 3] {
         let small = avg_pool(x.clone(), 2, true);
         let smaller = avg_pool(small.clone(), 2, true);
-        let half = self.b1.forward(Tensor::cat(vec![self.level1.forward(x), small], 1));
-        let first = self.level2_0.forward(half.clone());
-        let last = self.level2.iter().fold(first.clone(), |x, block| block.forward(x, true));
-        let quarter = self.b2.forward(Tensor::cat(vec![last, first, smaller], 1));
-        let first = self.level3_0.forward(quarter.clone());
-        let last = self.level3.iter().fold(first.clone(), |x, block| block.forward(x, true));
-        let eighth = self.b3.forward(Tensor::cat(vec![first, last], 1));
+        let half = self.b1.forward(Tensor::cat(vec![self.level1.forward(x, mode), small], 1), mode);
+        let first = self.level2_0.forward(half.clone(), mode);
+        let last = self.level2.iter().fold(first.clone(), |x, block| block.forward(x, true, mode));
+        let quarter = self.b2.forward(Tensor::cat(vec![last, first, smaller], 1), mode);
+        let first = self.level3_0.forward(quarter.clone(), mode);
+        let last = self.level3.iter().fold(first.clone(), |x, block| block.forward(x, true, mode));
+        let eighth = self.b3.forward(Tensor::cat(vec![first, last], 1), mode);
         [half, quarter, eighth]
     }
 }
@@ -229,14 +344,14 @@ struct Unit {
 }
 
 impl Unit {
-    fn new(init: &Init, input: usize, output: usize, stride: usize) -> Self {
+    fn new(init: &mut Init, input: usize, output: usize, stride: usize) -> Self {
         let step = Step { stride, ..Step::same([3; 2]) };
         let conv = Kernel::new(init, [output, input], [3; 2], step);
         Self { conv, bn: Norm::new(init, output), act: Slope::new(init, output) }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.act.forward(self.bn.forward(self.conv.forward(x)))
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        self.act.forward(self.bn.forward(self.conv.forward(x), mode))
     }
 }
 
@@ -247,12 +362,12 @@ struct NormSlope {
 }
 
 impl NormSlope {
-    fn new(init: &Init, channels: usize) -> Self {
+    fn new(init: &mut Init, channels: usize) -> Self {
         Self { bn: Norm::new(init, channels), act: Slope::new(init, channels) }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.act.forward(self.bn.forward(x))
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        self.act.forward(self.bn.forward(x, mode))
     }
 }
 
@@ -294,11 +409,12 @@ struct Downsampler {
 }
 
 impl Downsampler {
-    fn new(init: &Init, input: usize, output: usize) -> Self {
+    fn new(init: &mut Init, input: usize, output: usize) -> Self {
         let [first, others] = shares(output);
-        let spread = |output, dilation| Kernel::new(init, [output, others], [3; 2], Step::dilated(dilation));
+        let c1 = Kernel::new(init, [others, input], [3; 2], Step { stride: 2, ..Step::same([3; 2]) });
+        let mut spread = |output, dilation| Kernel::new(init, [output, others], [3; 2], Step::dilated(dilation));
         Self {
-            c1: Kernel::new(init, [others, input], [3; 2], Step { stride: 2, ..Step::same([3; 2]) }),
+            c1,
             d1: spread(first, 1),
             d2: spread(others, 2),
             d4: spread(others, 4),
@@ -309,9 +425,9 @@ impl Downsampler {
         }
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         let parts = spread(self.c1.forward(x), [&self.d1, &self.d2, &self.d4, &self.d8, &self.d16]);
-        self.act.forward(self.bn.forward(parts))
+        self.act.forward(self.bn.forward(parts, mode))
     }
 }
 
@@ -328,11 +444,12 @@ struct Pyramid {
 }
 
 impl Pyramid {
-    fn new(init: &Init, input: usize, output: usize) -> Self {
+    fn new(init: &mut Init, input: usize, output: usize) -> Self {
         let [first, others] = shares(output);
-        let spread = |output, dilation| Kernel::new(init, [output, others], [3; 2], Step::dilated(dilation));
+        let c1 = Kernel::new(init, [others, input], [1; 2], Step::valid(1));
+        let mut spread = |output, dilation| Kernel::new(init, [output, others], [3; 2], Step::dilated(dilation));
         Self {
-            c1: Kernel::new(init, [others, input], [1; 2], Step::valid(1)),
+            c1,
             d1: spread(first, 1),
             d2: spread(others, 2),
             d4: spread(others, 4),
@@ -343,8 +460,8 @@ impl Pyramid {
     }
 
     /// With `residual`, the input is added before the norm.
-    fn forward(&self, x: Tensor<4>, residual: bool) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, residual: bool, mode: Mode) -> Tensor<4> {
         let parts = spread(self.c1.forward(x.clone()), [&self.d1, &self.d2, &self.d4, &self.d8, &self.d16]);
-        self.bn.forward(if residual { x + parts } else { parts })
+        self.bn.forward(if residual { x + parts } else { parts }, mode)
     }
 }

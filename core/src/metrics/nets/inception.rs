@@ -13,7 +13,7 @@ use super::{load, open};
 use crate::device::Device;
 use crate::error::Result;
 use crate::model::read_back;
-use crate::nn::Init;
+use crate::nn::{Init, Mode};
 use crate::tensors::Tensors;
 
 /// What a weights file should be, for messages.
@@ -73,11 +73,11 @@ impl Inception {
     pub fn from_tensors(tensors: &Tensors, device: &Device) -> Result<Self> {
         // `conv2d_1a_3x3` is `Conv2d_1a_3x3`, `mixed_5b` is `Mixed_5b`.
         let name = |path: &str| path.replacen("conv2d_", "Conv2d_", 1).replacen("mixed_", "Mixed_", 1);
-        load(Self::new(&Init::to_load(device.burn())), tensors, name)
+        load(Self::new(&mut Init::to_load(device.burn())), tensors, name)
     }
 
-    fn new(init: &Init) -> Self {
-        let plain = |input, output, kernel, step| Unit::new(init, input, output, [kernel; 2], step);
+    fn new(init: &mut Init) -> Self {
+        let mut plain = |input, output, kernel, step| Unit::new(init, input, output, [kernel; 2], step);
         Self {
             conv2d_1a_3x3: plain(3, 32, 3, Step::valid(2)),
             conv2d_2a_3x3: plain(32, 32, 3, Step::valid(1)),
@@ -131,22 +131,22 @@ struct Unit {
 }
 
 impl Unit {
-    fn new(init: &Init, input: usize, output: usize, kernel: [usize; 2], step: Step) -> Self {
+    fn new(init: &mut Init, input: usize, output: usize, kernel: [usize; 2], step: Step) -> Self {
         Self { conv: Kernel::new(init, [output, input], kernel, step), bn: Norm::new(init, output) }
     }
 
     /// Stride 1, and zeros that keep the size.
-    fn same(init: &Init, input: usize, output: usize, kernel: [usize; 2]) -> Self {
+    fn same(init: &mut Init, input: usize, output: usize, kernel: [usize; 2]) -> Self {
         Self::new(init, input, output, kernel, Step::same(kernel))
     }
 
     /// Kernel 3, which halves the size.
-    fn halving(init: &Init, input: usize, output: usize) -> Self {
+    fn halving(init: &mut Init, input: usize, output: usize) -> Self {
         Self::new(init, input, output, [3; 2], Step::valid(2))
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        relu(self.bn.forward(self.conv.forward(x)))
+        relu(self.bn.forward(self.conv.forward(x), Mode::EVAL))
     }
 }
 
@@ -167,8 +167,8 @@ struct BlockA {
 }
 
 impl BlockA {
-    fn new(init: &Init, input: usize, pooled: usize) -> Self {
-        let unit = |input, output, side| Unit::same(init, input, output, [side; 2]);
+    fn new(init: &mut Init, input: usize, pooled: usize) -> Self {
+        let mut unit = |input, output, side| Unit::same(init, input, output, [side; 2]);
         Self {
             branch1x1: unit(input, 64, 1),
             branch5x5_1: unit(input, 48, 1),
@@ -197,7 +197,7 @@ struct BlockB {
 }
 
 impl BlockB {
-    fn new(init: &Init) -> Self {
+    fn new(init: &mut Init) -> Self {
         Self {
             branch3x3: Unit::halving(init, 288, 384),
             branch3x3dbl_1: Unit::same(init, 288, 64, [1; 2]),
@@ -231,8 +231,8 @@ struct BlockC {
 }
 
 impl BlockC {
-    fn new(init: &Init, inner: usize) -> Self {
-        let unit = |input, output, kernel| Unit::same(init, input, output, kernel);
+    fn new(init: &mut Init, inner: usize) -> Self {
+        let mut unit = |input, output, kernel| Unit::same(init, input, output, kernel);
         Self {
             branch1x1: unit(768, 192, [1; 2]),
             branch7x7_1: unit(768, inner, [1; 2]),
@@ -273,7 +273,7 @@ struct BlockD {
 }
 
 impl BlockD {
-    fn new(init: &Init) -> Self {
+    fn new(init: &mut Init) -> Self {
         Self {
             branch3x3_1: Unit::same(init, 768, 192, [1; 2]),
             branch3x3_2: Unit::halving(init, 192, 320),
@@ -308,8 +308,8 @@ struct BlockE {
 }
 
 impl BlockE {
-    fn new(init: &Init, input: usize, largest: bool) -> Self {
-        let unit = |input, output, kernel| Unit::same(init, input, output, kernel);
+    fn new(init: &mut Init, input: usize, largest: bool) -> Self {
+        let mut unit = |input, output, kernel| Unit::same(init, input, output, kernel);
         Self {
             branch1x1: unit(input, 320, [1; 2]),
             branch3x3_1: unit(input, 384, [1; 2]),

@@ -1,4 +1,4 @@
-//! Layers of networks for inference, with the parameters that PyTorch's layers have.
+//! Layers with the parameters that PyTorch's layers have, and its initial values.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -6,7 +6,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::{avg_pool2d, conv_transpose2d, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 
-use crate::nn::Init;
+use crate::nn::{Buffer, Init, Mode, batch_norm};
 
 /// How a kernel moves over a picture.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,8 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    pub(super) fn new(init: &Init, [output, input]: [usize; 2], [height, width]: [usize; 2], step: Step) -> Self {
-        Self { weight: init.zeros([output, input, height, width]), bias: None, step }
+    pub(super) fn new(init: &mut Init, [output, input]: [usize; 2], [height, width]: [usize; 2], step: Step) -> Self {
+        Self { weight: init.kaiming_uniform([output, input, height, width]), bias: None, step }
     }
 
     pub(super) fn with_bias(self, init: &Init) -> Self {
@@ -70,8 +70,8 @@ pub(super) struct Doubling {
 }
 
 impl Doubling {
-    pub(super) fn new(init: &Init, channels: usize) -> Self {
-        Self { weight: init.zeros([channels, channels, 2, 2]) }
+    pub(super) fn new(init: &mut Init, channels: usize) -> Self {
+        Self { weight: init.kaiming_uniform([channels, channels, 2, 2]) }
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
@@ -84,22 +84,28 @@ impl Doubling {
 pub(super) struct Norm {
     weight: Param<Tensor<1>>,
     bias: Param<Tensor<1>>,
-    running_mean: Param<Tensor<1>>,
-    running_var: Param<Tensor<1>>,
+    running_mean: Buffer<1>,
+    running_var: Buffer<1>,
 }
 
 /// Added to every variance: all of these networks use this value, not PyTorch's default.
 const EPSILON: f64 = 1e-3;
 
 impl Norm {
-    pub(super) fn new(init: &Init, channels: usize) -> Self {
-        let values = || init.zeros([channels]);
-        Self { weight: values(), bias: values(), running_mean: values(), running_var: values() }
+    pub(super) fn new(init: &mut Init, channels: usize) -> Self {
+        let running = |value| Buffer::new(Tensor::full([channels], value, init.device()));
+        let (running_mean, running_var) = (running(0.0), running(1.0));
+        Self { weight: init.constant([channels], 1.0), bias: init.zeros([channels]), running_mean, running_var }
     }
 
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let scale = self.weight.val() / (self.running_var.val() + EPSILON).sqrt();
-        let shift = self.bias.val() - self.running_mean.val() * scale.clone();
+    /// In training, statistics are those of the batch, and the running ones follow them.
+    pub(super) fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+        if let Mode::Train { momentum } = mode {
+            let x = batch_norm(x, &self.running_mean, &self.running_var, EPSILON, momentum);
+            return x * per_channel(self.weight.val()) + per_channel(self.bias.val());
+        }
+        let scale = self.weight.val() / (self.running_var.get() + EPSILON).sqrt();
+        let shift = self.bias.val() - self.running_mean.get() * scale.clone();
         x * per_channel(scale) + per_channel(shift)
     }
 }
@@ -112,8 +118,8 @@ pub(super) struct Slope {
 }
 
 impl Slope {
-    pub(super) fn new(init: &Init, channels: usize) -> Self {
-        Self { weight: init.zeros([channels]) }
+    pub(super) fn new(init: &mut Init, channels: usize) -> Self {
+        Self { weight: init.constant([channels], 0.25) }
     }
 
     pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {

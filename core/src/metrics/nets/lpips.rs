@@ -175,10 +175,10 @@ impl Lpips {
                 _ => path.to_owned(),
             }
         };
-        load(Self::new(backbone, &Init::to_load(device.burn())), tensors, name)
+        load(Self::new(backbone, &mut Init::to_load(device.burn())), tensors, name)
     }
 
-    fn new(backbone: Backbone, init: &Init) -> Self {
+    fn new(backbone: Backbone, init: &mut Init) -> Self {
         let mut input = 3;
         let mut convs = Vec::new();
         for layer in backbone.layers() {

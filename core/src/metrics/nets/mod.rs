@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::model::{import, names, slots};
 use crate::tensors::{Tensors, unwrapped};
 
+pub(crate) use espnet::Scaling;
 pub use espnet::{EspNet, Segmentation};
 pub use inception::Inception;
 pub use lpips::Lpips;
