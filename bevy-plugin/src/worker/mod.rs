@@ -143,10 +143,8 @@ impl Drop for Worker {
 /// Lowers the priority of this thread a little: frames come first where cores are few. (On Linux 6 of nice's 19 steps.)
 fn give_way() {
     let lower = ThreadPriorityValue::try_from(34).map(ThreadPriority::Crossplatform);
-    if let Err(fault) = lower
-        .map_err(ToOwned::to_owned)
-        .and_then(|priority| set_current_thread_priority(priority).map_err(|fault| format!("{fault:?}")))
-    {
+    let done = lower.and_then(|lower| set_current_thread_priority(lower).map_err(|fault| format!("{fault:?}")));
+    if let Err(fault) = done {
         debug!("painting has the priority of the app: {fault}");
     }
 }
