@@ -20,7 +20,7 @@ use semsynth::nn::{
     BlockStyles, GeneratorInput, Init, LabelEncoding, Layout, Mode, Noise, NormKind, ParamFreeNorm, Statistics,
 };
 use semsynth::tensors::Tensors;
-use semsynth::train::{Batch, LossWeights, Recipe, Trainer, feature_matching, perceptual};
+use semsynth::train::{Batch, LossWeights, Recipe, Trainer, balanced_perceptual, feature_matching, perceptual};
 use semsynth::{Device, Error};
 
 const SPADE: ModulationKind = ModulationKind::Spade { kernel: 3 };
@@ -310,23 +310,124 @@ fn feature_matching_leaves_the_output_out() {
     assert!((values(feature_matching(&fake, &real))[0] - 2.0).abs() < 1e-6);
 }
 
+/// Layers of VGG19 and their positions in torchvision's file.
+const VGG19: [(&str, usize); 14] = [
+    ("relu1_1", 0),
+    ("relu1_2", 2),
+    ("relu2_1", 5),
+    ("relu2_2", 7),
+    ("relu3_1", 10),
+    ("relu3_2", 12),
+    ("relu3_3", 14),
+    ("relu3_4", 16),
+    ("relu4_1", 19),
+    ("relu4_2", 21),
+    ("relu4_3", 23),
+    ("relu4_4", 25),
+    ("relu5_1", 28),
+    ("relu5_2", 30),
+];
+
 /// Random weights with torchvision's names, including the classifier that the file also contains.
 fn vgg_weights() -> Tensors {
-    let network = Vgg19::new(&mut Init::random(2, &flex()), VggTaps::First);
+    let network = Vgg19::new(&mut Init::random(2, &flex()), VggTaps::Second);
     let ours = model::store(&network, Precision::Full).unwrap();
-    let positions = [0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28];
     let mut theirs = Tensors::new();
-    for position in positions {
-        for leaf in ["weight", "bias"] {
-            let data = ours.get(&format!("features.{position}.{leaf}")).unwrap().clone();
-            // Xavier with gain 0.02 would let the features vanish on the way; He's deviation keeps them.
-            let scale = if leaf == "weight" { 70.0 } else { 1.0 };
-            let values = data.to_f32().into_iter().map(|value| value * scale).collect();
-            theirs.insert_f32(format!("features.{position}.{leaf}"), data.shape().to_vec(), values).unwrap();
-        }
+    for (_, position) in VGG19 {
+        let weight = ours.get(&format!("features.{position}.weight")).unwrap().clone();
+        let channels = weight.shape()[0];
+        // Xavier with gain 0.02 would let the features vanish on the way; He's deviation keeps them.
+        let values = weight.to_f32().into_iter().map(|value| value * 70.0).collect();
+        theirs.insert_f32(format!("features.{position}.weight"), weight.shape().to_vec(), values).unwrap();
+        let bias = tensor([1, 1, 1, channels], position as u64 + 50) * 0.1;
+        theirs.insert_f32(format!("features.{position}.bias"), vec![channels], common::values(bias)).unwrap();
     }
     theirs.insert_f32("classifier.6.bias", vec![4], vec![0.0; 4]).unwrap();
     theirs
+}
+
+/// VGG19 by its definition, in plain loops: what each layer makes of a picture `[3, height, width]`.
+fn plain_vgg(weights: &Tensors, picture: &[f32], size: [usize; 2]) -> BTreeMap<&'static str, Vec<f64>> {
+    let [mut height, mut width] = size;
+    let mut x: Vec<f64> = picture.iter().copied().map(f64::from).collect();
+    let mut features = BTreeMap::new();
+    for (name, position) in VGG19 {
+        let get = |leaf: &str| weights.get(&format!("features.{position}.{leaf}")).unwrap().to_f32();
+        let input = x.len() / height / width;
+        if name.ends_with("_1") && name != "relu1_1" {
+            let [rows, columns] = [height / 2, width / 2];
+            let largest = |i: usize| {
+                let corner = (i / columns / rows * height + i / columns % rows * 2) * width + i % columns * 2;
+                [0, 1, width, width + 1].map(|step| x[corner + step]).into_iter().fold(f64::MIN, f64::max)
+            };
+            x = (0..input * rows * columns).map(largest).collect();
+            [height, width] = [rows, columns];
+        }
+        let bias = get("bias");
+        let mut sums: Vec<f64> =
+            bias.iter().flat_map(|&value| std::iter::repeat_n(f64::from(value), height * width)).collect();
+        for (index, weight) in get("weight").into_iter().enumerate() {
+            let (output, plane, dy, dx) = (index / 9 / input, index / 9 % input, index % 9 / 3, index % 3);
+            for y in (0..height).filter(|y| (1..=height).contains(&(y + dy))) {
+                for column in (0..width).filter(|column| (1..=width).contains(&(column + dx))) {
+                    let value = x[(plane * height + y + dy - 1) * width + column + dx - 1];
+                    sums[(output * height + y) * width + column] += f64::from(weight) * value;
+                }
+            }
+        }
+        x = sums.into_iter().map(|sum| sum.max(0.0)).collect();
+        features.insert(name, x.clone());
+    }
+    features
+}
+
+/// Both perceptual losses, value by value: which layers they compare, how these are weighed, and what VGG19 gets.
+#[test]
+fn perceptual_losses_are_those_of_the_formulas() {
+    let weights = vgg_weights();
+    let size @ [height, width] = [16, 32];
+    let [fake, real] = [tensor([2, 3, height, width], 3), tensor([2, 3, height, width], 4) * 0.5 + 0.2];
+    let mean_of = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    // Features of both pictures of a batch, one after the other.
+    let features = |pictures: &Tensor<4>, layer: &dyn Fn(usize, f32) -> f32| {
+        let mut all = BTreeMap::<&str, Vec<f64>>::new();
+        for picture in values(pictures.clone()).chunks(3 * height * width) {
+            let seen: Vec<f32> =
+                picture.iter().enumerate().map(|(i, &value)| layer(i / height / width, value)).collect();
+            for (name, values) in plain_vgg(&weights, &seen, size) {
+                all.entry(name).or_default().extend(values);
+            }
+        }
+        all
+    };
+    let apart = |a: &[f64], b: &[f64]| mean_of(&a.iter().zip(b).map(|(a, b)| (a - b).abs()).collect::<Vec<_>>());
+    let network = |taps| model::load(Vgg19::new(&mut Init::to_load(&flex()), taps), &weights).unwrap();
+
+    let as_it_is = |_: usize, value: f32| value;
+    let (of_fake, of_real) = (features(&fake, &as_it_is), features(&real, &as_it_is));
+    let layers = ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"];
+    let shares = [1.0 / 32.0, 1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0];
+    let expected: f64 =
+        layers.iter().zip(shares).map(|(layer, share)| share * apart(&of_fake[layer], &of_real[layer])).sum();
+    let vgg = network(VggTaps::First);
+    let found = f64::from(values(perceptual(&vgg, fake.clone(), real.clone()))[0]);
+    assert!((found / expected - 1.0).abs() < 1e-4, "{found} {expected}");
+    for (tap, layer) in vgg.forward(real.clone()).into_iter().zip(layers) {
+        let tap: Vec<f64> = values(tap).into_iter().map(f64::from).collect();
+        assert!(apart(&tap, &of_real[layer]) < 1e-5 * mean_of(&of_real[layer]), "{layer}");
+    }
+
+    // What torchvision documents for its weights: colours in 0 to 1, less a mean, by a deviation.
+    let [mean, deviation] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
+    let normalized = |channel: usize, value: f32| ((value + 1.0) / 2.0 - mean[channel]) / deviation[channel];
+    let (of_fake, of_real) = (features(&fake, &normalized), features(&real, &normalized));
+    let layers = ["relu1_2", "relu2_2", "relu3_2", "relu4_2", "relu5_2"];
+    let terms = layers.map(|layer| apart(&of_fake[layer], &of_real[layer]) / mean_of(&of_real[layer]));
+    assert!(terms.iter().all(|&term| term > 1e-2), "a layer without weight: {terms:?}");
+    let vgg = network(VggTaps::Second);
+    let found = f64::from(values(balanced_perceptual(&vgg, fake, real.clone()))[0]);
+    assert!((found / mean_of(&terms) - 1.0).abs() < 1e-4, "{found} {terms:?}");
+    assert!(values(balanced_perceptual(&vgg, real.clone(), real))[0].abs() < 1e-9);
 }
 
 #[test]
@@ -365,4 +466,8 @@ fn the_perceptual_loss_of_a_picture_with_itself_is_zero() {
     let taps = vgg.forward(tensor([1, 3, 32, 32], 9));
     let shapes: Vec<_> = taps.iter().map(Tensor::dims).collect();
     assert_eq!(shapes, [[1, 64, 32, 32], [1, 128, 16, 16], [1, 256, 8, 8], [1, 512, 4, 4], [1, 512, 2, 2]]);
+    // The second layers of each size have the same shapes.
+    let vgg = Vgg19::new(&mut Init::random(2, &flex()), VggTaps::Second);
+    let second: Vec<_> = vgg.forward(tensor([1, 3, 32, 32], 9)).iter().map(Tensor::dims).collect();
+    assert_eq!(second, shapes);
 }

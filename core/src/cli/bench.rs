@@ -23,7 +23,8 @@ pub struct BenchArgs {
     /// Network to benchmark, at its paper's width and with random weights
     #[arg(long, value_name = "NETWORK", value_parser = system_parser(), default_value = "clade", conflicts_with = "model")]
     arch: System,
-    /// How often that network doubles the size of its first features [default: normal]. Not for pix2pixhd and pix2pix
+    /// How often that network doubles the size of its first features [default: normal]. Not for the
+    /// baselines
     #[arg(long, value_name = "HOW", value_parser = upsampling_parser(), conflicts_with = "model")]
     upsampling: Option<Upsampling>,
     /// Name of the class table for that network
@@ -165,7 +166,9 @@ impl BenchArgs {
         let mut architecture = self.arch.architecture(self.ngf(), classes.channels());
         match (&mut architecture, self.upsampling) {
             (Architecture::SpadeFamily(config), Some(upsampling)) => config.upsampling = upsampling,
-            (_, Some(_)) => return Err(Error::Argument("--upsampling: pix2pixHD and pix2pix do not have it".into())),
+            (_, Some(_)) => {
+                return Err(Error::Argument("--upsampling: pix2pixHD, pix2pix and crn do not have it".into()));
+            }
             (_, None) => {}
         }
         let network = architecture.init(&mut Init::random(1, &burn::tensor::Device::flex()))?;

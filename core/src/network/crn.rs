@@ -42,7 +42,7 @@ impl CrnConfig {
     #[must_use]
     pub fn for_size(self, size: [usize; 2]) -> Self {
         let least = size.into_iter().min().unwrap_or(0).max(4);
-        let doublings = size.map(|side| side.trailing_zeros()).into_iter().min().unwrap_or(0).min((least / 4).ilog2());
+        let doublings = size.map(usize::trailing_zeros).into_iter().min().unwrap_or(0).min((least / 4).ilog2());
         Self { modules: (doublings as usize + 1).clamp(2, HALF_WIDTHS.len()), ..self }
     }
 
@@ -310,7 +310,7 @@ mod tests {
         let channels = first.len() / 6;
         let larger = to_map(channels, [4, 6], &|c, y, x| {
             let axis = |at: usize, side: usize| {
-                let centre = (at as f32 + 0.5) / 2.0 - 0.5;
+                let centre = at as f32 / 2.0 - 0.25;
                 let clamped = |at: f32| (at.max(0.0) as usize).min(side - 1);
                 (clamped(centre.floor()), clamped(centre.floor() + 1.0), centre - centre.floor())
             };
