@@ -498,3 +498,57 @@ fn eval_measures_a_model_and_pictures_and_goes_on() {
     let output = semsynth(&["eval", "--model", &model, "--data", &data, "--classes", "ade20k", "--out", &out]);
     assert!(!output.status.success() && text(&output).contains("--classes"), "{}", text(&output));
 }
+
+#[test]
+fn a_segmenter_is_trained_resumed_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, out, model) = (path(""), path("segmenter"), model());
+    let flags = ["train-segmenter", "--device", "cpu", "--blocks", "1", "--batch", "2"];
+    let flags = [flags.as_slice(), &["--data", &data, "--size", "64x32"]].concat();
+    let train = |steps: &str, out: &str| semsynth(&[flags.as_slice(), &["--steps", steps, "--out", out]].concat());
+    let output = train("2", &out);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    for part in ["mIoU", "pixel accuracy", "3 pictures", "segmenter.safetensors", "background"] {
+        assert!(text(&output).contains(part), "{part}: {}", text(&output));
+    }
+    let score: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path("segmenter/score.json")).unwrap()).unwrap();
+    assert_eq!((&score["classes"], &score["steps"], &score["pictures"]), (&12.into(), &2.into(), &3.into()));
+    assert!(score["mean_iou"].is_number() && score["pixel_accuracy"].is_number(), "{score}");
+    let found = image::image_dimensions(path("segmenter/sheet.png")).unwrap();
+    assert!(found.0 > 3 * 64 && found.1 > 3 * 32);
+    // A folder is not overwritten. A run goes on as if it had never been stopped, and flags reach it.
+    assert!(text(&train("2", &out)).contains("already holds a run"));
+    let output = semsynth(&["train-segmenter", "--device", "cpu", "--resume", &out, "--steps", "3"]);
+    assert!(output.status.success() && text(&output).contains("after 3 steps"), "{}", text(&output));
+    // Measured with it, the photos are those of the data set.
+    let segmenter = path("segmenter/segmenter.safetensors");
+    let eval = |data: &str, more: &[&str]| {
+        let arguments = ["eval", "--device", "cpu", "--model", &model, "--data", data, "--segmenter", &segmenter];
+        semsynth(&[arguments.as_slice(), more].concat())
+    };
+    let output = eval(&data, &["--out", &path("eval")]);
+    assert!(output.status.success() && text(&output).contains("mIoU"), "{}", text(&output));
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(path("eval/eval.json")).unwrap()).unwrap();
+    let score: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(path("segmenter/score.json")).unwrap()).unwrap();
+    assert_eq!(report["segmentation_of_photos"]["iou"], score["iou"]);
+    // A table takes it too.
+    std::fs::write(path("table.ron"), r#"(images: 2, rows: [(name: "One", system: "clade")])"#).unwrap();
+    let table = ["train", "--device", "cpu", "--table", &path("table.ron"), "--data", &data, "--out", &path("table")];
+    let small = ["--ngf", "2", "--ndf", "2", "--size", "64x32", "--segmenter", &segmenter];
+    let output = semsynth(&[table.as_slice(), &small].concat());
+    assert!(output.status.success() && text(&output).contains("mIoU"), "{}", text(&output));
+    // Classes that it was not trained on.
+    let classes = ClassTable::new(ClassTable::cmp_facades().iter().take(3).cloned().collect()).unwrap();
+    let few = folder.path().join("few.ron");
+    classes.save(&few).unwrap();
+    let (painted, labels) = (path("val/img"), path("val/label"));
+    let arguments = ["eval", "--pictures", &painted, "--truth", &painted, "--labels", &labels, "--classes"];
+    let output = semsynth(&[arguments.as_slice(), &[few.to_str().unwrap(), "--segmenter", &segmenter]].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("trained on 12 classes, the label maps have 3"), "{}", text(&output));
+    assert!(text(&output).contains("train-segmenter"), "{}", text(&output));
+}

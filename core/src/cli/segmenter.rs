@@ -52,7 +52,7 @@ pub struct TrainSegmenterArgs {
     /// Picture size: WIDTHxHEIGHT, or one number for both; multiples of 8 [default: 128]. Take the size that is measured
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     size: Option<[usize; 2]>,
-    /// Pictures are resized to this times the size, and cropped [default: 1.25]
+    /// Pictures are resized to 1 to this times the size, and cropped [default: 1.25]
     #[arg(long, value_name = "FACTOR")]
     load_scale: Option<f64>,
     /// Number of steps; the learning rate falls to 0 at the last [default: 2000]

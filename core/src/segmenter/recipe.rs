@@ -34,7 +34,8 @@ pub struct Recipe {
     pub learning_rate: f64,
     /// Whether to mirror samples half of the time.
     pub flip: bool,
-    /// Samples are resized to this times `size` before the random crop. Procedural ones are made at that size.
+    /// Samples are resized to 1 to this times `size`, another factor at each step, before the random crop. Procedural ones are
+    /// made at the largest of these sizes.
     pub load_scale: f64,
     /// Seed of the initial values, of the order of samples and of their variation.
     pub seed: u64,
@@ -67,7 +68,7 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// Height and width of whole samples before the crop: `load_scale` times `size`.
+    /// Largest height and width of whole samples before the crop: `load_scale` times `size`.
     pub fn load_size(&self) -> [usize; 2] {
         self.size.map(|side| (side as f64 * self.load_scale).round() as usize)
     }

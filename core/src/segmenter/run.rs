@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
@@ -18,7 +19,8 @@ use crate::eval::SegmentationScore;
 use crate::files::{save_picture, write_whole};
 use crate::metrics::{Confusion, EspNet};
 use crate::model::read_back;
-use crate::train::{Observer, Record, Sampler, SheetRow, Stopped, TrainLog, contact_sheet, plot};
+use crate::rng::Rng;
+use crate::train::{Batch, Observer, Record, Sampler, SheetRow, Stopped, TrainLog, contact_sheet, plot};
 
 /// Pictures on the contact sheet.
 const SHEET: usize = 8;
@@ -174,6 +176,33 @@ fn same_classes(run: &Run) -> Result<()> {
     Err(Error::Data(format!("the classes of both sets must be the same: {train}; {val}")))
 }
 
+/// Loads the batches of all steps from `first` on in a separate thread, two ahead. An error ends the sequence. What a step sees
+/// depends only on its number and the seed. All samples of a step have one scale.
+fn prefetch(recipe: &Recipe, set: &Arc<dyn Dataset>, first: u64) -> Receiver<Result<Batch>> {
+    let (recipe, set) = (recipe.clone(), Arc::clone(set));
+    let (sender, receiver) = sync_channel(2);
+    std::thread::spawn(move || {
+        for step in first..recipe.steps {
+            let batch = batch_at(&recipe, &set, step);
+            let failed = batch.is_err();
+            // The receiver is gone if training stopped early.
+            if sender.send(batch).is_err() || failed {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// The batch of a step: samples are resized to the size of the recipe times 1 to `load_scale`, cropped and mirrored.
+fn batch_at(recipe: &Recipe, set: &Arc<dyn Dataset>, step: u64) -> Result<Batch> {
+    let ([height, width], seed) = (recipe.size, recipe.seed);
+    let drawn = Rng::at(seed, step).fork(0x5ca1e).uniform();
+    let load_scale = 1.0 + drawn * (recipe.load_scale - 1.0);
+    let augment = Augment { flip: recipe.flip, load_scale, width, height };
+    Sampler { dataset: Arc::clone(set), augment, batch: recipe.batch, seed }.batch(step)
+}
+
 struct Session<'a> {
     run: &'a Run,
     files: Files,
@@ -190,13 +219,9 @@ impl Session<'_> {
     fn run(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let recipe = self.trainer.recipe().clone();
         let first = self.trainer.steps_done();
-        let [height, width] = recipe.size;
-        let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
-        let dataset = Arc::clone(&self.run.train);
-        let sampler = Sampler { dataset, augment, batch: recipe.batch, seed: recipe.seed };
         observer.start(first, recipe.steps);
         let mut stopped = Stopped::Finished;
-        for batch in sampler.prefetch(first, recipe.steps) {
+        for batch in prefetch(&recipe, &self.run.train, first) {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -213,8 +238,8 @@ impl Session<'_> {
             let step = self.trainer.steps_done();
             self.pending.push((step, loss));
             observer.step(step);
-            let checkpoint = step % recipe.checkpoint_every == 0;
-            if checkpoint || step % recipe.log_every == 0 {
+            let checkpoint = step.is_multiple_of(recipe.checkpoint_every);
+            if checkpoint || step.is_multiple_of(recipe.log_every) {
                 self.flush(observer)?;
             }
             if checkpoint {
@@ -261,7 +286,7 @@ impl Session<'_> {
                      learning rate or a larger batch may help"
                 )));
             }
-            if step % every == 0 {
+            if step.is_multiple_of(every) {
                 let record = Record { step, seconds, values: [("loss".to_owned(), loss)].into() };
                 self.log.append(&record)?;
                 observer.losses(&record);
@@ -300,5 +325,26 @@ impl Session<'_> {
             pictures: val.len(),
             score: SegmentationScore::new(&confusion, classes),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Procedural, Split};
+
+    #[test]
+    fn steps_see_the_same_at_scales_of_their_own() {
+        let set: Arc<dyn Dataset> = Arc::new(Procedural::new(Split::Train, 3, 6, 40, 40));
+        let recipe = Recipe { size: [32, 32], batch: 2, steps: 5, ..Recipe::default() };
+        let all: Vec<Batch> = prefetch(&recipe, &set, 2).iter().map(Result::unwrap).collect();
+        assert_eq!(all.len(), 3);
+        assert_eq!(all[1].images, batch_at(&recipe, &set, 3).unwrap().images);
+        assert_ne!(all[1].images, all[2].images);
+        // Without scaling, whole samples, perhaps mirrored.
+        let whole = Recipe { load_scale: 1.0, flip: false, ..recipe };
+        let batch = batch_at(&whole, &set, 0).unwrap();
+        let fits = |index| fit(set.get(index).unwrap(), 32, 32).unwrap().labels;
+        assert!(batch.labels.iter().all(|labels| (0..6).any(|index| fits(index) == *labels)));
     }
 }

@@ -61,7 +61,7 @@ impl Survey {
         })
     }
 
-    /// Weight of each class in the loss, by id: `1 / ln(1.1 + share)` (Paszke et al., *ENet*, 2016, section 5.2, with the
+    /// Weight of each class in the loss, by id: `1 / ln(1.1 + share)` (Paszke et al. 2016, section 5.2, with the
     /// constant 1.1 in place of 1.02, so that the rarest classes weigh 10 and not 50).
     pub fn weights(&self) -> Vec<f32> {
         self.shares.iter().map(|share| (1.0 / (SMOOTHING + share).ln()) as f32).collect()
