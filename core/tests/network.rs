@@ -419,7 +419,7 @@ fn perceptual_losses_are_those_of_the_formulas() {
 
     // What torchvision documents for its weights: colours in 0 to 1, less a mean, by a deviation.
     let [mean, deviation] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
-    let normalized = |channel: usize, value: f32| ((value + 1.0) / 2.0 - mean[channel]) / deviation[channel];
+    let normalized = |channel: usize, value: f32| (value * 0.5 + 0.5 - mean[channel]) / deviation[channel];
     let (of_fake, of_real) = (features(&fake, &normalized), features(&real, &normalized));
     let layers = ["relu1_2", "relu2_2", "relu3_2", "relu4_2", "relu5_2"];
     let terms = layers.map(|layer| apart(&of_fake[layer], &of_real[layer]) / mean_of(&of_real[layer]));
