@@ -10,6 +10,7 @@ mod checkpoint;
 mod critic;
 mod diff_augment;
 mod ema;
+mod group;
 mod inputs;
 mod log;
 mod losses;
@@ -25,6 +26,7 @@ pub use animation::animation;
 pub use batch::Batch;
 pub use checkpoint::Checkpoint;
 pub use diff_augment::DiffAugment;
+pub use group::{Group, Link};
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
     DiscriminatorOutput, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
