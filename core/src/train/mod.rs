@@ -1,7 +1,7 @@
 //! Training a generator against a discriminator.
 //!
 //! [`Trainer`] does single steps; [`train`] does a whole run with log, contact sheets and checkpoints; [`resume`]
-//! continues a run from its [`Checkpoint`].
+//! continues a run from its [`Checkpoint`]. [`train_in_group`] does the same as one of several processes, a [`Group`].
 
 mod adam;
 mod animation;
@@ -18,6 +18,7 @@ mod recipe;
 mod run;
 mod segmentation;
 mod sheet;
+mod sums;
 mod tensorboard;
 mod trainer;
 
@@ -33,7 +34,7 @@ pub use losses::{
     least_squares_fake, least_squares_generator, least_squares_real, perceptual,
 };
 pub use recipe::{Adversarial, LossWeights, NetworkKind, ProceduralSet, Recipe};
-pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train};
+pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train, train_in_group};
 pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};
 pub use tensorboard::EventFile;
