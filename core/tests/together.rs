@@ -295,7 +295,7 @@ fn a_run_of_many_is_that_of_one() {
     });
     close(&one.files, &many[0].files);
     assert!(!at("nothing").exists());
-    assert!(many.iter().all(|many| (many.steps, many.stopped, many.score) == (6, Stopped::Finished, many[0].score)));
+    assert!(many.iter().all(|of| (of.steps, of.stopped, of.score) == (6, Stopped::Finished, many[0].score)));
     assert!((many[0].score.psnr - one.score.psnr).abs() < 0.05, "{:?} {:?}", many[0].score, one.score);
 
     let stopped = together(2, |group| {
