@@ -62,8 +62,8 @@ pub use head::ConvHead;
 pub use isa::Isa;
 pub use map::{Map, MapMut, Source, fill_rows, for_each_run};
 pub use norms::{
-    Runs, batch_moments, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients, standardize,
-    standardize_gradient,
+    Runs, batch_moments, gradient_sums, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients,
+    standardize, standardize_gradient,
 };
 pub use patches::Patches;
 pub use pointwise::Conv1x1;

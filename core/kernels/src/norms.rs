@@ -43,23 +43,22 @@ pub fn leaky_gradient(x: &[f32], gradient: &[f32], out: &mut [f32]) {
     });
 }
 
-/// Mean and biased variance (divided by n) of each channel over a batch, both `[channels]`.
+/// Mean and biased variance (divided by n) of each channel over a batch.
 ///
 /// # Panics
 ///
-/// If `x` is empty or a slice has the wrong length.
-pub fn batch_moments(isa: Isa, x: &[f32], batch: usize, mean: &mut [f32], variance: &mut [f32]) {
-    let channels = mean.len();
-    assert_eq!(variance.len(), channels, "mean and variance are [channels]");
+/// If `x` is empty or cannot be divided into that many planes.
+pub fn batch_moments(isa: Isa, x: &[f32], batch: usize, channels: usize) -> Vec<[f64; 2]> {
     let planes = volume(&[batch, channels]);
     let (mut means, mut variances) = (vec![0.0; planes], vec![0.0; planes]);
     moments(isa, x, &mut means, &mut variances);
-    for (c, (mean, variance)) in mean.iter_mut().zip(variance).enumerate() {
-        let of_channel = || means.iter().zip(&variances).skip(c).step_by(channels);
-        let whole = of_channel().map(|(mean, _)| mean).sum::<f64>() / batch as f64;
-        let spread = of_channel().map(|(mean, variance)| variance + (mean - whole).powi(2)).sum::<f64>();
-        (*mean, *variance) = (whole as f32, (spread / batch as f64) as f32);
-    }
+    let of_channel = |c: usize| {
+        let planes = || means.iter().zip(&variances).skip(c).step_by(channels);
+        let whole = planes().map(|(mean, _)| mean).sum::<f64>() / batch as f64;
+        let spread = planes().map(|(mean, variance)| variance + (mean - whole).powi(2)).sum::<f64>();
+        [whole, spread / batch as f64]
+    };
+    (0..channels).map(of_channel).collect()
 }
 
 /// `out` = (`x` − mean) · `scale`; mean and scale are `[channels]`.
@@ -78,29 +77,41 @@ pub fn standardize(x: &[f32], batch: usize, mean: &[f32], scale: &[f32], out: &m
     });
 }
 
-/// The gradient with respect to `x`, from that with respect to the result of [`standardize`]. `mean` must be the mean
-/// of `x` over the batch, and `scale` one over the square root of its variance (plus a small constant): both depend
-/// on `x`.
+/// For each channel, what [`standardize_gradient`] needs of the whole batch: the sums of the gradient with respect to the result of
+/// [`standardize`], and of its product with that result.
 ///
 /// # Panics
 ///
 /// If a slice has the wrong length.
-pub fn standardize_gradient(x: &[f32], gradient: &[f32], batch: usize, mean: &[f32], scale: &[f32], out: &mut [f32]) {
+pub fn gradient_sums(x: &[f32], gradient: &[f32], batch: usize, mean: &[f32], scale: &[f32]) -> Vec<[f64; 2]> {
+    let channels = mean.len();
+    let n = plane(x.len(), batch, channels);
+    assert!(gradient.len() == x.len() && scale.len() == channels, "the gradient is as x, scale as mean");
+    let of_plane = |(i, (x, g)): (usize, (&[f32], &[f32]))| sums(x, g, mean[i % channels], scale[i % channels]);
+    let planes: Vec<[f64; 2]> = x.par_chunks(n).zip(gradient.par_chunks(n)).enumerate().map(of_plane).collect();
+    let of_channel =
+        |c: usize| [0, 1].map(|which: usize| planes.iter().skip(c).step_by(channels).map(|s| s[which]).sum());
+    (0..channels).map(of_channel).collect()
+}
+
+/// The gradient with respect to `x`, from that with respect to the result of [`standardize`]. `mean` must be the mean
+/// of `x` over the batch, and `scale` one over the square root of its variance (plus a small constant): both depend
+/// on `x`. `means` are the [`gradient_sums`] of the batch divided by the number of values in a channel.
+///
+/// # Panics
+///
+/// If a slice has the wrong length.
+pub fn standardize_gradient(
+    [x, gradient]: [&[f32]; 2],
+    batch: usize,
+    [mean, scale]: [&[f32]; 2],
+    means: &[[f32; 2]],
+    out: &mut [f32],
+) {
     let channels = mean.len();
     let n = plane(x.len(), batch, channels);
     assert!(out.len() == x.len() && gradient.len() == x.len(), "gradients are as x");
-    assert_eq!(scale.len(), channels, "mean and scale are [channels]");
-    let sums: Vec<[f64; 2]> = x
-        .par_chunks(n)
-        .zip(gradient.par_chunks(n))
-        .enumerate()
-        .map(|(i, (x, g))| sums(x, g, mean[i % channels], scale[i % channels]))
-        .collect();
-    let count = (batch * n) as f64;
-    let of_channel = |c: usize, which: usize| {
-        (sums.iter().skip(c).step_by(channels).map(|sums| sums[which]).sum::<f64>() / count) as f32
-    };
-    let means: Vec<[f32; 2]> = (0..channels).map(|c| [of_channel(c, 0), of_channel(c, 1)]).collect();
+    assert!(scale.len() == channels && means.len() == channels, "mean, scale and means are [channels]");
     planes(out, n).zip(x.par_chunks(n)).zip(gradient.par_chunks(n)).for_each(|(((i, out), x), g)| {
         let c = i % channels;
         let ([of_gradient, of_product], mean, scale) = (means[c], mean[c], scale[c]);

@@ -4,8 +4,8 @@ mod common;
 
 use proptest::prelude::*;
 use semsynth_kernels::{
-    Isa, Runs, batch_moments, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients, spectral_gradient,
-    standardize, standardize_gradient, times, transposed_times,
+    Isa, Runs, batch_moments, gradient_sums, leaky, leaky_gradient, modulate_by_class, modulate_by_class_gradients,
+    spectral_gradient, standardize, standardize_gradient, times, transposed_times,
 };
 
 fn values(n: usize, seed: u64) -> Vec<f32> {
@@ -42,9 +42,18 @@ fn standardized(x: &[f64], [batch, channels, n]: [usize; 3]) -> Vec<f64> {
 }
 
 fn moments_of(x: &[f32], batch: usize, channels: usize) -> [Vec<f32>; 2] {
-    let (mut mean, mut variance) = (vec![0.0; channels], vec![0.0; channels]);
-    batch_moments(Isa::detect(), x, batch, &mut mean, &mut variance);
-    [mean, variance.iter().map(|v| 1.0 / (v + 1e-5).sqrt()).collect()]
+    let moments = batch_moments(Isa::detect(), x, batch, channels);
+    let scale = |[_, variance]: &[f64; 2]| 1.0 / (*variance as f32 + 1e-5).sqrt();
+    [moments.iter().map(|[mean, _]| *mean as f32).collect(), moments.iter().map(scale).collect()]
+}
+
+fn gradient_of(x: &[f32], g: &[f32], batch: usize, [mean, scale]: [&[f32]; 2]) -> Vec<f32> {
+    let count = (x.len() / mean.len()) as f64;
+    let sums = gradient_sums(x, g, batch, mean, scale);
+    let means: Vec<[f32; 2]> = sums.iter().map(|sums| sums.map(|sum| (sum / count) as f32)).collect();
+    let mut out = vec![f32::NAN; x.len()];
+    standardize_gradient([x, g], batch, [mean, scale], &means, &mut out);
+    out
 }
 
 proptest! {
@@ -63,8 +72,7 @@ proptest! {
             prop_assert!((f64::from(*y) - want).abs() < 1e-3, "{y} {want}");
         }
         let g = values(x.len(), 1 + u64::from(seed));
-        let mut found = vec![f32::NAN; x.len()];
-        standardize_gradient(&x, &g, batch, &mean, &scale, &mut found);
+        let found = gradient_of(&x, &g, batch, [&mean, &scale]);
         let loss = |at: usize, by: f64| -> f64 {
             let mut x = exact.clone();
             x[at] += by;
@@ -143,7 +151,7 @@ fn the_number_of_threads_changes_no_bit() {
             let [mean, scale] = moments_of(&x, batch, channels);
             let mut out: [Vec<f32>; 4] = std::array::from_fn(|_| vec![0.0; x.len()]);
             standardize(&x, batch, &mean, &scale, &mut out[0]);
-            standardize_gradient(&x, &g, batch, &mean, &scale, &mut out[1]);
+            out[1] = gradient_of(&x, &g, batch, [&mean, &scale]);
             modulate_by_class(&x, &runs, &table, &table, &mut out[2]);
             let (mut w, mut b) = (table.clone(), table.clone());
             modulate_by_class_gradients(&x, &runs, &table, &g, [&mut out[3], &mut w, &mut b]);

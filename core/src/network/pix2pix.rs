@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use crate::error::Result;
 use crate::nn::{
-    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, NormKind, ParamFreeNorm,
+    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, NormKind, ParamFreeNorm, Share,
     leaky_relu,
 };
 use crate::rng::Rng;
@@ -131,10 +131,10 @@ impl AffineNorm {
         }
     }
 
-    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, mode: Mode, share: &Share) -> Tensor<4> {
         let [_, channels, _, _] = x.dims();
         let spread = |values: Tensor<1>| -> Tensor<4> { values.reshape([1, channels, 1, 1]) };
-        self.param_free_norm.forward(x, mode) * spread(self.weight.val()) + spread(self.bias.val())
+        self.param_free_norm.forward(x, mode, share) * spread(self.weight.val()) + spread(self.bias.val())
     }
 }
 
@@ -158,7 +158,7 @@ impl UNet {
         mode: Mode,
         step: &mut dyn FnMut(f32) -> Result<()>,
     ) -> Result<Tensor<4>> {
-        let (layout, dropout) = (&input.layout, input.dropout);
+        let (layout, dropout, share) = (&input.layout, input.dropout, &input.share);
         super::check_layout(layout, self.labels, false, 1 << self.levels.len())?;
         let [height, width] = layout.size();
         let input = match &self.palette.0 {
@@ -177,17 +177,17 @@ impl UNet {
             skips.push(activated.clone());
             x = level.down.forward(activated, mode);
             if let Some(norm) = &level.down_norm {
-                x = norm.forward(x, mode);
+                x = norm.forward(x, mode, share);
             }
         }
         for (index, level) in self.levels.iter().enumerate().rev() {
             step((2 * depth - 1 - index) as f32 / (2 * depth) as f32)?;
             x = level.up.forward(relu(x), mode);
             if let Some(norm) = &level.up_norm {
-                x = norm.forward(x, mode);
+                x = norm.forward(x, mode, share);
             }
             if let Some(seed) = dropout.filter(|_| index + DROPOUT_BLOCKS >= depth) {
-                x = dropped(x, &mut Rng::new(seed).fork(index as u64));
+                x = dropped(x, share.first(), &mut Rng::new(seed).fork(index as u64));
             }
             if let (Some(skip), true) = (skips.pop(), index > 0) {
                 x = Tensor::cat(vec![skip, x], 1);
@@ -197,9 +197,14 @@ impl UNet {
     }
 }
 
-/// Sets half of the values to zero and doubles the others, so that their mean stays.
-fn dropped(x: Tensor<4>, random: &mut Rng) -> Tensor<4> {
+/// Sets half of the values to zero and doubles the others, so that their mean stays. `first` is the number of the first picture,
+/// for a part of a batch.
+fn dropped(x: Tensor<4>, first: usize, random: &mut Rng) -> Tensor<4> {
     let shape = x.dims();
+    // What the pictures before lose is drawn before.
+    for _ in 0..first * shape[1..].iter().product::<usize>() {
+        random.below(2);
+    }
     let factors: Vec<f32> = (0..shape.iter().product()).map(|_| if random.below(2) == 0 { 0.0 } else { 2.0 }).collect();
     let factors = Tensor::from_data(TensorData::new(factors, shape), &x.device());
     x * factors
@@ -255,7 +260,7 @@ mod tests {
     #[test]
     fn half_of_the_values_are_dropped_and_the_mean_stays() {
         let ones = Tensor::<4>::ones([2, 8, 16, 16], &burn::tensor::Device::flex());
-        let values: Vec<f32> = dropped(ones, &mut Rng::new(5)).into_data().try_to_vec().unwrap();
+        let values: Vec<f32> = dropped(ones, 0, &mut Rng::new(5)).into_data().try_to_vec().unwrap();
         assert!(values.iter().all(|value| [0.0, 2.0].contains(value)));
         let mean = values.iter().sum::<f32>() / values.len() as f32;
         assert!((mean - 1.0).abs() < 0.05, "{mean}");

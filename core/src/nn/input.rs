@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{Layout, Noise};
+use super::{Layout, Noise, Share};
 
 /// The complete input of a generator: label maps, styles and noise.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct GeneratorInput {
     pub noise: Noise,
     /// Seed of dropout, for networks that have it; `None` for no dropout.
     pub dropout: Option<u64>,
+    /// Which pictures of a batch these are, if several processes hold it together.
+    pub share: Share,
 }
 
 /// Style vectors of a batch of pictures, `[batch, classes, length]`. Row `j` is the style of class `j`; a row of
@@ -43,7 +45,7 @@ impl BlockStyles {
 impl GeneratorInput {
     /// Label maps only: no style, no noise.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, latent: None, styles: None, noise: Noise::Zero, dropout: None }
+        Self { layout, latent: None, styles: None, noise: Noise::Zero, dropout: None, share: Share::default() }
     }
 
     /// Sets the latent vectors.
@@ -70,11 +72,19 @@ impl GeneratorInput {
         Self { dropout: Some(seed), ..self }
     }
 
+    /// Makes this a part of a batch that several processes hold together: batch norms in training have the statistics of the
+    /// whole, and noise and dropout are those of these pictures.
+    #[must_use]
+    pub fn share(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
     /// The part of the input that belongs to one block.
     pub(crate) fn of_block(&self, block: usize) -> BlockInput<'_> {
         BlockInput {
             layout: &self.layout,
             noise: &self.noise,
+            share: &self.share,
             style: self.styles.as_ref().and_then(|styles| styles.of(block)),
         }
     }
@@ -85,6 +95,7 @@ impl GeneratorInput {
 pub(crate) struct BlockInput<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) noise: &'a Noise,
+    pub(crate) share: &'a Share,
     /// `[batch, classes, length]`
     pub(crate) style: Option<&'a Tensor<3>>,
 }

@@ -25,6 +25,7 @@ mod noise;
 mod norm;
 pub(crate) mod ops;
 mod patches;
+mod share;
 mod spectral;
 
 pub use block::ResBlock;
@@ -40,6 +41,7 @@ pub use mode::{Mode, Statistics};
 pub use modulation::ModulatedNorm;
 pub use noise::Noise;
 pub use norm::{NormKind, ParamFreeNorm};
+pub use share::{Share, Sums};
 pub use spectral::SpectralNorm;
 
 #[cfg(feature = "train")]

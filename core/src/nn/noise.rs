@@ -1,5 +1,7 @@
 //! Noise maps: the random part of a picture.
 
+use std::ops::Range;
+
 use burn::tensor::{Tensor, TensorData};
 
 use super::Layout;
@@ -52,13 +54,21 @@ impl Noise {
         Ok(())
     }
 
-    /// The map of a draw, `[batch, 1, height, width]`; `None` without noise.
-    pub(crate) fn map(&self, draw: usize, layout: &Layout, [height, width]: [usize; 2]) -> Option<Tensor<4>> {
+    /// The map of a draw, `[batch, 1, height, width]`; `None` without noise. `first` is the number of the first picture, for a
+    /// part of a batch.
+    pub(crate) fn map(
+        &self,
+        draw: usize,
+        layout: &Layout,
+        first: usize,
+        [height, width]: [usize; 2],
+    ) -> Option<Tensor<4>> {
         match self {
             Self::Zero => None,
             Self::Fed(maps) => maps.get(draw).map(|map| map.clone().swap_dims(1, 2).unsqueeze_dim(1)),
             Self::Anchored { seed, origin } => {
-                let values = anchored(*seed, *origin, draw, layout.batch(), layout.size(), [height, width]);
+                let values =
+                    anchored(*seed, *origin, draw, first..first + layout.batch(), layout.size(), [height, width]);
                 let shape = [layout.batch(), 1, height, width];
                 Some(Tensor::from_data(TensorData::new(values, shape), layout.device()))
             }
@@ -92,12 +102,12 @@ fn row(stream: u64, y: i64) -> u64 {
     mix64(stream ^ mix64(y as u64))
 }
 
-/// Anchored noise, `[batch, height, width]`; `whole` is the size of the picture.
+/// Anchored noise of some pictures of a batch, `[batch, height, width]`; `whole` is the size of the picture.
 fn anchored(
     seed: u64,
     origin: [i64; 2],
     draw: usize,
-    batch: usize,
+    pictures: Range<usize>,
     [whole_height, whole_width]: [usize; 2],
     [height, width]: [usize; 2],
 ) -> Vec<f32> {
@@ -105,9 +115,9 @@ fn anchored(
         (i128::from(origin) * side as i128).div_euclid(whole.max(1) as i128) as i64
     };
     let (left, top) = (anchor(origin[0], width, whole_width), anchor(origin[1], height, whole_height));
-    let mut values = Vec::with_capacity(batch * height * width);
-    for picture in 0..batch as u64 {
-        let stream = stream(seed, draw, picture);
+    let mut values = Vec::with_capacity(pictures.len() * height * width);
+    for picture in pictures {
+        let stream = stream(seed, draw, picture as u64);
         for y in 0..height as i64 {
             let row = row(stream, top.wrapping_add(y));
             let value = |x: i64| Rng::at(row, left.wrapping_add(x) as u64).normal() as f32;
@@ -131,7 +141,7 @@ mod tests {
     }
 
     fn values(noise: &Noise, draw: usize, layout: &Layout, size: [usize; 2]) -> Vec<f32> {
-        noise.map(draw, layout, size).unwrap().into_data().try_to_vec().unwrap()
+        noise.map(draw, layout, 0, size).unwrap().into_data().try_to_vec().unwrap()
     }
 
     #[test]
@@ -158,6 +168,9 @@ mod tests {
         let (first, second) = all.split_at(128 * 128);
         assert_eq!(first, values(&noise, 0, &layout(128, 128, 1), [128, 128]));
         assert_ne!(first, second);
+        // The second picture alone, as a part of the batch.
+        let part = noise.map(0, &layout(128, 128, 1), 1, [128, 128]).unwrap().into_data();
+        assert_eq!(part.try_to_vec::<f32>().unwrap(), second);
         let count = all.len() as f32;
         let mean = all.iter().sum::<f32>() / count;
         let variance = all.iter().map(|value| value * value).sum::<f32>() / count - mean * mean;

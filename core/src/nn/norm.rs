@@ -4,7 +4,8 @@ use burn::module::Module;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Buffer, Init, Mode, Statistics, as_type_of, ops};
+use super::share::Others;
+use super::{Buffer, Init, Mode, Share, Statistics, as_type_of, ops};
 
 /// Added to every variance before the square root.
 pub(crate) const EPSILON: f64 = 1e-5;
@@ -50,8 +51,8 @@ impl ParamFreeNorm {
     }
 
     /// `(x - mean) / sqrt(var + 1e-5)`: `[batch, channels, h, w] -> [batch, channels, h, w]`. Statistics are computed
-    /// in 32 bits whatever the type of `x`.
-    pub fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
+    /// in 32 bits whatever the type of `x`. In training they are those of the whole batch that `share` is a part of.
+    pub fn forward(&self, x: Tensor<4>, mode: Mode, share: &Share) -> Tensor<4> {
         let (Some(mean), Some(var)) = (&self.running_mean, &self.running_var) else {
             return instance_norm(x);
         };
@@ -59,18 +60,25 @@ impl ParamFreeNorm {
             Mode::Eval(Statistics::Running) | Mode::TrainFixed => {
                 normalize(x, per_channel(mean.get()), per_channel(var.get()))
             }
-            Mode::Eval(Statistics::Batch) => standardize(x, EPSILON).0,
-            Mode::Train { momentum } => batch_norm(x, mean, var, EPSILON, momentum),
+            Mode::Eval(Statistics::Batch) => standardize(x, EPSILON, None).0,
+            Mode::Train { momentum } => batch_norm(x, mean, var, EPSILON, momentum, share),
         }
     }
 }
 
 /// Normalises each channel over the batch, `[batch, channels, h, w]`, and moves the running `mean` and `var`, each
-/// `[channels]`, towards its statistics by a share of `momentum`.
-pub(crate) fn batch_norm(x: Tensor<4>, mean: &Buffer<1>, var: &Buffer<1>, epsilon: f64, momentum: f64) -> Tensor<4> {
+/// `[channels]`, towards its statistics by a part of `momentum`. Statistics are those of the whole batch that `share` is of.
+pub(crate) fn batch_norm(
+    x: Tensor<4>,
+    mean: &Buffer<1>,
+    var: &Buffer<1>,
+    epsilon: f64,
+    momentum: f64,
+    share: &Share,
+) -> Tensor<4> {
     let [batch, _, height, width] = x.dims();
-    let (standardized, batch_mean, batch_var) = standardize(x, epsilon);
-    let count = (batch * height * width) as f64;
+    let (standardized, batch_mean, batch_var) = standardize(x, epsilon, share.others());
+    let count = (share.whole(batch) * height * width) as f64;
     // The running variance is the unbiased one; the division uses the biased one.
     let unbiased = batch_var * (count / (count - 1.0).max(1.0));
     let blend = |old: Tensor<1>, new: Tensor<1>| old * (1.0 - momentum) + new * momentum;
@@ -86,17 +94,18 @@ pub(crate) fn instance_norm(x: Tensor<4>) -> Tensor<4> {
     }
     let [batch, channels, height, width] = x.dims();
     // Treat each plane as a channel of a batch of one.
-    standardize(x.reshape([1, batch * channels, height, width]), EPSILON).0.reshape([batch, channels, height, width])
+    let planes = x.reshape([1, batch * channels, height, width]);
+    standardize(planes, EPSILON, None).0.reshape([batch, channels, height, width])
 }
 
 /// Normalises each channel over the batch; also returns the mean and the biased variance, `[channels]`, without
-/// gradients.
-fn standardize(x: Tensor<4>, epsilon: f64) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+/// gradients. On the CPU, the batch includes what `others` hold; elsewhere there must be none.
+fn standardize(x: Tensor<4>, epsilon: f64, others: Option<Others>) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     let channels = x.dims()[1];
     if ops::apply_to(&x) {
-        let moments = ops::moments(x.clone());
+        let moments = ops::moments(x.clone(), others.clone());
         let row = |index: usize| moments.clone().slice([index..index + 1, 0..channels]).reshape([channels]);
-        return (ops::standardize(x, moments.clone(), epsilon), row(0), row(1));
+        return (ops::standardize(x, moments.clone(), epsilon, others), row(0), row(1));
     }
     let (standardized, mean, var) = reference(x, &[3, 2, 0], epsilon);
     (standardized, mean.detach().reshape([channels]), var.detach().reshape([channels]))
@@ -149,7 +158,8 @@ mod tests {
         let largest = |x: Tensor<4>| x.abs().max().into_scalar::<f32>();
         for dims in [&[3, 2][..], &[3, 2, 0]] {
             let expected = reference(x.clone(), dims, EPSILON).0;
-            let found = if dims.len() == 2 { instance_norm(x.clone()) } else { standardize(x.clone(), EPSILON).0 };
+            let found =
+                if dims.len() == 2 { instance_norm(x.clone()) } else { standardize(x.clone(), EPSILON, None).0 };
             assert!(largest(found.clone().inner() - expected.clone().inner()) < 1e-5);
             let (found, expected) =
                 ((found * slope.clone()).sum().backward(), (expected * slope.clone()).sum().backward());

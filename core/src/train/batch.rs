@@ -1,8 +1,10 @@
 //! Batches: the samples of a step, loaded in the background.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
+use super::Group;
 use crate::data::{Augment, Dataset};
 use crate::error::{Error, Result};
 use crate::label::LabelMap;
@@ -59,12 +61,22 @@ impl Batch {
 pub(crate) struct Sampler {
     pub(crate) dataset: Arc<dyn Dataset>,
     pub(crate) augment: Augment,
+    /// Pictures of a step.
     pub(crate) batch: usize,
+    /// Which of them are loaded, in this order.
+    pub(crate) shares: Vec<Range<usize>>,
     pub(crate) seed: u64,
 }
 
+/// Which pictures of a step a process of a group loads: its range of each of `parts` parts of `batch` pictures.
+pub(super) fn shares(batch: usize, parts: usize, group: &Group) -> Vec<Range<usize>> {
+    let bound = |rank: usize| batch * rank / group.size();
+    let (start, end) = (bound(group.rank()), bound(group.rank() + 1));
+    (0..parts).map(|part| part * batch + start..part * batch + end).collect()
+}
+
 impl Sampler {
-    /// The batch of a step. Every epoch visits all samples, in a different order.
+    /// The batch of a step, or the share of it. Every epoch visits all samples, in a different order.
     pub(crate) fn batch(&self, step: u64) -> Result<Batch> {
         let len = self.dataset.len() as u64;
         if len == 0 {
@@ -72,12 +84,13 @@ impl Sampler {
         }
         let first = step * self.batch as u64;
         let mirrored = self.dataset.classes().mirrored();
-        let mut labels = Vec::with_capacity(self.batch);
-        let mut images = Vec::with_capacity(self.batch * 3 * self.augment.width * self.augment.height);
+        let pictures = self.shares.iter().map(Range::len).sum();
+        let mut labels = Vec::with_capacity(pictures);
+        let mut images = Vec::with_capacity(pictures * 3 * self.augment.width * self.augment.height);
         let mut instances = self.dataset.has_instances().then(Vec::new);
         let mut styles = self.dataset.style_length().map(|_| Vec::new());
         let mut epoch_order: Option<(u64, Vec<usize>)> = None;
-        for position in first..first + self.batch as u64 {
+        for position in self.shares.iter().cloned().flatten().map(|picture| first + picture as u64) {
             let epoch = position / len;
             let order = match &epoch_order {
                 Some((known, order)) if *known == epoch => order,
@@ -100,8 +113,8 @@ impl Sampler {
         Ok(Batch { labels, instances, images, styles })
     }
 
-    /// Loads the batches of `first..end` on a separate thread, two steps ahead. An error ends the sequence.
-    pub(crate) fn prefetch(self, first: u64, end: u64) -> Receiver<Result<Batch>> {
+    /// Loads the batches of `first..end` on a separate thread, two steps ahead. Nothing comes after an error.
+    pub(crate) fn prefetch(self, first: u64, end: u64) -> impl Iterator<Item = Result<Batch>> + use<> {
         let (sender, receiver): (SyncSender<Result<Batch>>, _) = sync_channel(2);
         std::thread::spawn(move || {
             for step in first..end {
@@ -113,7 +126,9 @@ impl Sampler {
                 }
             }
         });
-        receiver
+        // The thread may have panicked: then there are fewer batches than steps.
+        let ended = |step| format!("the data ended after step {step}: reading it stopped unexpectedly");
+        (first..end).map(move |step| receiver.recv().unwrap_or_else(|_| Err(Error::Data(ended(step)))))
     }
 }
 
@@ -124,7 +139,13 @@ mod tests {
 
     fn sampler() -> Sampler {
         let dataset = Arc::new(Procedural::new(Split::Train, 5, 7, 32, 32));
-        Sampler { dataset, augment: Augment { flip: true, load_scale: 1.1, width: 32, height: 32 }, batch: 3, seed: 9 }
+        Sampler {
+            dataset,
+            augment: Augment { flip: true, load_scale: 1.1, width: 32, height: 32 },
+            batch: 3,
+            shares: vec![0..3],
+            seed: 9,
+        }
     }
 
     #[test]
@@ -137,9 +158,25 @@ mod tests {
         assert!(a.images.iter().all(|value| (-1.0..=1.0).contains(value)));
     }
 
+    /// Parts of all ranks one after the other are the batch; parts of different sizes.
+    #[test]
+    fn the_shares_of_a_group_are_the_batch() {
+        let whole = Sampler { batch: 10, shares: vec![0..10], ..sampler() }.batch(3).unwrap();
+        let groups = Group::of_threads(3);
+        let of: Vec<Batch> = groups
+            .iter()
+            .map(|group| Sampler { batch: 10, shares: shares(5, 2, group), ..sampler() }.batch(3).unwrap())
+            .collect();
+        assert_eq!(of.iter().map(|batch| batch.labels.len()).collect::<Vec<_>>(), [2, 4, 4]);
+        let parts: Vec<Vec<Batch>> = of.into_iter().map(|batch| batch.divided(2).unwrap()).collect();
+        let images: Vec<f32> =
+            (0..2).flat_map(|part| parts.iter().flat_map(move |of_rank| of_rank[part].images.clone())).collect();
+        assert_eq!(images, whole.images);
+    }
+
     #[test]
     fn prefetching_changes_nothing_but_time() {
-        let fetched: Vec<Batch> = sampler().prefetch(2, 5).iter().map(Result::unwrap).collect();
+        let fetched: Vec<Batch> = sampler().prefetch(2, 5).map(Result::unwrap).collect();
         assert_eq!(fetched.len(), 3);
         for (batch, step) in fetched.iter().zip(2..) {
             assert_eq!(batch.images, sampler().batch(step).unwrap().images);
@@ -148,8 +185,12 @@ mod tests {
 
     #[test]
     fn an_epoch_leaves_no_sample_out() {
-        let plain =
-            Sampler { augment: Augment { flip: false, load_scale: 1.0, width: 32, height: 32 }, batch: 7, ..sampler() };
+        let plain = Sampler {
+            augment: Augment { flip: false, load_scale: 1.0, width: 32, height: 32 },
+            batch: 7,
+            shares: vec![0..7],
+            ..sampler()
+        };
         let mut seen = plain.batch(0).unwrap().labels;
         let mut all: Vec<LabelMap> = (0..7).map(|index| plain.dataset.get(index).unwrap().labels).collect();
         let key = |map: &LabelMap| map.ids().collect::<Vec<_>>();

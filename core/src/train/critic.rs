@@ -4,7 +4,9 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
 
-use super::{Adam, DiffAugment};
+use super::sums::sum_gradients;
+use super::{Adam, DiffAugment, Group};
+use crate::error::Result;
 use crate::network::{Discriminator, DiscriminatorConfig, DiscriminatorKind, SegmentationDiscriminator};
 use crate::nn::{Init, Layout};
 
@@ -54,6 +56,14 @@ impl Critic {
         match self {
             Self::Patches(network) => Self::Patches(adam.step_with(network, gradients, rate)),
             Self::Segmentation(network) => Self::Segmentation(adam.step_with(network, gradients, rate)),
+        }
+    }
+
+    /// The sums of the gradients over all processes.
+    pub(super) fn sum(&self, group: &Group, mine: GradientsParams) -> Result<GradientsParams> {
+        match self {
+            Self::Patches(network) => sum_gradients(group, network, mine),
+            Self::Segmentation(network) => sum_gradients(group, network, mine),
         }
     }
 

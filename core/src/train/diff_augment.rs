@@ -39,6 +39,11 @@ impl DiffAugment {
     /// contrast 0.5 to 1.5, a shift by up to an eighth of the side, a hole of half the side. The same seed always draws the
     /// same.
     pub fn draw(seed: u64, batch: usize, size: [usize; 2]) -> Self {
+        Self::draw_from(0, seed, batch, size)
+    }
+
+    /// The same for pictures from number `first` on of a batch.
+    pub(super) fn draw_from(first: usize, seed: u64, batch: usize, size: [usize; 2]) -> Self {
         let mut random = Rng::new(seed);
         let mut picture = |_| {
             let mut uniform = |from: f64, to: f64| (from + (to - from) * random.uniform()) as f32;
@@ -55,7 +60,7 @@ impl DiffAugment {
             });
             Picture { brightness, saturation, contrast, shift, hole }
         };
-        Self { pictures: (0..batch).map(&mut picture).collect(), size }
+        Self { pictures: (0..first + batch).map(&mut picture).skip(first).collect(), size }
     }
 
     /// Varies pictures, `[batch, 3, height, width]` in -1 to 1. Values may leave that range; what moves in, and the hole, are

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::error::Result;
 use crate::label::{LabelMap, instance_edges};
 use crate::network::{Architecture, Encoder, Network, Posterior};
-use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise};
+use crate::nn::{BlockStyles, GeneratorInput, LabelEncoding, Layout, Mode, Noise, Share};
 use crate::rng::Rng;
 
 /// Label maps as network input. Instance edges are those of the instance maps, or else of the label maps.
@@ -26,12 +26,14 @@ pub(super) fn layout_of(
 }
 
 /// How to draw the random inputs of a forward pass.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sampling {
     /// Seed of noise and of latent vectors.
     pub(super) seed: u64,
     /// Whether to sample latent vectors from their distribution, as in training, or to use the mean.
     pub(super) draw_latent: bool,
+    /// Which pictures of a batch these are: each gets what it would get in the whole.
+    pub(super) share: Share,
 }
 
 /// The input for reconstructing photos, `[batch, 3, height, width]`, and the distribution of their latent vectors if
@@ -44,7 +46,8 @@ pub(super) fn generator_input(
     sampling: Sampling,
     mode: Mode,
 ) -> Result<(GeneratorInput, Option<Posterior>)> {
-    let input = GeneratorInput::new(layout.clone());
+    let first = sampling.share.first();
+    let input = GeneratorInput::new(layout.clone()).share(sampling.share);
     let noise = Noise::Anchored { seed: sampling.seed, origin: [0, 0] };
     match &network.encoder {
         None => {
@@ -60,7 +63,9 @@ pub(super) fn generator_input(
             let latent = if sampling.draw_latent {
                 let shape = posterior.mean.dims();
                 let mut rng = Rng::new(sampling.seed);
-                let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
+                let before = first * shape[1];
+                let drawn = (0..before + shape.iter().product::<usize>()).map(|_| rng.normal() as f32);
+                let values: Vec<f32> = drawn.skip(before).collect();
                 posterior.sample(Tensor::from_data(TensorData::new(values, shape), layout.device()))
             } else {
                 posterior.mean.clone()

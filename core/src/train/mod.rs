@@ -1,7 +1,7 @@
 //! Training a generator, mostly against a discriminator.
 //!
 //! [`Trainer`] does single steps; [`train`] does a whole run with log, contact sheets and checkpoints; [`resume`]
-//! continues a run from its [`Checkpoint`].
+//! continues a run from its [`Checkpoint`]. [`train_in_group`] does the same as one of several processes, a [`Group`].
 
 mod adam;
 mod animation;
@@ -10,6 +10,7 @@ mod checkpoint;
 mod critic;
 mod diff_augment;
 mod ema;
+mod group;
 mod inputs;
 mod log;
 mod losses;
@@ -17,6 +18,7 @@ mod recipe;
 mod run;
 mod segmentation;
 mod sheet;
+mod sums;
 mod tensorboard;
 mod trainer;
 
@@ -27,13 +29,14 @@ pub(crate) use batch::Sampler;
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::{restore, store};
 pub use diff_augment::DiffAugment;
+pub use group::{Group, Link};
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
     DiscriminatorOutput, balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real,
     kl_divergence, l1, least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
 };
 pub use recipe::{Adversarial, LossWeights, NetworkKind, PerceptualLayers, ProceduralSet, Recipe};
-pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train};
+pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train, train_in_group};
 pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};
 pub use tensorboard::EventFile;

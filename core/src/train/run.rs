@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 
-use super::batch::Sampler;
+use super::batch::{Sampler, shares};
 use super::inputs::{Sampling, generator_input, layout_of};
 use super::sheet::to_images;
-use super::{Checkpoint, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
+use super::{Checkpoint, Group, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
 use crate::data::{Augment, Dataset, Sample, fit};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::files::{save_picture, write_whole};
 use crate::metrics::{psnr, ssim};
 use crate::model::{FORMAT, Manifest, Model, Precision, Preset, Provenance};
 use crate::network::Network;
-use crate::nn::{LabelEncoding, Mode, Statistics};
+use crate::nn::{LabelEncoding, Mode, Share, Statistics};
 use crate::pixels::push_planes;
 
 /// Pictures on a contact sheet.
@@ -166,7 +166,7 @@ pub struct Score {
 /// [`Error::Argument`] if `run.out` already holds a run; [`Error::Diverged`] if a loss is no longer finite; otherwise
 /// errors of reading data and writing files.
 pub fn train(run: &Run, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
-    Session::start(run)?.train(observer, stop)
+    train_in_group(run, None, &Group::alone(), observer, stop)
 }
 
 /// Continues the run in `run.out` from its checkpoint; otherwise same as [`train`].
@@ -180,14 +180,33 @@ pub fn train(run: &Run, observer: &mut dyn Observer, stop: &AtomicBool) -> Resul
 /// [`Error::Argument`] if the checkpoint does not belong to the run in `run.out`; [`Error::Data`] if its classes are
 /// not those of the data; [`Error::Model`] if it does not fit its recipe; otherwise same as [`train`].
 pub fn resume(run: &Run, checkpoint: Checkpoint, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
-    Session::resume(run, checkpoint)?.train(observer, stop)
+    train_in_group(run, Some(checkpoint), &Group::alone(), observer, stop)
+}
+
+/// [`train`], or [`resume`] from a checkpoint, as one of the processes of a group, all of which call this with the same run and
+/// checkpoint. Each trains on its share of every batch (see [`Trainer::together`]). Only rank 0 writes files, and only it uses the
+/// validation samples. An error of one process ends the run of all, and so does `stop` or the time limit of any.
+///
+/// # Errors
+///
+/// Same as [`train`] and [`resume`]; [`Error::Argument`] if a batch has fewer pictures than the group has processes, or if the
+/// processes differ in recipe, classes or completed steps; [`Error::Device`] if a process is gone.
+pub fn train_in_group(
+    run: &Run,
+    checkpoint: Option<Checkpoint>,
+    group: &Group,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    Session::open(run, checkpoint, group)?.train(observer, stop)
 }
 
 struct Session<'a> {
     run: &'a Run,
     files: Files,
     trainer: Trainer,
-    log: TrainLog,
+    /// Rank 0 writes it.
+    log: Option<TrainLog>,
     sampler: Sampler,
     samples: Vec<Sample>,
     /// Losses that have not been read yet, because reading waits for the device.
@@ -198,10 +217,22 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn start(run: &'a Run) -> Result<Self> {
+    /// Opens the run in all processes, or in none.
+    fn open(run: &'a Run, checkpoint: Option<Checkpoint>, group: &Group) -> Result<Self> {
+        let resumes = checkpoint.is_some();
+        let trainer = match checkpoint {
+            Some(checkpoint) => Self::resumed(run, checkpoint),
+            None => Self::fresh(run, group.rank() == 0),
+        };
+        let trainer = group.agree(trainer)?.together(group.clone())?;
+        group.agree(Self::new(run, trainer, resumes))
+    }
+
+    /// A new trainer; the process that `leads` checks that there is no run yet.
+    fn fresh(run: &Run, leads: bool) -> Result<Trainer> {
         let files = Files::new(&run.out);
         let results = [files.checkpoint(), files.model(), files.recipe(), files.log(), files.sheet()];
-        if let Some(file) = results.iter().find(|file| file.exists()) {
+        if let Some(file) = results.iter().find(|file| leads && file.exists()) {
             let way = if files.checkpoint().exists() {
                 "it can be resumed, or choose another folder"
             } else {
@@ -210,13 +241,11 @@ impl<'a> Session<'a> {
             let (folder, file) = (run.out.display(), file.display());
             return Err(Error::Argument(format!("{folder} already holds a run ({file}): {way}")));
         }
-        let trainer = Trainer::new(run.recipe.clone(), run.train.classes().channels(), &run.device)?;
-        std::fs::create_dir_all(&run.out).map_err(Error::io(&run.out))?;
-        let log = TrainLog::create(files.log())?;
-        Self::new(run, trainer, log)
+        Trainer::new(run.recipe.clone(), run.train.classes().channels(), &run.device)
     }
 
-    fn resume(run: &'a Run, checkpoint: Checkpoint) -> Result<Self> {
+    /// The trainer of a checkpoint.
+    fn resumed(run: &Run, checkpoint: Checkpoint) -> Result<Trainer> {
         let (files, folder) = (Files::new(&run.out), run.out.display());
         // The checkpoint in the run's folder will be overwritten.
         if !same_file(checkpoint.path(), &files.checkpoint()) {
@@ -228,7 +257,7 @@ impl<'a> Session<'a> {
         if checkpoint.classes() != run.train.classes() {
             return Err(Error::Data(format!("{folder}: the classes of the run are not those of the data")));
         }
-        let trainer = Trainer::resume(checkpoint, &run.device, |stored| {
+        Trainer::resume(checkpoint, &run.device, |stored| {
             // List the fields that may change, so that a new field of the networks is taken from the checkpoint by
             // default.
             let Recipe {
@@ -254,12 +283,16 @@ impl<'a> Session<'a> {
             let named = Recipe { name, licence, half, data, classes, labels, steps, decay_from, ..kept };
             let learned = Recipe { learning_rate, ttur, losses, vgg, fresh_fakes, ..named };
             *stored = Recipe { sample_every, checkpoint_every, log_every, ..learned };
-        })?;
-        let log = TrainLog::resume(files.log(), trainer.steps_done())?;
-        Self::new(run, trainer, log)
+        })
     }
 
-    fn new(run: &'a Run, trainer: Trainer, log: TrainLog) -> Result<Self> {
+    fn new(run: &'a Run, trainer: Trainer, resumes: bool) -> Result<Self> {
+        let (batch, processes) = (trainer.recipe().batch, trainer.group.size());
+        if batch < processes {
+            return Err(Error::Argument(format!(
+                "recipe: batch is {batch}: it must be at least {processes}, a picture for each process"
+            )));
+        }
         if let (Some(length), found) = (trainer.recipe().style_length, run.train.style_length())
             && found != Some(length)
         {
@@ -268,33 +301,42 @@ impl<'a> Session<'a> {
             return Err(Error::Argument(format!("recipe: style_length is {length}, but the data set {set} {found}")));
         }
         let files = Files::new(&run.out);
-        std::fs::create_dir_all(run.out.join("samples")).map_err(Error::io(run.out.join("samples")))?;
         let recipe = trainer.recipe();
-        let text = recipe.to_ron_string()?;
-        write_whole(&files.recipe(), |out| out.write_all(text.as_bytes()))?;
+        let leads = trainer.group.rank() == 0;
+        let (mut log, mut before) = (None, 0.0);
+        if leads {
+            std::fs::create_dir_all(run.out.join("samples")).map_err(Error::io(run.out.join("samples")))?;
+            let steps = trainer.steps_done();
+            log = Some(if resumes { TrainLog::resume(files.log(), steps)? } else { TrainLog::create(files.log())? });
+            let text = recipe.to_ron_string()?;
+            write_whole(&files.recipe(), |out| out.write_all(text.as_bytes()))?;
+            before = TrainLog::read(files.log())?.last().map_or(0.0, |record| record.seconds);
+        }
         let [height, width] = recipe.size;
         let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
         let sampler = Sampler {
             dataset: Arc::clone(&run.train),
             augment,
             batch: recipe.batch * recipe.accumulate,
+            shares: shares(recipe.batch, recipe.accumulate, &trainer.group),
             seed: recipe.seed,
         };
         let [height, width] = recipe.validation_size();
-        let samples = (0..run.val.len().min(SHEET)).map(|index| fit(run.val.get(index)?, width, height));
+        let shown = if leads { run.val.len().min(SHEET) } else { 0 };
+        let samples = (0..shown).map(|index| fit(run.val.get(index)?, width, height));
         let samples = samples.collect::<Result<Vec<_>>>()?;
-        let before = TrainLog::read(files.log())?.last().map_or(0.0, |record| record.seconds);
         Ok(Self { run, files, trainer, log, sampler, samples, pending: Vec::new(), started: Instant::now(), before })
     }
 
     fn train(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
         let recipe = self.trainer.recipe().clone();
+        let group = self.trainer.group.clone();
         let first = self.trainer.steps_done();
         observer.start(first, recipe.steps);
         let batches = self.sampler.clone().prefetch(first, recipe.steps);
         let mut stopped = Stopped::Finished;
         for batch in batches {
-            let batch = match batch {
+            let batch = match group.agree(batch) {
                 Ok(batch) => batch,
                 Err(error) => {
                     // A picture that cannot be read must not cost the steps done so far.
@@ -319,12 +361,20 @@ impl<'a> Session<'a> {
             }
             if step % recipe.sample_every == 0 && step < recipe.steps {
                 let batches = self.sampler.clone().prefetch(step, step + SHEET_CALIBRATION);
-                self.sample(&self.trainer.calibrated(batches)?, &self.files.sample(step))?;
-                plot(&TrainLog::read(self.files.log())?, self.files.plot())?;
+                let network = self.trainer.calibrated(batches)?;
+                self.lead(|| {
+                    self.sample(&network, &self.files.sample(step))?;
+                    plot(&TrainLog::read(self.files.log())?, self.files.plot())
+                })?;
             }
-            if stop.load(Ordering::Relaxed) {
+            let interrupted = stop.load(Ordering::Relaxed);
+            let late = self.run.time_limit.is_some_and(|limit| self.started.elapsed() >= limit) && step < recipe.steps;
+            // What one process is told, all do.
+            let told = group.gather(&[u8::from(interrupted), u8::from(late)])?;
+            let (told, _) = told.as_chunks::<2>();
+            if told.iter().any(|&[interrupted, _]| interrupted > 0) {
                 stopped = Stopped::Interrupted;
-            } else if self.run.time_limit.is_some_and(|limit| self.started.elapsed() >= limit) && step < recipe.steps {
+            } else if told.iter().any(|&[_, late]| late > 0) {
                 stopped = Stopped::TimeUp;
             }
             if stopped != Stopped::Finished {
@@ -333,9 +383,6 @@ impl<'a> Session<'a> {
         }
         self.flush(observer)?;
         let steps = self.trainer.steps_done();
-        if stopped == Stopped::Finished && steps < recipe.steps {
-            return Err(Error::Data(format!("the data ended after step {steps}: reading it stopped unexpectedly")));
-        }
         let rate = (steps - first) as f64 / self.started.elapsed().as_secs_f64();
         observer.finish();
         self.checkpoint()?;
@@ -348,8 +395,19 @@ impl<'a> Session<'a> {
         self.before + self.started.elapsed().as_secs_f64()
     }
 
-    /// Reads the losses of all steps since the last call; ends the run if one of them has diverged.
+    /// Does work that rank 0 does alone; its error is one of all.
+    fn lead<T: Default>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let group = &self.trainer.group;
+        group.agree(if group.rank() == 0 { work() } else { Ok(T::default()) })
+    }
+
+    /// Reads the losses of all steps since the last call; ends the run if one of them has diverged. Collective.
     fn flush(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let read = self.read_losses(observer);
+        self.trainer.group.agree(read)
+    }
+
+    fn read_losses(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let seconds = self.seconds();
         let every = self.trainer.recipe().log_every;
         for losses in std::mem::take(&mut self.pending) {
@@ -357,15 +415,18 @@ impl<'a> Session<'a> {
             let values = losses.read()?;
             if step % every == 0 {
                 let record = Record { step, seconds, values };
-                self.log.append(&record)?;
+                if let Some(log) = &mut self.log {
+                    log.append(&record)?;
+                }
                 observer.losses(&record);
             }
         }
         Ok(())
     }
 
+    /// Collective.
     fn checkpoint(&self) -> Result<()> {
-        self.trainer.save(self.files.checkpoint(), self.run.train.classes())
+        self.lead(|| self.trainer.save(self.files.checkpoint(), self.run.train.classes()))
     }
 
     /// Synthesizes the first samples of the validation set.
@@ -398,19 +459,26 @@ impl<'a> Session<'a> {
         let styles = sample.style.as_ref().filter(|_| self.trainer.recipe().style_length.is_some()).map(|style| {
             Tensor::from_data(TensorData::new(style.to_rows(), [1, style.rows(), style.length()]), device)
         });
-        let sampling = Sampling { seed: 0, draw_latent: false };
+        let sampling = Sampling { seed: 0, draw_latent: false, share: Share::default() };
         let (input, _) = generator_input(network, &layout, &photo, styles.as_ref(), sampling, Mode::EVAL)?;
         let output = network.forward(&input, Mode::EVAL)?;
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
     }
 
-    /// Writes the final model and its contact sheet, and computes its score.
+    /// Writes the final model and its contact sheet, and computes its score. Collective.
     fn finish(&self, stop: &AtomicBool) -> Result<Score> {
-        let recipe = self.trainer.recipe();
         // Use the batches that would follow the last step: deterministic, and as varied as those trained on.
         let first = self.trainer.steps_done();
         let batches = self.sampler.clone().prefetch(first, first + CALIBRATION);
         let network = self.trainer.calibrated(batches)?;
+        let Score { pictures, psnr, ssim } = self.lead(|| self.publish(network, stop))?;
+        let scores = self.trainer.group.gather(&[pictures as f64, psnr, ssim])?;
+        Ok(Score { pictures: scores[0] as usize, psnr: scores[1], ssim: scores[2] })
+    }
+
+    /// Writes a model with the final network.
+    fn publish(&self, network: Network, stop: &AtomicBool) -> Result<Score> {
+        let recipe = self.trainer.recipe();
         let manifest = Manifest {
             format: FORMAT,
             name: recipe.name.clone().unwrap_or_else(|| folder_name(&self.run.out)),
@@ -422,7 +490,7 @@ impl<'a> Session<'a> {
             provenance: Provenance {
                 program: format!("semsynth {}", env!("CARGO_PKG_VERSION")),
                 data: format!("{}, {} pairs", self.run.train.name(), self.run.train.len()),
-                steps: first,
+                steps: self.trainer.steps_done(),
                 recipe: recipe.without_paths().to_ron_string()?,
             },
             licence: recipe.licence.clone(),

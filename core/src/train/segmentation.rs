@@ -11,8 +11,17 @@ use crate::rng::Rng;
 /// the classes that occur of the mean over their pixels. The loss of the discriminator for real pictures, and of the
 /// generator for its own.
 pub fn segment_real(scores: Tensor<4>, labels: &Tensor<4>) -> Tensor<1> {
+    balanced(scores, labels, pixels_of_classes(labels))
+}
+
+/// The number of pixels of each class, `[1, classes, 1, 1]`.
+pub(super) fn pixels_of_classes(labels: &Tensor<4>) -> Tensor<4> {
+    labels.clone().sum_dims(&[0, 2, 3])
+}
+
+/// What the pictures here add to [`segment_real`] of a batch, given the number of pixels that each class has in the whole.
+pub(super) fn balanced(scores: Tensor<4>, labels: &Tensor<4>, pixels_of_class: Tensor<4>) -> Tensor<1> {
     let [_, classes, _, _] = labels.dims();
-    let pixels_of_class = labels.clone().sum_dims(&[0, 2, 3]);
     let weights = pixels_of_class.clamp_min(1.0).recip();
     let logarithms = log_softmax(scores, 1).narrow(1, 0, classes);
     (logarithms * labels.clone() * weights).sum().neg()
@@ -34,9 +43,15 @@ pub struct LabelMix {
 impl LabelMix {
     /// Draws a choice for each class of each picture. The same seed always draws the same.
     pub fn draw(seed: u64, labels: &Tensor<4>) -> Self {
+        Self::draw_from(0, seed, labels)
+    }
+
+    /// The same for pictures from number `first` on of a batch.
+    pub(super) fn draw_from(first: usize, seed: u64, labels: &Tensor<4>) -> Self {
         let [batch, classes, _, _] = labels.dims();
         let mut random = Rng::new(seed);
-        let choices: Vec<f32> = (0..batch * classes).map(|_| (random.next_u64() >> 63) as f32).collect();
+        let drawn = (0..(first + batch) * classes).map(|_| (random.next_u64() >> 63) as f32);
+        let choices: Vec<f32> = drawn.skip(first * classes).collect();
         let choices = Tensor::from_data(TensorData::new(choices, [batch, classes, 1, 1]), &labels.device());
         Self { mask: (labels.clone() * choices).sum_dim(1) }
     }

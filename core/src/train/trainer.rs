@@ -1,6 +1,7 @@
 //! Single training steps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -13,13 +14,14 @@ use super::losses::{
     balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
     least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
 };
-use super::segmentation::{LabelMix, segment_fake, segment_real};
-use super::{Adam, Adversarial, Batch, DiffAugment, PerceptualLayers, Recipe};
+use super::segmentation::{LabelMix, balanced, pixels_of_classes, segment_fake};
+use super::sums::{sum_gradients, sum_tensor};
+use super::{Adam, Adversarial, Batch, DiffAugment, Group, PerceptualLayers, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
 use crate::network::{Architecture, Network, Vgg19, VggTaps};
-use crate::nn::{GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind};
-use crate::rng::Rng;
+use crate::nn::{GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind, Share};
+use crate::rng::{Rng, mix64};
 use crate::tensors::{Tensors, unwrapped};
 
 /// The networks, their optimizers and the number of completed steps.
@@ -39,6 +41,8 @@ pub struct Trainer {
     pub(super) adam_d: Adam,
     pub(super) vgg: Option<Vgg19>,
     pub(super) step: u64,
+    /// The processes that train the networks together.
+    pub(super) group: Group,
 }
 
 /// The losses of a step, still on the device: reading them waits for the computation.
@@ -98,7 +102,61 @@ impl Trainer {
         let (beta_1, beta_2) = recipe.betas();
         let adam = Adam::new(beta_1, beta_2);
         let (adam_g, adam_d) = (adam.clone(), adam);
-        Ok(Self { recipe, architecture, device, network, critic, average, adam_g, adam_d, vgg, step: 0 })
+        let group = Group::alone();
+        Ok(Self { recipe, architecture, device, network, critic, average, adam_g, adam_d, vgg, step: 0, group })
+    }
+
+    /// Makes this one of the processes of a group that trains the same networks together. Each gives its own pictures to
+    /// [`step`](Self::step), and all compute the step of one batch: the pictures of all processes in the order of ranks. They may
+    /// give different numbers of pictures, but of one size. Each process has all of both networks; gradients, losses and the
+    /// statistics of batch norms are added up. From here on, all must make the same calls; those that are collective say so.
+    ///
+    /// Results equal those of one process with the whole batch but for rounding.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Argument`] if the processes differ in recipe, classes or completed steps, or if networks with batch norm are to
+    /// be trained on another device than the CPU: elsewhere, statistics are not added up. [`Error::Device`] if a process is gone.
+    pub fn together(self, group: Group) -> Result<Self> {
+        if group.size() == 1 {
+            return Ok(Self { group, ..self });
+        }
+        let ready = if self.architecture.norm() == NormKind::Batch && self.plain_device() != Device::flex() {
+            Err(Error::Argument(
+                "batch norm over several processes works on the CPU only: train on the CPU, or choose a recipe with \
+                 norm: Instance"
+                    .into(),
+            ))
+        } else if self.recipe.perceptual == PerceptualLayers::Balanced && self.vgg.is_some() {
+            Err(Error::Argument(
+                "perceptual: Balanced weighs layers by the whole batch, which several processes do not have: train in one, or \
+                 choose perceptual: Deeper"
+                    .into(),
+            ))
+        } else {
+            self.digest()
+        };
+        let mine = group.agree(ready)?;
+        let all = group.gather(&[self.step, mine])?;
+        let (all, _) = all.as_chunks::<2>();
+        for (rank, [step, digest]) in all.iter().enumerate() {
+            // All compare with rank 0, so all find the same.
+            if *digest != all[0][1] {
+                return Err(Error::Argument(format!("rank {rank} has another recipe or other classes than rank 0")));
+            }
+            if *step != all[0][0] {
+                let first = all[0][0];
+                return Err(Error::Argument(format!("rank {rank} has done {step} steps, but rank 0 has done {first}")));
+            }
+        }
+        Ok(Self { group, ..self })
+    }
+
+    /// A number that tells recipes and classes apart. Files may lie elsewhere on other machines.
+    fn digest(&self) -> Result<u64> {
+        let text = self.recipe.without_paths().to_ron_string()?;
+        let numbers = [self.architecture.label_channels() as u64, u64::from(self.recipe.vgg.is_some())];
+        Ok(text.bytes().map(u64::from).chain(numbers).fold(0, |digest, value| mix64(digest ^ value)))
     }
 
     /// Number of completed steps.
@@ -127,13 +185,15 @@ impl Trainer {
     }
 
     /// Does one step of the generator, then one of the discriminator, if there is one (Park et al. 2019, §4). With
-    /// [`accumulate`](Recipe::accumulate), the batch is divided into that many parts, whose gradients are added up.
+    /// [`accumulate`](Recipe::accumulate), the batch is divided into that many parts, whose gradients are added up. In a group, a
+    /// part is what the first, second… parts of all processes are together. Collective.
     ///
     /// # Errors
     ///
-    /// [`Error::Labels`] if a label has no channel, [`Error::Argument`] if the batch does not fit the recipe.
+    /// [`Error::Labels`] if a label has no channel, [`Error::Argument`] if the batch does not fit the recipe. What is wrong with the
+    /// batch of one process is an error of all; after [`Error::Device`] the networks of a group must not be used any more.
     pub fn step(&mut self, batch: Batch) -> Result<Losses> {
-        let parts = batch.divided(self.recipe.accumulate)?;
+        let parts = self.group.agree(batch.divided(self.recipe.accumulate))?;
         let parts = parts.into_iter().map(|part| self.upload(part, &self.device)).collect::<Result<Vec<_>>>()?;
         let (rate_g, rate_d) = self.recipe.learning_rates(self.step);
         self.step += 1;
@@ -148,7 +208,7 @@ impl Trainer {
             terms.push(of_part);
             fakes.push(fake);
         }
-        let gradients = sum.unwrap_or_default();
+        let gradients = sum_gradients(&self.group, &self.network, sum.unwrap_or_default())?;
         self.network = self.adam_g.step_with(self.network.clone(), gradients, rate_g);
 
         if let Some(critic) = self.critic.take() {
@@ -158,7 +218,8 @@ impl Trainer {
             self.average = Some(follow(average, &self.network, warm_decay(self.recipe.ema, self.step)));
         }
         let (names, values): (Vec<_>, Vec<_>) = joined(terms).into_iter().unzip();
-        Ok(Losses { step: self.step, names, values: Tensor::cat(values, 0) })
+        let values = sum_tensor(&self.group, Tensor::cat(values, 0))?;
+        Ok(Losses { step: self.step, names, values })
     }
 
     /// The step of the discriminator, whose terms are added to those of each part.
@@ -176,19 +237,21 @@ impl Trainer {
             if self.recipe.fresh_fakes {
                 let network = self.network.clone().no_grad();
                 let (mode, styles) = (self.mode_at(place), part.styles.as_ref());
-                let sampling = self.sampling_at(1, place);
+                let sampling = self.sampling_at(1, place, part);
+                let seed = sampling.seed;
                 let (input, _) = generator_input(&network, &part.layout, &part.real, styles, sampling, mode)?;
-                let input = self.with_dropout(input, sampling);
+                let input = self.with_dropout(input, seed);
                 fake = network.forward(&input, mode)?.detach();
             }
-            let (loss, of_part) = self.discriminator_loss(&critic, part, fake, place);
+            let (loss, of_part) = self.discriminator_loss(&critic, part, fake, place)?;
             let gradients = critic.gradients(loss.backward());
             critic.add(&mut sum, gradients);
             if let Some(terms) = terms.get_mut(index) {
                 terms.extend(of_part);
             }
         }
-        Ok(critic.stepped(&mut self.adam_d, sum.unwrap_or_default(), rate))
+        let gradients = critic.sum(&self.group, sum.unwrap_or_default())?;
+        Ok(critic.stepped(&mut self.adam_d, gradients, rate))
     }
 
     /// The mode of the generator in a part of the current step. Power iterations happen once per step; statistics of the
@@ -210,7 +273,8 @@ impl Trainer {
     /// How the discriminator sees a part in one of a step's passes.
     fn view(&self, part: &Uploaded, pass: u64, place: Place) -> View {
         let [height, width] = part.layout.size();
-        let draw = || DiffAugment::draw(self.seed(pass, place), part.layout.batch(), [height, width]);
+        let (first, batch) = (part.share.first(), part.layout.batch());
+        let draw = || DiffAugment::draw_from(first, self.seed(pass, place), batch, [height, width]);
         View::new(&part.layout, self.recipe.diff_augment.then(draw))
     }
 
@@ -221,13 +285,14 @@ impl Trainer {
         random.next_u64()
     }
 
-    fn sampling_at(&self, pass: u64, place: Place) -> Sampling {
-        Sampling { seed: self.seed(pass, place), draw_latent: true }
+    /// The random inputs of one of a step's passes over a part; they depend only on seed, step, pass and part.
+    fn sampling_at(&self, pass: u64, place: Place, part: &Uploaded) -> Sampling {
+        Sampling { seed: self.seed(pass, place), draw_latent: true, share: part.share.clone() }
     }
 
     /// The input with the dropout of the recipe.
-    fn with_dropout(&self, input: GeneratorInput, sampling: Sampling) -> GeneratorInput {
-        if self.recipe.dropout { input.dropout(sampling.seed) } else { input }
+    fn with_dropout(&self, input: GeneratorInput, seed: u64) -> GeneratorInput {
+        if self.recipe.dropout { input.dropout(seed) } else { input }
     }
 
     /// The mode of the generator in the current step.
@@ -238,8 +303,34 @@ impl Trainer {
         }
     }
 
-    /// Uploads label maps, photos and styles to a device.
+    /// Uploads label maps, photos and styles to a device. Collective.
     fn upload(&self, batch: Batch, device: &Device) -> Result<Uploaded> {
+        let part = self.group.agree(self.uploaded(batch, device))?;
+        let share = self.share(part.layout.batch(), part.layout.size())?;
+        Ok(Uploaded { share, ..part })
+    }
+
+    /// Which pictures of the batch of all processes this one has, given their number and size.
+    fn share(&self, pictures: usize, size: [usize; 2]) -> Result<Share> {
+        if self.group.size() == 1 {
+            return Ok(Share::default());
+        }
+        let all = self.group.gather(&[pictures, size[0], size[1]])?;
+        let (all, _) = all.as_chunks::<3>();
+        let [_, height, width] = all[0];
+        if let Some(rank) = all.iter().position(|other| other[1..] != [height, width]) {
+            let [_, other_height, other_width] = all[rank];
+            return Err(Error::Argument(format!(
+                "pictures of a batch must have one size: those of rank {rank} have {other_width}x{other_height} pixels, \
+                 those of rank 0 {width}x{height}"
+            )));
+        }
+        let count = |ranks: &[[usize; 3]]| ranks.iter().map(|[pictures, ..]| pictures).sum();
+        Ok(Share::new(count(&all[..self.group.rank()]), count(all), Arc::new(self.group.clone())))
+    }
+
+    /// The part of the batch that this process has, on a device.
+    fn uploaded(&self, batch: Batch, device: &Device) -> Result<Uploaded> {
         let instances = batch.instances.as_deref();
         let layout = layout_of(&self.architecture, batch.labels, instances, LabelEncoding::OneHot, device)?;
         let [height, width] = layout.size();
@@ -260,21 +351,23 @@ impl Trainer {
                 Some(Tensor::from_data(TensorData::new(values, shape), device))
             }
         };
-        Ok(Uploaded { layout, real, styles })
+        Ok(Uploaded { layout, real, styles, share: Share::default() })
     }
 
-    /// The random inputs of one of a step's passes; they depend only on seed, step and pass.
-    fn sampling(&self, pass: u64) -> Sampling {
-        self.sampling_at(pass, Place { index: 0, count: 1 })
+    /// The sum of the cross-entropies of classes, balanced over the whole batch; here, what the pictures of this process add.
+    fn segment_real(&self, scores: Tensor<4>, labels: &Tensor<4>) -> Result<Tensor<1>> {
+        Ok(balanced(scores, labels, sum_tensor(&self.group, pixels_of_classes(labels))?))
     }
 
-    /// The loss of the generator in a part of the step, its terms, and the pictures it has synthesized.
+    /// The loss of the generator in a part of the step, its terms, and the pictures it has synthesized. In a group, losses are what
+    /// this process adds to those of the batch.
     fn generator_loss(&self, part: &Uploaded, place: Place) -> Result<(Tensor<1>, Terms, Tensor<4>)> {
-        let Uploaded { layout, real, styles } = part;
+        let Uploaded { layout, real, styles, .. } = part;
         let mode = self.mode_at(place);
-        let sampling = self.sampling_at(0, place);
+        let sampling = self.sampling_at(0, place, part);
+        let seed = sampling.seed;
         let (input, posterior) = generator_input(&self.network, layout, real, styles.as_ref(), sampling, mode)?;
-        let input = self.with_dropout(input, sampling);
+        let input = self.with_dropout(input, seed);
         let fake = self.network.forward(&input, mode)?;
         let weights = &self.recipe.losses;
         let mut terms = Terms::new();
@@ -288,7 +381,7 @@ impl Trainer {
             });
         };
         let adversarial = self.critic.as_ref().map(|critic| self.adversarial_loss(critic, part, &fake, place));
-        if let Some((gan, feature)) = adversarial {
+        if let Some((gan, feature)) = adversarial.transpose()? {
             add("gan", gan, 1.0);
             if let Some(feature) = feature {
                 add("feature", feature, weights.feature_matching);
@@ -299,16 +392,16 @@ impl Trainer {
                 PerceptualLayers::Deeper => perceptual,
                 PerceptualLayers::Balanced => balanced_perceptual,
             };
-            add("vgg", loss(vgg, fake.clone(), real.clone()), weights.perceptual);
+            add("vgg", part.share_of(loss(vgg, fake.clone(), real.clone())), weights.perceptual);
         }
         if weights.l1 > 0.0 {
-            add("l1", l1(fake.clone(), real.clone()), weights.l1);
+            add("l1", part.share_of(l1(fake.clone(), real.clone())), weights.l1);
         }
         if weights.coarse > 0.0 {
-            add("coarse", coarse_l1(fake.clone(), real.clone()), weights.coarse);
+            add("coarse", part.share_of(coarse_l1(fake.clone(), real.clone())), weights.coarse);
         }
         if weights.pyramid > 0.0 {
-            add("pyramid", pyramid(fake.clone(), real.clone()), weights.pyramid);
+            add("pyramid", part.share_of(pyramid(fake.clone(), real.clone())), weights.pyramid);
         }
         if let Some(posterior) = posterior {
             // A sum over pictures, which the division below must leave as it is.
@@ -325,39 +418,39 @@ impl Trainer {
         part: &Uploaded,
         fake: &Tensor<4>,
         place: Place,
-    ) -> (Tensor<1>, Option<Tensor<1>>) {
+    ) -> Result<(Tensor<1>, Option<Tensor<1>>)> {
         let view = self.view(part, pass::VIEW_G, place);
         // Gradients flow through this copy of the discriminator, but its own are not computed. It shares the vectors
         // of the power iteration, and the second pass uses those of the first: one iteration per step, as if both
         // halves were one batch.
-        match critic.frozen() {
+        Ok(match critic.frozen() {
             Critic::Patches(network) => {
                 let of_fake = network.forward(view.conditioned(fake.clone()), Self::first_pass(place));
                 let feature = (self.recipe.losses.feature_matching > 0.0).then(|| {
                     let of_real = network.forward(view.conditioned(part.real.clone()), Mode::EVAL);
-                    feature_matching(&of_fake, &of_real)
+                    part.share_of(feature_matching(&of_fake, &of_real))
                 });
                 let gan = match self.recipe.adversarial {
                     Adversarial::LeastSquares => least_squares_generator(&of_fake),
                     Adversarial::Hinge | Adversarial::None => hinge_generator(&of_fake),
                 };
-                (gan, feature)
+                (part.share_of(gan), feature)
             }
             Critic::Segmentation(network) => {
                 let scores = network.forward(view.picture(fake.clone()), Self::first_pass(place));
-                (segment_real(scores, &view.labels), None)
+                (self.segment_real(scores, &view.labels)?, None)
             }
-        }
+        })
     }
 
-    /// The loss of the discriminator in a part of the step, and its terms.
+    /// The loss of the discriminator in a part of the step, and its terms; as [`generator_loss`](Self::generator_loss).
     fn discriminator_loss(
         &self,
         critic: &Critic,
         part: &Uploaded,
         fake: Tensor<4>,
         place: Place,
-    ) -> (Tensor<1>, Terms) {
+    ) -> Result<(Tensor<1>, Terms)> {
         let view = self.view(part, pass::VIEW_D, place);
         let real = part.real.clone();
         let (loss, terms) = match critic {
@@ -368,6 +461,7 @@ impl Trainer {
                     Adversarial::LeastSquares => (least_squares_fake(&of_fake), least_squares_real(&of_real)),
                     Adversarial::Hinge | Adversarial::None => (hinge_fake(&of_fake), hinge_real(&of_real)),
                 };
+                let (loss_fake, loss_real) = (part.share_of(loss_fake), part.share_of(loss_real));
                 let terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
                 (loss_fake + loss_real, terms)
             }
@@ -376,25 +470,26 @@ impl Trainer {
                 let of_fake = network.forward(fake.clone(), Self::first_pass(place));
                 let of_real = network.forward(real.clone(), Mode::EVAL);
                 let (loss_fake, loss_real) =
-                    (segment_fake(of_fake.clone()), segment_real(of_real.clone(), &view.labels));
+                    (part.share_of(segment_fake(of_fake.clone())), self.segment_real(of_real.clone(), &view.labels)?);
                 let mut terms = vec![("d_real", loss_real.clone()), ("d_fake", loss_fake.clone())];
                 let mut loss = loss_fake + loss_real;
                 if self.recipe.losses.label_mix > 0.0 {
-                    let mix = LabelMix::draw(self.seed(pass::MIX, place), &view.labels);
+                    let mix = LabelMix::draw_from(part.share.first(), self.seed(pass::MIX, place), &view.labels);
                     let of_mixed = network.forward(mix.mixed(real, fake), Mode::EVAL);
-                    let consistency = mix.consistency(of_mixed, of_real, of_fake);
+                    let consistency = part.share_of(mix.consistency(of_mixed, of_real, of_fake));
                     terms.push(("d_mix", consistency.clone()));
                     loss = loss + consistency * self.recipe.losses.label_mix;
                 }
                 (loss, terms)
             }
         };
-        (place.share(loss), inner(terms))
+        Ok((place.share(loss), inner(terms)))
     }
 
     /// A copy of the averaged network with recomputed statistics: averaged weights have other statistics than any of
     /// the networks they were averaged from. Running means and the vectors of spectral norm are computed over
-    /// `batches`. In training with fixed statistics, these stay, and only spectral norm is brought up to date.
+    /// `batches`. In training with fixed statistics, these stay, and only spectral norm is brought up to date. Collective: each
+    /// process of a group gives its part of each batch.
     ///
     /// # Errors
     ///
@@ -410,15 +505,17 @@ impl Trainer {
             }
         });
         for (index, batch) in (0u64..).zip(parts) {
-            let Uploaded { layout, real, styles } = self.upload(batch?, &device)?;
+            let part = self.upload(self.group.agree(batch)?, &device)?;
             let mode = match self.mode() {
                 Mode::TrainFixed => Mode::TrainFixed,
                 _ => Mode::Train { momentum: 1.0 / (index as f64 + 1.0) },
             };
-            let sampling = self.sampling(2 + index);
-            let (input, _) = generator_input(&network, &layout, &real, styles.as_ref(), sampling, mode)?;
+            let sampling = self.sampling_at(2 + index, Place { index: 0, count: 1 }, &part);
+            let Uploaded { layout, real, styles, .. } = &part;
+            let (input, _) = generator_input(&network, layout, real, styles.as_ref(), sampling, mode)?;
             network.forward(&input, mode)?;
         }
+        self.group.check()?;
         Ok(network)
     }
 
@@ -475,6 +572,17 @@ struct Uploaded {
     real: Tensor<4>,
     /// The styles of the data set, `[batch, classes, length]`.
     styles: Option<Tensor<3>>,
+    /// Which pictures of the part these are, in a group.
+    share: Share,
+}
+
+impl Uploaded {
+    /// What the mean over these pictures adds to that over the pictures of all processes.
+    fn share_of(&self, mean: Tensor<1>) -> Tensor<1> {
+        let here = self.layout.batch();
+        let whole = self.share.whole(here);
+        if here == whole { mean } else { mean * (here as f64 / whole as f64) }
+    }
 }
 
 /// Losses by name.

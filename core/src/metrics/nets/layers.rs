@@ -6,7 +6,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::{avg_pool2d, conv_transpose2d, conv2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 
-use crate::nn::{Buffer, Init, Mode, batch_norm};
+use crate::nn::{Buffer, Init, Mode, Share, batch_norm};
 
 /// How a kernel moves over a picture.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ impl Norm {
     /// In training, statistics are those of the batch, and the running ones follow them.
     pub(super) fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
         if let Mode::Train { momentum } = mode {
-            let x = batch_norm(x, &self.running_mean, &self.running_var, EPSILON, momentum);
+            let x = batch_norm(x, &self.running_mean, &self.running_var, EPSILON, momentum, &Share::default());
             return x * per_channel(self.weight.val()) + per_channel(self.bias.val());
         }
         let scale = self.weight.val() / (self.running_var.get() + EPSILON).sqrt();

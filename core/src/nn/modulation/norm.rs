@@ -83,7 +83,7 @@ impl ModulatedNorm {
                 None => modulated,
             };
         }
-        let modulated = self.modulation.modulate(self.param_free_norm.forward(x, mode), input);
+        let modulated = self.modulation.modulate(self.param_free_norm.forward(x, mode, input.share), input);
         activate(match self.modulation.extra(&labels) {
             Some(extra) => Tensor::cat(vec![modulated, extra], 1),
             None => modulated,
@@ -94,7 +94,7 @@ impl ModulatedNorm {
     fn with_noise(&self, x: Tensor<4>, input: BlockInput<'_>) -> Tensor<4> {
         let [_, channels, height, width] = x.dims();
         let (Some(number), Some(strength)) = (self.noise, self.modulation.noise_strength()) else { return x };
-        match input.noise.map(number, input.layout, [height, width]) {
+        match input.noise.map(number, input.layout, input.share.first(), [height, width]) {
             Some(noise) => x + as_type_of(&strength, noise) * strength.reshape([1, channels, 1, 1]),
             None => x,
         }

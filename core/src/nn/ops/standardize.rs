@@ -10,37 +10,50 @@ use burn::tensor::Tensor;
 use semsynth_kernels::{Isa, batch_moments};
 
 use super::{computed, dims, values};
+use crate::nn::share::Others;
 
 /// Mean and biased variance of each channel of `[batch, channels, h, w]` over the batch, as `[2, channels]`, without
-/// gradients. For tensors on the CPU.
-pub(in crate::nn) fn moments(x: Tensor<4>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::moments(x.into_dispatch()))
+/// gradients. The batch includes what `others` hold. For tensors on the CPU.
+pub(in crate::nn) fn moments(x: Tensor<4>, others: Option<Others>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::moments(x.into_dispatch(), others))
 }
 
 /// `(x - mean) / sqrt(variance + epsilon)` for `x` `[batch, channels, h, w]` and its own [`moments`]; the result has
-/// the shape of `x`. Gradients account for the dependence of the moments on `x`. For tensors on the CPU.
-pub(in crate::nn) fn standardize(x: Tensor<4>, moments: Tensor<2>, epsilon: f64) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::standardize(x.into_dispatch(), moments.into_dispatch(), epsilon as f32))
+/// the shape of `x`. Gradients account for the dependence of the moments on `x`, and of the results of `others` on these.
+/// For tensors on the CPU.
+pub(in crate::nn) fn standardize(x: Tensor<4>, moments: Tensor<2>, epsilon: f64, others: Option<Others>) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::standardize(x.into_dispatch(), moments.into_dispatch(), epsilon as f32, others))
 }
 
 #[backend_extension(Flex, Autodiff: cfg(feature = "train"))]
 trait Norms: Backend {
-    fn moments(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn moments(x: FloatTensor<Self>, others: Option<Others>) -> FloatTensor<Self>;
 
-    fn standardize(x: FloatTensor<Self>, moments: FloatTensor<Self>, epsilon: f32) -> FloatTensor<Self>;
+    fn standardize(
+        x: FloatTensor<Self>,
+        moments: FloatTensor<Self>,
+        epsilon: f32,
+        others: Option<Others>,
+    ) -> FloatTensor<Self>;
 }
 
 impl Norms for Flex {
-    fn moments(x: FlexTensor) -> FlexTensor {
+    fn moments(x: FlexTensor, others: Option<Others>) -> FlexTensor {
         let x = x.to_contiguous();
         let [batch, channels, ..] = dims(&x);
-        computed([2, channels], |moments| {
-            let (mean, variance) = moments.split_at_mut(channels);
-            batch_moments(Isa::detect(), values(&x), batch, mean, variance);
+        let mut moments = batch_moments(Isa::detect(), values(&x), batch, channels);
+        if let Some(others) = others {
+            others.moments(batch, &mut moments);
+        }
+        computed([2, channels], |out| {
+            let (means, variances) = out.split_at_mut(channels);
+            for (([mean, variance], of_mean), of_variance) in moments.into_iter().zip(means).zip(variances) {
+                (*of_mean, *of_variance) = (mean as f32, variance as f32);
+            }
         })
     }
 
-    fn standardize(x: FlexTensor, moments: FlexTensor, epsilon: f32) -> FlexTensor {
+    fn standardize(x: FlexTensor, moments: FlexTensor, epsilon: f32, _others: Option<Others>) -> FlexTensor {
         let x = x.to_contiguous();
         let [batch, ..] = dims(&x);
         let [mean, scale] = mean_and_scale(&moments, epsilon);

@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
     use crate::label::LabelMap;
-    use crate::nn::{Layout, Noise, NormKind};
+    use crate::nn::{Layout, Noise, NormKind, Share};
     use crate::rng::Rng;
 
     /// Value by value, in both encodings, for a batch of one picture and of two.
@@ -95,7 +95,8 @@ mod tests {
             for encoding in [LabelEncoding::Indexed, LabelEncoding::OneHot] {
                 let layout = Layout::new(maps.clone(), classes, encoding, &device).unwrap();
                 let style = Tensor::from_data(TensorData::new(styles.clone(), [batch, classes, length]), &device);
-                let input = BlockInput { layout: &layout, noise: &Noise::Zero, style: Some(&style) };
+                let input =
+                    BlockInput { layout: &layout, noise: &Noise::Zero, share: &Share::default(), style: Some(&style) };
                 let x = Tensor::from_data(TensorData::new(x.clone(), [batch, channels, size[0], size[1]]), &device);
                 let found: Vec<f32> = adain.modulate(x, input).into_data().try_to_vec().unwrap();
                 let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::label::LabelMap;
     use crate::nn::noise::Noise;
-    use crate::nn::{Layout, NormKind};
+    use crate::nn::{Layout, NormKind, Share};
     use crate::rng::Rng;
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
             Tensor::from_data(TensorData::new(values, [2, 3, 5, 6]), &device)
         };
         let (x, slope) = (random().require_grad(), random());
-        let input = BlockInput { layout: &layout, noise: &Noise::Zero, style: None };
+        let input = BlockInput { layout: &layout, noise: &Noise::Zero, share: &Share::default(), style: None };
         let reference = |x: Tensor<4>| clade.reference(x, &layout.at(5, 6), LabelEncoding::OneHot);
         let (found, expected) = (clade.modulate(x.clone(), input), reference(x.clone()));
         assert!((found.clone() - expected.clone()).abs().max().into_scalar::<f32>() < 1e-5);

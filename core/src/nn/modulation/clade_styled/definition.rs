@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
     use crate::label::LabelMap;
-    use crate::nn::{Layout, Noise, NormKind};
+    use crate::nn::{Layout, Noise, NormKind, Share};
     use crate::rng::Rng;
 
     /// Value by value, in both encodings, with and without kernels, for a batch of one picture and of two.
@@ -144,7 +144,12 @@ mod tests {
                 for kernels in [true, false] {
                     let layout = Layout::new(maps.clone(), classes, encoding, &device).unwrap();
                     let style = Tensor::from_data(TensorData::new(styles.clone(), [batch, classes, length]), &device);
-                    let input = BlockInput { layout: &layout, noise: &Noise::Zero, style: Some(&style) };
+                    let input = BlockInput {
+                        layout: &layout,
+                        noise: &Noise::Zero,
+                        share: &Share::default(),
+                        style: Some(&style),
+                    };
                     let x = Tensor::from_data(TensorData::new(x.clone(), [batch, channels, size[0], size[1]]), &device);
                     let run = || layer.modulate(x.clone(), input);
                     let found = if kernels { run() } else { ops::without(run) };
