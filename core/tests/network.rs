@@ -17,7 +17,7 @@ use semsynth::network::{
 };
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::nn::{
-    BlockStyles, GeneratorInput, Init, LabelEncoding, Layout, Mode, Noise, NormKind, ParamFreeNorm, Statistics,
+    BlockStyles, GeneratorInput, Init, LabelEncoding, Layout, Mode, Noise, NormKind, ParamFreeNorm, Share, Statistics,
 };
 use semsynth::tensors::Tensors;
 use semsynth::train::{Batch, LossWeights, Recipe, Trainer, balanced_perceptual, feature_matching, perceptual};
@@ -279,8 +279,8 @@ fn running_statistics_follow_the_definition() {
     let norm = ParamFreeNorm::new(&Init::random(1, &flex()), NormKind::Batch, 2);
     let x = tensor([3, 2, 4, 5], 7) * 2.0 + 0.5;
     let all = values(x.clone());
-    let output = values(norm.forward(x.clone(), Mode::TRAIN));
-    let again = values(norm.forward(x, Mode::Eval(Statistics::Running)));
+    let output = values(norm.forward(x.clone(), Mode::TRAIN, &Share::default()));
+    let again = values(norm.forward(x, Mode::Eval(Statistics::Running), &Share::default()));
     for channel in 0..2 {
         let of_channel = |values: &[f32]| -> Vec<f64> {
             let planes = values.chunks(20).enumerate().filter(|(index, _)| index % 2 == channel);

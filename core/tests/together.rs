@@ -148,8 +148,9 @@ fn a_step_of_many_is_that_of_one() {
     ];
     let mut wrong = Vec::new();
     for (name, recipe) in cases {
-        // Sums over pixels in 32 bits, as the segmentation discriminator's losses are, depend on their order by this much.
-        let rounding = if recipe.discriminator.kind == DiscriminatorKind::Segmentation { 5e-5 } else { 1e-5 };
+        // The segmentation discriminator's losses are sums over pixels in 32 bits. At the start all pixels have nearly the same loss,
+        // which rounds to the same side: thousands are off by some 1e-5, in one process too. Gradients are not.
+        let rounding = if recipe.discriminator.kind == DiscriminatorKind::Segmentation { 1e-4 } else { 1e-5 };
         let expected = step(&recipe, Group::alone(), batch(0..4));
         assert!(expected.tensors.len() > 20);
         for parts in [&[2usize, 2][..], &[1, 2, 1]] {

@@ -143,7 +143,7 @@ mod tests {
             dataset,
             augment: Augment { flip: true, load_scale: 1.1, width: 32, height: 32 },
             batch: 3,
-            shares: vec![0..3],
+            shares: shares(3, 1, &Group::alone()),
             seed: 9,
         }
     }
@@ -161,7 +161,7 @@ mod tests {
     /// Parts of all ranks one after the other are the batch; parts of different sizes.
     #[test]
     fn the_shares_of_a_group_are_the_batch() {
-        let whole = Sampler { batch: 10, shares: vec![0..10], ..sampler() }.batch(3).unwrap();
+        let whole = Sampler { batch: 10, shares: shares(10, 1, &Group::alone()), ..sampler() }.batch(3).unwrap();
         let groups = Group::of_threads(3);
         let of: Vec<Batch> = groups
             .iter()
@@ -188,7 +188,7 @@ mod tests {
         let plain = Sampler {
             augment: Augment { flip: false, load_scale: 1.0, width: 32, height: 32 },
             batch: 7,
-            shares: vec![0..7],
+            shares: shares(7, 1, &Group::alone()),
             ..sampler()
         };
         let mut seen = plain.batch(0).unwrap().labels;
