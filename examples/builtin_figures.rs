@@ -12,7 +12,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use image::RgbImage;
 use semsynth::cli::{Ending, finish};
-use semsynth::data::{Dataset, Procedural, ProceduralFacades, ProceduralTerrain, ProceduralTiles, Split};
+use semsynth::data::{
+    Dataset, OpenOptions, Procedural, ProceduralFacades, ProceduralTerrain, ProceduralTiles, Split, fit,
+};
 use semsynth::metrics::{Confusion, EspNet, FeatureStatistics, frechet_distance, psnr, ssim};
 use semsynth::{ClassTable, Device, Error, LabelMap, Model, Rect, Request, Result, Style, Synthesizer};
 
@@ -35,6 +37,10 @@ struct Arguments {
     /// Width and height in pixels
     #[arg(long, default_value_t = 128, value_name = "PIXELS")]
     size: usize,
+    /// With terrain, also measure the segmentation network on the real photos of "Semantic segmentation of aerial imagery" (Dubai)
+    /// in this folder, at a third of their size
+    #[arg(long, value_name = "DIR")]
+    dubai: Option<PathBuf>,
     /// Write some of the pictures there
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -84,6 +90,9 @@ fn measure(arguments: &Arguments) -> Result<Ending> {
     let mut painter = Painter { synth: Synthesizer::new(&model, &Device::cpu())?, classes: model.classes().clone() };
     styles_of_their_own(arguments, &network, &mut painter)?;
     presets(arguments, &network, &model, &mut painter)?;
+    if let Some(folder) = &arguments.dubai {
+        real_photos(folder, &network, model.classes())?;
+    }
     Ok(Ending::Done)
 }
 
@@ -178,6 +187,50 @@ fn presets(arguments: &Arguments, network: &EspNet, model: &Model, painter: &mut
         let least = apart.iter().copied().fold(f64::INFINITY, f64::min);
         let average = apart.iter().sum::<f64>() / apart.len() as f64;
         println!("{what} of two presets are {average:.1} apart, the nearest two {least:.1}");
+    }
+    Ok(())
+}
+
+/// Classes of the Dubai tiles, and those of terrain that they can be.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("water", &["deep water", "shallow water"]),
+    ("land_unpaved", &["sand", "dirt", "rock"]),
+    ("road", &["road"]),
+    ("building", &["roof"]),
+    ("vegetation", &["grass", "forest", "field", "wetland"]),
+];
+
+/// How well the network finds the classes of real photos, whose classes are groups of terrain's. Pixels without a class do not
+/// count; snow is in no group, so it is always wrong.
+fn real_photos(folder: &Path, network: &EspNet, classes: &ClassTable) -> Result<()> {
+    let group = |name: &str| GROUPS.iter().position(|(group, names)| *group == name || names.contains(&name));
+    let wrong = GROUPS.len() as u16;
+    let table = |of: &ClassTable| -> Vec<(u16, u16)> {
+        of.iter().map(|class| (class.id, group(&class.name).map_or(wrong, |group| group as u16))).collect()
+    };
+    let grouped = |map: &LabelMap, table: &[(u16, u16)]| {
+        let of = |id: u16| table.iter().find(|(class, _)| *class == id).map_or(wrong, |(_, group)| *group);
+        LabelMap::new(map.width(), map.height(), map.ids().map(of).collect())
+    };
+    let mut confusion = Confusion::new(GROUPS.len() + 1, Some(wrong));
+    let mut count = 0;
+    for split in [Split::Train, Split::Val] {
+        let set = semsynth::data::open(folder, split, &OpenOptions::default())?;
+        for index in 0..set.len() {
+            let sample = set.get(index)?;
+            let (width, height) = (sample.labels.width() / 3, sample.labels.height() / 3);
+            let sample = fit(sample, width, height)?;
+            let found = network.segment(&sample.image, &Device::cpu())?.labels;
+            confusion.add(&grouped(&sample.labels, &table(set.classes()))?, &grouped(&found, &table(classes))?)?;
+            count += 1;
+        }
+    }
+    let share = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+    println!("{count} real photos of Dubai at a third of their size, in {} groups of classes", GROUPS.len());
+    let (mean, accuracy) = (share(confusion.mean_iou()), share(confusion.pixel_accuracy()));
+    println!("photos      mIoU {mean}, pixel accuracy {accuracy}");
+    for (id, (name, _)) in (0..).zip(GROUPS) {
+        println!("            {} {name}", share(confusion.iou(id)));
     }
     Ok(())
 }
