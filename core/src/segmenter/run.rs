@@ -200,7 +200,7 @@ fn batch_at(recipe: &Recipe, set: &Arc<dyn Dataset>, step: u64) -> Result<Batch>
     let drawn = Rng::at(seed, step).fork(0x5ca1e).uniform();
     let load_scale = 1.0 + drawn * (recipe.load_scale - 1.0);
     let augment = Augment { flip: recipe.flip, load_scale, width, height };
-    Sampler { dataset: Arc::clone(set), augment, batch: recipe.batch, shares: vec![0..recipe.batch], seed }.batch(step)
+    Sampler::alone(Arc::clone(set), augment, recipe.batch, seed).batch(step)
 }
 
 struct Session<'a> {

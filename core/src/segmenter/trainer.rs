@@ -296,7 +296,7 @@ mod tests {
 
     fn sampler() -> Sampler {
         let augment = Augment { flip: true, load_scale: 1.25, width: 32, height: 32 };
-        Sampler { dataset: Arc::new(set()), augment, batch: 3, shares: vec![0..3], seed: 0 }
+        Sampler::alone(Arc::new(set()), augment, 3, 0)
     }
 
     fn steps(trainer: &mut Trainer, until: u64) -> Vec<f32> {

@@ -76,6 +76,11 @@ pub(super) fn shares(batch: usize, parts: usize, group: &Group) -> Vec<Range<usi
 }
 
 impl Sampler {
+    /// A sampler of whole batches, for a single process.
+    pub(crate) fn alone(dataset: Arc<dyn Dataset>, augment: Augment, batch: usize, seed: u64) -> Self {
+        Self { dataset, augment, batch, shares: shares(batch, 1, &Group::alone()), seed }
+    }
+
     /// The batch of a step, or the share of it. Every epoch visits all samples, in a different order.
     pub(crate) fn batch(&self, step: u64) -> Result<Batch> {
         let len = self.dataset.len() as u64;
