@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::progress::Progress;
-use super::train::{SetName, free_folder, open_folder, procedural};
+use super::train::{SetName, free_folder, open_folder, procedural, why};
 use super::{ColorArgs, Ending, interrupt, parse_size};
 use crate::data::Split;
 use crate::device::Device;
@@ -164,11 +164,7 @@ fn sets(recipe: &Recipe) -> Result<Sets> {
 }
 
 fn report(outcome: &Outcome, out: &Path) {
-    let why = match outcome.stopped {
-        Stopped::Finished => "finished",
-        Stopped::TimeUp => "time is up",
-        Stopped::Interrupted => "interrupted",
-    };
+    let why = why(outcome.stopped);
     println!("{why} after {} steps, {:.2} steps/s", outcome.steps, outcome.rate);
     let report = &outcome.report;
     let share = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));

@@ -372,12 +372,17 @@ pub(super) fn free_folder(name: &str) -> PathBuf {
     names.find(|name| !name.exists()).unwrap_or_else(|| PathBuf::from(name))
 }
 
-fn report(outcome: &Outcome, out: &Path) {
-    let why = match outcome.stopped {
+/// Why a run ended, as the command says it.
+pub(super) fn why(stopped: Stopped) -> &'static str {
+    match stopped {
         Stopped::Finished => "finished",
         Stopped::TimeUp => "time is up",
         Stopped::Interrupted => "interrupted",
-    };
+    }
+}
+
+fn report(outcome: &Outcome, out: &Path) {
+    let why = why(outcome.stopped);
     let score = outcome.score;
     println!("{why} after {} steps, {:.2} steps/s", outcome.steps, outcome.rate);
     println!("validation  PSNR {:.2} dB, SSIM {:.3}, mean of {} pictures", score.psnr, score.ssim, score.pictures);

@@ -211,7 +211,8 @@ impl Trainer {
         let gradients = sum_gradients(&self.group, &self.network, sum.unwrap_or_default())?;
         self.network = self.adam_g.step_with(self.network.clone(), gradients, rate_g);
 
-        if let Some(critic) = self.critic.take() {
+        // A copy of handles: an error must not cost the discriminator.
+        if let Some(critic) = self.critic.clone() {
             self.critic = Some(self.step_critic(critic, &parts, fakes, &mut terms, rate_d)?);
         }
         if let Some(average) = self.average.take() {
