@@ -48,6 +48,25 @@ fn training_writes_an_animation_and_an_event_file_on_request() {
 }
 
 #[test]
+fn many_processes_need_the_flag_and_the_build_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let train = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_semsynth"));
+        command.args(["train", "--out", out.to_str().unwrap(), "--steps", "1"]).args(flags);
+        let output = command.env("OMPI_COMM_WORLD_SIZE", "2").output().unwrap();
+        (output.status.code(), text(&output))
+    };
+    let (code, message) = train(&[]);
+    assert!(code == Some(2) && message.contains("mpirun") && message.contains("--mpi"), "{message}");
+    if cfg!(not(feature = "mpi")) {
+        let (code, message) = train(&["--mpi"]);
+        assert!(code == Some(2) && message.contains("feature `mpi`"), "{message}");
+    }
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_table_is_printed_and_not_made_twice() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("table.ron");
@@ -525,6 +544,10 @@ fn a_segmenter_is_trained_resumed_and_used() {
     assert!(output.status.success() && text(&output).contains("after 3 steps"), "{}", text(&output));
     // Measured with it, the photos are those of the data set.
     let segmenter = path("segmenter/segmenter.safetensors");
+    let said = text(&semsynth(&["inspect", &segmenter]));
+    assert!(said.contains("a segmentation network") && said.contains("12 classes (background"), "{said}");
+    let said = text(&semsynth(&["inspect", &path("segmenter/checkpoint.safetensors")]));
+    assert!(said.contains("train-segmenter --resume"), "{said}");
     let eval = |data: &str, more: &[&str]| {
         let arguments = ["eval", "--device", "cpu", "--model", &model, "--data", data, "--segmenter", &segmenter];
         semsynth(&[arguments.as_slice(), more].concat())

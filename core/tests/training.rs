@@ -619,6 +619,26 @@ fn styles_must_come_from_the_data() {
     assert!(instance.validate().unwrap_err().to_string().contains("fixed_statistics_from"));
 }
 
+/// Without noise, its strength stays 0, and so does that of the model; all else is trained as before.
+#[test]
+fn a_network_can_be_trained_without_its_noise() {
+    let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
+    for modulation in [ModulationKind::Sean, ModulationKind::SpadeNoise] {
+        let strengths = |noise: bool| -> Vec<f32> {
+            let mut trainer = Trainer::new(Recipe { modulation, noise, ..recipe() }, 12, &Device::cpu()).unwrap();
+            for _ in 0..2 {
+                trainer.step(batch.clone()).unwrap();
+            }
+            let stored = model::store(trainer.network(), Precision::Full).unwrap();
+            let strengths = stored.iter().filter(|(name, _)| name.ends_with(".noise_var"));
+            strengths.flat_map(|(_, data)| data.to_f32()).collect()
+        };
+        assert!(strengths(true).iter().all(|strength| *strength != 0.0), "{modulation:?}");
+        let without = strengths(false);
+        assert!(!without.is_empty() && without.iter().all(|strength| *strength == 0.0), "{modulation:?}");
+    }
+}
+
 /// Every part of every network is trained: after a few steps every trained weight has changed.
 #[test]
 fn every_weight_learns() {
@@ -634,6 +654,8 @@ fn every_weight_learns() {
         Recipe { modulation: ModulationKind::Sean, ..recipe() },
         Recipe { modulation: ModulationKind::Adain, ..recipe() },
         Recipe { modulation: ModulationKind::CladeStyled, ..recipe() },
+        Recipe { modulation: ModulationKind::SpadeNoise, ..recipe() },
+        Recipe { modulation: ModulationKind::Concat, instance_edges: true, ..recipe() },
         Recipe { modulation: ModulationKind::Spade { kernel: 3 }, latent: true, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },

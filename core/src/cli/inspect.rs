@@ -8,12 +8,15 @@ use clap::Args;
 
 use super::{ColorArgs, Ending, class_table};
 use crate::data::{self, OpenOptions, Split};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
+use crate::metrics::EspNet;
 use crate::model::{MANIFEST_KEY, Manifest, Model, Preset, Provenance};
 use crate::network::Halo;
 use crate::nn::{NormKind, Statistics};
 use crate::picture::PictureFolder;
+use crate::segmenter;
 use crate::style::{Style, StyleKind};
 use crate::tensors::Tensors;
 use crate::train::Checkpoint;
@@ -21,7 +24,7 @@ use crate::train::Checkpoint;
 /// Arguments of `semsynth inspect`.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// Model file, `builtin:NAME`, label map, style, checkpoint, or a folder: of label maps, or a data set
+    /// Model file, `builtin:NAME`, label map, style, checkpoint, segmentation network, or a folder: of label maps, or a data set
     #[arg(value_name = "FILE|DIR")]
     file: PathBuf,
     /// Check the label map against the classes of this model [default: the 12 classes of CMP facades]
@@ -163,11 +166,25 @@ fn describe_checkpoint(path: &Path) -> Result<String> {
     let first = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
     let more = if names.len() > 8 { ", …" } else { "" };
     let what = if Checkpoint::open(path).is_ok() {
-        "a checkpoint of a training run: `semsynth train --resume` with its folder goes on"
+        "a checkpoint of a training run: `semsynth train --resume` with its folder goes on".into()
+    } else if segmenter::Checkpoint::open(path).is_ok() {
+        "a checkpoint of a segmentation network: `semsynth train-segmenter --resume` with its folder goes on".into()
+    } else if let Ok(network) = EspNet::from_tensors(&tensors, &Device::cpu()) {
+        describe_segmenter(&network)
     } else {
-        "weights without a description: `semsynth import` makes a model of those of the papers' code"
+        "weights without a description: `semsynth import` makes a model of those of the papers' code".into()
     };
     Ok(format!("{what}\n{} tensors, {values} values: {first}{more}\n", names.len()))
+}
+
+fn describe_segmenter(network: &EspNet) -> String {
+    let classes = match network.class_table() {
+        Some(table) => format!("{} classes ({})", table.len(), first_names(table)),
+        None => format!("{} classes without names", network.classes()),
+    };
+    format!(
+        "a segmentation network (ESPNet) that tells {classes}: `semsynth eval --segmenter` measures pictures with it"
+    )
 }
 
 fn statistics(model: &Model) -> &'static str {
@@ -201,9 +218,9 @@ fn trained_on(manifest: &Manifest) -> String {
 }
 
 /// The first few class names, which identify the table.
-fn first_names(model: &Model) -> String {
-    let names: Vec<&str> = model.classes().iter().take(4).map(|class| class.name.as_str()).collect();
-    let more = if model.classes().len() > names.len() { ", …" } else { "" };
+fn first_names(classes: &ClassTable) -> String {
+    let names: Vec<&str> = classes.iter().take(4).map(|class| class.name.as_str()).collect();
+    let more = if classes.len() > names.len() { ", …" } else { "" };
     names.join(", ") + more
 }
 
@@ -215,7 +232,7 @@ pub(super) fn summary(model: &Model) -> String {
         format!("name        {}", manifest.name),
         format!("network     {}", manifest.architecture.describe()),
         format!("values      {}", model.num_values()),
-        format!("classes     {} ({})", manifest.classes.len(), first_names(model)),
+        format!("classes     {} ({})", manifest.classes.len(), first_names(&manifest.classes)),
         format!("trained at  {width}x{height}; sides are padded to multiples of {}", manifest.architecture.stride()),
         format!("statistics  {}", statistics(model)),
         format!("can         {}", abilities(model)),

@@ -15,8 +15,8 @@ use crate::label::ReadOptions;
 use crate::network::{System, Upsampling};
 use crate::table::{Sets, Table};
 use crate::train::{
-    Checkpoint, EventFile, Files, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Stopped, TrainLog, animation,
-    resume, train,
+    Checkpoint, EventFile, Files, Group, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Silent, Stopped,
+    TrainLog, animation, train_in_group,
 };
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
@@ -27,6 +27,17 @@ const TILES: (usize, usize) = (1 << 20, 16);
 
 /// Time limit of a run without any flags; writing the model takes some more time.
 const FIRST_IMPRESSION: Duration = Duration::from_mins(4);
+
+/// Where libraries of MPI say how many processes there are: Open MPI, MPICH and its kin.
+const MPI_SIZES: [&str; 2] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"];
+
+#[cfg(feature = "mpi")]
+use crate::train::in_mpi;
+
+#[cfg(not(feature = "mpi"))]
+fn in_mpi<T>(_work: impl FnOnce(&Group, usize) -> Result<T>) -> Result<T> {
+    Err(Error::Argument("--mpi: this build cannot use MPI (feature `mpi`)".into()))
+}
 
 /// Arguments of `semsynth train`.
 #[derive(Args, Debug)]
@@ -124,7 +135,11 @@ pub struct TrainArgs {
     /// Write an event file with the losses into the output folder, for `tensorboard --logdir`
     #[arg(long, conflicts_with = "table")]
     tensorboard: bool,
-    /// Device: auto, or a name from `semsynth devices`
+    /// Train as one of the processes that `mpirun` starts: each computes its share of every batch. Needs a build with the feature
+    /// `mpi`
+    #[arg(long, conflicts_with = "table")]
+    mpi: bool,
+    /// Device: auto, or a name from `semsynth devices`. With --mpi, the processes of a machine take turns with its GPUs
     #[arg(long, default_value = "auto", value_name = "NAME")]
     device: String,
 }
@@ -167,25 +182,47 @@ impl TrainArgs {
         if let (Some(file), Some(out)) = (&self.table, &self.out) {
             return table::run(self.table(file)?, out, &Device::by_name(&self.device)?);
         }
-        let (run, checkpoint) = self.prepare()?;
-        eprintln!("device      {}", run.device.describe());
-        eprintln!("train       {}", run.train.describe());
-        eprintln!("validate    {}", run.val.describe());
-        let limit =
-            run.time_limit.map_or(String::new(), |limit| format!(" or {:.1} minutes", limit.as_secs_f64() / 60.0));
-        eprintln!("run         {} steps{limit}, into {}", run.recipe.steps, run.out.display());
+        if self.mpi {
+            return in_mpi(|group, local| self.train(group, local));
+        }
+        if let Some(name) = MPI_SIZES.iter().find(|name| std::env::var(name).is_ok_and(|size| size != "1")) {
+            return Err(Error::Argument(format!(
+                "mpirun has started several processes (says {name}), which would all train the same: give --mpi too"
+            )));
+        }
+        self.train(&Group::alone(), 0)
+    }
+
+    /// Trains as one of a group, the `local`-th of this machine. The first of the group speaks for all.
+    fn train(&self, group: &Group, local: usize) -> Result<Ending> {
+        let leads = group.rank() == 0;
+        let (run, checkpoint) = self.prepare(local)?;
+        if leads {
+            eprintln!("device      {}", run.device.describe());
+            if group.size() > 1 {
+                eprintln!("processes   {}", group.size());
+            }
+            eprintln!("train       {}", run.train.describe());
+            eprintln!("validate    {}", run.val.describe());
+            let limit =
+                run.time_limit.map_or(String::new(), |limit| format!(" or {:.1} minutes", limit.as_secs_f64() / 60.0));
+            eprintln!("run         {} steps{limit}, into {}", run.recipe.steps, run.out.display());
+        }
         // All files are read once before the first step.
         run.train.check()?;
         run.val.check()?;
         let stop = interrupt::flag("stopping after this step; the run can be resumed")?;
-        let progress = Progress::new(run.time_limit);
-        let mut watch = Watch { progress, out: &run.out, tensorboard: self.tensorboard, events: None };
-        let outcome = match checkpoint {
-            Some(checkpoint) => resume(&run, checkpoint, &mut watch, &stop)?,
-            None => train(&run, &mut watch, &stop)?,
+        let outcome = if leads {
+            let progress = Progress::new(run.time_limit);
+            let mut watch = Watch { progress, out: &run.out, tensorboard: self.tensorboard, events: None };
+            train_in_group(&run, checkpoint, group, &mut watch, &stop)?
+        } else {
+            train_in_group(&run, checkpoint, group, &mut Silent, &stop)?
         };
-        report(&outcome, &run.out);
-        if self.animation {
+        if leads {
+            report(&outcome, &run.out);
+        }
+        if self.animation && leads {
             let path = run.out.join("animation.png");
             let frames = animation(&outcome.files, &path)?;
             println!("animation   {} ({frames} pictures)", path.display());
@@ -194,7 +231,7 @@ impl TrainArgs {
     }
 
     /// The run, and the checkpoint to resume from, if any.
-    fn prepare(&self) -> Result<(Run, Option<Checkpoint>)> {
+    fn prepare(&self, local: usize) -> Result<(Run, Option<Checkpoint>)> {
         let out = self.resume.as_ref().or(self.out.as_ref()).cloned().unwrap_or_else(|| free_folder("facades-run"));
         let checkpoint = match &self.resume {
             Some(folder) => Some(Checkpoint::open(Files::new(folder).checkpoint())?),
@@ -204,7 +241,7 @@ impl TrainArgs {
         recipe.validate()?;
         let time_limit = self.time_limit()?;
         let (train, val) = open_sets(&recipe)?;
-        let device = Device::by_name(&self.device)?;
+        let device = Device::for_process(&self.device, local)?;
         Ok((Run { recipe, out, train, val, device, time_limit }, checkpoint))
     }
 
@@ -428,7 +465,7 @@ mod tests {
         assert!(Arguments::try_parse_from(all).is_err());
         // Mirroring determines the order of the data.
         assert!(Arguments::try_parse_from(["train", "--resume", "x", "--no-flip"]).is_err());
-        let message = parse(&["--resume", "no-such-folder"]).prepare().err().unwrap().to_string();
+        let message = parse(&["--resume", "no-such-folder"]).prepare(0).err().unwrap().to_string();
         assert!(message.contains("no checkpoint"), "{message}");
     }
 

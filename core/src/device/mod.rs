@@ -119,7 +119,7 @@ impl Device {
         }
         let list = Self::list();
         if name == "auto" {
-            let (info, reason) = choose(&list);
+            let (info, reason) = choose(&list, 0);
             return Self::open(info, reason, options);
         }
         let wanted = if name == "gpu" { "gpu:0" } else { name };
@@ -132,6 +132,20 @@ impl Device {
                 Err(if built { error } else { error.context("this build has no GPU support (feature `gpu`)") })
             }
         }
+    }
+
+    /// The device for one of several processes on this machine, counted from 0. With the name `auto`, processes take turns with
+    /// the GPUs of the best class; with another name, all get the device of that name.
+    ///
+    /// # Errors
+    ///
+    /// As [`by_name`](Self::by_name).
+    pub fn for_process(name: &str, process: usize) -> Result<Self> {
+        if name != "auto" {
+            return Self::by_name(name);
+        }
+        let (info, reason) = choose(&Self::list(), process);
+        Self::open(info, reason, DeviceOptions::default())
     }
 
     /// All devices of this machine, best first.
@@ -186,11 +200,15 @@ fn cpu_info() -> DeviceInfo {
     DeviceInfo { name: "cpu".into(), class: DeviceClass::Cpu, description, index: 0, usable: true }
 }
 
-/// The device that [`Device::best`] selects from a list, and why.
-fn choose(list: &[DeviceInfo]) -> (DeviceInfo, String) {
+/// The device that [`Device::for_process`] selects from a list, and why. [`Device::best`] is that of process 0.
+fn choose(list: &[DeviceInfo], process: usize) -> (DeviceInfo, String) {
     let real = |info: &&DeviceInfo| info.class < DeviceClass::Cpu;
-    if let Some(gpu) = list.iter().filter(real).filter(|info| info.usable).min_by_key(|info| info.class) {
-        return (gpu.clone(), "the best GPU of this machine".into());
+    let usable: Vec<_> = list.iter().filter(real).filter(|info| info.usable).collect();
+    if let Some(best) = usable.iter().map(|info| info.class).min() {
+        let gpus: Vec<_> = usable.into_iter().filter(|info| info.class == best).collect();
+        let reason =
+            if process == 0 { "the best GPU of this machine".into() } else { format!("GPU of process {process}") };
+        return (gpus[process % gpus.len()].clone(), reason);
     }
     let reason = if list.iter().any(|info| real(&info)) {
         "the driver of the GPU lacks features that the kernels need"
@@ -241,14 +259,28 @@ mod tests {
             info("gpu:1", DeviceClass::DiscreteGpu),
             info("software", DeviceClass::SoftwareGpu),
         ];
-        assert_eq!(choose(&list).0.name, "gpu:1");
-        assert_eq!(choose(&list[..2]).0.name, "gpu:0");
+        assert_eq!(choose(&list, 0).0.name, "gpu:1");
+        assert_eq!(choose(&list[..2], 0).0.name, "gpu:0");
+    }
+
+    #[test]
+    fn processes_take_turns_with_the_gpus_of_the_best_class() {
+        let list = [
+            info("gpu:0", DeviceClass::DiscreteGpu),
+            DeviceInfo { usable: false, ..info("gpu:1", DeviceClass::DiscreteGpu) },
+            info("gpu:2", DeviceClass::DiscreteGpu),
+            info("gpu:3", DeviceClass::IntegratedGpu),
+            info("cpu", DeviceClass::Cpu),
+        ];
+        let names: Vec<_> = (0..4).map(|process| choose(&list, process).0.name).collect();
+        assert_eq!(names, ["gpu:0", "gpu:2", "gpu:0", "gpu:2"]);
+        assert_eq!(choose(&list[4..], 3).0.name, "cpu");
     }
 
     #[test]
     fn a_software_gpu_is_passed_over_with_a_reason() {
         let list = [info("cpu", DeviceClass::Cpu), info("software", DeviceClass::SoftwareGpu)];
-        let (chosen, reason) = choose(&list);
+        let (chosen, reason) = choose(&list, 0);
         assert_eq!(chosen.name, "cpu");
         assert!(reason.contains("software"), "{reason}");
     }
@@ -257,8 +289,8 @@ mod tests {
     fn a_gpu_that_lacks_something_is_passed_over_and_refused() {
         let lacking = DeviceInfo { usable: false, ..info("gpu:0", DeviceClass::DiscreteGpu) };
         let list = [lacking.clone(), info("gpu:1", DeviceClass::IntegratedGpu), info("cpu", DeviceClass::Cpu)];
-        assert_eq!(choose(&list).0.name, "gpu:1");
-        let (chosen, reason) = choose(&[lacking.clone(), info("cpu", DeviceClass::Cpu)]);
+        assert_eq!(choose(&list, 0).0.name, "gpu:1");
+        let (chosen, reason) = choose(&[lacking.clone(), info("cpu", DeviceClass::Cpu)], 0);
         assert!(chosen.name == "cpu" && reason.contains("lacks"), "{chosen:?} {reason}");
         assert!(matches!(Device::open(lacking, String::new(), DeviceOptions::default()), Err(Error::Device(_))));
     }

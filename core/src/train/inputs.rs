@@ -30,6 +30,8 @@ pub(super) fn layout_of(
 pub(super) struct Sampling {
     /// Seed of noise and of latent vectors.
     pub(super) seed: u64,
+    /// Whether there is noise.
+    pub(super) noise: bool,
     /// Whether to sample latent vectors from their distribution, as in training, or to use the mean.
     pub(super) draw_latent: bool,
     /// Which pictures of a batch these are: each gets what it would get in the whole.
@@ -48,7 +50,7 @@ pub(super) fn generator_input(
 ) -> Result<(GeneratorInput, Option<Posterior>)> {
     let first = sampling.share.first();
     let input = GeneratorInput::new(layout.clone()).share(sampling.share);
-    let noise = Noise::Anchored { seed: sampling.seed, origin: [0, 0] };
+    let noise = if sampling.noise { Noise::Anchored { seed: sampling.seed, origin: [0, 0] } } else { Noise::Zero };
     match &network.encoder {
         None => {
             let input = input.noise(noise);

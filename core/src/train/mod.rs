@@ -1,7 +1,8 @@
 //! Training a generator, mostly against a discriminator.
 //!
 //! [`Trainer`] does single steps; [`train`] does a whole run with log, contact sheets and checkpoints; [`resume`]
-//! continues a run from its [`Checkpoint`]. [`train_in_group`] does the same as one of several processes, a [`Group`].
+//! continues a run from its [`Checkpoint`]. [`train_in_group`] does the same as one of several processes, a [`Group`]; the feature `mpi`
+//! makes one of the processes that `mpirun` starts.
 
 mod adam;
 mod animation;
@@ -14,6 +15,8 @@ mod group;
 mod inputs;
 mod log;
 mod losses;
+#[cfg(feature = "mpi")]
+mod mpi;
 mod recipe;
 mod run;
 mod segmentation;
@@ -35,6 +38,8 @@ pub use losses::{
     DiscriminatorOutput, balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real,
     kl_divergence, l1, least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
 };
+#[cfg(feature = "mpi")]
+pub use mpi::in_mpi;
 pub use recipe::{Adversarial, LossWeights, NetworkKind, PerceptualLayers, ProceduralSet, Recipe};
 pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, train, train_in_group};
 pub use segmentation::{LabelMix, segment_fake, segment_real};

@@ -62,6 +62,9 @@ pub struct Recipe {
     /// Whether pix2pix is trained with dropout: half of the values in the first three blocks of its way up (Isola et al.
     /// 2017). The model has none, so that a label map always gives the same picture.
     pub dropout: bool,
+    /// Whether a generator with noise maps (SEAN, for example) is trained with noise. Without it, their strength stays 0, and the
+    /// model is one without noise.
+    pub noise: bool,
     /// The discriminator.
     pub discriminator: DiscriminatorConfig,
     /// The adversarial loss, or none: then there is no discriminator.
@@ -221,6 +224,7 @@ impl Default for Recipe {
             upsampling: Upsampling::Normal,
             spectral: true,
             dropout: false,
+            noise: true,
             discriminator: DiscriminatorConfig::default(),
             adversarial: Adversarial::Hinge,
             size: [256, 256],
@@ -451,6 +455,7 @@ impl Recipe {
             )?;
         }
         check(!self.dropout || self.network == NetworkKind::Pix2Pix, "dropout: only pix2pix has it".into())?;
+        check(self.noise || network.needs().noise, "noise: this network has none to leave out".into())?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;
         let [height, width] = self.size;
         let least = network.least_side().max(LEAST_SIDE);
@@ -535,6 +540,9 @@ mod tests {
         Recipe { network, dropout: true, ..Recipe::quick() }.validate().unwrap();
         let message = Recipe { dropout: true, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("only pix2pix"), "{message}");
+        Recipe { modulation: ModulationKind::Sean, noise: false, ..Recipe::quick() }.validate().unwrap();
+        let message = Recipe { noise: false, ..Recipe::quick() }.validate().unwrap_err().to_string();
+        assert!(message.contains("noise"), "{message}");
         let message = Recipe { spectral: false, ..Recipe::quick() }.validate().unwrap_err().to_string();
         assert!(message.contains("only pix2pixHD"), "{message}");
         let discriminator =

@@ -459,7 +459,7 @@ impl<'a> Session<'a> {
         let styles = sample.style.as_ref().filter(|_| self.trainer.recipe().style_length.is_some()).map(|style| {
             Tensor::from_data(TensorData::new(style.to_rows(), [1, style.rows(), style.length()]), device)
         });
-        let sampling = Sampling { seed: 0, draw_latent: false, share: Share::default() };
+        let sampling = Sampling { seed: 0, noise: true, draw_latent: false, share: Share::default() };
         let (input, _) = generator_input(network, &layout, &photo, styles.as_ref(), sampling, Mode::EVAL)?;
         let output = network.forward(&input, Mode::EVAL)?;
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))

@@ -288,7 +288,8 @@ impl Trainer {
 
     /// The random inputs of one of a step's passes over a part; they depend only on seed, step, pass and part.
     fn sampling_at(&self, pass: u64, place: Place, part: &Uploaded) -> Sampling {
-        Sampling { seed: self.seed(pass, place), draw_latent: true, share: part.share.clone() }
+        let (seed, share) = (self.seed(pass, place), part.share.clone());
+        Sampling { seed, noise: self.recipe.noise, draw_latent: true, share }
     }
 
     /// The input with the dropout of the recipe.

@@ -9,22 +9,26 @@ mod adain;
 mod clade;
 mod clade_icpe;
 mod clade_styled;
+mod concat;
 mod cpu;
 mod facts;
 mod norm;
 mod registry;
 mod sean;
 mod spade;
+mod spade_noise;
 
 pub use adain::Adain;
 pub use clade::Clade;
 pub use clade_icpe::CladeIcpe;
 pub use clade_styled::CladeStyled;
+pub use concat::Concat;
 pub use facts::{ModulationConfig, Needs};
 pub use norm::ModulatedNorm;
 pub use registry::{Modulation, ModulationKind};
 pub use sean::{Sean, StyleBranch};
 pub use spade::Spade;
+pub use spade_noise::SpadeNoise;
 
 pub(crate) use cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights, values};
 pub(crate) use facts::{BlockTensors, Inputs, shape_of};

@@ -123,4 +123,8 @@ modulations! {
     Adain => adain::Adain,
     /// CLADE whose tables depend on a style per class, on features with added noise.
     CladeStyled => clade_styled::CladeStyled,
+    /// SPADE on features with added noise: SEAN without styles.
+    SpadeNoise => spade_noise::SpadeNoise,
+    /// No modulation: the labels are further channels of the features (the SPADE paper's "decoder + concat").
+    Concat => concat::Concat,
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::label::LabelArea;
 
 /// Packs SPADE with 3x3 kernels.
-pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
+pub(in super::super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
     let mut shared = weights.get("mlp_shared.0.weight")?;
     let mut classes = config.modulation.labels;
     if config.modulation.edges {

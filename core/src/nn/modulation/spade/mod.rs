@@ -7,6 +7,7 @@ mod definition;
 pub use definition::Spade;
 
 pub(super) use cached::CachedSpade;
+pub(super) use cpu::pack;
 pub(super) use definition::rows_first;
 
 use super::ModulationConfig;
@@ -58,7 +59,8 @@ impl facts::Facts for Facts {
     }
 
     fn detect(block: BlockTensors<'_>) -> Result<Option<Self>> {
-        if !block.has("norm_0.mlp_shared.0.weight") {
+        // With noise, it is another modulation.
+        if !block.has("norm_0.mlp_shared.0.weight") || block.has("norm_0.noise_var") {
             return Ok(None);
         }
         let [_, _, kernel, _] = block.shape::<4>("norm_0.mlp_shared.0.weight")?;
