@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConvEncoder, ConvEncoderConfig, Crn, CrnConfig, Generator, GeneratorConfig, Pix2PixHd, Pix2PixHdConfig,
-    RegionEncoder, RegionEncoderConfig, StyleConfig, UNet, UNetConfig,
+    ConvEncoder, ConvEncoderConfig, Crn, CrnConfig, FeatureEncoder, FeatureEncoderConfig, Generator, GeneratorConfig,
+    Pix2PixHd, Pix2PixHdConfig, RegionEncoder, RegionEncoderConfig, StyleConfig, UNet, UNetConfig,
 };
 use crate::error::Result;
 use crate::nn::modulation::{ModulationKind, Needs};
@@ -74,7 +74,8 @@ impl Architecture {
     pub fn style(&self) -> StyleConfig {
         match self {
             Self::SpadeFamily(config) => config.style,
-            Self::Pix2PixHd(_) | Self::Pix2Pix(_) | Self::Crn(_) => StyleConfig::None,
+            Self::Pix2PixHd(config) => config.features,
+            Self::Pix2Pix(_) | Self::Crn(_) => StyleConfig::None,
         }
     }
 
@@ -137,6 +138,9 @@ impl Architecture {
         match self.style() {
             StyleConfig::Latent { length, encoder: Some(ndf), .. } => {
                 Some(Encoder::Conv(ConvEncoderConfig { ndf, latent_length: length }.init(init)))
+            }
+            StyleConfig::Regions { length, encoder: Some(nef) } if matches!(self, Self::Pix2PixHd(_)) => {
+                Some(Encoder::Features(FeatureEncoderConfig { nef, length }.init(init)))
             }
             StyleConfig::Regions { length, encoder: Some(ngf) } => {
                 Some(Encoder::Region(RegionEncoderConfig { ngf, style_length: length }.init(init)))
@@ -234,6 +238,8 @@ pub enum Encoder {
     Conv(ConvEncoder),
     /// Extracts one style vector per class.
     Region(RegionEncoder),
+    /// Extracts the instance features of pix2pixHD; those of a class are its style.
+    Features(FeatureEncoder),
 }
 
 impl Network {
@@ -274,7 +280,7 @@ impl Network {
         };
         let encoder = self.encoder.map(|encoder| match encoder {
             Encoder::Conv(encoder) => Encoder::Conv(encoder.folded()),
-            encoder @ Encoder::Region(_) => encoder,
+            encoder @ (Encoder::Region(_) | Encoder::Features(_)) => encoder,
         });
         Self { generator, encoder }
     }

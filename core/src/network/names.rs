@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{conv_encoder, crn, discriminator, generator, pix2pix, pix2pixhd, region_encoder, vgg};
+use super::{conv_encoder, crn, discriminator, feature_encoder, generator, pix2pix, pix2pixhd, region_encoder, vgg};
 use crate::error::{Error, Result};
 
 /// Whether a tensor of an official checkpoint is never read: batch counters, and the statistics that SEAN's code
@@ -42,6 +42,7 @@ fn official_name(path: &str, known: &BTreeSet<&str>) -> Option<String> {
         ["generator", "Pix2Pix", rest @ ..] => pix2pix::official_name(rest, known),
         ["generator", "Crn", rest @ ..] => crn::official_name(rest),
         ["encoder", "Region", rest @ ..] => region_encoder::official_name(rest),
+        ["encoder", "Features", rest @ ..] => feature_encoder::official_name(rest),
         ["encoder", "Conv", rest @ ..] => conv_encoder::official_name(rest),
         // A part of a network on its own, or a single layer.
         parts => discriminator::official_name(parts, spectral)

@@ -10,8 +10,8 @@ use burn::tensor::module::avg_pool2d;
 use burn::tensor::ops::AvgPoolOptions;
 use serde::{Deserialize, Serialize};
 
-use super::check;
-use crate::error::Result;
+use super::{FeatureEncoder, StyleConfig, check};
+use crate::error::{Error, Result};
 use crate::nn::{
     Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, instance_norm, reflect,
 };
@@ -36,6 +36,10 @@ pub struct Pix2PixHdConfig {
     /// size.
     #[serde(default)]
     pub enhancer_blocks: Option<usize>,
+    /// Features of each pixel that follow the label channels (§3.4): the style of its class, or in training the mean of the
+    /// encoder's features over its object. The paper has 3 features and an encoder of width 16.
+    #[serde(default)]
+    pub features: StyleConfig,
     /// Whether to use the "pix2pixHD++" that Park et al. 2019 compare with: spectral norm, and no bias before
     /// instance norm.
     #[serde(default)]
@@ -46,7 +50,16 @@ impl Pix2PixHdConfig {
     /// The paper's global generator.
     pub fn new(ngf: usize, label_channels: usize) -> Self {
         let (downsamplings, blocks, enhancer_blocks) = (4, 9, None);
-        Self { ngf, downsamplings, blocks, label_channels, instance_edges: false, enhancer_blocks, spectral: false }
+        Self {
+            ngf,
+            downsamplings,
+            blocks,
+            label_channels,
+            instance_edges: false,
+            enhancer_blocks,
+            features: StyleConfig::None,
+            spectral: false,
+        }
     }
 
     /// Picture sides must be multiples of this.
@@ -75,6 +88,20 @@ impl Pix2PixHdConfig {
             check(ngf.is_multiple_of(2), || format!("ngf is {ngf}: with a local enhancer it must be even"))?;
             check(!self.spectral, || "a local enhancer has no spectral norm".into())?;
         }
+        match &self.features {
+            StyleConfig::None => {}
+            StyleConfig::Regions { length, encoder } => {
+                check((1..=64).contains(length), || format!("{length} instance features: it must be 1 to 64"))?;
+                check(encoder.is_none_or(|width| (1..=256).contains(&width)), || {
+                    "the width of the encoder of instance features must be 1 to 256".into()
+                })?;
+                // The encoder halves the size as often as this.
+                check(encoder.is_none() || self.stride().is_multiple_of(FeatureEncoder::STRIDE), || {
+                    format!("instance features need at least {} downsamplings", FeatureEncoder::STRIDE.ilog2())
+                })?;
+            }
+            StyleConfig::Latent { .. } => check(false, || "pix2pixHD takes no latent vector".into())?,
+        }
         check((1..=1024).contains(labels), || format!("{labels} label channels: it must be 1 to 1024"))
     }
 
@@ -85,7 +112,8 @@ impl Pix2PixHdConfig {
     /// Same as [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Pix2PixHd> {
         self.validate()?;
-        let semantics = self.label_channels + usize::from(self.instance_edges);
+        let features = self.features.region_length();
+        let semantics = self.label_channels + usize::from(self.instance_edges) + features;
         let trunk = self.trunk(init, semantics);
         let last = |init: &mut Init, width| ConvConfig::new(width, 3, 7).padding(0).init(init);
         let (local, last) = match self.enhancer_blocks {
@@ -102,7 +130,8 @@ impl Pix2PixHdConfig {
             }
         };
         let (stride, least) = (self.stride(), self.least_side());
-        Ok(Pix2PixHd { trunk, local, last, labels: self.label_channels, edges: self.instance_edges, stride, least })
+        let (labels, edges) = (self.label_channels, self.instance_edges);
+        Ok(Pix2PixHd { trunk, local, last, labels, edges, features, stride, least })
     }
 
     fn trunk(&self, init: &mut Init, semantics: usize) -> Trunk {
@@ -139,6 +168,7 @@ pub struct Pix2PixHd {
     last: Conv,
     labels: usize,
     edges: bool,
+    features: usize,
     stride: usize,
     least: usize,
 }
@@ -193,7 +223,7 @@ impl Pix2PixHd {
         let [height, width] = layout.size();
         check(height.min(width) >= least, || format!("{width}x{height} is too small: sides must be {least} or more"))?;
         super::check_one_hot(layout)?;
-        let semantics = layout.at(height, width).semantics();
+        let semantics = self.with_features(layout.at(height, width).semantics(), input)?;
         let layers = self.trunk.layers() + self.local.as_ref().map_or(0, Enhancer::layers) + 1;
         let mut done = 0;
         let mut step = || {
@@ -211,6 +241,27 @@ impl Pix2PixHd {
         };
         step()?;
         Ok(self.last.forward(reflect(features, 3), mode).tanh())
+    }
+
+    /// The semantic input followed by the features of each pixel, if the network takes them.
+    fn with_features(&self, semantics: Tensor<4>, input: &GeneratorInput) -> Result<Tensor<4>> {
+        if self.features == 0 {
+            return Ok(semantics);
+        }
+        let [batch, _, height, width] = semantics.dims();
+        let features = match (&input.features, input.styles.as_ref().and_then(|styles| styles.of(0))) {
+            (Some(features), _) => features.clone(),
+            (None, Some(styles)) => {
+                let pixels = input.layout.at(height, width).one_hot().reshape([batch, self.labels, height * width]);
+                let fits = styles.dims() == [batch, self.labels, self.features];
+                check(fits, || format!("styles of shape {:?} do not fit this network", styles.dims()))?;
+                styles.clone().swap_dims(1, 2).matmul(pixels).reshape([batch, self.features, height, width])
+            }
+            (None, None) => return Err(Error::Argument("pix2pixHD with instance features needs a style".into())),
+        };
+        let (found, expected) = (features.dims(), [batch, self.features, height, width]);
+        check(found == expected, || format!("features of shape {found:?}: this network takes {expected:?}"))?;
+        Ok(Tensor::cat(vec![semantics, features], 1))
     }
 
     /// The same network for inference, with spectral norms (only the variant without enhancer has them) folded into

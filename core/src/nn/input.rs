@@ -13,6 +13,9 @@ pub struct GeneratorInput {
     pub latent: Option<Tensor<2>>,
     /// Styles, for networks with a style per class.
     pub styles: Option<BlockStyles>,
+    /// Features of each pixel, `[batch, length, height, width]`, in place of those that the styles give it, for pix2pixHD with
+    /// instance features.
+    pub features: Option<Tensor<4>>,
     /// Noise, for networks that use it.
     pub noise: Noise,
     /// Seed of dropout, for networks that have it; `None` for no dropout.
@@ -45,7 +48,8 @@ impl BlockStyles {
 impl GeneratorInput {
     /// Label maps only: no style, no noise.
     pub fn new(layout: Layout) -> Self {
-        Self { layout, latent: None, styles: None, noise: Noise::Zero, dropout: None, share: Share::default() }
+        let (noise, share) = (Noise::Zero, Share::default());
+        Self { layout, latent: None, styles: None, features: None, noise, dropout: None, share }
     }
 
     /// Sets the latent vectors.
@@ -58,6 +62,12 @@ impl GeneratorInput {
     #[must_use]
     pub fn styles(self, styles: BlockStyles) -> Self {
         Self { styles: Some(styles), ..self }
+    }
+
+    /// Sets the features of each pixel.
+    #[must_use]
+    pub fn features(self, features: Tensor<4>) -> Self {
+        Self { features: Some(features), ..self }
     }
 
     /// Sets the noise.

@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::LabelMap;
 use crate::model::{self, Manifest, Model, read_back};
-use crate::network::{ConvEncoder, Encoder, RegionEncoder};
+use crate::network::{ConvEncoder, Encoder, FeatureEncoder};
 use crate::nn::{LabelEncoding, Layout, Mode};
 use crate::picture::Image;
 use crate::pixels::push_planes;
@@ -60,8 +60,9 @@ impl StyleEncoder {
 
     /// Encodes the style of a photo.
     ///
-    /// A model with a style per class (SEAN) needs `labels`, the label map of the photo. Both are resized to the
-    /// size the model was trained at. A class without a pixel at half that size is absent in the style. A model
+    /// A model with a style per class (SEAN, or pix2pixHD with instance features) needs `labels`, the label map of the photo. Both are
+    /// resized to the size the model was trained at. A class without a pixel at half that size (with instance features, at that
+    /// size) is absent in the style. A model
     /// with a latent vector takes no labels and returns the mean of the encoder's distribution, or, with a `seed`,
     /// a sample from it.
     ///
@@ -72,13 +73,22 @@ impl StyleEncoder {
     /// [`Error::Device`] if the device fails.
     pub fn encode(&self, photo: &Image, labels: Option<&LabelMap>, seed: Option<u64>) -> Result<Style> {
         match (&self.encoder, labels, seed) {
-            (Encoder::Region(_), _, Some(_)) => {
+            (Encoder::Region(_) | Encoder::Features(_), _, Some(_)) => {
                 Err(Error::Argument("seed: this model has a style per class, which is never sampled".into()))
             }
-            (Encoder::Region(_), None, _) => {
+            (Encoder::Region(_) | Encoder::Features(_), None, _) => {
                 Err(Error::Argument("this model has a style per class: give the photo's label map too".into()))
             }
-            (Encoder::Region(encoder), Some(labels), None) => self.region_style(encoder, photo, labels),
+            (Encoder::Region(encoder), Some(labels), None) => {
+                let [height, width] = self.manifest.native_size.map(|side| side.next_multiple_of(4));
+                self.region_style(photo, labels, [height, width], 2, |photo, layout| {
+                    encoder.forward(photo, layout, Mode::EVAL)
+                })
+            }
+            (Encoder::Features(encoder), Some(labels), None) => {
+                let size = self.manifest.native_size.map(|side| side.next_multiple_of(FeatureEncoder::STRIDE));
+                self.region_style(photo, labels, size, 1, |photo, layout| encoder.forward(photo, layout, Mode::EVAL))
+            }
             (Encoder::Conv(_), Some(_), _) => Err(Error::Argument(
                 "this model has one style for the whole picture: leave the photo's label map out".into(),
             )),
@@ -86,10 +96,17 @@ impl StyleEncoder {
         }
     }
 
-    fn region_style(&self, encoder: &RegionEncoder, photo: &Image, labels: &LabelMap) -> Result<Style> {
+    /// The style of each class, by an encoder that takes a photo of this size and averages over regions at a `scale`-th of it.
+    fn region_style(
+        &self,
+        photo: &Image,
+        labels: &LabelMap,
+        [height, width]: [usize; 2],
+        scale: usize,
+        encode: impl FnOnce(Tensor<4>, &Layout) -> Result<Tensor<3>>,
+    ) -> Result<Style> {
         let classes = &self.manifest.classes;
         labels.check(classes)?;
-        let [height, width] = self.manifest.native_size.map(|side| side.next_multiple_of(4));
         if height * width > MAX_ENCODED {
             return Err(Error::Limit(format!(
                 "this model encodes photos at the size it was trained at, {width}x{height}, which is more than the \
@@ -97,10 +114,10 @@ impl StyleEncoder {
             )));
         }
         let labels = labels.resize_centered(width, height)?;
-        let present = labels.resize_floor(width / 2, height / 2)?;
+        let present = labels.resize_floor(width / scale, height / scale)?;
         let channels = self.manifest.architecture.label_channels();
         let layout = Layout::new(vec![labels], channels, LabelEncoding::Indexed, self.device.burn())?;
-        let styles = encoder.forward(self.upload(photo, [height, width]), &layout, Mode::EVAL)?;
+        let styles = encode(self.upload(photo, [height, width]), &layout)?;
         let [_, _, length] = styles.dims();
         let values = read_back(styles)?;
         let mut rows: Vec<Option<Vec<f32>>> = vec![None; channels];

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::segments::Segments;
 use crate::error::Result;
 use crate::label::{LabelMap, instance_edges};
 use crate::network::{Architecture, Encoder, Network, Posterior};
@@ -38,16 +39,26 @@ pub(super) struct Sampling {
     pub(super) share: Share,
 }
 
-/// The input for reconstructing photos, `[batch, 3, height, width]`, and the distribution of their latent vectors if
-/// the network uses them. `styles` are those of the data set, `[batch, classes, length]`, for networks without encoder.
+/// What networks take their styles from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sources<'a> {
+    /// The photos, `[batch, 3, height, width]`.
+    pub(super) photos: &'a Tensor<4>,
+    /// The styles of the data set, `[batch, classes, length]`, for networks without encoder.
+    pub(super) styles: Option<&'a Tensor<3>>,
+    /// The objects of the pictures, for instance features. Without, these are those of each class.
+    pub(super) segments: Option<&'a Segments>,
+}
+
+/// The input for reconstructing photos, and the distribution of their latent vectors if the network uses them.
 pub(super) fn generator_input(
     network: &Network,
     layout: &Layout,
-    photos: &Tensor<4>,
-    styles: Option<&Tensor<3>>,
+    sources: Sources<'_>,
     sampling: Sampling,
     mode: Mode,
 ) -> Result<(GeneratorInput, Option<Posterior>)> {
+    let Sources { photos, styles, segments } = sources;
     let first = sampling.share.first();
     let input = GeneratorInput::new(layout.clone()).share(sampling.share);
     let noise = if sampling.noise { Noise::Anchored { seed: sampling.seed, origin: [0, 0] } } else { Noise::Zero };
@@ -60,6 +71,13 @@ pub(super) fn generator_input(
             let styles = encoder.forward(photos.clone(), layout, mode)?;
             Ok((input.styles(BlockStyles::All(styles)).noise(noise), None))
         }
+        Some(Encoder::Features(encoder)) => match segments {
+            Some(segments) => Ok((input.features(segments.averaged(encoder.features(photos.clone(), mode)?)), None)),
+            None => {
+                let styles = encoder.forward(photos.clone(), layout, mode)?;
+                Ok((input.styles(BlockStyles::All(styles)), None))
+            }
+        },
         Some(Encoder::Conv(encoder)) => {
             let posterior = encoder.forward(photos.clone(), mode)?;
             let latent = if sampling.draw_latent {

@@ -59,6 +59,10 @@ pub struct Recipe {
     /// Whether pix2pixHD has spectral norm, and no bias before its norms: then it is the "pix2pixHD++" that SPADE's paper
     /// compares with.
     pub spectral: bool,
+    /// The number of instance features that pix2pixHD takes besides labels (3 in its paper), from an encoder that is trained with it;
+    /// `None` for none. Objects are those of the instance maps if the data set has them, else all pixels of a class. The model gets
+    /// presets: centres of the features of training photos, by class.
+    pub features: Option<usize>,
     /// Whether pix2pix is trained with dropout: half of the values in the first three blocks of its way up (Isola et al.
     /// 2017). The model has none, so that a label map always gives the same picture.
     pub dropout: bool,
@@ -223,6 +227,7 @@ impl Default for Recipe {
             ngf: 64,
             upsampling: Upsampling::Normal,
             spectral: true,
+            features: None,
             dropout: false,
             noise: true,
             discriminator: DiscriminatorConfig::default(),
@@ -356,6 +361,11 @@ impl Recipe {
             NetworkKind::Pix2PixHd => Architecture::Pix2PixHd(Pix2PixHdConfig {
                 instance_edges,
                 spectral: self.spectral,
+                // The paper's ratio of the widths.
+                features: self.features.map_or(StyleConfig::None, |length| StyleConfig::Regions {
+                    length,
+                    encoder: Some((ngf / 4).max(1)),
+                }),
                 ..Pix2PixHdConfig::new(ngf, label_channels)
             }),
             NetworkKind::Crn => {
@@ -454,6 +464,10 @@ impl Recipe {
                 "diff_augment: without a discriminator (adversarial: None) nothing sees it".into(),
             )?;
         }
+        check(
+            self.features.is_none() || self.network == NetworkKind::Pix2PixHd,
+            "features: only pix2pixHD has instance features".into(),
+        )?;
         check(!self.dropout || self.network == NetworkKind::Pix2Pix, "dropout: only pix2pix has it".into())?;
         check(self.noise || network.needs().noise, "noise: this network has none to leave out".into())?;
         check(!self.instance_edges || network.instance_edges(), "instance_edges: pix2pix takes none".into())?;

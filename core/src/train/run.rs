@@ -10,7 +10,8 @@ use burn::tensor::{Tensor, TensorData};
 use image::RgbImage;
 
 use super::batch::{Sampler, shares};
-use super::inputs::{Sampling, generator_input, layout_of};
+use super::clusters::feature_presets;
+use super::inputs::{Sampling, Sources, generator_input, layout_of};
 use super::sheet::to_images;
 use super::{Checkpoint, Group, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
 use crate::data::{Augment, Dataset, Sample, fit};
@@ -459,8 +460,10 @@ impl<'a> Session<'a> {
         let styles = sample.style.as_ref().filter(|_| self.trainer.recipe().style_length.is_some()).map(|style| {
             Tensor::from_data(TensorData::new(style.to_rows(), [1, style.rows(), style.length()]), device)
         });
+        // Instance features are those of classes here, as they are when a model paints.
+        let sources = Sources { photos: &photo, styles: styles.as_ref(), segments: None };
         let sampling = Sampling { seed: 0, noise: true, draw_latent: false, share: Share::default() };
-        let (input, _) = generator_input(network, &layout, &photo, styles.as_ref(), sampling, Mode::EVAL)?;
+        let (input, _) = generator_input(network, &layout, sources, sampling, Mode::EVAL)?;
         let output = network.forward(&input, Mode::EVAL)?;
         to_images(output, VALUE_RANGE)?.pop().ok_or_else(|| Error::Device("the network gave no picture".into()))
     }
@@ -497,8 +500,11 @@ impl<'a> Session<'a> {
             presets: Vec::new(),
         };
         let precision = if recipe.half { Precision::Half } else { Precision::Full };
+        let looks = feature_presets(&network, &*self.run.train, recipe, self.run.device.burn())?;
         let model = Model::from_network(network, manifest, precision)?;
-        let model = if recipe.style_length.is_some() {
+        let model = if !looks.is_empty() {
+            model.with_presets(&looks)?
+        } else if recipe.style_length.is_some() {
             let presets = self.run.train.presets()?.into_iter();
             let presets: Vec<_> = presets.map(|(name, summary, style)| (Preset { name, summary }, style)).collect();
             model.with_presets(&presets)?

@@ -9,17 +9,18 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::critic::{Critic, View, add_gradients};
 use super::ema::{follow, warm_decay};
-use super::inputs::{Sampling, generator_input, layout_of};
+use super::inputs::{Sampling, Sources, generator_input, layout_of};
 use super::losses::{
     balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
     least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
 };
 use super::segmentation::{LabelMix, balanced, pixels_of_classes, segment_fake};
+use super::segments::Segments;
 use super::sums::{sum_gradients, sum_tensor};
 use super::{Adam, Adversarial, Batch, DiffAugment, Group, PerceptualLayers, Recipe};
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
-use crate::network::{Architecture, Network, Vgg19, VggTaps};
+use crate::network::{Architecture, Encoder, Network, Vgg19, VggTaps};
 use crate::nn::{GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind, Share};
 use crate::rng::{Rng, mix64};
 use crate::tensors::{Tensors, unwrapped};
@@ -237,10 +238,10 @@ impl Trainer {
             let place = Place { index, count: parts.len() };
             if self.recipe.fresh_fakes {
                 let network = self.network.clone().no_grad();
-                let (mode, styles) = (self.mode_at(place), part.styles.as_ref());
+                let mode = self.mode_at(place);
                 let sampling = self.sampling_at(1, place, part);
                 let seed = sampling.seed;
-                let (input, _) = generator_input(&network, &part.layout, &part.real, styles, sampling, mode)?;
+                let (input, _) = generator_input(&network, &part.layout, part.sources(), sampling, mode)?;
                 let input = self.with_dropout(input, seed);
                 fake = network.forward(&input, mode)?.detach();
             }
@@ -334,6 +335,10 @@ impl Trainer {
     /// The part of the batch that this process has, on a device.
     fn uploaded(&self, batch: Batch, device: &Device) -> Result<Uploaded> {
         let instances = batch.instances.as_deref();
+        let segments = match self.network.encoder {
+            Some(Encoder::Features(_)) => Some(Segments::new(&batch.labels, instances, device)?),
+            _ => None,
+        };
         let layout = layout_of(&self.architecture, batch.labels, instances, LabelEncoding::OneHot, device)?;
         let [height, width] = layout.size();
         let shape = [layout.batch(), 3, height, width];
@@ -353,7 +358,7 @@ impl Trainer {
                 Some(Tensor::from_data(TensorData::new(values, shape), device))
             }
         };
-        Ok(Uploaded { layout, real, styles, share: Share::default() })
+        Ok(Uploaded { layout, real, styles, segments, share: Share::default() })
     }
 
     /// The sum of the cross-entropies of classes, balanced over the whole batch; here, what the pictures of this process add.
@@ -364,11 +369,11 @@ impl Trainer {
     /// The loss of the generator in a part of the step, its terms, and the pictures it has synthesized. In a group, losses are what
     /// this process adds to those of the batch.
     fn generator_loss(&self, part: &Uploaded, place: Place) -> Result<(Tensor<1>, Terms, Tensor<4>)> {
-        let Uploaded { layout, real, styles, .. } = part;
+        let Uploaded { layout, real, .. } = part;
         let mode = self.mode_at(place);
         let sampling = self.sampling_at(0, place, part);
         let seed = sampling.seed;
-        let (input, posterior) = generator_input(&self.network, layout, real, styles.as_ref(), sampling, mode)?;
+        let (input, posterior) = generator_input(&self.network, layout, part.sources(), sampling, mode)?;
         let input = self.with_dropout(input, seed);
         let fake = self.network.forward(&input, mode)?;
         let weights = &self.recipe.losses;
@@ -513,8 +518,7 @@ impl Trainer {
                 _ => Mode::Train { momentum: 1.0 / (index as f64 + 1.0) },
             };
             let sampling = self.sampling_at(2 + index, Place { index: 0, count: 1 }, &part);
-            let Uploaded { layout, real, styles, .. } = &part;
-            let (input, _) = generator_input(&network, layout, real, styles.as_ref(), sampling, mode)?;
+            let (input, _) = generator_input(&network, &part.layout, part.sources(), sampling, mode)?;
             network.forward(&input, mode)?;
         }
         self.group.check()?;
@@ -574,11 +578,18 @@ struct Uploaded {
     real: Tensor<4>,
     /// The styles of the data set, `[batch, classes, length]`.
     styles: Option<Tensor<3>>,
+    /// The objects of the pictures, for networks with instance features.
+    segments: Option<Segments>,
     /// Which pictures of the part these are, in a group.
     share: Share,
 }
 
 impl Uploaded {
+    /// What the network takes its styles from.
+    fn sources(&self) -> Sources<'_> {
+        Sources { photos: &self.real, styles: self.styles.as_ref(), segments: self.segments.as_ref() }
+    }
+
     /// What the mean over these pictures adds to that over the pictures of all processes.
     fn share_of(&self, mean: Tensor<1>) -> Tensor<1> {
         let here = self.layout.batch();

@@ -282,6 +282,8 @@ fn pix2pixhd(shapes: &Shapes<'_>, hints: &Hints) -> Result<Pix2PixHdConfig> {
     let (label_channels, instance_edges) = hints.split(semantics)?;
     let downsamplings = first_block.saturating_sub(1 + step) / step;
     Ok(Pix2PixHdConfig {
+        // Instance features cannot be told from labels by the tensors: such checkpoints are not imported.
+        features: StyleConfig::None,
         ngf,
         downsamplings,
         blocks: blocks.len(),
