@@ -138,6 +138,7 @@ fn a_step_of_many_is_that_of_one() {
                 ..recipe()
             },
         ),
+        ("pix2pixHD with instance features", Recipe { network: NetworkKind::Pix2PixHd, features: Some(2), ..recipe() }),
         (
             "segmentation discriminator",
             Recipe { discriminator: segmentation.clone(), diff_augment: true, norm: NormKind::Instance, ..recipe() },

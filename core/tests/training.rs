@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use common::{devices, difference};
-use semsynth::data::{Dataset, Procedural, ProceduralTiles, Split};
+use semsynth::data::{Dataset, Procedural, ProceduralTiles, Sample, Split};
 use semsynth::label::LabelMap;
 use semsynth::model::{self, ImportOptions, Precision, import_checkpoint};
 use semsynth::network::{Architecture, DiscriminatorConfig, DiscriminatorKind, StyleConfig, Upsampling};
@@ -20,7 +20,7 @@ use semsynth::train::{
     Adversarial, Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, ProceduralSet, Recipe, Record,
     Run, Silent, Stopped, TrainLog, Trainer, resume, train,
 };
-use semsynth::{Device, Error, Model, Request, Style, Synthesizer, SynthesizerOptions};
+use semsynth::{Device, Error, Image, Model, Request, Style, StyleEncoder, Synthesizer, SynthesizerOptions};
 
 /// Networks small enough for a test, with every feature enabled.
 fn recipe() -> Recipe {
@@ -122,6 +122,7 @@ fn resume_is_exact() {
             discriminator: DiscriminatorConfig { spectral: false, ..recipe().discriminator },
             ..recipe()
         },
+        Recipe { network: NetworkKind::Pix2PixHd, features: Some(3), ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, dropout: true, ..recipe() },
         Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
         Recipe { diff_augment: true, batch: 1, accumulate: 2, ..recipe() },
@@ -619,6 +620,58 @@ fn styles_must_come_from_the_data() {
     assert!(instance.validate().unwrap_err().to_string().contains("fixed_statistics_from"));
 }
 
+/// A data set whose objects are the left and the right half of a picture.
+struct Halves(Procedural);
+
+impl Dataset for Halves {
+    fn classes(&self) -> &semsynth::ClassTable {
+        self.0.classes()
+    }
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, index: usize) -> semsynth::Result<Sample> {
+        let sample = self.0.get(index)?;
+        let (width, height) = (sample.labels.width(), sample.labels.height());
+        let ids = (0..width * height).map(|i| u16::from(i % width >= width / 2)).collect();
+        Ok(Sample { instances: Some(LabelMap::new(width, height, ids)?), ..sample })
+    }
+    fn name(&self) -> String {
+        "halves".into()
+    }
+    fn describe(&self) -> String {
+        "halves".into()
+    }
+}
+
+/// pix2pixHD with instance features: the model has presets, each paints another picture, and a photo's features can be encoded.
+#[test]
+fn instance_features_become_presets() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe { network: NetworkKind::Pix2PixHd, features: Some(3), ..recipe() };
+    let of = |name: &str, train_set: Arc<dyn Dataset>| {
+        let run = Run { train: train_set, ..run(&folder.path().join(name), recipe.clone()) };
+        Model::open(finished(&run).files.model()).unwrap()
+    };
+    let plain = of("plain", Arc::new(Procedural::new(Split::Train, 1, 7, 64, 32)));
+    let model = of("halves", Arc::new(Halves(Procedural::new(Split::Train, 1, 7, 64, 32))));
+    assert!(model.to_bytes().unwrap() != plain.to_bytes().unwrap(), "objects are not those of classes");
+    let presets = model.presets();
+    assert!((2..=10).contains(&presets.len()), "{presets:?}");
+    let sample = Procedural::new(Split::Val, 1, 1, 64, 32).get(0).unwrap();
+    let mut synth = Synthesizer::new(model.clone(), &Device::cpu()).unwrap();
+    let mut paint = |request: &Request| synth.run(&sample.labels, request).unwrap();
+    let first = paint(&Request::new());
+    let preset = |name: &str| Request::new().style(&model.preset(name).unwrap());
+    assert!(first == paint(&preset("look-1")) && first != paint(&preset("look-2")));
+    let encoder = StyleEncoder::new(model.clone(), &Device::cpu()).unwrap();
+    let photo = Image::new(64, 32, sample.image.into_raw()).unwrap();
+    let style = encoder.encode(&photo, Some(&sample.labels), None).unwrap();
+    assert_eq!((style.rows(), style.length()), (12, 3));
+    assert!(style.is_present(1) && encoder.encode(&photo, None, None).is_err());
+    assert!(paint(&Request::new().style(&style)) != first);
+}
+
 /// Without noise, its strength stays 0, and so does that of the model; all else is trained as before.
 #[test]
 fn a_network_can_be_trained_without_its_noise() {
@@ -658,6 +711,7 @@ fn every_weight_learns() {
         Recipe { modulation: ModulationKind::Concat, instance_edges: true, ..recipe() },
         Recipe { modulation: ModulationKind::Spade { kernel: 3 }, latent: true, ..recipe() },
         Recipe { network: NetworkKind::Pix2PixHd, ..recipe() },
+        Recipe { network: NetworkKind::Pix2PixHd, features: Some(3), ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
         Recipe { network: NetworkKind::Crn, ..recipe() },
         Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
