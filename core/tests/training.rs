@@ -672,6 +672,38 @@ fn instance_features_become_presets() {
     assert!(paint(&Request::new().style(&style)) != first);
 }
 
+/// A data set that takes its time.
+struct Slow(Procedural);
+
+impl Dataset for Slow {
+    fn classes(&self) -> &semsynth::ClassTable {
+        self.0.classes()
+    }
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn get(&self, index: usize) -> semsynth::Result<Sample> {
+        std::thread::sleep(std::time::Duration::from_millis(400));
+        self.0.get(index)
+    }
+    fn name(&self) -> String {
+        "slow".into()
+    }
+    fn describe(&self) -> String {
+        "slow".into()
+    }
+}
+
+/// How long training waits for data is measured.
+#[test]
+fn a_slow_data_set_makes_training_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow: Arc<dyn Dataset> = Arc::new(Slow(Procedural::new(Split::Train, 1, 7, 64, 32)));
+    let outcome = finished(&Run { train: slow, ..run(&folder.path().join("slow"), recipe()) });
+    // Five batches of two pictures after the first.
+    assert!(outcome.waited.as_secs_f64() > 1.0, "{:?}", outcome.waited);
+}
+
 /// Without noise, its strength stays 0, and so does that of the model; all else is trained as before.
 #[test]
 fn a_network_can_be_trained_without_its_noise() {

@@ -422,6 +422,13 @@ fn report(outcome: &Outcome, out: &Path) {
     let why = why(outcome.stopped);
     let score = outcome.score;
     println!("{why} after {} steps, {:.2} steps/s", outcome.steps, outcome.rate);
+    // Less is nothing to act on.
+    if outcome.waited > Duration::from_secs(1) {
+        println!(
+            "data        waited {:.1} s for pictures: reading them is slower than training",
+            outcome.waited.as_secs_f64()
+        );
+    }
     println!("validation  PSNR {:.2} dB, SSIM {:.3}, mean of {} pictures", score.psnr, score.ssim, score.pictures);
     println!("model       {}", outcome.files.model().display());
     println!("pictures    {} (labels | synthesized | real)", outcome.files.sheet().display());

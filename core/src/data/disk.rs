@@ -134,6 +134,10 @@ pub(super) struct Disk {
 }
 
 impl Dataset for Disk {
+    fn is_read(&self) -> bool {
+        true
+    }
+
     fn classes(&self) -> &ClassTable {
         &self.classes
     }

@@ -36,6 +36,7 @@ mod disk;
 mod forms;
 mod generated;
 mod header;
+mod kept;
 mod listing;
 mod official;
 mod pairing;
@@ -54,6 +55,7 @@ use crate::style::Style;
 pub use augment::{Augment, fit};
 pub use check::{Check, ClassShare, Finding, Severity, check};
 pub use generated::{Procedural, ProceduralTiles};
+pub(crate) use kept::Kept;
 pub(crate) use listing::{natural_order, pictures_in};
 pub use procedural::{ProceduralFacades, ProceduralTerrain};
 
@@ -132,6 +134,11 @@ pub trait Dataset: Send + Sync {
     /// A one-line description: format, folder, number of pairs and of classes.
     fn describe(&self) -> String;
 
+    /// Whether samples are read from files, rather than made.
+    fn is_read(&self) -> bool {
+        false
+    }
+
     /// The number of values per class in the styles of the samples; `None` if they have no styles.
     fn style_length(&self) -> Option<usize> {
         None
@@ -180,6 +187,10 @@ impl<D: Dataset + ?Sized> Dataset for std::sync::Arc<D> {
 
     fn describe(&self) -> String {
         (**self).describe()
+    }
+
+    fn is_read(&self) -> bool {
+        (**self).is_read()
     }
 
     fn style_length(&self) -> Option<usize> {

@@ -14,7 +14,7 @@ use super::clusters::feature_presets;
 use super::inputs::{Sampling, Sources, generator_input, layout_of};
 use super::sheet::to_images;
 use super::{Checkpoint, Group, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
-use crate::data::{Augment, Dataset, Sample, fit};
+use crate::data::{Augment, Dataset, Kept, Sample, fit};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files::{save_picture, write_whole};
@@ -142,6 +142,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Steps per second in this session.
     pub rate: f64,
+    /// How long training waited for pictures in this session, the first ones apart, which nothing could be done before.
+    pub waited: Duration,
     /// Why it ended.
     pub stopped: Stopped,
     /// The model's score on the validation set.
@@ -316,7 +318,7 @@ impl<'a> Session<'a> {
         let [height, width] = recipe.size;
         let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
         let sampler = Sampler {
-            dataset: Arc::clone(&run.train),
+            dataset: Kept::of(Arc::clone(&run.train), recipe.load_size()),
             augment,
             batch: recipe.batch * recipe.accumulate,
             shares: shares(recipe.batch, recipe.accumulate, &trainer.group),
@@ -334,9 +336,11 @@ impl<'a> Session<'a> {
         let group = self.trainer.group.clone();
         let first = self.trainer.steps_done();
         observer.start(first, recipe.steps);
-        let batches = self.sampler.clone().prefetch(first, recipe.steps);
+        let mut batches = self.sampler.clone().prefetch(first, recipe.steps);
         let mut stopped = Stopped::Finished;
-        for batch in batches {
+        let mut waited = Duration::ZERO;
+        let mut next = batches.next();
+        while let Some(batch) = next {
             let batch = match group.agree(batch) {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -381,6 +385,9 @@ impl<'a> Session<'a> {
             if stopped != Stopped::Finished {
                 break;
             }
+            let from = Instant::now();
+            next = batches.next();
+            waited += from.elapsed();
         }
         self.flush(observer)?;
         let steps = self.trainer.steps_done();
@@ -389,7 +396,7 @@ impl<'a> Session<'a> {
         self.checkpoint()?;
         observer.note(&format!("{steps} steps done; computing the model's statistics"));
         let score = self.finish(stop)?;
-        Ok(Outcome { files: self.files, steps, rate, stopped, score })
+        Ok(Outcome { files: self.files, steps, rate, waited, stopped, score })
     }
 
     fn seconds(&self) -> f64 {
