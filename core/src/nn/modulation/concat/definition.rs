@@ -96,7 +96,7 @@ mod tests {
                     } else {
                         usize::from(ids[picture][pixel]) == extra
                     };
-                    assert_eq!(found, f32::from(u8::from(set)), "{picture} {extra} {pixel}");
+                    assert_eq!(found.to_bits(), f32::from(u8::from(set)).to_bits(), "{picture} {extra} {pixel}");
                 }
             }
         }
