@@ -5,6 +5,7 @@
 mod common;
 
 use bevy::asset::AssetServer;
+use bevy::math::I64Vec2;
 use bevy::prelude::*;
 use bevy_semsynth::semsynth::label::Class;
 use bevy_semsynth::semsynth::model::{FORMAT, Manifest, Precision, Provenance};
@@ -86,6 +87,25 @@ fn a_missing_style_is_told_and_one_given_later_repairs() {
     world.until_ready(entity);
     assert_eq!(world.off(entity, &expected(&style(1.0))), (0, 0));
     assert!(world.off(entity, &expected(&style(2.0))).1 > 1000, "styles show");
+}
+
+#[test]
+fn an_origin_moves_the_noise() {
+    let mut world = World3::new();
+    let settings = SynthSettings { style: Some(style(1.0).into()), origin: I64Vec2::new(64, -32), ..default() };
+    let entity = terrain(&mut world, settings);
+    world.until_ready(entity);
+    let expected = |origin: I64Vec2| {
+        let mut synth = Synthesizer::new(sean(), &Device::cpu()).unwrap();
+        let request = Request::new().style(&style(1.0)).origin(origin.x, origin.y);
+        synth.run(&quarters().to_core().unwrap(), &request).unwrap().into_bytes()
+    };
+    assert_eq!(world.off(entity, &expected(I64Vec2::new(64, -32))), (0, 0));
+    assert!(world.off(entity, &expected(I64Vec2::ZERO)).1 > 100, "noise shows");
+    world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap().origin = I64Vec2::new(1 << 40, 0);
+    world.app.update();
+    world.until_ready(entity);
+    assert_eq!(world.off(entity, &expected(I64Vec2::new(1 << 40, 0))), (0, 0));
 }
 
 #[test]
