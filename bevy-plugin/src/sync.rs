@@ -283,6 +283,7 @@ pub(crate) fn receive(
     mut pictures: Query<(Entity, &SynthOutput, &mut SynthStatus, &mut Link)>,
     mut diagnostics: Diagnostics,
     chunks: Query<&SynthChunk>,
+    known: Query<&SynthClasses>,
     cost: Res<FrameCost>,
     mut stale: Local<f64>,
 ) {
@@ -301,9 +302,10 @@ pub(crate) fn receive(
         }
         match report.news {
             News::Model(classes, presets) => {
-                // A world has those of its chunks.
-                let world = chunks.get(entity).map(|chunk| chunk.world);
-                for entity in [Some(entity), world.ok()].into_iter().flatten() {
+                // A world has those of its chunks, of which each tells.
+                let is_new = |world: &Entity| known.get(*world).map_or(true, |known| !Arc::ptr_eq(&known.0, &classes));
+                let world = chunks.get(entity).ok().map(|chunk| chunk.world).filter(is_new);
+                for entity in std::iter::once(entity).chain(world) {
                     commands.entity(entity).try_insert((SynthClasses(Arc::clone(&classes)), presets.clone()));
                 }
             }

@@ -19,22 +19,21 @@ use common::{World3, headless_with, labels};
 #[derive(Resource, Default)]
 struct Seen(Vec<(&'static str, u64)>);
 
-/// Which system shall paint next.
+/// Which system shall paint next, and where the last one did.
 #[derive(Resource, Default)]
-struct Turn(&'static str);
+struct Turn(&'static str, f32);
 
 fn dab(map: &mut LabelMap, x: f32) {
     map.paint(&Shape::Disc { center: Vec2::new(x, 20.0), radius: 4.0 }, 7).unwrap();
 }
 
 /// Paints if it is this system's turn.
-fn painter(name: &'static str) -> impl FnMut(ResMut<Turn>, ResMut<Assets<LabelMap>>, Local<f32>) {
-    move |mut turn, mut maps, mut x| {
+fn painter(name: &'static str) -> impl FnMut(ResMut<Turn>, ResMut<Assets<LabelMap>>) {
+    move |mut turn, mut maps| {
         if turn.0 == name {
-            turn.0 = "";
-            *x += 9.0;
+            *turn = Turn("", turn.1 + 9.0);
             let id = maps.ids().next().unwrap();
-            dab(&mut maps.get_mut(id).unwrap(), *x);
+            dab(&mut maps.get_mut(id).unwrap(), turn.1);
         }
     }
 }

@@ -15,7 +15,7 @@ use bevy_egui::{EguiFullOutput, EguiPostUpdateSet, EguiUserTextures, PrimaryEgui
 use bevy_semsynth::panel::{PanelTarget, SynthPanel, SynthPanelPlugin};
 use bevy_semsynth::{
     LabelMap, PaintTool, SemanticTerrain, SemanticWorld, Shape, StyleSource, SynthChunk, SynthModel, SynthOutput,
-    SynthSettings, SynthState, SynthViewer, ToolMode,
+    SynthPresets, SynthSettings, SynthState, SynthViewer, ToolMode,
 };
 use common::World3;
 
@@ -202,7 +202,7 @@ fn seed_presets_and_repetition_reach_the_settings_and_are_painted() {
     });
     bench.frames(2);
     assert_eq!(bench.settings(entity).seed, 42);
-    let first = bench.world.app.world().get::<bevy_semsynth::SynthPresets>(entity).unwrap().0[0].name.clone();
+    let first = bench.world.app.world().get::<SynthPresets>(entity).unwrap().0[0].name.clone();
     bench.click(&first);
     bench.click("alpine");
     assert_eq!(bench.settings(entity).style, Some(StyleSource::Preset("alpine".into())));
@@ -248,7 +248,7 @@ fn keys_that_are_typed_into_a_field_are_no_shortcuts() {
     bench.world.edit(&labels, |map| map.paint(&Shape::All, 6)).unwrap();
     bench.digit(KeyCode::Digit4, "4");
     assert_eq!(bench.tool().class, 3);
-    bench.click(&"terrain.png".to_string());
+    bench.click("terrain.png");
     bench.digit(KeyCode::Digit7, "7");
     bench.digit(KeyCode::KeyF, "f");
     bench.digit(KeyCode::KeyL, "l");
@@ -314,6 +314,10 @@ fn worlds_are_shown_with_their_chunks_and_settings() {
     assert!(images.iter().all(|image| textures.image_id(*image).is_some()));
     bench.click("Next");
     assert_eq!(bench.settings(entity).seed, 1);
+    let presets = bench.world.app.world().get::<SynthPresets>(entity).unwrap().0.clone();
+    bench.click(&presets[0].name);
+    bench.click("alpine");
+    assert_eq!(bench.settings(entity).style, Some(StyleSource::Preset("alpine".into())));
     bench.world.until_ready(entity);
     // A terrain goes first, unless the world is marked.
     let (terrain, _) = bench.terrain();

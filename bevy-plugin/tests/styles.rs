@@ -45,7 +45,9 @@ fn sean() -> Model {
     for (name, data) in semsynth::model::store(&network, Precision::Full).unwrap().iter() {
         let is_weight = ["conv_", "fc", "mlp"].iter().any(|part| name.contains(part)) && !name.contains("running");
         let scale = if is_weight { 20.0 } else { 1.0 };
-        let values = data.to_f32().iter().map(|value| value * scale).collect();
+        // Without training, noise has no strength.
+        let base = if name.contains("noise") { 0.5 } else { 0.0 };
+        let values = data.to_f32().iter().map(|value| base + value * scale).collect();
         tensors.insert_f32(name, data.shape().to_vec(), values).unwrap();
     }
     tensors.set_metadata("semsynth", manifest.to_ron_string().unwrap());

@@ -136,8 +136,8 @@ pub(crate) struct Chunks {
     clock: u64,
     /// Why assets are missing, as it was told.
     fault: Option<String>,
-    /// Why a chunk failed, as it was told.
-    broken: Option<String>,
+    /// A chunk failed, and that was told.
+    broken: bool,
 }
 
 /// What makes the pixels of chunks.
@@ -252,7 +252,7 @@ pub(crate) fn stream(
                 }
             }
             chunks.made_for = Some(made_for);
-            chunks.broken = None;
+            chunks.broken = false;
             status.generation += 1;
         }
         let open = |coord: IVec2, generation: u64, priority: f32| {
@@ -309,17 +309,22 @@ pub(crate) fn stream(
         if !places.is_empty() {
             retire(&mut commands, world, &mut chunks, &mut states);
         }
-        set_state(&mut status, summary(&chunks, &states, &wanted));
+        let state = summary(&chunks, &states, &wanted);
+        chunks.broken &= matches!(state, SynthState::Failed { .. });
+        set_state(&mut status, state);
     }
 }
 
 /// The state of a world, from that of the chunks that are wanted.
 fn summary(chunks: &Chunks, states: &Query<Chunk<'_>>, wanted: &[(IVec2, f32)]) -> SynthState {
-    if let Some(error) = chunks.broken.clone() {
-        return SynthState::Failed { error };
+    let mut done = 0;
+    for known in wanted.iter().filter_map(|(coord, _)| chunks.known.get(coord)) {
+        match states.get(known.entity).map(|(status, ..)| &status.state) {
+            Ok(SynthState::Failed { error }) => return SynthState::Failed { error: error.clone() },
+            Ok(SynthState::Ready) => done += 1,
+            _ => {}
+        }
     }
-    let is_done = |known: &Known| states.get(known.entity).is_ok_and(|(status, ..)| status.state == SynthState::Ready);
-    let done = wanted.iter().filter(|(coord, _)| chunks.known.get(coord).is_some_and(is_done)).count();
     match (done, wanted.len()) {
         (0, _) => SynthState::Queued,
         (done, all) if done == all => SynthState::Ready,
@@ -418,7 +423,7 @@ pub(crate) fn report_failures(
     let Ok(chunk) = chunks.get(failed.entity) else { return };
     let Ok(mut world) = worlds.get_mut(chunk.world) else { return };
     // Once, not for every chunk.
-    if world.broken.replace(failed.error.clone()).is_none() {
+    if !std::mem::replace(&mut world.broken, true) {
         commands.trigger(crate::events::SynthFailed { entity: chunk.world, error: failed.error.clone() });
     }
 }

@@ -42,7 +42,10 @@ pub(super) struct Painter {
     inbox: Arc<Inbox>,
     reports: Reports,
     open_device: OpenDevice,
-    /// Times in a row that the device failed while it painted; [`LOSSES`] of them, and the CPU takes over for good.
+    /// The device that is painted on, and how many were opened before it.
+    device: Option<DeviceInfo>,
+    epoch: u64,
+    /// Times in a row that the device failed; [`LOSSES`] of them, and the CPU takes over for good.
     losses: u32,
     /// How long a brush rests before its edits are brought to full quality.
     rest: Duration,
@@ -83,6 +86,8 @@ impl Painter {
             inbox,
             reports,
             open_device,
+            device: None,
+            epoch: 0,
             losses: 0,
             rest: settings.rest,
             canvas_memory: settings.canvas_memory,
@@ -128,7 +133,8 @@ impl Painter {
                 Err(Closed) => return,
                 Ok(Ok(())) => {
                     // One that was given up is not tried again.
-                    if job != Job::Begin && self.losses < LOSSES {
+                    let is_current = self.pictures.get(&entity).is_some_and(|picture| picture.epoch == self.epoch);
+                    if job != Job::Begin && is_current && self.losses < LOSSES {
                         self.losses = 0;
                     }
                 }
@@ -147,15 +153,13 @@ impl Painter {
     /// If the device failed, forgets all that is on it, so that the next edit opens it anew, and says what happened.
     fn note_loss(&mut self, entity: Entity, error: Error) -> Error {
         let Error::Device(text) = error else { return error };
-        let serial = self.pictures.get(&entity).map(|picture| picture.model.serial);
-        let Some(weights) = serial.and_then(|serial| self.models.get(&serial)) else {
-            // Another picture on the device that failed before, or the device cannot be opened.
-            return Error::Device(text);
-        };
-        let info = weights.prepared.device().info().clone();
-        self.models.clear();
-        self.losses += 1;
-        Error::Device(describe_loss(&info, &text, self.losses))
+        // Pictures that are on a device that failed before fail one after the other.
+        if self.pictures.get(&entity).is_some_and(|picture| picture.epoch == self.epoch) {
+            self.models.clear();
+            self.epoch += 1;
+            self.losses += 1;
+        }
+        Error::Device(describe_loss(self.device.as_ref(), &text, self.losses))
     }
 
     /// Says how many pictures wait.
@@ -265,9 +269,11 @@ impl Painter {
     }
 
     fn begin(&mut self, entity: Entity) -> std::result::Result<Result<()>, Closed> {
-        let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
-        let settings = picture.settings.clone();
-        let (model, classes, presets, request) = match self.weights(&Arc::clone(&picture.model)) {
+        let epoch = self.epoch;
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        picture.epoch = epoch;
+        let (settings, asset) = (picture.settings.clone(), Arc::clone(&picture.model));
+        let (model, classes, presets, request) = match self.weights(&asset) {
             Ok(weights) => {
                 let Weights { prepared, classes, presets, .. } = &*weights;
                 (prepared.clone(), Arc::clone(classes), presets.clone(), weights.request(&settings))
@@ -326,8 +332,9 @@ impl Painter {
     }
 
     fn chunk(&mut self, entity: Entity, token: &CancelToken) -> std::result::Result<Result<()>, Closed> {
-        let start = Instant::now();
-        let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
+        let (start, epoch) = (Instant::now(), self.epoch);
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        picture.epoch = epoch;
         let State::New(What::Chunk { labels, area }) = &picture.state else { return Ok(Ok(())) };
         let (labels, area) = (Arc::clone(labels), *area);
         let (settings, model, surface) =
@@ -337,16 +344,16 @@ impl Painter {
         let painted = self.weights(&model).and_then(|weights| {
             let request = weights.request(&settings)?;
             let surfaces = surface.map(|surface| surface.by_id(&weights.classes)).transpose()?;
-            let Weights { prepared, chunks, .. } = weights;
-            let synth = chunks.get_or_insert_with(|| prepared.synthesizer());
+            let synth = weights.chunks.get_or_insert_with(|| weights.prepared.synthesizer());
             let mut progress = |done| inbox.set_progress(done);
             let bytes = paint_chunk(synth, &labels, grown(area, reach), &request, token, &mut progress)?;
-            Ok((bytes, surfaces))
+            Ok((bytes, surfaces, Arc::clone(&weights.classes), weights.presets.clone()))
         });
-        let (bytes, surfaces) = match painted {
+        let (bytes, surfaces, classes, presets) = match painted {
             Ok(painted) => painted,
             Err(error) => return Ok(Err(error)),
         };
+        self.report(entity, News::Model(classes, presets))?;
         let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
         picture.state = State::Done;
         let whole = picture.pyramid.whole();
@@ -389,22 +396,24 @@ impl Painter {
     }
 
     fn device(&mut self) -> Device {
-        if self.losses < LOSSES { (self.open_device)() } else { Device::cpu() }
+        let device = if self.losses < LOSSES { (self.open_device)() } else { Device::cpu() };
+        self.device = Some(device.info().clone());
+        device
     }
 }
 
 /// What happened to a device, and what happens next.
-fn describe_loss(info: &DeviceInfo, text: &str, losses: u32) -> String {
-    if info.class == DeviceClass::Cpu {
+fn describe_loss(device: Option<&DeviceInfo>, text: &str, losses: u32) -> String {
+    let Some(gpu) = device.filter(|device| device.class != DeviceClass::Cpu) else {
         return format!(
             "painting panicked: {text}. The next edit, model or setting tries again. Unless this came from the app's \
              `WorldLabels`, it is a bug of semsynth"
         );
-    }
+    };
     let next = if losses < LOSSES { "opens it anew" } else { "is painted on the CPU" };
     format!(
         "{} ({}) failed or was lost while painting: {text}. The next edit, model or setting {next}",
-        info.name, info.description
+        gpu.name, gpu.description
     )
 }
 
@@ -434,9 +443,9 @@ mod tests {
     #[test]
     fn a_loss_names_the_device_and_what_comes_next() {
         let mut info = Device::cpu().info().clone();
-        assert!(describe_loss(&info, "index 7", 1).contains("index 7"));
+        assert!(describe_loss(Some(&info), "index 7", 1).contains("index 7"));
         (info.class, info.name) = (DeviceClass::DiscreteGpu, "gpu:0".into());
-        let texts = [1, 2].map(|losses| describe_loss(&info, "device lost", losses));
+        let texts = [1, 2].map(|losses| describe_loss(Some(&info), "device lost", losses));
         assert!(
             texts.iter().all(|text| text.contains("gpu:0") && text.contains("device lost") && !text.contains("bug"))
         );
