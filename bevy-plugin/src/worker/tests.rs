@@ -271,6 +271,7 @@ fn a_lost_device_is_told_opened_anew_once_and_then_given_up() {
     };
     // A terrain beside it.
     bench.open(entity(2), 1, SynthSettings::default(), What::Terrain(labels()));
+    bench.until("its picture", |bench| bench.is_settled(entity(2), 0));
     begin(&mut bench, 1);
     assert_eq!(count(), 1);
     lose(&mut bench, 1, 1);
