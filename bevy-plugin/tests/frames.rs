@@ -88,13 +88,12 @@ fn chunks_are_spawned_then_dressed_and_materials_get_their_texture_in_apply() {
             seen.0.push((name, (10 * chunks.iter().count() + dressed.iter().count()) as u64));
         }
     };
-    use SemSynthSystems::{Collect, Dress, Schedule};
     world.app.add_systems(
         PostUpdate,
         (
-            count("before").before(Schedule),
-            count("scheduled").after(Schedule).before(Dress),
-            count("dressed").after(Dress).before(Collect),
+            count("before").before(SemSynthSystems::Schedule),
+            count("scheduled").after(SemSynthSystems::Schedule).before(SemSynthSystems::Dress),
+            count("dressed").after(SemSynthSystems::Dress).before(SemSynthSystems::Collect),
         ),
     );
     let model = world.model();
@@ -115,7 +114,9 @@ fn chunks_are_spawned_then_dressed_and_materials_get_their_texture_in_apply() {
             seen.0.push((name, count as u64));
         }
     };
-    world.app.add_systems(PostUpdate, textures("collected").after(Collect).before(SemSynthSystems::Apply));
+    world
+        .app
+        .add_systems(PostUpdate, textures("collected").after(SemSynthSystems::Collect).before(SemSynthSystems::Apply));
     world.app.add_systems(PostUpdate, textures("applied").after(SemSynthSystems::Apply));
     world.until("the texture", |world| world.app.world().resource::<Seen>().0.ends_with(&[("applied", 1)]));
     let seen = &world.app.world().resource::<Seen>().0;

@@ -314,13 +314,15 @@ fn seams(picture: &[u8], side: usize, chunk: usize) -> [f64; 2] {
     })
 }
 
+/// Sides of a chunk and of the picture, in pixels.
+const CHUNK: usize = 32;
+const SIDE: usize = 256;
+
 #[test]
 fn steps_across_the_borders_of_chunks_are_no_larger_than_those_inside() {
     if !has_driver() {
         return;
     }
-    const CHUNK: usize = 32;
-    const SIDE: usize = 256;
     let mut stage = Stage::new(SIDE as u32, 8.0, quick());
     let world = stage.app.world_mut();
     let model = world.resource_mut::<Assets<SynthModel>>().add(SynthModel::builtin("terrain").unwrap());

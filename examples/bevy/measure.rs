@@ -124,6 +124,7 @@ fn main() -> AppExit {
         .run()
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a system needs are its arguments")]
 fn setup(
     mut commands: Commands,
     session: Res<Session>,
