@@ -17,13 +17,14 @@ cargo test --profile bevy-test -p bevy_semsynth --features egui -- --show-output
 grep -E '^(test |test result|skipped:|on software)' "$log" | sed 's/; finished in.*//'
 
 echo "-- clippy"
-cargo clippy --profile bevy-test -p bevy_semsynth --features egui --all-targets -- -D warnings
+# With `dev`, which tests need not be built with.
+cargo clippy --profile bevy-test -p bevy_semsynth --features egui,dev --all-targets -- -D warnings
 cargo clippy --profile bevy-test -p bevy_semsynth --lib --no-default-features -- -D warnings
 
 echo "-- docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --features egui --no-deps
 
-echo "-- the examples, in a window"
+echo "-- the examples"
 vulkan=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1 || true)
 if [ -z "$vulkan" ] || ! command -v xvfb-run >/dev/null; then
     echo "skipped: examples in a window: no software driver of Vulkan, or no xvfb-run (Debian: mesa-vulkan-drivers, xvfb)"
@@ -32,13 +33,19 @@ fi
 shots=${SHOTS:-$(mktemp -d)}
 mkdir -p "$shots"
 target=${CARGO_TARGET_DIR:-target}/bevy-test/examples
-for example in minimal terrain_live chunk_streaming style_morph; do
+# Runs an example, in a window or not, and looks whether its picture shows anything: one of nothing takes far less.
+run() {
+    local example=$1
+    shift
     rm -f "$shots/$example.png"
-    VK_DRIVER_FILES=$vulkan VK_ICD_FILENAMES=$vulkan SEMSYNTH_SCREENSHOT=$shots/$example.png \
-        timeout 300 xvfb-run -a -s '-screen 0 1280x800x24' "$target/$example" >"$shots/$example.log" 2>&1 ||
+    VK_DRIVER_FILES=$vulkan VK_ICD_FILENAMES=$vulkan timeout 300 "$@" >"$shots/$example.log" 2>&1 ||
         { cat "$shots/$example.log"; echo "failed: $example"; exit 1; }
-    # A picture of nothing takes far less.
     [ "$(stat -c %s "$shots/$example.png" 2>/dev/null || echo 0)" -gt 100000 ] ||
         { cat "$shots/$example.log"; echo "failed: $example took no screenshot that shows anything"; exit 1; }
     echo "ok: $example"
+}
+for example in minimal terrain_live chunk_streaming style_morph; do
+    export SEMSYNTH_SCREENSHOT=$shots/$example.png
+    run "$example" xvfb-run -a -s '-screen 0 1280x800x24' "$target/$example"
 done
+run headless_screenshot "$target/headless_screenshot" "$shots/headless_screenshot.png"

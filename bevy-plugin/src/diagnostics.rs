@@ -13,9 +13,9 @@ pub const LATENCY_MS: DiagnosticPath = DiagnosticPath::const_new("semsynth/laten
 pub const UPLOAD_BYTES: DiagnosticPath = DiagnosticPath::const_new("semsynth/upload_bytes");
 /// Milliseconds of a frame that writing to the GPU took, in the render world.
 pub const UPLOAD_MS: DiagnosticPath = DiagnosticPath::const_new("semsynth/upload_ms");
-/// Milliseconds of a frame that the plugin's systems took in the main world.
+/// Milliseconds of a frame that the plugin's systems took in the main world, and [`PaintLabels`](crate::PaintLabels).
 pub const MAIN_MS: DiagnosticPath = DiagnosticPath::const_new("semsynth/main_ms");
-/// Milliseconds of a processor that these systems took: as [`MAIN_MS`], without the time in which other threads had the core.
+/// Milliseconds of a processor that these took: as [`MAIN_MS`], without the time in which other threads had the core.
 pub const MAIN_CPU_MS: DiagnosticPath = DiagnosticPath::const_new("semsynth/main_cpu_ms");
 /// Results dropped because their labels or model had been replaced, all together.
 pub const STALE: DiagnosticPath = DiagnosticPath::const_new("semsynth/stale");

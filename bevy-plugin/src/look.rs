@@ -11,6 +11,7 @@ use bevy_math::BVec2;
 use bevy_reflect::TypePath;
 use serde::{Deserialize, Serialize};
 
+use crate::cost::FrameCost;
 use crate::error::LoadError;
 use crate::terrain::{ClassKey, ClassStyle, StyleSource, SynthSettings};
 
@@ -119,7 +120,9 @@ pub(crate) fn apply_looks(
     looks: Res<Assets<TerrainLook>>,
     mut events: MessageReader<'_, '_, AssetEvent<TerrainLook>>,
     mut users: Query<(&mut SynthLook, &mut SynthSettings)>,
+    cost: Res<FrameCost>,
 ) {
+    let _counting = cost.count();
     let changed: Vec<AssetId<TerrainLook>> = events
         .read()
         .filter_map(|event| match event {

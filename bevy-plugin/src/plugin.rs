@@ -42,7 +42,7 @@ pub enum SemSynthSystems {
 impl Plugin for SemSynthPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<SemSynthSettings>()
-            .init_resource::<sync::FrameCost>()
+            .init_resource::<crate::cost::FrameCost>()
             .register_type::<SemSynthSettings>()
             .register_type::<SynthSettings>()
             .register_type::<SynthOutput>()

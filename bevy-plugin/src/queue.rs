@@ -21,6 +21,8 @@ pub(crate) struct HostUploads {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     queue: VecDeque<Waiting>,
+    /// Images that nothing will be written to any more, for the renderer.
+    pub(crate) forgotten: Vec<AssetId<Image>>,
     pub(crate) news: SinkNews,
 }
 
@@ -110,6 +112,7 @@ impl TextureSink for HostUploads {
     fn forget(&self, image: AssetId<Image>) {
         let mut state = self.lock();
         state.queue.retain(|waiting| waiting.image != image);
+        state.forgotten.push(image);
     }
 
     fn take_news(&self) -> SinkNews {

@@ -7,6 +7,7 @@ use bevy_log::warn;
 use bevy_time::Time;
 use semsynth::Style;
 
+use crate::cost::FrameCost;
 use crate::terrain::{SynthSettings, SynthState, SynthStatus};
 
 /// Blends the style of a terrain from one to another over time, as fast as it can be painted: a picture is begun when the
@@ -44,7 +45,9 @@ pub(crate) fn sweep_styles(
     mut commands: Commands,
     time: Option<Res<Time>>,
     mut terrains: Query<(Entity, &mut StyleSweep, &mut SynthSettings, &SynthStatus)>,
+    cost: Res<FrameCost>,
 ) {
+    let _counting = cost.count();
     let Some(time) = time else { return };
     for (entity, mut sweep, mut settings, status) in &mut terrains {
         sweep.elapsed += time.delta_secs();

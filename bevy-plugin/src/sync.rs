@@ -1,6 +1,7 @@
 //! Between the app's components and the worker: edits out, rectangles in. Nothing here computes pixels or waits.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use bevy_asset::{AssetServer, Assets, Handle, LoadState};
 use bevy_diagnostic::Diagnostics;
@@ -10,19 +11,19 @@ use bevy_ecs::entity::Entity;
 use bevy_ecs::lifecycle::Remove;
 use bevy_ecs::observer::On;
 use bevy_ecs::query::With;
-use bevy_ecs::resource::Resource;
 use bevy_ecs::system::{Commands, Local, Query, Res, ResMut};
 use bevy_image::Image;
 use bevy_log::warn;
 use bevy_math::{BVec2, URect, UVec2};
-use cpu_time::ThreadTime;
 
 use crate::SemSynthSettings;
+use crate::cost::FrameCost;
 use crate::diagnostics;
 use crate::events::{PartPainted, PictureSaved, Quality, SavePicture, SynthFailed, SynthFinished};
 use crate::labels::{Changes, LabelMap};
 use crate::look::SynthLook;
 use crate::model::{SynthClasses, SynthModel};
+use crate::stream::SynthChunk;
 use crate::surface::SynthSurface;
 use crate::terrain::{SemanticTerrain, SynthOutput, SynthSettings, SynthState, SynthStatus};
 use crate::upload::{COLOR, LINEAR, Sampling, SynthSink, texture};
@@ -58,28 +59,6 @@ pub(crate) enum Shown {
     Nothing,
     Colors,
     ColorsAndMaps,
-}
-
-/// Time that the plugin's systems took in this frame.
-#[derive(Resource, Debug, Default)]
-pub(crate) struct FrameCost {
-    elapsed: Duration,
-    /// Of a processor.
-    cpu: Duration,
-}
-
-/// When a system began. It ends on the same thread.
-struct Began(Instant, ThreadTime);
-
-impl Began {
-    fn now() -> Self {
-        Self(Instant::now(), ThreadTime::now())
-    }
-
-    fn add_to(self, cost: &mut FrameCost) {
-        cost.elapsed += self.0.elapsed();
-        cost.cpu += self.1.elapsed();
-    }
 }
 
 /// Sets a state that can be seen, without a change if it is the same.
@@ -130,9 +109,9 @@ pub(crate) fn collect(
     sink: Res<SynthSink>,
     worker: Res<Worker>,
     plugin: Res<SemSynthSettings>,
-    mut cost: ResMut<FrameCost>,
+    cost: Res<FrameCost>,
 ) {
-    let began = Began::now();
+    let _counting = cost.count();
     #[cfg(feature = "render")]
     let most = crate::render::most_pixels(device.as_deref()).unwrap_or(16384);
     #[cfg(not(feature = "render"))]
@@ -218,7 +197,6 @@ pub(crate) fn collect(
         };
         worker.send(Command::Open(entity, Box::new(open)));
     }
-    began.add_to(&mut cost);
 }
 
 /// Why labels, model or look will never be there.
@@ -292,7 +270,7 @@ fn send_changes(
 }
 
 /// The settings without what changes no pixel.
-fn unordered(settings: &SynthSettings) -> SynthSettings {
+pub(crate) fn unordered(settings: &SynthSettings) -> SynthSettings {
     SynthSettings { priority: 0.0, ..settings.clone() }
 }
 
@@ -304,10 +282,16 @@ pub(crate) fn receive(
     sink: Res<SynthSink>,
     mut pictures: Query<(Entity, &SynthOutput, &mut SynthStatus, &mut Link)>,
     mut diagnostics: Diagnostics,
-    mut cost: ResMut<FrameCost>,
+    chunks: Query<&SynthChunk>,
+    known: Query<&SynthClasses>,
+    cost: Res<FrameCost>,
     mut stale: Local<f64>,
 ) {
-    let began = Began::now();
+    // Of all systems and commands since the last frame's.
+    let [elapsed, cpu] = cost.take();
+    diagnostics.add_measurement(&diagnostics::MAIN_MS, || 1e3 * elapsed.as_secs_f64());
+    diagnostics.add_measurement(&diagnostics::MAIN_CPU_MS, || 1e3 * cpu.as_secs_f64());
+    let _counting = cost.count();
     for report in worker.reports() {
         // The entity may be gone, or its labels be others by now.
         let Ok((entity, output, mut status, mut link)) = pictures.get_mut(report.entity) else { continue };
@@ -318,7 +302,12 @@ pub(crate) fn receive(
         }
         match report.news {
             News::Model(classes, presets) => {
-                commands.entity(entity).try_insert((SynthClasses(classes), presets));
+                // A world has those of its chunks, of which each tells.
+                let is_new = |world: &Entity| known.get(*world).map_or(true, |known| !Arc::ptr_eq(&known.0, &classes));
+                let world = chunks.get(entity).ok().map(|chunk| chunk.world).filter(is_new);
+                for entity in std::iter::once(entity).chain(world) {
+                    commands.entity(entity).try_insert((SynthClasses(Arc::clone(&classes)), presets.clone()));
+                }
             }
             News::Saved(path, error) => commands.trigger(PictureSaved { entity, path, error }),
             News::Failed { error, revision } => {
@@ -359,11 +348,6 @@ pub(crate) fn receive(
         diagnostics.add_measurement(&diagnostics::UPLOAD_MS, || 1e3 * news.time.as_secs_f64());
     }
     diagnostics.add_measurement(&diagnostics::QUEUE, || worker.inbox().queue() as f64);
-    // That of the frame before, whose systems have all run.
-    began.add_to(&mut cost);
-    diagnostics.add_measurement(&diagnostics::MAIN_MS, || 1e3 * cost.elapsed.as_secs_f64());
-    diagnostics.add_measurement(&diagnostics::MAIN_CPU_MS, || 1e3 * cost.cpu.as_secs_f64());
-    *cost = FrameCost::default();
 }
 
 fn take(

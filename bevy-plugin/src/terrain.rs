@@ -60,7 +60,8 @@ pub struct SynthSettings {
     /// live canvas ends at its borders. Sides must be multiples of the network's stride.
     pub wrap: BVec2,
     /// The place of the top left pixel in the world, in pixels, which anchors noise. Multiples of the network's stride make
-    /// neighbours fit.
+    /// neighbours fit. For a [`SemanticWorld`](crate::SemanticWorld), the pixel of the world at its entity: the same world,
+    /// moved.
     pub origin: I64Vec2,
     /// Terrains with a higher priority are painted first.
     pub priority: f32,
@@ -206,7 +207,7 @@ impl SynthOutput {
     }
 }
 
-/// What is going on with a terrain.
+/// What is going on with a terrain, a chunk or a world, which has no edits.
 #[derive(Component, Clone, Debug, Default, PartialEq, Reflect)]
 #[reflect(Component, Default)]
 pub struct SynthStatus {

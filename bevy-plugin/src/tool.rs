@@ -11,6 +11,7 @@ use bevy_input::{ButtonInput, InputSystems};
 use bevy_math::{UVec2, Vec2};
 use bevy_reflect::Reflect;
 
+use crate::cost::FrameCost;
 use crate::labels::{LabelMap, PaintLabels, Shape};
 use crate::model::SynthClasses;
 use crate::terrain::SemanticTerrain;
@@ -92,14 +93,18 @@ impl PaintTool {
 }
 
 /// Adds [`PaintTool`] and its shortcuts: 1 to 9 and 0 for the first ten classes, `[` and `]` for the radius, B, F and I for
-/// brush, fill and pick, Ctrl+Z for undo, Ctrl+Shift+Z and Ctrl+Y for redo. Shortcuts apply to all terrains' labels.
+/// brush, fill and pick, Ctrl+Z for undo, Ctrl+Shift+Z and Ctrl+Y for redo. Shortcuts apply to all terrains' labels; during a
+/// stroke, undo and redo end it. With the feature `egui`, keys that go to a field or an open list of egui are no shortcuts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PaintToolPlugin;
 
 impl Plugin for PaintToolPlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<PaintTool>().register_type::<PaintTool>();
-        app.add_systems(PreUpdate, shortcuts.after(InputSystems));
+        let shortcuts = shortcuts.after(InputSystems);
+        #[cfg(feature = "egui")]
+        let shortcuts = shortcuts.run_if(crate::panel::keyboard_is_free);
+        app.add_systems(PreUpdate, shortcuts);
     }
 }
 
@@ -122,7 +127,9 @@ fn shortcuts(
     terrains: Query<(&SemanticTerrain, Option<&SynthClasses>)>,
     maps: Res<Assets<LabelMap>>,
     mut commands: Commands,
+    cost: Option<Res<FrameCost>>,
 ) {
+    let _counting = cost.as_deref().map(FrameCost::count);
     let Some(keys) = keys else { return };
     if keys.get_just_pressed().next().is_none() {
         return;
@@ -131,6 +138,10 @@ fn shortcuts(
         let shift = keys.any_pressed([KeyCode::ShiftLeft, KeyCode::ShiftRight]);
         let undo = keys.just_pressed(KeyCode::KeyZ) && !shift;
         let redo = keys.just_pressed(KeyCode::KeyY) || keys.just_pressed(KeyCode::KeyZ) && shift;
+        if undo || redo {
+            // What is dragged on would be steps of its own.
+            tool.last = None;
+        }
         let mut done = Vec::new();
         for (terrain, _) in &terrains {
             // Terrains may share their labels.
@@ -220,6 +231,37 @@ mod tests {
         press(&mut world, &[KeyCode::ControlLeft, KeyCode::KeyZ]);
         press(&mut world, &[KeyCode::ControlLeft, KeyCode::KeyY]);
         assert_eq!(at(&world, 20, 10), Some(5));
+    }
+
+    #[test]
+    fn undo_during_a_stroke_takes_it_back_and_ends_it() {
+        let (mut world, labels) = world();
+        let step = |world: &mut World, first: bool| {
+            let handle = labels.clone();
+            let stroke = move |mut tool: ResMut<PaintTool>, maps: Res<Assets<LabelMap>>, mut commands: Commands| {
+                (tool.class, tool.radius) = (5, 3.0);
+                if first {
+                    tool.press(&mut commands, &handle, maps.get(&handle).unwrap(), Vec2::new(10.0, 10.0));
+                }
+                tool.drag(&mut commands, &handle, Vec2::new(30.0, if first { 10.0 } else { 30.0 }));
+            };
+            world.run_system_once(stroke).unwrap();
+        };
+        step(&mut world, true);
+        press(&mut world, &[KeyCode::ControlLeft, KeyCode::KeyZ]);
+        let map = |world: &World| world.resource::<Assets<LabelMap>>().get(&labels).unwrap().ids().to_vec();
+        assert!(map(&world).iter().all(|&id| id == 1));
+        // The button is still pressed.
+        step(&mut world, false);
+        assert!(map(&world).iter().all(|&id| id == 1));
+        let handle = labels.clone();
+        let release = move |mut tool: ResMut<PaintTool>, mut commands: Commands| tool.release(&mut commands, &handle);
+        world.run_system_once(release).unwrap();
+        // The next stroke is one step.
+        step(&mut world, true);
+        step(&mut world, false);
+        press(&mut world, &[KeyCode::ControlLeft, KeyCode::KeyZ]);
+        assert!(map(&world).iter().all(|&id| id == 1));
     }
 
     #[test]

@@ -11,9 +11,9 @@ use bevy::diagnostic::DiagnosticsStore;
 use bevy::prelude::*;
 use bevy_semsynth::semsynth::{Border, Request};
 use bevy_semsynth::{
-    ClassStyle, LabelMap, LabelMapSettings, PaintLabels, PictureSaved, QUEUE, Quality, STALE, SavePicture,
-    SemanticTerrain, SemanticWorld, Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput, SynthSettings,
-    SynthState, SynthStatus, SynthViewer, semsynth,
+    ClassPalette, ClassStyle, LabelMap, LabelMapSettings, PaintLabels, PictureSaved, QUEUE, Quality, STALE,
+    SavePicture, SemanticTerrain, SemanticWorld, Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput,
+    SynthSettings, SynthState, SynthStatus, SynthViewer, semsynth,
 };
 use common::{World3, headless, labels};
 
@@ -343,6 +343,75 @@ fn label_pictures_are_loaded_by_ids_and_by_colours() {
 }
 
 #[test]
+fn palettes_are_loaded_and_reloaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (facades, terrain) = (semsynth::ClassTable::cmp_facades(), semsynth::ClassTable::terrain());
+    let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
+    write("a.palette.ron", facades.to_ron_string().unwrap());
+    write("b.palette.json", facades.to_json_string().unwrap());
+    write("c.gpl", facades.to_gpl_string("facades"));
+    write("broken.palette.ron", "nonsense".into());
+    let mut world = headless(folder.path());
+    let server = world.app.world().resource::<AssetServer>().clone();
+    let names = ["a.palette.ron", "b.palette.json", "c.gpl"];
+    let handles = names.map(|name| server.load::<ClassPalette>(name));
+    let broken = server.load::<ClassPalette>("broken.palette.ron");
+    let classes = |world: &World3, handle: &Handle<ClassPalette>| {
+        let palettes = world.app.world().resource::<Assets<ClassPalette>>();
+        palettes.get(handle).map(|palette| palette.0.iter().map(|class| class.name.clone()).collect::<Vec<_>>())
+    };
+    let expected = |table: &semsynth::ClassTable| table.iter().map(|class| class.name.clone()).collect::<Vec<_>>();
+    for handle in &handles {
+        world.until("the palette", |world| classes(world, handle) == Some(expected(&facades)));
+    }
+    world.until("the mistake", |_| server.load_state(&broken).is_failed());
+    write("a.palette.ron", terrain.to_ron_string().unwrap());
+    server.reload("a.palette.ron");
+    world.until("the other palette", |world| classes(world, &handles[0]) == Some(expected(&terrain)));
+    // A mistake leaves what was loaded.
+    write("a.palette.ron", "nonsense".into());
+    server.reload("a.palette.ron");
+    for _ in 0..20 {
+        world.app.update();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(classes(&world, &handles[0]), Some(expected(&terrain)));
+}
+
+#[test]
+fn label_pictures_that_change_are_painted_again_and_mistakes_leave_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = semsynth::ClassTable::cmp_facades();
+    let file = folder.path().join("ground.labels.png");
+    let save = |map: &LabelMap| map.to_core().unwrap().save(&file, &table).unwrap();
+    save(&labels(96, 64));
+    let mut world = headless(folder.path());
+    let server = world.app.world().resource::<AssetServer>().clone();
+    let map: Handle<LabelMap> = server.load("ground.labels.png");
+    let model = world.model();
+    let entity = world.app.world_mut().spawn(SemanticTerrain { labels: map.clone(), model }).id();
+    world.until_ready(entity);
+    let mut other = labels(96, 64);
+    other.paint(&dab(40.0, 30.0, 14.0), 4).unwrap();
+    save(&other);
+    let generation = world.status(entity).generation;
+    server.reload("ground.labels.png");
+    world.until("the other labels", |world| world.status(entity).generation > generation);
+    world.until_ready(entity);
+    let expected = world.expected(&map, &Request::new());
+    assert_eq!(world.app.world().resource::<Assets<LabelMap>>().get(&map).unwrap().ids(), other.ids());
+    assert_eq!(world.off(entity, &expected), (0, 0));
+    std::fs::write(&file, "nonsense").unwrap();
+    server.reload("ground.labels.png");
+    for _ in 0..20 {
+        world.app.update();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(world.status(entity).state, SynthState::Ready);
+    assert_eq!(world.off(entity, &expected), (0, 0));
+}
+
+#[test]
 fn settings_repaint_and_bad_ones_fail() {
     let mut world = World3::new();
     let (entity, map) = world.terrain(labels(128, 96));
@@ -414,6 +483,9 @@ fn frames_go_on_while_a_large_terrain_is_painted_and_shutdown_is_quick() {
     times.sort();
     assert!(times.len() > 20, "{} frames", times.len());
     assert!(times[times.len() / 2] < Duration::from_millis(5), "{:?}", times[times.len() / 2]);
+    // Generous, because whatever else the machine does takes the core away from some frames.
+    let high = times[times.len() - 1 - times.len() / 20];
+    assert!(high < Duration::from_millis(50), "{high:?} in 5 % of {} frames", times.len());
     // In the middle of a long job.
     world.edit(&map, |map| map.paint(&Shape::All, 3)).unwrap();
     world.app.update();

@@ -9,16 +9,18 @@ use bevy::camera::{RenderTarget, ScalingMode};
 use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};
 use bevy::log::LogPlugin;
 use bevy::prelude::*;
-use bevy::render::RenderPlugin;
 use bevy::render::pipelined_rendering::PipelinedRenderingPlugin;
+use bevy::render::render_asset::RenderAssets;
 use bevy::render::render_resource::TextureFormat;
+use bevy::render::texture::GpuImage;
 use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured};
+use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
 use bevy_semsynth::semsynth::{self, Border, Control, Device, Model, Rect as Area, Request, Synthesizer};
 use bevy_semsynth::{
     LabelMap, SemSynthPlugin, SemSynthSettings, SemanticTerrain, SemanticWorld, Shape, SynthChunk, SynthModel,
-    SynthState, SynthStatus, SynthViewer, UPLOAD_BYTES,
+    SynthOutput, SynthState, SynthStatus, SynthSurface, SynthViewer, UPLOAD_BYTES,
 };
 
 /// Whether there is a driver; says so if not.
@@ -277,15 +279,133 @@ fn chunks_meet_without_a_seam() {
     synthesizer().synthesize(&mut source, whole, &request, &mut rows, &mut Control::new()).unwrap();
     let off = most_off(&found, &expected);
     assert!(off <= 1, "{off} levels");
-    // The step across the border, against that of one picture in the same place.
-    let step = |picture: &[u8], x: usize| {
-        let at = |x: usize, y: usize, c: usize| f64::from(picture[3 * (y * 128 + x) + c]);
-        (0..128)
-            .flat_map(|y| (0..3).map(move |c| (y, c)))
-            .map(|(y, c)| (at(x, y, c) - at(x - 1, y, c)).abs())
-            .sum::<f64>()
+}
+
+/// Irregular patches of some classes, without an end: each pixel has the class of the nearest of scattered points.
+fn patches(x: i64, y: i64) -> u16 {
+    let hash = |x: i64, y: i64| {
+        let mixed = (x as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (y as u64).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+        (mixed ^ mixed >> 29).wrapping_mul(0x1656_67B1_9E37_79F9) >> 32
     };
-    assert!(step(&found, 64) <= 1.05 * step(&expected, 64) + 1.0);
+    let (column, row) = (x.div_euclid(14), y.div_euclid(14));
+    let points = (row - 1..=row + 1).flat_map(|row| (column - 1..=column + 1).map(move |column| (column, row)));
+    let distance = |&(column, row): &(i64, i64)| {
+        let jitter = hash(column, row);
+        let (dx, dy) = (14 * column + (jitter % 14) as i64 - x, 14 * row + (jitter / 14 % 14) as i64 - y);
+        dx * dx + dy * dy
+    };
+    let (column, row) = points.min_by_key(distance).unwrap();
+    [4, 5, 6, 2][(hash(row, column) % 4) as usize]
+}
+
+/// The mean step between neighbouring pixels across the borders of chunks, by that between pixels inside: across vertical
+/// borders, and across horizontal ones.
+fn seams(picture: &[u8], side: usize, chunk: usize) -> [f64; 2] {
+    let at = |x: usize, y: usize, c: usize| f64::from(picture[3 * (y * side + x) + c]);
+    [false, true].map(|turned| {
+        let at =
+            |along: usize, across: usize, c: usize| if turned { at(across, along, c) } else { at(along, across, c) };
+        let (mut border, mut inside) = ((0.0, 0.0), (0.0, 0.0));
+        for (along, across, c) in (1..side).flat_map(|a| (0..side).flat_map(move |b| (0..3).map(move |c| (a, b, c)))) {
+            let sum = if along % chunk == 0 { &mut border } else { &mut inside };
+            *sum = (sum.0 + (at(along, across, c) - at(along - 1, across, c)).abs(), sum.1 + 1.0);
+        }
+        (border.0 / border.1) / (inside.0 / inside.1)
+    })
+}
+
+/// Sides of a chunk and of the picture, in pixels.
+const CHUNK: usize = 32;
+const SIDE: usize = 256;
+
+#[test]
+fn steps_across_the_borders_of_chunks_are_no_larger_than_those_inside() {
+    if !has_driver() {
+        return;
+    }
+    let mut stage = Stage::new(SIDE as u32, 8.0, quick());
+    let world = stage.app.world_mut();
+    let model = world.resource_mut::<Assets<SynthModel>>().add(SynthModel::builtin("terrain").unwrap());
+    let ground = SemanticWorld {
+        chunk: CHUNK as u32,
+        radius: 5.0,
+        meters_per_pixel: 1.0 / 32.0,
+        ..SemanticWorld::new(patches, model)
+    };
+    let ground = world.spawn((ground, SynthSurface::default())).id();
+    world.spawn((SynthViewer, Transform::default()));
+    world.spawn((
+        DirectionalLight { illuminance: 3000.0, ..default() },
+        Transform::from_xyz(5.0, 4.0, 3.0).looking_at(Vec3::ZERO, Vec3::Y),
+    ));
+    stage.until_ready(ground);
+    let mut pictures = Vec::new();
+    for lit in [false, true] {
+        let mut chunks = stage.app.world_mut().query_filtered::<&MeshMaterial3d<StandardMaterial>, With<SynthChunk>>();
+        let handles: Vec<_> = chunks.iter(stage.app.world()).map(|material| material.0.clone()).collect();
+        assert!(handles.len() >= (SIDE / CHUNK).pow(2));
+        let mut materials = stage.app.world_mut().resource_mut::<Assets<StandardMaterial>>();
+        for handle in handles {
+            let mut material = materials.get_mut(&handle).unwrap();
+            assert!(material.normal_map_texture.is_some());
+            material.unlit = !lit;
+        }
+        let picture = stage.picture();
+        let found = seams(&picture, SIDE, CHUNK);
+        println!("lit: {lit}, steps across borders by those inside: {found:?}");
+        assert!(found.iter().all(|ratio| *ratio <= 1.05), "lit: {lit}: {found:?}");
+        pictures.push(picture);
+    }
+    // Normals count: the second is not the first, darker.
+    let contrast = |picture: &[u8]| picture.windows(4).map(|at| f64::from(at[0].abs_diff(at[3]))).sum::<f64>();
+    let sum = |picture: &[u8]| picture.iter().map(|byte| f64::from(*byte)).sum::<f64>();
+    let [flat, lit] = [0, 1].map(|i| contrast(&pictures[i]) / sum(&pictures[i]));
+    assert!(lit > 1.02 * flat, "{lit} against {flat}");
+    // A seam would be found: chunks that know nothing of their neighbours.
+    let model = Model::builtin("terrain").unwrap();
+    let style = model.preset(&model.presets()[0].name.clone()).unwrap();
+    let mut synth = Synthesizer::new(model, &Device::cpu()).unwrap();
+    let mut apart = vec![0; 3 * SIDE * SIDE];
+    for (row, column) in (0..SIDE / CHUNK).flat_map(|row| (0..SIDE / CHUNK).map(move |column| (row, column))) {
+        let ids = (0..CHUNK * CHUNK).map(|i| {
+            patches(
+                (column * CHUNK + i % CHUNK) as i64 - SIDE as i64 / 2,
+                (row * CHUNK + i / CHUNK) as i64 - SIDE as i64 / 2,
+            )
+        });
+        let map = semsynth::LabelMap::new(CHUNK, CHUNK, ids.collect()).unwrap();
+        let chunk = synth.run(&map, &Request::new().style(&style)).unwrap().into_bytes();
+        for (y, bytes) in chunk.chunks_exact(3 * CHUNK).enumerate() {
+            apart[3 * ((row * CHUNK + y) * SIDE + column * CHUNK)..][..bytes.len()].copy_from_slice(bytes);
+        }
+    }
+    let found = seams(&apart, SIDE, CHUNK);
+    println!("chunks on their own: {found:?}");
+    assert!(found.iter().all(|ratio| *ratio > 1.05), "{found:?}");
+}
+
+#[test]
+fn a_texture_that_was_away_and_comes_back_blank_is_filled_again() {
+    if !has_driver() {
+        return;
+    }
+    let mut stage = Stage::new(128, 8.0, quick());
+    let (entity, _) = stage.terrain(labels(128, 128), 8.0);
+    stage.until_ready(entity);
+    let before = stage.picture();
+    let image = stage.app.world().get::<SynthOutput>(entity).unwrap().base_color.clone().unwrap();
+    let material = stage.app.world().get::<MeshMaterial3d<StandardMaterial>>(entity).unwrap().0.clone();
+    // As when Bevy makes its textures anew and has no room for all of them in one frame.
+    let render = stage.app.sub_app_mut(RenderApp).world_mut();
+    assert!(render.resource_mut::<RenderAssets<GpuImage>>().remove(&image).is_some());
+    stage.app.update();
+    let world = stage.app.world_mut();
+    let mut images = world.resource_mut::<Assets<Image>>();
+    images.get_mut(&image).unwrap().sampler = bevy::image::ImageSampler::nearest();
+    let mut materials = world.resource_mut::<Assets<StandardMaterial>>();
+    materials.get_mut(&material).unwrap().unlit = true;
+    let after = stage.picture();
+    assert!(most_off(&before, &after) <= 1, "{} levels", most_off(&before, &after));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod common;
 
 use bevy::asset::AssetServer;
+use bevy::math::I64Vec2;
 use bevy::prelude::*;
 use bevy_semsynth::semsynth::label::Class;
 use bevy_semsynth::semsynth::model::{FORMAT, Manifest, Precision, Provenance};
@@ -44,7 +45,9 @@ fn sean() -> Model {
     for (name, data) in semsynth::model::store(&network, Precision::Full).unwrap().iter() {
         let is_weight = ["conv_", "fc", "mlp"].iter().any(|part| name.contains(part)) && !name.contains("running");
         let scale = if is_weight { 20.0 } else { 1.0 };
-        let values = data.to_f32().iter().map(|value| value * scale).collect();
+        // Without training, noise has no strength.
+        let base = if name.contains("noise") { 0.5 } else { 0.0 };
+        let values = data.to_f32().iter().map(|value| base + value * scale).collect();
         tensors.insert_f32(name, data.shape().to_vec(), values).unwrap();
     }
     tensors.set_metadata("semsynth", manifest.to_ron_string().unwrap());
@@ -86,6 +89,25 @@ fn a_missing_style_is_told_and_one_given_later_repairs() {
     world.until_ready(entity);
     assert_eq!(world.off(entity, &expected(&style(1.0))), (0, 0));
     assert!(world.off(entity, &expected(&style(2.0))).1 > 1000, "styles show");
+}
+
+#[test]
+fn an_origin_moves_the_noise() {
+    let mut world = World3::new();
+    let settings = SynthSettings { style: Some(style(1.0).into()), origin: I64Vec2::new(64, -32), ..default() };
+    let entity = terrain(&mut world, settings);
+    world.until_ready(entity);
+    let expected = |origin: I64Vec2| {
+        let mut synth = Synthesizer::new(sean(), &Device::cpu()).unwrap();
+        let request = Request::new().style(&style(1.0)).origin(origin.x, origin.y);
+        synth.run(&quarters().to_core().unwrap(), &request).unwrap().into_bytes()
+    };
+    assert_eq!(world.off(entity, &expected(I64Vec2::new(64, -32))), (0, 0));
+    assert!(world.off(entity, &expected(I64Vec2::ZERO)).1 > 100, "noise shows");
+    world.app.world_mut().get_mut::<SynthSettings>(entity).unwrap().origin = I64Vec2::new(1 << 40, 0);
+    world.app.update();
+    world.until_ready(entity);
+    assert_eq!(world.off(entity, &expected(I64Vec2::new(1 << 40, 0))), (0, 0));
 }
 
 #[test]

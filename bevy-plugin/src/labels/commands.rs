@@ -6,6 +6,7 @@ use bevy_ecs::world::World;
 use bevy_log::warn;
 
 use super::{LabelMap, Shape};
+use crate::cost::{Began, FrameCost};
 
 /// Paints on a [`LabelMap`], or undoes and redoes: `commands.queue(PaintLabels::shape(&labels, class, shape))`.
 ///
@@ -56,6 +57,16 @@ impl Command for PaintLabels {
     type Out = ();
 
     fn apply(self, world: &mut World) {
+        let began = Began::now();
+        self.paint(world);
+        if let Some(cost) = world.get_resource::<FrameCost>() {
+            cost.add(&began);
+        }
+    }
+}
+
+impl PaintLabels {
+    fn paint(self, world: &mut World) {
         let Some(mut maps) = world.get_resource_mut::<Assets<LabelMap>>() else {
             warn!("nothing is painted: add `SemSynthPlugin` first");
             return;

@@ -6,14 +6,16 @@ use bevy_asset::{Assets, Handle};
 use bevy_camera::visibility::Visibility;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::query::{Added, Changed, Or};
-use bevy_ecs::system::{Commands, Local, Query, ResMut};
+use bevy_ecs::system::{Commands, Local, Query, Res, ResMut};
 use bevy_math::primitives::Plane3d;
 use bevy_math::{Vec2, Vec3};
 use bevy_mesh::{Mesh, Mesh3d, MeshBuilder, Meshable};
 use bevy_pbr::{MeshMaterial3d, StandardMaterial};
 
+use crate::cost::FrameCost;
 use crate::stream::{SemanticWorld, SynthChunk};
-use crate::terrain::{SynthState, SynthStatus};
+use crate::sync::{Link, Shown};
+use crate::terrain::SynthStatus;
 
 /// Gives new chunks a mesh and a material of their own; the mesh is shared by chunks of a size.
 pub(super) fn dress(
@@ -23,7 +25,9 @@ pub(super) fn dress(
     meshes: Option<ResMut<Assets<Mesh>>>,
     materials: Option<ResMut<Assets<StandardMaterial>>>,
     mut planes: Local<HashMap<u32, Handle<Mesh>>>,
+    cost: Res<FrameCost>,
 ) {
+    let _counting = cost.count();
     let (Some(mut meshes), Some(mut materials)) = (meshes, materials) else { return };
     for (entity, chunk) in &chunks {
         let Ok(world) = worlds.get(chunk.world) else { continue };
@@ -43,10 +47,11 @@ pub(super) fn dress(
 
 type Changes = Or<(Changed<SynthStatus>, Changed<SynthChunk>)>;
 
-/// Shows chunks that are near and painted.
-pub(super) fn show(mut chunks: Query<(&SynthChunk, &SynthStatus, &mut Visibility), Changes>) {
-    for (chunk, status, mut visibility) in &mut chunks {
-        let is_shown = chunk.is_near && status.state == SynthState::Ready;
+/// Shows chunks that are near and were painted, also while they are painted anew, and if that fails.
+pub(super) fn show(mut chunks: Query<(&SynthChunk, &Link, &mut Visibility), Changes>, cost: Res<FrameCost>) {
+    let _counting = cost.count();
+    for (chunk, link, mut visibility) in &mut chunks {
+        let is_shown = chunk.is_near && link.shown > Shown::Nothing;
         let wanted = if is_shown { Visibility::Inherited } else { Visibility::Hidden };
         if *visibility != wanted {
             *visibility = wanted;

@@ -7,6 +7,7 @@ use bevy_image::{Image, ImageSampler};
 use bevy_math::UVec2;
 use wgpu_types::{Extent3d, TextureDimension};
 
+use crate::cost::FrameCost;
 use crate::labels::LabelMap;
 use crate::model::SynthClasses;
 use crate::terrain::SemanticTerrain;
@@ -27,7 +28,9 @@ pub(super) fn draw(
     mut terrains: Query<(&SemanticTerrain, &SynthClasses, &mut ShowLabels)>,
     maps: Res<Assets<LabelMap>>,
     mut images: ResMut<Assets<Image>>,
+    cost: Res<FrameCost>,
 ) {
+    let _counting = cost.count();
     for (terrain, classes, mut view) in &mut terrains {
         let Some(map) = maps.get(&terrain.labels) else { continue };
         let state = (map.serial(), map.head());

@@ -2,10 +2,11 @@
 
 use bevy_asset::Assets;
 use bevy_ecs::query::Without;
-use bevy_ecs::system::{Query, ResMut};
+use bevy_ecs::system::{Query, Res, ResMut};
 use bevy_pbr::{MeshMaterial3d, StandardMaterial};
 
 use super::labels::ShowLabels;
+use crate::cost::FrameCost;
 use crate::sync::{Link, Shown};
 use crate::terrain::{ManualMaterial, SynthOutput};
 
@@ -16,7 +17,9 @@ type Terrain<'a> = (&'a SynthOutput, &'a mut Link, Option<&'a ShowLabels>, &'a M
 pub(super) fn apply_to_materials(
     mut terrains: Query<Terrain<'_>, Without<ManualMaterial>>,
     materials: Option<ResMut<Assets<StandardMaterial>>>,
+    cost: Res<FrameCost>,
 ) {
+    let _counting = cost.count();
     let Some(mut materials) = materials else { return };
     for (output, mut link, view, material) in &mut terrains {
         let texture = view.map_or(&output.base_color, |view| &view.image);

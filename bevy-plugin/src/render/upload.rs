@@ -22,7 +22,7 @@ use crate::upload::{COLOR, LINEAR};
 #[derive(Resource, Debug)]
 pub(super) struct Uploads {
     queue: Arc<HostUploads>,
-    /// The texture of each image that was written to.
+    /// The texture of each image that was written to, until the plugin has no use for the image.
     textures: HashMap<AssetId<Image>, TextureId>,
 }
 
@@ -37,15 +37,11 @@ pub(super) fn upload(mut uploads: ResMut<Uploads>, images: Res<RenderAssets<GpuI
     let Uploads { queue, textures } = &mut *uploads;
     let mut state = queue.lock();
     let start = Instant::now();
-    // A texture that is not the one that was written to has lost its content.
-    textures.retain(|image, known| {
-        let Some(gpu) = images.get(*image) else { return false };
-        if gpu.texture.id() != *known {
-            *known = gpu.texture.id();
-            state.news.lost.push(*image);
-        }
-        true
-    });
+    for image in state.forgotten.drain(..) {
+        textures.remove(&image);
+    }
+    let lost = lost(textures, |image| images.get(image).map(|gpu| gpu.texture.id()));
+    state.news.lost.extend(lost);
     let mut written = 0;
     while let Some(rows) = HostUploads::next(&mut state, queue.budget.saturating_sub(written), written == 0, |image| {
         images.get(image).is_some()
@@ -68,6 +64,22 @@ pub(super) fn upload(mut uploads: ResMut<Uploads>, images: Res<RenderAssets<GpuI
     }
 }
 
+/// Images whose texture is not the one that was written to, which has lost its content. Bevy may take some frames to make
+/// the new one.
+fn lost<T: PartialEq>(
+    textures: &mut HashMap<AssetId<Image>, T>,
+    now: impl Fn(AssetId<Image>) -> Option<T>,
+) -> Vec<AssetId<Image>> {
+    let mut lost = Vec::new();
+    for (image, known) in textures {
+        if let Some(texture) = now(*image).filter(|texture| texture != known) {
+            *known = texture;
+            lost.push(*image);
+        }
+    }
+    lost
+}
+
 fn write(queue: &RenderQueue, gpu: &GpuImage, rows: &Rows) {
     let texture = TexelCopyTextureInfo {
         texture: &*gpu.texture,
@@ -78,4 +90,20 @@ fn write(queue: &RenderQueue, gpu: &GpuImage, rows: &Rows) {
     let layout = TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(4 * rows.size.x), rows_per_image: None };
     let size = Extent3d { width: rows.size.x, height: rows.size.y, depth_or_array_layers: 1 };
     queue.write_texture(texture, &rows.bytes, layout, size);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_texture_that_was_away_and_is_another_is_lost_once() {
+        let image = AssetId::Uuid { uuid: bevy_asset::uuid::Uuid::from_u128(1) };
+        let mut textures = HashMap::from([(image, 7)]);
+        let mut step = |now| lost(&mut textures, |_| now).len();
+        assert_eq!(
+            [Some(7), None, None, Some(8), Some(8), None, Some(8), Some(9)].map(&mut step),
+            [0, 0, 0, 1, 0, 0, 0, 1]
+        );
+    }
 }

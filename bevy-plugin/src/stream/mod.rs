@@ -5,24 +5,24 @@ use std::fmt;
 use std::sync::Arc;
 
 use bevy_asset::{AssetServer, Assets, Handle};
-use bevy_ecs::change_detection::{DetectChanges, Ref};
 use bevy_ecs::component::Component;
 use bevy_ecs::entity::Entity;
 use bevy_ecs::hierarchy::ChildOf;
 use bevy_ecs::lifecycle::Remove;
 use bevy_ecs::observer::On;
-use bevy_ecs::query::With;
+use bevy_ecs::query::{With, Without};
 use bevy_ecs::system::{Commands, Query, Res, ResMut};
 use bevy_image::Image;
-use bevy_math::{BVec2, IVec2, UVec2, Vec2};
+use bevy_math::{BVec2, I64Vec2, IVec2, UVec2, Vec2};
 use bevy_transform::components::{GlobalTransform, Transform};
 use semsynth::Rect;
 
 use crate::SemSynthSettings;
+use crate::cost::FrameCost;
 use crate::look::SynthLook;
 use crate::model::SynthModel;
 use crate::surface::SynthSurface;
-use crate::sync::{Link, load_fault, replace_textures};
+use crate::sync::{Link, load_fault, replace_textures, set_state, unordered};
 use crate::terrain::{SynthOutput, SynthSettings, SynthState, SynthStatus};
 use crate::upload::{Sampling, SynthSink};
 use crate::worker::{Command, Open, What, Worker};
@@ -46,11 +46,16 @@ impl<F: Fn(i64, i64) -> u16 + Send + Sync + 'static> WorldLabels for F {
 
 /// A world that is painted chunk by chunk around every [`SynthViewer`].
 ///
-/// Chunks become child entities, with the feature `render` with a flat mesh and a `StandardMaterial`, from this entity's origin: world pixel (x, y) is
-/// at `x * meters_per_pixel` on the X axis and `y * meters_per_pixel` on the Z axis. Neighbours meet without a seam, in
-/// every order of painting, if the model can paint [parts of a world](semsynth::network::Capabilities::world); others fail.
+/// Chunks become child entities, with the feature `render` with a flat mesh and a `StandardMaterial`, from this entity's
+/// place: world pixel (x, y) is at `x * meters_per_pixel` on the X axis and `y * meters_per_pixel` on the Z axis, less
+/// [`SynthSettings::origin`]. Neighbours meet without a seam, in every order of painting, if the model can paint
+/// [parts of a world](semsynth::network::Capabilities::world); others fail.
+///
+/// The [`SynthStatus`] of the world is that of the chunks near a viewer, all together: `Running` says which share of them is
+/// painted. Without a viewer it is `Queued`. If settings, labels or the model change, chunks show what they did until they
+/// are painted anew; those that are kept far away are dropped.
 #[derive(Component, Clone)]
-#[require(SynthSettings, Transform, Chunks)]
+#[require(SynthSettings, SynthStatus, Transform, Chunks)]
 #[cfg_attr(feature = "render", require(bevy_camera::visibility::Visibility))]
 pub struct SemanticWorld {
     /// The labels.
@@ -115,7 +120,7 @@ pub struct SynthViewer;
 pub struct SynthChunk {
     /// The world.
     pub world: Entity,
-    /// Column and row of the chunk; it begins at pixel `coord * chunk` of the world.
+    /// Column and row of the chunk; it begins at pixel `origin + coord * chunk` of the world.
     pub coord: IVec2,
     /// Whether a viewer is near. Others are kept for when it comes back, hidden.
     pub is_near: bool,
@@ -125,24 +130,36 @@ pub struct SynthChunk {
 #[derive(Component, Debug, Default)]
 pub(crate) struct Chunks {
     known: HashMap<IVec2, Known>,
-    /// What the chunks were made for.
+    /// What the chunks are painted from.
     made_for: Option<MadeFor>,
-    surface: Option<SynthSurface>,
     /// Counts the times that chunks were looked at.
     clock: u64,
-    /// Why nothing is begun.
+    /// Why assets are missing, as it was told.
     fault: Option<String>,
     /// A chunk failed, and that was told.
     broken: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What makes the pixels of chunks.
+#[derive(Clone, Debug, PartialEq)]
 struct MadeFor {
     model: u64,
     /// The address of the labels.
     labels: usize,
+    /// Without the priority.
+    settings: SynthSettings,
+    surface: Option<SynthSurface>,
     chunk: u32,
     meters_per_pixel: f32,
+}
+
+impl MadeFor {
+    /// Whether chunks have the same meshes and textures, of which only the content differs.
+    fn has_shape_of(&self, other: &Self) -> bool {
+        self.chunk == other.chunk
+            && self.meters_per_pixel.to_bits() == other.meters_per_pixel.to_bits()
+            && self.surface.is_some() == other.surface.is_some()
+    }
 }
 
 #[derive(Debug)]
@@ -152,6 +169,8 @@ struct Known {
     born: u64,
     seen: u64,
     priority: f32,
+    /// To be painted anew.
+    outdated: bool,
 }
 
 /// Coordinates of the chunks around a place, in chunks, with their distance.
@@ -169,57 +188,85 @@ fn around(place: Vec2, radius: f32) -> impl Iterator<Item = (IVec2, f32)> {
 type World<'a> = (
     Entity,
     &'a SemanticWorld,
-    Ref<'a, SynthSettings>,
+    &'a SynthSettings,
     Option<&'a SynthLook>,
     Option<&'a SynthSurface>,
     &'a GlobalTransform,
     &'a mut Chunks,
+    &'a mut SynthStatus,
 );
+
+type Chunk<'a> = (&'a mut SynthStatus, &'a mut SynthChunk, &'a mut Link);
 
 /// Begins chunks that came near, and lets go of those that are far.
 #[allow(clippy::too_many_arguments, reason = "what a system needs are its arguments")]
 pub(crate) fn stream(
     mut commands: Commands,
-    mut worlds: Query<World<'_>>,
+    mut worlds: Query<World<'_>, Without<SynthChunk>>,
     viewers: Query<&GlobalTransform, With<SynthViewer>>,
-    mut states: Query<(&SynthStatus, &mut SynthChunk)>,
+    mut states: Query<Chunk<'_>>,
     models: Res<Assets<SynthModel>>,
     mut images: ResMut<Assets<Image>>,
     sink: Res<SynthSink>,
     worker: Res<Worker>,
     plugin: Res<SemSynthSettings>,
     server: Option<Res<AssetServer>>,
+    cost: Res<FrameCost>,
 ) {
+    let _counting = cost.count();
     let sampling = Sampling { wrap: BVec2::FALSE, anisotropy: plugin.anisotropy };
-    for (entity, world, settings, look, surface, place, mut chunks) in &mut worlds {
-        let missing = || server.as_ref().and_then(|server| load_fault(server, None, &world.model, look));
-        let fault = world.check().err().or_else(missing);
+    for (entity, world, settings, look, surface, place, mut chunks, mut status) in &mut worlds {
+        let model = models.get(&world.model);
+        let waits_for_look = look.is_some_and(|look| !look.is_applied());
+        let missing = server
+            .as_ref()
+            .filter(|_| model.is_none() || waits_for_look)
+            .and_then(|server| load_fault(server, None, &world.model, look));
+        let fault = world.check().err().or(missing);
         if fault != chunks.fault
             && let Some(error) = fault.clone()
         {
             bevy_log::warn!("world {entity}: {error}");
             commands.trigger(crate::events::SynthFailed { entity, error });
         }
-        chunks.fault = fault;
-        if chunks.fault.is_some() || look.is_some_and(|look| !look.is_applied()) {
+        chunks.fault.clone_from(&fault);
+        // With a look that it has, a world goes on while another one is missing.
+        let (Some(model), Ok(()), false) = (model, world.check(), waits_for_look && chunks.made_for.is_none()) else {
+            set_state(&mut status, fault.map_or(SynthState::Loading, |error| SynthState::Failed { error }));
             continue;
-        }
-        let Some(model) = models.get(&world.model) else { continue };
+        };
         let made_for = MadeFor {
             model: model.0.serial,
             labels: Arc::as_ptr(&world.labels).cast::<()>() as usize,
+            settings: unordered(settings),
+            surface: surface.cloned(),
             chunk: world.chunk,
             meters_per_pixel: world.meters_per_pixel,
         };
-        let is_same = chunks.made_for == Some(made_for) && chunks.surface.as_ref() == surface;
-        if !is_same || (settings.is_changed() && !settings.is_added()) {
-            for (_, known) in chunks.known.drain() {
-                commands.entity(known.entity).try_despawn();
+        if chunks.made_for.as_ref() != Some(&made_for) {
+            if chunks.made_for.as_ref().is_some_and(|old| old.has_shape_of(&made_for)) {
+                chunks.known.values_mut().for_each(|known| known.outdated = true);
+            } else {
+                for (_, known) in chunks.known.drain() {
+                    commands.entity(known.entity).try_despawn();
+                }
             }
             chunks.made_for = Some(made_for);
-            chunks.surface = surface.cloned();
             chunks.broken = false;
+            status.generation += 1;
         }
+        let open = |coord: IVec2, generation: u64, priority: f32| {
+            let area = area(coord, world.chunk, settings.origin);
+            Box::new(Open {
+                generation,
+                model: Arc::clone(&model.0),
+                settings: settings.clone(),
+                priority,
+                colors: false,
+                surface: surface.cloned(),
+                what: What::Chunk { labels: Arc::clone(&world.labels), area },
+            })
+        };
         let inverse = place.affine().inverse();
         let places: Vec<Vec2> = viewers
             .iter()
@@ -227,9 +274,6 @@ pub(crate) fn stream(
             .map(|local| Vec2::new(local.x, local.z) / world.side())
             .filter(|place| place.is_finite() && place.abs().max_element() < 1e9)
             .collect();
-        if places.is_empty() {
-            continue;
-        }
         let mut wanted: HashMap<IVec2, f32> = HashMap::new();
         for (coord, distance) in places.iter().flat_map(|place| around(*place, world.radius)) {
             wanted.entry(coord).and_modify(|known| *known = known.min(distance)).or_insert(distance);
@@ -239,37 +283,59 @@ pub(crate) fn stream(
         // The worker begins with the first that it hears of.
         let mut wanted: Vec<(IVec2, f32)> = wanted.into_iter().collect();
         wanted.sort_by(|(a, x), (b, y)| x.total_cmp(y).then((a.x, a.y).cmp(&(b.x, b.y))));
-        for (coord, distance) in wanted {
+        for &(coord, distance) in &wanted {
             let priority = settings.priority - distance;
             if let Some(known) = chunks.known.get_mut(&coord) {
                 known.seen = clock;
-                // Telling every small step would only keep the worker's inbox busy.
-                if (known.priority - priority).abs() > 0.5 {
+                // Spawned in the frame before, it is there now.
+                if let (true, Ok((mut state, _, mut link))) = (known.outdated, states.get_mut(known.entity)) {
+                    (known.outdated, known.priority, link.failed) = (false, priority, false);
+                    let generation = state.generation + 1;
+                    *state = SynthStatus { generation, state: SynthState::Queued, ..Default::default() };
+                    worker.send(Command::Open(known.entity, open(coord, generation, priority)));
+                } else if (known.priority - priority).abs() > 0.5 {
+                    // Telling every small step would only keep the worker's inbox busy.
                     known.priority = priority;
                     worker.send(Command::Priority(known.entity, priority));
                 }
                 continue;
             }
             let chunk = spawn(&mut commands, entity, world, coord, (sampling, surface.is_some()), &mut images, &sink);
-            let open = Open {
-                generation: 1,
-                model: Arc::clone(&model.0),
-                settings: SynthSettings::clone(&settings),
-                priority,
-                colors: false,
-                surface: surface.cloned(),
-                what: What::Chunk { labels: Arc::clone(&world.labels), area: area(coord, world.chunk) },
-            };
-            worker.send(Command::Open(chunk, Box::new(open)));
-            chunks.known.insert(coord, Known { entity: chunk, born: clock, seen: clock, priority });
+            worker.send(Command::Open(chunk, open(coord, 1, priority)));
+            let known = Known { entity: chunk, born: clock, seen: clock, priority, outdated: false };
+            chunks.known.insert(coord, known);
         }
-        retire(&mut commands, world, &mut chunks, &mut states);
+        // Without a viewer nothing is wanted, and nothing dropped.
+        if !places.is_empty() {
+            retire(&mut commands, world, &mut chunks, &mut states);
+        }
+        let state = summary(&chunks, &states, &wanted);
+        chunks.broken &= matches!(state, SynthState::Failed { .. });
+        set_state(&mut status, state);
     }
 }
 
-fn area(coord: IVec2, chunk: u32) -> Rect {
-    let start = |at: i32| i64::from(at) * i64::from(chunk);
-    Rect { x: start(coord.x), y: start(coord.y), width: chunk, height: chunk }
+/// The state of a world, from that of the chunks that are wanted.
+fn summary(chunks: &Chunks, states: &Query<Chunk<'_>>, wanted: &[(IVec2, f32)]) -> SynthState {
+    let mut done = 0;
+    for known in wanted.iter().filter_map(|(coord, _)| chunks.known.get(coord)) {
+        match states.get(known.entity).map(|(status, ..)| &status.state) {
+            Ok(SynthState::Failed { error }) => return SynthState::Failed { error: error.clone() },
+            Ok(SynthState::Ready) => done += 1,
+            _ => {}
+        }
+    }
+    match (done, wanted.len()) {
+        (0, _) => SynthState::Queued,
+        (done, all) if done == all => SynthState::Ready,
+        (done, all) => SynthState::Running { progress: done as f32 / all as f32 },
+    }
+}
+
+/// The pixels of a chunk in a world that begins at `origin`.
+fn area(coord: IVec2, chunk: u32, origin: I64Vec2) -> Rect {
+    let start = |at: i32, origin: i64| (i64::from(at) * i64::from(chunk)).saturating_add(origin);
+    Rect { x: start(coord.x, origin.x), y: start(coord.y, origin.y), width: chunk, height: chunk }
 }
 
 fn spawn(
@@ -295,19 +361,14 @@ fn spawn(
 }
 
 /// Notes what is far, and drops of it what is not painted or too much.
-fn retire(
-    commands: &mut Commands<'_, '_>,
-    world: &SemanticWorld,
-    chunks: &mut Chunks,
-    states: &mut Query<(&SynthStatus, &mut SynthChunk)>,
-) {
+fn retire(commands: &mut Commands<'_, '_>, world: &SemanticWorld, chunks: &mut Chunks, states: &mut Query<Chunk<'_>>) {
     let clock = chunks.clock;
     let mut far: Vec<(u64, IVec2)> = Vec::new();
     chunks.known.retain(|coord, known| {
         // Spawned in this frame, it is not there yet; later, somebody else has despawned it.
-        let Ok((status, mut chunk)) = states.get_mut(known.entity) else { return known.born == clock };
+        let Ok((status, mut chunk, _)) = states.get_mut(known.entity) else { return known.born == clock };
         let is_near = known.seen == clock;
-        let is_done = status.state == SynthState::Ready;
+        let is_done = status.state == SynthState::Ready && !known.outdated;
         if chunk.is_near != is_near {
             chunk.is_near = is_near;
         }

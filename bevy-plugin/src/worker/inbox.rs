@@ -113,6 +113,9 @@ pub(crate) struct Inbox {
     /// The terrain being painted and the fraction done, as bits.
     painting: AtomicU64,
     progress: AtomicU32,
+    /// Makes the worker panic where its device would: at its next kernel.
+    #[cfg(test)]
+    pub(super) loses_device: std::sync::atomic::AtomicBool,
 }
 
 impl fmt::Debug for Inbox {
@@ -197,6 +200,8 @@ impl Inbox {
     }
 
     pub(super) fn set_progress(&self, done: f32) {
+        #[cfg(test)]
+        assert!(!self.loses_device.swap(false, Ordering::Relaxed), "the device is lost");
         self.progress.store(done.to_bits(), Ordering::Relaxed);
     }
 

@@ -27,7 +27,7 @@ pub(crate) use inbox::{Command, Edit, Inbox, Open, What};
 pub(crate) use maps::MapParts;
 pub use mips::LevelPart;
 pub(crate) use mips::level_count;
-use painter::Painter;
+use painter::{OpenDevice, Painter, opener};
 
 use crate::SemSynthSettings;
 
@@ -86,9 +86,14 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(settings: &SemSynthSettings) -> Self {
+        Self::start_on(settings, opener(settings.device))
+    }
+
+    /// Starts with a device of one's own.
+    fn start_on(settings: &SemSynthSettings, open_device: OpenDevice) -> Self {
         let inbox = Arc::new(Inbox::default());
         let (sender, receiver) = sync_channel(WAITING);
-        let painter = Painter::new(Arc::clone(&inbox), sender, settings);
+        let painter = Painter::new(Arc::clone(&inbox), sender, settings, open_device);
         let threads = settings.threads.max(1);
         let thread = std::thread::Builder::new().name("semsynth".into()).spawn(move || {
             // A pool of the worker's own, whose threads give way to the app's.

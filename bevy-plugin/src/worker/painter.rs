@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bevy_ecs::entity::Entity;
 use bevy_log::warn;
 use bevy_math::BVec2;
+use semsynth::device::{DeviceClass, DeviceInfo};
 use semsynth::{
     CancelToken, ClassTable, Device, Error, PreparedModel, Request, Result, Synthesizer, SynthesizerOptions,
 };
@@ -40,7 +41,12 @@ impl Weights {
 pub(super) struct Painter {
     inbox: Arc<Inbox>,
     reports: Reports,
-    device: SynthDevice,
+    open_device: OpenDevice,
+    /// The device that is painted on, and how many were opened before it.
+    device: Option<DeviceInfo>,
+    epoch: u64,
+    /// Times in a row that the device failed; [`LOSSES`] of them, and the CPU takes over for good.
+    losses: u32,
     /// How long a brush rests before its edits are brought to full quality.
     rest: Duration,
     canvas_memory: usize,
@@ -51,12 +57,38 @@ pub(super) struct Painter {
 /// The app is gone.
 struct Closed;
 
+/// Opens the device to paint on.
+pub(super) type OpenDevice = Box<dyn FnMut() -> Device + Send>;
+
+/// Failures of a device after which it is not tried again. Burn keeps a device for the life of the process: a GPU that is gone
+/// for good does not come back when it is opened anew.
+const LOSSES: u32 = 2;
+
+/// Opens what the settings ask for.
+pub(super) fn opener(device: SynthDevice) -> OpenDevice {
+    Box::new(move || match device {
+        SynthDevice::Cpu => Device::cpu(),
+        SynthDevice::Best => Device::best().unwrap_or_else(|error| {
+            warn!("painting on the CPU: {error}");
+            Device::cpu()
+        }),
+    })
+}
+
 impl Painter {
-    pub(super) fn new(inbox: Arc<Inbox>, reports: Reports, settings: &SemSynthSettings) -> Self {
+    pub(super) fn new(
+        inbox: Arc<Inbox>,
+        reports: Reports,
+        settings: &SemSynthSettings,
+        open_device: OpenDevice,
+    ) -> Self {
         Self {
             inbox,
             reports,
-            device: settings.device,
+            open_device,
+            device: None,
+            epoch: 0,
+            losses: 0,
             rest: settings.rest,
             canvas_memory: settings.canvas_memory,
             models: HashMap::new(),
@@ -95,19 +127,39 @@ impl Painter {
             let result = done.unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Ok(Err(Error::Device(format!("painting panicked ({text}); this is a bug of semsynth"))))
+                Ok(Err(Error::Device(text.into())))
             });
             match result {
                 Err(Closed) => return,
+                Ok(Ok(())) => {
+                    // One that was given up is not tried again.
+                    let is_current = self.pictures.get(&entity).is_some_and(|picture| picture.epoch == self.epoch);
+                    if job != Job::Begin && is_current && self.losses < LOSSES {
+                        self.losses = 0;
+                    }
+                }
                 // What was cancelled is still to be done.
-                Ok(Ok(()) | Err(Error::Cancelled)) => {}
+                Ok(Err(Error::Cancelled)) => {}
                 Ok(Err(error)) => {
+                    let error = self.note_loss(entity, error);
                     if self.fail(entity, &error).is_err() {
                         return;
                     }
                 }
             }
         }
+    }
+
+    /// If the device failed, forgets all that is on it, so that the next edit opens it anew, and says what happened.
+    fn note_loss(&mut self, entity: Entity, error: Error) -> Error {
+        let Error::Device(text) = error else { return error };
+        // Pictures that are on a device that failed before fail one after the other.
+        if self.pictures.get(&entity).is_some_and(|picture| picture.epoch == self.epoch) {
+            self.models.clear();
+            self.epoch += 1;
+            self.losses += 1;
+        }
+        Error::Device(describe_loss(self.device.as_ref(), &text, self.losses))
     }
 
     /// Says how many pictures wait.
@@ -151,9 +203,13 @@ impl Painter {
                 let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
                 picture.revision = revision;
                 picture.settings = *settings;
-                // Before the model is there, `begin` looks at them.
-                let Some(weights) = self.models.get(&picture.model.serial) else { return Ok(()) };
-                let request = weights.request(&picture.settings);
+                // Before it has begun, `begin` looks at them.
+                if matches!(picture.state, State::New(_)) {
+                    return Ok(());
+                }
+                let (settings, model) = (picture.settings.clone(), Arc::clone(&picture.model));
+                let request = self.weights(&model).and_then(|weights| weights.request(&settings));
+                let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(()) };
                 if let Err(error) = request.and_then(|request| picture.set_request(request)) {
                     return self.fail(entity, &error);
                 }
@@ -213,9 +269,11 @@ impl Painter {
     }
 
     fn begin(&mut self, entity: Entity) -> std::result::Result<Result<()>, Closed> {
-        let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
-        let settings = picture.settings.clone();
-        let (model, classes, presets, request) = match self.weights(&Arc::clone(&picture.model)) {
+        let epoch = self.epoch;
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        picture.epoch = epoch;
+        let (settings, asset) = (picture.settings.clone(), Arc::clone(&picture.model));
+        let (model, classes, presets, request) = match self.weights(&asset) {
             Ok(weights) => {
                 let Weights { prepared, classes, presets, .. } = &*weights;
                 (prepared.clone(), Arc::clone(classes), presets.clone(), weights.request(&settings))
@@ -274,8 +332,9 @@ impl Painter {
     }
 
     fn chunk(&mut self, entity: Entity, token: &CancelToken) -> std::result::Result<Result<()>, Closed> {
-        let start = Instant::now();
-        let Some(picture) = self.pictures.get(&entity) else { return Ok(Ok(())) };
+        let (start, epoch) = (Instant::now(), self.epoch);
+        let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
+        picture.epoch = epoch;
         let State::New(What::Chunk { labels, area }) = &picture.state else { return Ok(Ok(())) };
         let (labels, area) = (Arc::clone(labels), *area);
         let (settings, model, surface) =
@@ -285,16 +344,16 @@ impl Painter {
         let painted = self.weights(&model).and_then(|weights| {
             let request = weights.request(&settings)?;
             let surfaces = surface.map(|surface| surface.by_id(&weights.classes)).transpose()?;
-            let Weights { prepared, chunks, .. } = weights;
-            let synth = chunks.get_or_insert_with(|| prepared.synthesizer());
+            let synth = weights.chunks.get_or_insert_with(|| weights.prepared.synthesizer());
             let mut progress = |done| inbox.set_progress(done);
             let bytes = paint_chunk(synth, &labels, grown(area, reach), &request, token, &mut progress)?;
-            Ok((bytes, surfaces))
+            Ok((bytes, surfaces, Arc::clone(&weights.classes), weights.presets.clone()))
         });
-        let (bytes, surfaces) = match painted {
+        let (bytes, surfaces, classes, presets) = match painted {
             Ok(painted) => painted,
             Err(error) => return Ok(Err(error)),
         };
+        self.report(entity, News::Model(classes, presets))?;
         let Some(picture) = self.pictures.get_mut(&entity) else { return Ok(Ok(())) };
         picture.state = State::Done;
         let whole = picture.pyramid.whole();
@@ -336,15 +395,26 @@ impl Painter {
         self.models.get_mut(&model.serial).ok_or_else(|| Error::Model("the model is gone".into()))
     }
 
-    fn device(&self) -> Device {
-        match self.device {
-            SynthDevice::Cpu => Device::cpu(),
-            SynthDevice::Best => Device::best().unwrap_or_else(|error| {
-                warn!("painting on the CPU: {error}");
-                Device::cpu()
-            }),
-        }
+    fn device(&mut self) -> Device {
+        let device = if self.losses < LOSSES { (self.open_device)() } else { Device::cpu() };
+        self.device = Some(device.info().clone());
+        device
     }
+}
+
+/// What happened to a device, and what happens next.
+fn describe_loss(device: Option<&DeviceInfo>, text: &str, losses: u32) -> String {
+    let Some(gpu) = device.filter(|device| device.class != DeviceClass::Cpu) else {
+        return format!(
+            "painting panicked: {text}. The next edit, model or setting tries again. Unless this came from the app's \
+             `WorldLabels`, it is a bug of semsynth"
+        );
+    };
+    let next = if losses < LOSSES { "opens it anew" } else { "is painted on the CPU" };
+    format!(
+        "{} ({}) failed or was lost while painting: {text}. The next edit, model or setting {next}",
+        gpu.name, gpu.description
+    )
 }
 
 /// The greatest first; what is no number last.
@@ -363,5 +433,22 @@ impl Ord for Descending {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         let number = |value: f32| if value.is_nan() { f32::NEG_INFINITY } else { value };
         number(other.0).total_cmp(&number(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_names_the_device_and_what_comes_next() {
+        let mut info = Device::cpu().info().clone();
+        assert!(describe_loss(Some(&info), "index 7", 1).contains("index 7"));
+        (info.class, info.name) = (DeviceClass::DiscreteGpu, "gpu:0".into());
+        let texts = [1, 2].map(|losses| describe_loss(Some(&info), "device lost", losses));
+        assert!(
+            texts.iter().all(|text| text.contains("gpu:0") && text.contains("device lost") && !text.contains("bug"))
+        );
+        assert!(texts[0].contains("opens it anew") && texts[1].contains("on the CPU"), "{texts:?}");
     }
 }

@@ -18,6 +18,8 @@ use crate::terrain::SynthSettings;
 /// A picture and what it is made of.
 pub(super) struct Picture {
     pub(super) generation: u64,
+    /// The painter's device that it is on.
+    pub(super) epoch: u64,
     /// The newest edit.
     pub(super) revision: u64,
     pub(super) priority: f32,
@@ -81,6 +83,7 @@ impl Picture {
         };
         Self {
             generation: open.generation,
+            epoch: 0,
             revision: 0,
             priority: open.priority,
             model: open.model,

@@ -40,9 +40,13 @@ fn labels() -> LabelMap {
 
 impl Bench {
     fn new() -> Self {
+        Self::on(Box::new(Device::cpu))
+    }
+
+    fn on(open_device: OpenDevice) -> Self {
         let settings = SemSynthSettings { rest: Duration::from_millis(60), ..Default::default() };
         Self {
-            worker: Worker::start(&settings),
+            worker: Worker::start_on(&settings, open_device),
             shown: HashMap::new(),
             maps: HashMap::new(),
             news: Vec::new(),
@@ -242,6 +246,54 @@ fn unknown_classes_fail_and_a_new_beginning_repairs() {
     bench.open(entity(1), 2, SynthSettings::default(), What::Terrain(labels()));
     bench.until("the picture", |bench| bench.is_settled(entity(1), 0));
     assert_eq!(bench.off(entity(1), &expected(&[], &Request::new())), (0, 0));
+}
+
+#[test]
+fn a_lost_device_is_told_opened_anew_once_and_then_given_up() {
+    let opened = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = || opened.load(std::sync::atomic::Ordering::Relaxed);
+    let counter = Arc::clone(&opened);
+    let mut bench = Bench::on(Box::new(move || {
+        counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Device::cpu()
+    }));
+    let begin = |bench: &mut Bench, generation: u64| {
+        bench.news.clear();
+        bench.open(entity(1), generation, SynthSettings::default(), What::Terrain(labels()));
+        bench.until("the picture", |bench| bench.is_settled(entity(1), 0));
+        assert_eq!(bench.off(entity(1), &expected(&[], &Request::new())), (0, 0));
+    };
+    let lose = |bench: &mut Bench, revision: u64, errors: usize| {
+        bench.worker.inbox().loses_device.store(true, std::sync::atomic::Ordering::Relaxed);
+        bench.edit(entity(1), revision, URect::new(90, 70, 120, 100), 3);
+        bench.until("the failure", |bench| bench.errors.len() == errors);
+        assert!(bench.errors[errors - 1].1.contains("the device is lost"), "{:?}", bench.errors);
+    };
+    // A terrain beside it.
+    bench.open(entity(2), 1, SynthSettings::default(), What::Terrain(labels()));
+    bench.until("its picture", |bench| bench.is_settled(entity(2), 0));
+    begin(&mut bench, 1);
+    assert_eq!(count(), 1);
+    lose(&mut bench, 1, 1);
+    // The next beginning, which an edit makes, opens it anew, and what is painted counts.
+    begin(&mut bench, 2);
+    assert_eq!(count(), 2);
+    lose(&mut bench, 1, 2);
+    begin(&mut bench, 3);
+    assert_eq!(count(), 3);
+    // Twice without a picture between: the second time before anything is painted.
+    lose(&mut bench, 1, 3);
+    bench.worker.inbox().loses_device.store(true, std::sync::atomic::Ordering::Relaxed);
+    bench.open(entity(1), 4, SynthSettings::default(), What::Terrain(labels()));
+    bench.until("the failure", |bench| bench.errors.len() == 4);
+    assert_eq!(count(), 4);
+    begin(&mut bench, 5);
+    assert_eq!(count(), 4, "the CPU took over");
+    // The terrain beside it takes settings still.
+    bench.news.clear();
+    let settings = Box::new(SynthSettings { seed: 3, ..Default::default() });
+    bench.worker.send(Command::Settings { entity: entity(2), revision: 1, settings });
+    bench.until("the terrain beside it", |bench| bench.is_settled(entity(2), 1));
 }
 
 #[test]

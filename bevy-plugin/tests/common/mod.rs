@@ -87,10 +87,14 @@ pub struct World3 {
 }
 
 pub fn headless(assets: &Path) -> World3 {
+    headless_with(assets, TaskPoolPlugin::default())
+}
+
+pub fn headless_with(assets: &Path, pools: TaskPoolPlugin) -> World3 {
     let sink = Arc::new(Recorder::default());
     let mut app = App::new();
     app.add_plugins((
-        MinimalPlugins,
+        MinimalPlugins.set(pools),
         AssetPlugin { file_path: assets.display().to_string(), ..Default::default() },
         ImagePlugin::default(),
     ));
