@@ -33,7 +33,7 @@ const PLUGIN: c_int = 1;
 /// `GIMP_FILE_CHOOSER_ACTION_OPEN`.
 const OPEN_FILE: c_int = 1;
 
-/// Text in the user's language. GLib gives it to any thread. Unit tests have no GLib, and get the text itself.
+/// Text in the user's language. Any thread may ask for it. Unit tests have no GIMP, and get the text itself.
 pub(crate) fn tr(message: &CStr) -> &CStr {
     if !crate::api::is_loaded() {
         return message;

@@ -169,6 +169,7 @@ impl LabelBands {
 
 #[cfg(test)]
 mod tests {
+    use super::super::map::LabelMap;
     use super::super::policy::ColorPolicy;
     use super::super::testing::table;
     use super::*;
