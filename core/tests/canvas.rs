@@ -155,6 +155,17 @@ fn a_source_gives_the_picture_of_a_map_in_any_memory() {
     let mut control = Control::new().memory(estimate.least_memory - 1);
     let refused = model.synthesizer().run_with(labels, &Request::new(), &mut control).unwrap_err();
     assert!(matches!(refused, Error::Limit(_)) && refused.to_string().contains("at least"), "{refused}");
+    // A goal is none of these refusals, and the smallest parts are reached.
+    let steps = |memory: usize| {
+        let mut steps = 0;
+        let mut count = |_| steps += 1;
+        let mut control = Control::new().progress(&mut count).memory_goal(memory);
+        let picture = model.synthesizer().run_with(labels, &Request::new(), &mut control).unwrap();
+        assert_eq!(off(picture.as_bytes(), expected.as_bytes()), 0, "{memory}");
+        steps
+    };
+    let (large, small, least) = (steps(usize::MAX), steps(1), steps(estimate.least_memory));
+    assert!(small == least && small > 2 * large, "{large} {small} {least} steps");
 }
 
 #[test]
@@ -423,6 +434,17 @@ fn windows_on_a_device_give_the_whole() {
     assert!(close(&paint(&windowed, area, [Border::Zero; 2], 5, memory), expected.as_bytes()));
     let refused = windowed.synthesizer().run_with(&labels, &Request::new(), &mut Control::new().memory(1 << 20));
     assert!(matches!(refused, Err(Error::Limit(_))));
+    // A goal that is too little gives the smallest windows, which take more steps than larger ones.
+    let steps = |memory: usize| {
+        let mut steps = 0;
+        let mut count = |_| steps += 1;
+        let mut control = Control::new().progress(&mut count).memory_goal(memory);
+        let picture = windowed.synthesizer().run_with(&labels, &Request::new(), &mut control).unwrap();
+        assert!(close(picture.as_bytes(), expected.as_bytes()), "{memory}");
+        steps
+    };
+    let (large, small) = (steps(usize::MAX), steps(1 << 20));
+    assert!(small > 2 * large, "{large} {small} steps");
     // A part of a world, and a picture that repeats itself.
     let chunk = rect(-77, 131, 150, 90);
     let source = [Border::Source; 2];

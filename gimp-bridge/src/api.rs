@@ -291,6 +291,11 @@ pub(crate) fn load_ui() -> Result<(), String> {
     Ok(())
 }
 
+/// Whether [`load`] was successful.
+pub(crate) fn is_loaded() -> bool {
+    CORE.get().is_some()
+}
+
 /// GIMP's functions, after [`load`].
 #[allow(clippy::expect_used, reason = "`main` loads them before anything else")]
 pub(crate) fn core() -> &'static Core {

@@ -27,7 +27,7 @@ pub(crate) fn check(environment: &Environment) -> Result<String, String> {
     }
     match paint::device() {
         Ok(device) => said.push(format!("device: {}", device.describe())),
-        Err(error) => wrong.push(error.to_string()),
+        Err(error) => wrong.push(error),
     }
     for name in Model::builtins() {
         match Model::builtin(name) {

@@ -3,6 +3,8 @@
 use semsynth::ClassTable;
 use semsynth::label::Class;
 
+use crate::words::said;
+
 /// The name of the palette of a model.
 pub(crate) fn palette_name(model: &str) -> String {
     format!("SemSynth {model}")
@@ -46,26 +48,31 @@ pub(crate) fn recolored(
     if !unknown.is_empty() || found.is_empty() {
         let known: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
         let what = match unknown.len() {
-            0 => "has no colours".to_owned(),
-            count if count == entries.len() => {
-                "does not belong to this model: none of its entries names a class".into()
-            }
-            _ => format!("has entries that name no class of this model: {}", first(&unknown)),
+            0 => said(c"The palette \"{}\" has no colours.", &[&palette]),
+            count if count == entries.len() => said(
+                c"The palette \"{}\" does not belong to this model: none of its entries names a class.",
+                &[&palette],
+            ),
+            _ => said(
+                c"The palette \"{}\" has entries that name no class of this model: {}.",
+                &[&palette, &first(&unknown)],
+            ),
         };
-        return Err(format!(
-            "The palette {palette:?} {what}. The classes are: {}. Name the entries like that, choose \"Colours of the \
-             model\", or make a palette with Create Label Palette.",
-            first(&known)
-        ));
+        let advice = said(
+            c"The classes are: {}. Name the entries like that, choose \"Colours of the model\", or make a palette with \
+              Create Label Palette.",
+            &[&first(&known)],
+        );
+        return Err(format!("{what} {advice}"));
     }
     found.sort_by_key(|class| class.id);
     if let Some([class, _]) = found.array_windows().find(|[a, b]| a.id == b.id) {
-        return Err(format!(
-            "The palette {palette:?} has two colours for {:?}: remove one, for a class has one colour.",
-            class.name
+        return Err(said(
+            c"The palette \"{}\" has two colours for \"{}\": remove one, for a class has one colour.",
+            &[&palette, &class.name],
         ));
     }
-    ClassTable::new(found).map_err(|error| format!("The palette {palette:?} cannot be used: {error}."))
+    ClassTable::new(found).map_err(|error| said(c"The palette \"{}\" cannot be used: {}.", &[&palette, &error]))
 }
 
 fn strip_suffix<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
@@ -79,7 +86,7 @@ fn first<T: AsRef<str>>(names: &[T]) -> String {
     let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
     match names.len().saturating_sub(SHOWN) {
         0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+        more => said(c"{} and {} more", &[&shown.join(", "), &more]),
     }
 }
 

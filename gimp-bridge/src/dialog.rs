@@ -18,7 +18,7 @@ use crate::plugin::{NAME, append, own_folder, tr};
 use crate::preview::{Job, Opened, Painted, SIDE, Scene, Thumbnail};
 use crate::settings::{ModelChoice, StyleChoice, class_table, output, palette, policy};
 use crate::synthesize::{StyleSource, selected};
-use crate::words::Words;
+use crate::words::said;
 
 /// After the last change, before a new preview is painted.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -141,7 +141,6 @@ pub(crate) fn synthesize(procedure: P, config: Config, image: Image, layer: Draw
         layer,
         widgets: Widgets { labels: shown_labels, picture, note, legend, dice, preset, presets },
         of,
-        words: Arc::new(Words::new(|text| tr(text).to_string_lossy().into_owned())),
         events,
         painter: None,
         opened: None,
@@ -232,7 +231,6 @@ struct Live {
     layer: Drawable,
     widgets: Widgets,
     of: Arc<Scene>,
-    words: Arc<Words>,
     events: &'static Events,
     painter: Option<Receiver<Painted>>,
     opened: Option<Opened>,
@@ -285,7 +283,7 @@ impl Live {
                 }
                 Err(TryRecvError::Disconnected) => {
                     self.painter = None;
-                    say(self.widgets.note, &self.words.failed);
+                    say(self.widgets.note, &said(c"The preview failed.", &[]));
                 }
             }
         }
@@ -331,7 +329,6 @@ impl Live {
             wraps: [self.config.flag(c"wrap-x"), self.config.flag(c"wrap-y")],
             preview,
             of: Arc::clone(&self.of),
-            words: Arc::clone(&self.words),
         };
         self.sensitize(None);
         let cancel = CancelToken::new();

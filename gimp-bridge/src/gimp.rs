@@ -6,6 +6,7 @@ use std::ptr::{null, null_mut};
 
 pub(crate) use crate::api::Rect;
 use crate::api::{I, P, S, call};
+use crate::words::said;
 
 /// Text for GIMP.
 pub(crate) fn text(text: &str) -> CString {
@@ -23,8 +24,9 @@ fn owned_text(pointer: P) -> Option<String> {
     Some(text)
 }
 
-/// The reason of the last call that failed, or `what` if GIMP gives none.
-fn reason(what: &str) -> String {
+/// What has failed, in the user's language, and GIMP's reason if it gives one.
+fn reason(what: &CStr) -> String {
+    let what = said(what, &[]);
     let pdb = call!(gimp_get_pdb());
     let reason = call!(gimp_pdb_get_last_error(pdb));
     let reason = if reason.is_null() {
@@ -35,11 +37,11 @@ fn reason(what: &str) -> String {
     };
     match reason.filter(|text| !text.is_empty() && text != "success") {
         Some(reason) => format!("{what}: {reason}"),
-        None => what.to_owned(),
+        None => what,
     }
 }
 
-fn check(done: I, what: &str) -> Result<(), String> {
+fn check(done: I, what: &CStr) -> Result<(), String> {
     if done == 0 { Err(reason(what)) } else { Ok(()) }
 }
 
@@ -192,7 +194,7 @@ impl Drawable {
         write(&shadow)?;
         call!(gegl_buffer_flush(shadow.0));
         drop(shadow);
-        check(call!(gimp_drawable_merge_shadow(self.0, 1)), "GIMP could not change the layer")?;
+        check(call!(gimp_drawable_merge_shadow(self.0, 1)), c"GIMP could not change the layer")?;
         call!(gimp_drawable_update(self.0, rect.x, rect.y, rect.w, rect.h));
         call!(gimp_displays_flush());
         Ok(())
@@ -244,10 +246,10 @@ impl Image {
         let [x, y] = labels.offsets();
         call!(gimp_image_undo_group_start(self.0));
         let layer = self.insert_layer(name, pixels, [rect.w, rect.h], RGBA, Some(labels)).and_then(|layer| {
-            check(call!(gimp_layer_set_offsets(layer.0, x + rect.x, y + rect.y)), "GIMP could not move the layer")?;
+            check(call!(gimp_layer_set_offsets(layer.0, x + rect.x, y + rect.y)), c"GIMP could not move the layer")?;
             if call!(gimp_selection_is_empty(self.0)) == 0 {
                 let mask = call!(gimp_layer_create_mask(layer.0, MASK_OF_SELECTION));
-                check(call!(gimp_layer_add_mask(layer.0, mask)), "GIMP could not add the mask")?;
+                check(call!(gimp_layer_add_mask(layer.0, mask)), c"GIMP could not add the mask")?;
             }
             Ok(layer)
         });
@@ -264,7 +266,7 @@ impl Image {
     pub(crate) fn create(name: &str, pixels: &Buffer, width: i32, height: i32, show: bool) -> Result<Drawable, String> {
         let image = call!(gimp_image_new(width, height, RGB));
         if image.is_null() {
-            return Err(reason("GIMP could not create an image"));
+            return Err(reason(c"GIMP could not create an image"));
         }
         let image = Self(image);
         call!(gimp_image_undo_disable(image.0));
@@ -290,7 +292,7 @@ impl Image {
         let name = text(name);
         let layer = call!(gimp_layer_new(self.0, name.as_ptr(), width, height, kind, 100.0, NORMAL_MODE));
         if layer.is_null() {
-            return Err(reason("GIMP could not create a layer"));
+            return Err(reason(c"GIMP could not create a layer"));
         }
         let (parent, position) = match above {
             Some(other) => (call!(gimp_item_get_parent(other.0)), call!(gimp_image_get_item_position(self.0, other.0))),
@@ -298,7 +300,7 @@ impl Image {
         };
         let layer = Drawable(layer);
         if let Err(error) =
-            check(call!(gimp_image_insert_layer(self.0, layer.0, parent, position)), "GIMP could not insert the layer")
+            check(call!(gimp_image_insert_layer(self.0, layer.0, parent, position)), c"GIMP could not insert the layer")
         {
             call!(gimp_item_delete(layer.0));
             return Err(error);
@@ -327,7 +329,7 @@ impl Palette {
     pub(crate) fn create(name: &str, entries: &[(String, [u8; 3])]) -> Result<Self, String> {
         let palette = call!(gimp_palette_new(text(name).as_ptr()));
         if palette.is_null() {
-            return Err(reason("GIMP could not create the palette"));
+            return Err(reason(c"GIMP could not create the palette"));
         }
         let format = Format::new(c"R'G'B' u8");
         for (name, rgb) in entries {
@@ -336,7 +338,7 @@ impl Palette {
             let mut index = 0;
             let done = call!(gimp_palette_add_entry(palette, text(name).as_ptr(), color, &raw mut index));
             call!(g_object_unref(color));
-            check(done, "GIMP could not add a colour to the palette")?;
+            check(done, c"GIMP could not add a colour to the palette")?;
         }
         call!(gimp_palette_set_columns(palette, 4));
         Ok(Self(palette))

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use semsynth::label::{ColorPolicy, LabelKey, LabelPixels, LabelSurvey, Report, Source};
+use semsynth::label::{ColorPolicy, LabelBands, LabelKey, LabelPixels, LabelSurvey, Report, Source};
 use semsynth::{ClassTable, Error, LabelMap};
 
 use crate::gimp::{Buffer, Drawable, Format, Image, Rect};
@@ -101,9 +101,22 @@ impl Labels {
         survey.finish(&self.colors)
     }
 
-    /// The ids of all pixels, where they must be filled in.
-    pub(crate) fn filled(&self, key: &LabelKey) -> Result<Option<LabelMap>, Error> {
-        key.needs_filling().then(|| key.fill(|y| Ok(self.strip(y)))).transpose()
+    /// Reads all pixels once more, if some take the class of others.
+    ///
+    /// # Errors
+    ///
+    /// If there is not enough memory.
+    pub(crate) fn bands(&self, key: LabelKey) -> Result<LabelBands, Error> {
+        key.bands(STRIP as usize, |y| Ok(self.strip(y)))
+    }
+
+    /// The ids of up to [`STRIP`] rows from row `y` on, a multiple of that.
+    ///
+    /// # Errors
+    ///
+    /// If the layer has changed.
+    pub(crate) fn ids(&self, bands: &LabelBands, y: usize) -> Result<Vec<u16>, Error> {
+        bands.ids(y / STRIP as usize, self.strip(y))
     }
 }
 
@@ -119,11 +132,10 @@ pub(crate) fn classify(
     let mut survey = LabelSurvey::new(source, width, height, classes, policy);
     survey.add(pixels.clone());
     let (key, report) = survey.finish(colors);
-    let map = if key.needs_filling() {
-        key.fill(|_| Ok(pixels.clone()))
-    } else {
-        report.check().and_then(|()| LabelMap::new(width, height, key.ids(pixels.clone())?))
-    };
+    let map = if key.needs_filling() { Ok(()) } else { report.check() }.and_then(|()| {
+        let ids = key.bands(height, |_| Ok(pixels.clone()))?.ids(0, pixels.clone())?;
+        LabelMap::new(width, height, ids)
+    });
     (map, report)
 }
 

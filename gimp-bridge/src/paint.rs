@@ -3,20 +3,20 @@
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
-use semsynth::label::{LabelKey, LabelSource};
+use semsynth::label::{LabelBands, LabelSource};
 use semsynth::sink::RowSink;
-use semsynth::{Border, Control, Device, Error, LabelMap, PreparedModel, Rect as Area, Request, Result};
+use semsynth::{Border, Control, Device, Error, PreparedModel, Rect as Area, Request, Result};
 
 use crate::gimp::{Buffer, Format, Rect, progress};
 use crate::labels::{Labels, STRIP};
 use crate::words::{said, steps};
 
-/// Memory in bytes that a picture takes without being painted in smaller parts.
+/// Memory in bytes that a picture takes; one that needs more is painted in smaller parts.
 const MEMORY: usize = 1 << 30;
 
 /// What the painter asks of the main thread.
 enum Message {
-    /// The ids of up to [`STRIP`] rows from row `y` on.
+    /// The ids of up to [`STRIP`] rows from row `y` on, a multiple of that.
     Read {
         y: usize,
         reply: SyncSender<Result<Vec<u16>>>,
@@ -34,8 +34,9 @@ enum Message {
 /// # Errors
 ///
 /// If there is none.
-pub(crate) fn device() -> Result<Device> {
-    if cfg!(feature = "gpu") { Device::best() } else { Ok(Device::cpu()) }
+pub(crate) fn device() -> Result<Device, String> {
+    let device = if cfg!(feature = "gpu") { Device::best() } else { Ok(Device::cpu()) };
+    device.map_err(|error| said(c"There is nothing to paint with: {}.", &[&error]))
 }
 
 /// Paints a picture into a buffer of the program's own.
@@ -46,21 +47,20 @@ pub(crate) fn device() -> Result<Device> {
 pub(crate) fn paint(
     prepared: &PreparedModel,
     labels: &Labels,
-    key: &LabelKey,
+    bands: &LabelBands,
     request: &Request,
     started: Instant,
 ) -> Result<Buffer> {
     let [width, height] = labels.size();
     let format = Format::new(c"R'G'B' u8");
     let pixels = Buffer::new(width as i32, height as i32, format);
-    let filled = labels.filled(key)?;
     let area = Area { x: 0, y: 0, width: width as u32, height: height as u32 };
     let mut result = Ok(());
     let mut eta = Eta { started, said: started, moved: false };
     std::thread::scope(|scope| {
         let (sender, receiver) = channel();
-        let painter = scope.spawn(move || synthesize(prepared, filled, [width, height], area, request, &sender));
-        result = serve(&receiver, labels, key, &pixels, format, &mut eta);
+        let painter = scope.spawn(move || synthesize(prepared, [width, height], area, request, &sender));
+        result = serve(&receiver, labels, bands, &pixels, format, &mut eta);
         // An error here ends the painter, whose messages are then refused.
         drop(receiver);
         let painted = painter.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -73,7 +73,7 @@ pub(crate) fn paint(
 fn serve(
     messages: &Receiver<Message>,
     labels: &Labels,
-    key: &LabelKey,
+    bands: &LabelBands,
     pixels: &Buffer,
     format: Format,
     eta: &mut Eta,
@@ -83,7 +83,7 @@ fn serve(
         match message {
             Message::Read { y, reply } => {
                 // The painter may have ended.
-                let _ = reply.send(key.ids(labels.strip(y)));
+                let _ = reply.send(labels.ids(bands, y));
             }
             Message::Write { y, rgb } => {
                 let rows = (rgb.len() / (3 * width)) as i32;
@@ -139,7 +139,6 @@ fn duration(seconds: f64) -> String {
 /// Runs on the painter's thread.
 fn synthesize(
     prepared: &PreparedModel,
-    filled: Option<LabelMap>,
     [width, height]: [usize; 2],
     area: Area,
     request: &Request,
@@ -149,23 +148,10 @@ fn synthesize(
     let mut report = |done| {
         let _ = sender.send(Message::Progress(done));
     };
-    let mut control = Control::new().progress(&mut report);
-    if let Ok(estimate) = synth.estimate(area, request)
-        && estimate.memory > MEMORY
-    {
-        control = control.memory(MEMORY.max(estimate.least_memory));
-    }
+    let mut control = Control::new().progress(&mut report).memory_goal(MEMORY);
     let mut strips = Strips { sender: sender.clone(), width, height, first: 0, ids: Vec::new() };
-    let mut map;
-    let source: &mut dyn LabelSource = match filled {
-        Some(filled) => {
-            map = filled;
-            &mut map
-        }
-        None => &mut strips,
-    };
     let mut rows = Rows { sender: sender.clone(), first: 0, next: 0, rgb: Vec::new() };
-    synth.synthesize(source, area, request, &mut rows, &mut control)?;
+    synth.synthesize(&mut strips, area, request, &mut rows, &mut control)?;
     rows.flush()
 }
 
@@ -191,8 +177,9 @@ impl LabelSource for Strips {
         for (y, out) in (y..).zip(ids.chunks_exact_mut(columns.max(1))) {
             if y < self.first || y >= self.first + self.ids.len() / self.width {
                 let (reply, answer) = sync_channel(1);
-                self.sender.send(Message::Read { y, reply }).map_err(|_| Error::Cancelled)?;
-                (self.first, self.ids) = (y, answer.recv().map_err(|_| Error::Cancelled)??);
+                let first = y - y % STRIP as usize;
+                self.sender.send(Message::Read { y: first, reply }).map_err(|_| Error::Cancelled)?;
+                (self.first, self.ids) = (first, answer.recv().map_err(|_| Error::Cancelled)??);
             }
             out.copy_from_slice(&self.ids[(y - self.first) * self.width + x..][..columns]);
         }
@@ -239,6 +226,8 @@ pub(crate) fn borders(request: Request, wrap_x: bool, wrap_y: bool) -> Request {
 
 #[cfg(test)]
 mod tests {
+    use semsynth::LabelMap;
+
     use super::*;
 
     /// The painter gives the same rows as the library, and asks for each strip of labels once.
@@ -257,7 +246,7 @@ mod tests {
         let mut out = vec![0; 3 * width * height];
         let mut reads = Vec::new();
         std::thread::scope(|scope| {
-            let painter = scope.spawn(|| synthesize(&prepared, None, [width, height], area, &request, &{ sender }));
+            let painter = scope.spawn(|| synthesize(&prepared, [width, height], area, &request, &{ sender }));
             for message in receiver {
                 match message {
                     Message::Read { y, reply } => {

@@ -10,6 +10,7 @@ use semsynth::Model;
 use crate::api::{P, PlugInClass, S, TypeQuery, call};
 use crate::gimp::{Config, Drawable, Image, Palette, text};
 use crate::settings::{ModelChoice, StyleChoice, keep_style_layers, recall_style_layers};
+use crate::words::said;
 use crate::{classes, dialog, install, snap, synthesize};
 
 pub(crate) const NAME: &CStr = c"plug-in-semsynth";
@@ -32,8 +33,11 @@ const PLUGIN: c_int = 1;
 /// `GIMP_FILE_CHOOSER_ACTION_OPEN`.
 const OPEN_FILE: c_int = 1;
 
-/// Text in the user's language.
+/// Text in the user's language. Any thread may ask for it. Unit tests have no GIMP, and get the text itself.
 pub(crate) fn tr(message: &CStr) -> &CStr {
+    if !crate::api::is_loaded() {
+        return message;
+    }
     let translated = call!(g_dgettext(NAME.as_ptr(), message.as_ptr()));
     // SAFETY: gettext gives a text that stays, or `message` itself.
     unsafe { CStr::from_ptr(translated) }
@@ -407,7 +411,7 @@ fn guarded(procedure: P, run: impl FnOnce() -> Result<Ended, String>) -> P {
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown cause");
-            fail(&format!("This is a mistake in SemSynth, please report it: {text}. The image is unchanged."))
+            fail(&said(c"This is a mistake in SemSynth, please report it: {}. The image is unchanged.", &[&text]))
         }
     }
 }
@@ -418,7 +422,7 @@ fn guarded(procedure: P, run: impl FnOnce() -> Result<Ended, String>) -> P {
 ///
 /// `drawables` must be null, or a list that ends with null.
 unsafe fn single(drawables: *mut P) -> Result<Drawable, String> {
-    let message = || "Select exactly one layer, the one that holds the labels.".to_owned();
+    let message = || said(c"Select exactly one layer, the one that holds the labels.", &[]);
     if drawables.is_null() {
         return Err(message());
     }

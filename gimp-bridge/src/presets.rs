@@ -3,6 +3,8 @@
 use semsynth::model::Preset;
 use semsynth::{Model, Style};
 
+use crate::words::said;
+
 /// The presets of one model, with their styles.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Presets(Vec<(Preset, Style)>);
@@ -14,7 +16,7 @@ impl Presets {
     pub(crate) fn of(model: &Model) -> Result<Self, String> {
         let read = |preset: &Preset| Ok((preset.clone(), model.preset(&preset.name)?));
         let presets: semsynth::Result<_> = model.presets().iter().map(read).collect();
-        presets.map(Self).map_err(|error| format!("The style presets of the model cannot be read: {error}."))
+        presets.map(Self).map_err(|error| said(c"The style presets of the model cannot be read: {}.", &[&error]))
     }
 
     /// Names and what they are.
@@ -34,14 +36,14 @@ impl Presets {
             return Ok(style);
         }
         if self.0.is_empty() {
-            return Err("The model has no style presets: choose another Style.".into());
+            return Err(said(c"The model has no style presets: choose another Style.", &[]));
         }
         let names: Vec<&str> = self.iter().map(|preset| preset.name.as_str()).collect();
         let names = names.join(", ");
         Err(if name.is_empty() {
-            format!("No Style preset is chosen. The model has: {names}.")
+            said(c"No Style preset is chosen. The model has: {}.", &[&names])
         } else {
-            format!("The model has no Style preset {name:?}. It has: {names}.")
+            said(c"The model has no Style preset \"{}\". It has: {}.", &[&name, &names])
         })
     }
 }

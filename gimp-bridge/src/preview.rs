@@ -1,4 +1,5 @@
-//! The preview of the dialog: a small picture of what comes, and a legend, made on a thread of its own, without GIMP.
+//! The preview of the dialog: a small picture of what comes, and a legend, made on a thread of its own, without GIMP but for its
+//! translations.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -11,8 +12,8 @@ use crate::labels::{classify, rgb, shrink};
 use crate::paint::{borders, device};
 use crate::presets::Presets;
 use crate::settings::{ModelChoice, Output, PaletteEntries, class_table, is_random};
-use crate::synthesize::{StyleSource, advice};
-use crate::words::{Words, filled};
+use crate::synthesize::{StyleSource, prepare, unpaintable};
+use crate::words::said;
 
 /// Longest side of the preview in pixels.
 pub(crate) const SIDE: usize = 256;
@@ -64,10 +65,10 @@ pub(crate) struct Opened {
 
 impl Opened {
     fn new(choice: &ModelChoice) -> Result<Self, String> {
-        let device = device().map_err(|error| error.to_string())?;
+        let device = device()?;
         let model = choice.open()?;
         let presets = Arc::new(Presets::of(&model)?);
-        let prepared = PreparedModel::new(model, &device).map_err(|error| error.to_string())?;
+        let prepared = prepare(model, &device)?;
         Ok(Self { choice: choice.clone(), prepared, presets })
     }
 }
@@ -141,7 +142,6 @@ pub(crate) struct Job {
     /// Whether a picture is painted.
     pub(crate) preview: bool,
     pub(crate) of: Arc<Scene>,
-    pub(crate) words: Arc<Words>,
 }
 
 impl Job {
@@ -172,7 +172,7 @@ impl Job {
         let of = &self.of;
         let read = |pixels: &LabelPixels, size| classify(pixels, size, of.source, &of.colors, &classes, self.policy);
         let (counted, report) = read(&of.pixels, of.size);
-        painted.legend = legend(&report, &classes, of.size == of.whole, &self.words);
+        painted.legend = legend(&report, &classes, of.size == of.whole);
         painted.random = is_random(manifest, self.styled);
 
         let stride = manifest.architecture.stride();
@@ -182,36 +182,38 @@ impl Job {
         let colors = labels.as_ref().map_or_else(|_| rgb(&small, &of.colors), |map| class_colors(map, &classes));
         painted.labels = Some(Thumbnail::new(colors, size));
 
-        let words = &self.words;
-        let mut notes = vec![filled(&words.pixels, &[&format!("{}x{}", of.whole[0], of.whole[1])])];
+        let mut notes = vec![said(c"{} pixels", &[&format!("{}x{}", of.whole[0], of.whole[1])])];
         if !painted.random {
-            notes.push(words.no_seed.clone());
+            notes.push(said(c"the model has nothing random, so the seed changes nothing", &[]));
         }
         if self.output != Output::NewImage && !self.rgb_image {
-            notes.push(words.new_image.clone());
+            notes.push(said(c"the picture becomes a new image, because this one is not RGB", &[]));
         }
         painted.note = escape(&notes.join("; "));
-        for (wraps, side, name) in [(self.wraps[0], of.whole[0], "width"), (self.wraps[1], of.whole[1], "height")] {
+        let seamless = [
+            c"To repeat without a seam, the width must be a multiple of {}; it is {}. Scale or crop the layer, or select a \
+              part of that size.",
+            c"To repeat without a seam, the height must be a multiple of {}; it is {}. Scale or crop the layer, or select \
+              a part of that size.",
+        ];
+        for ((wraps, side), text) in self.wraps.into_iter().zip(of.whole).zip(seamless) {
             if wraps && side % stride != 0 {
-                return Err(format!(
-                    "To repeat without a seam, the {name} must be a multiple of {stride}; it is {side}. Scale or crop the \
-                     layer, or select a part of that size."
-                ));
+                return Err(said(text, &[&stride, &side]));
             }
         }
-        counted.map_err(|error| advice(&error))?;
+        counted.map_err(|error| unpaintable(&error))?;
         let style = self.style?.style(prepared, &opened.presets)?;
         if !self.preview || cancel.is_cancelled() {
             return Ok(());
         }
-        let labels = labels.map_err(|error| advice(&error))?;
+        let labels = labels.map_err(|error| unpaintable(&error))?;
         let mut request = borders(Request::new().seed(self.seed as u64), self.wraps[0], self.wraps[1]);
         if let Some(style) = style {
             request = request.style(&style);
         }
         let mut control = Control::new().cancel(cancel);
         let picture = prepared.synthesizer().run_with(&labels, &request, &mut control);
-        let picture = picture.map_err(|error| advice(&error))?;
+        let picture = picture.map_err(|error| unpaintable(&error))?;
         painted.picture = Some(Thumbnail::new(picture.into_bytes(), size));
         Ok(())
     }
@@ -224,10 +226,10 @@ fn class_colors(map: &LabelMap, classes: &ClassTable) -> Vec<u8> {
 }
 
 /// Colour, class and share of the pixels, as Pango markup; then the pixels without a class and what happens to them.
-fn legend(report: &Report, classes: &ClassTable, exact: bool, words: &Words) -> String {
+fn legend(report: &Report, classes: &ClassTable, exact: bool) -> String {
     let about = |share: f64| {
         let share = format!("{share:.1} %");
-        if exact { share } else { filled(&words.about, &[&share]) }
+        if exact { share } else { said(c"about {}", &[&share]) }
     };
     let all = (report.width * report.height) as f64;
     let mut used: Vec<_> = classes.iter().zip(&report.classes).filter(|(_, count)| count.pixels > 0).collect();
@@ -246,12 +248,13 @@ fn legend(report: &Report, classes: &ClassTable, exact: bool, words: &Words) -> 
     }
     if report.unclassified > 0 {
         let fate = match report.policy {
-            _ if !report.unknown_ids.is_empty() => &words.unknown_ids,
-            ColorPolicy::NearestPixel { .. } => &words.taken_over,
-            _ => &words.unpaintable,
+            _ if !report.unknown_ids.is_empty() => said(c"these ids belong to no class", &[]),
+            ColorPolicy::NearestPixel { .. } => said(c"they take the class of the nearest pixel that has one", &[]),
+            _ => said(c"nothing can be painted until they have one", &[]),
         };
         let share = report.unclassified as f64 * 100.0 / all;
-        let _ = writeln!(text, "<b>{}</b>", escape(&filled(&words.unclassified, &[&about(share), fate])));
+        let what = said(c"{} of the pixels have no class: {}", &[&about(share), &fate]);
+        let _ = writeln!(text, "<b>{}</b>", escape(&what));
         for color in report.unknown_colors.iter().take(8) {
             let [r, g, b] = color.color;
             let share = color.found.pixels as f64 * 100.0 / all;
@@ -259,7 +262,7 @@ fn legend(report: &Report, classes: &ClassTable, exact: bool, words: &Words) -> 
             let _ = writeln!(
                 text,
                 "<span foreground=\"#{r:02x}{g:02x}{b:02x}\">\u{2588}\u{2588}</span> #{r:02x}{g:02x}{b:02x}  {share:.1} % ({})",
-                escape(&filled(&words.nearest, &[nearest]))
+                escape(&said(c"nearest: {}", &[&nearest]))
             );
         }
     }
@@ -284,13 +287,13 @@ mod tests {
         let source = Source::RgbPng { bits: 8, alpha: true };
         let policy = ColorPolicy::NearestPixel { tolerance: 0 };
         let (_, report) = classify(&pixels, [4, 1], source, &[], &classes, policy);
-        let text = legend(&report, &classes, true, &Words::english());
+        let text = legend(&report, &classes, true);
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].contains("#0000de") && lines[0].ends_with("background  50.0 %"), "{text}");
         assert!(lines[1].contains("#00cfff") && lines[1].ends_with("door  25.0 %"), "{text}");
         assert!(lines[2].contains("25.0 % of the pixels have no class: they take the class of the nearest"), "{text}");
         assert!(lines[3].contains("#016407"), "{text}");
-        assert!(legend(&report, &classes, false, &Words::english()).contains("about 50.0 %"));
+        assert!(legend(&report, &classes, false).contains("about 50.0 %"));
     }
 
     #[test]
@@ -312,7 +315,6 @@ mod tests {
             wraps,
             preview: true,
             of: Arc::new(of),
-            words: Arc::new(Words::english()),
         }
     }
 

@@ -10,6 +10,7 @@ use semsynth::{ClassTable, Model};
 
 use crate::classes;
 use crate::gimp::{Config, Drawable, session};
+use crate::words::said;
 
 /// Where the picture goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +43,15 @@ impl ModelChoice {
     /// What is wrong with the file, and what to do.
     pub(crate) fn open(&self) -> Result<Model, String> {
         match self {
-            Self::Builtin(name) => Model::builtin(name).map_err(|error| error.to_string()),
-            Self::File(None) => {
-                Err("No model file is chosen: choose a .safetensors file as Model file, or a built-in \
-                                     model."
-                    .into())
+            Self::Builtin(name) => {
+                Model::builtin(name).map_err(|error| said(c"The model cannot be used: {}.", &[&error]))
             }
+            Self::File(None) => Err(said(
+                c"No model file is chosen: choose a .safetensors file as Model file, or a built-in model.",
+                &[],
+            )),
             Self::File(Some(path)) => Model::open(path).map_err(|error| {
-                format!("The model cannot be opened: {error}. Choose another Model file, or a built-in model.")
+                said(c"The model cannot be opened: {}. Choose another Model file, or a built-in model.", &[&error])
             }),
         }
     }
@@ -73,7 +75,8 @@ pub(crate) fn palette(config: Config) -> Result<Option<PaletteEntries>, String> 
     if config.choice(c"colors") == 0 {
         return Ok(None);
     }
-    let palette = config.palette(c"palette").ok_or("No palette is chosen: choose one, or \"Colours of the model\".")?;
+    let none = || said(c"No palette is chosen: choose one, or \"Colours of the model\".", &[]);
+    let palette = config.palette(c"palette").ok_or_else(none)?;
     Ok(Some((palette.name(), palette.entries())))
 }
 
@@ -115,11 +118,14 @@ impl StyleChoice {
     pub(crate) fn of(config: Config) -> Result<Self, String> {
         match config.choice(c"style") {
             Self::FILE => config.path(c"style-file").map(Self::File).ok_or_else(|| {
-                "No style file is chosen: choose one that `semsynth style encode` has written, or another Style.".into()
+                said(
+                    c"No style file is chosen: choose one that `semsynth style encode` has written, or another Style.",
+                    &[],
+                )
             }),
             Self::LAYER => {
-                let photo = config.layer(c"style-layer");
-                let photo = photo.ok_or("No style layer is chosen: choose the layer that shows the photo.")?;
+                let none = || said(c"No style layer is chosen: choose the layer that shows the photo.", &[]);
+                let photo = config.layer(c"style-layer").ok_or_else(none)?;
                 Ok(Self::Layer(photo, config.layer(c"style-labels")))
             }
             Self::PRESET => Ok(Self::Preset(config.text(c"style-preset"))),

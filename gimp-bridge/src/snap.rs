@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use semsynth::LabelMap;
 use semsynth::label::{ColorPolicy, LabelPixels};
 
 use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
 use crate::labels::{Labels, STRIP};
 use crate::settings::{ModelChoice, class_table, palette};
-use crate::synthesize::{advice, check_writable, selected};
+use crate::synthesize::{check_writable, selected};
 use crate::words::{said, steps};
 
 /// Alpha from which a pixel counts as painted.
@@ -25,24 +24,19 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config) -> Result<(), S
     let labels = Labels::new(image, layer, rect);
     let (key, report) = labels.survey(&classes, ColorPolicy::NearestPixel { tolerance });
     if !key.needs_filling() {
-        report.check().map_err(|error| advice(&error))?;
+        report.check().map_err(|error| unsnappable(&error))?;
     }
-    let filled = labels.filled(&key).map_err(|error| advice(&error))?;
+    let bands = labels.bands(key).map_err(|error| unsnappable(&error))?;
     let colors: HashMap<u16, [u8; 3]> = classes.iter().map(|class| (class.id, class.color)).collect();
 
     let format = Format::in_space_of(c"R'G'B'A u8", layer.format());
     let [width, height] = labels.size();
-    let mut ids_of_map = filled.as_ref().map(LabelMap::ids);
     layer.replace(rect, |shadow| {
         for y in (0..height).step_by(STRIP as usize) {
-            let pixels = labels.strip(y);
-            let LabelPixels::Colors(mut rgba) = pixels.clone() else {
-                return Err("Only layers of RGB images have label colours.".into());
+            let LabelPixels::Colors(mut rgba) = labels.strip(y) else {
+                return Err(said(c"Only layers of RGB images have label colours.", &[]));
             };
-            let ids: Vec<u16> = match &mut ids_of_map {
-                Some(ids) => ids.take(rgba.len()).collect(),
-                None => key.ids(pixels).map_err(|error| advice(&error))?,
-            };
+            let ids = labels.ids(&bands, y).map_err(|error| unsnappable(&error))?;
             for (pixel, id) in rgba.iter_mut().zip(ids) {
                 let [r, g, b] = colors.get(&id).copied().unwrap_or_default();
                 let painted = fill || pixel[3] >= OPAQUE;
@@ -57,4 +51,8 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config) -> Result<(), S
     })?;
     progress::end();
     Ok(())
+}
+
+fn unsnappable(error: &semsynth::Error) -> String {
+    said(c"The labels cannot be cleaned: {}.", &[error])
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use semsynth::label::ColorPolicy;
 use semsynth::network::{Architecture, StyleConfig};
 use semsynth::picture::{PixelFormat, Pixels};
-use semsynth::{ClassTable, Image as Picture, LabelMap, PreparedModel, Request, Style};
+use semsynth::{ClassTable, Device, Image as Picture, LabelMap, Model, PreparedModel, Request, Style};
 
 use crate::gimp::{Config, Drawable, Format, Image, Rect, progress};
 use crate::labels::{Labels, classify};
@@ -35,20 +35,21 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
     let labels = Labels::new(image, layer, rect);
     let (key, report) = labels.survey(&classes, policy(config));
     if !key.needs_filling() {
-        report.check().map_err(|error| advice(&error))?;
+        report.check().map_err(|error| unpaintable(&error))?;
     }
+    let bands = labels.bands(key).map_err(|error| unpaintable(&error))?;
 
     progress::say(&said(steps::SYNTHESIZING, &[&width, &height]));
     let random = is_random(model.manifest(), style != StyleChoice::Model);
-    let device = device().map_err(|error| error.to_string())?;
+    let device = device()?;
     let source = StyleSource::gather(&style, model.architecture(), image, layer, &classes, policy(config))?;
-    let prepared = PreparedModel::new(model, &device).map_err(|error| error.to_string())?;
+    let prepared = prepare(model, &device)?;
     let mut request = Request::new().seed(seed as u64);
     if let Some(style) = source.style(&prepared, &presets)? {
         request = request.style(&style);
     }
     request = borders(request, config.flag(c"wrap-x"), config.flag(c"wrap-y"));
-    let pixels = paint(&prepared, &labels, &key, &request, started).map_err(|error| advice(&error))?;
+    let pixels = paint(&prepared, &labels, &bands, &request, started).map_err(|error| unpaintable(&error))?;
 
     // All work is done: the image changes in one short step from here on.
     progress::say(&said(steps::STORING, &[]));
@@ -76,47 +77,67 @@ pub(crate) fn run(image: Image, layer: Drawable, config: Config, show: bool) -> 
 /// The part of a layer to work on.
 pub(crate) fn selected(layer: Drawable) -> Result<Rect, String> {
     if !layer.is_layer() {
-        let what = if layer.is_layer_mask() { "A layer mask" } else { "A channel" };
-        return Err(format!("{what} is selected: select the layer that holds the labels, in the Layers dialog."));
+        return Err(if layer.is_layer_mask() {
+            said(c"A layer mask is selected: select the layer that holds the labels, in the Layers dialog.", &[])
+        } else {
+            said(c"A channel is selected: select the layer that holds the labels, in the Layers dialog.", &[])
+        });
     }
     layer.selected().ok_or_else(|| {
-        "The selection does not touch the layer: move the selection, or choose Select > None to use the whole layer."
-            .into()
+        said(
+            c"The selection does not touch the layer: move the selection, or choose Select > None to use the whole \
+              layer.",
+            &[],
+        )
     })
 }
 
 /// Checks that a layer can be changed in place.
 pub(crate) fn check_writable(image: Image, layer: Drawable) -> Result<(), String> {
     if !image.is_rgb() {
-        return Err(
-            "Only layers of RGB images can be changed in place: choose another Output, or convert the image with \
-                    Image > Mode > RGB."
-                .into(),
-        );
+        return Err(said(
+            c"Only layers of RGB images can be changed in place: choose another Output, or convert the image with \
+              Image > Mode > RGB.",
+            &[],
+        ));
     }
     if layer.is_group() {
-        return Err("A layer group cannot be changed in place: choose another Output, or select a layer.".into());
+        return Err(said(c"A layer group cannot be changed in place: choose another Output, or select a layer.", &[]));
     }
     if layer.is_locked() {
-        return Err(
-            "The pixels of the layer are locked: unlock them in the Layers dialog, or choose another Output.".into()
-        );
+        return Err(said(
+            c"The pixels of the layer are locked: unlock them in the Layers dialog, or choose another Output.",
+            &[],
+        ));
     }
     Ok(())
 }
 
-/// An error of the library, with what to do in GIMP.
+/// Why labels cannot be painted, and what to do.
+pub(crate) fn unpaintable(error: &semsynth::Error) -> String {
+    said(c"The labels cannot be painted: {}.", &[error]) + &advice(error)
+}
+
+/// What to do in GIMP about an error of the library, as a sentence that follows others; nothing for most.
 pub(crate) fn advice(error: &semsynth::Error) -> String {
     use semsynth::ErrorCode;
     let what_to_do = match error.code() {
-        ErrorCode::UnknownColors => {
-            ". In GIMP: paint with the Pencil, which has hard edges, run Filters > Render > Snap to Labels, or choose \
-             \"Nearest pixel\" for Unknown colours"
-        }
-        ErrorCode::StyleNeeded => ". In GIMP: choose \"From a layer\" or \"From a file\" as Style",
-        _ => "",
+        ErrorCode::UnknownColors => said(
+            c"In GIMP: paint with the Pencil, which has hard edges, run Filters > Render > Snap to Labels, or choose \
+              \"Nearest pixel\" for Unknown colours.",
+            &[],
+        ),
+        ErrorCode::StyleNeeded => said(c"In GIMP: choose \"From a layer\" or \"From a file\" as Style.", &[]),
+        _ => return String::new(),
     };
-    format!("{error}{what_to_do}.")
+    format!(" {what_to_do}")
+}
+
+/// # Errors
+///
+/// Why the model cannot be used on that device.
+pub(crate) fn prepare(model: Model, device: &Device) -> Result<PreparedModel, String> {
+    PreparedModel::new(model, device).map_err(|error| said(c"The model cannot be used: {}.", &[&error]))
 }
 
 /// What a style is made of, read from GIMP.
@@ -147,17 +168,19 @@ impl StyleSource {
         let by_region = matches!(network.style(), StyleConfig::Regions { .. });
         let map = if by_region {
             if [labels.width(), labels.height()] != [photo.width(), photo.height()] {
-                return Err(
-                    "The style layer and its labels differ in size: choose as Style labels a layer that is as \
-                            large as the photo."
-                        .into(),
-                );
+                return Err(said(
+                    c"The style layer and its labels differ in size: choose as Style labels a layer that is as large \
+                      as the photo.",
+                    &[],
+                ));
             }
             let read = Labels::new(image, labels, labels.whole());
             let size = read.size();
             let pixels = read.sample(size[0], size[1]);
             let (map, _) = classify(&pixels, size, read.source(), read.colors(), classes, policy);
-            Some(map.map_err(|error| format!("Labels of the style layer: {}", advice(&error)))?)
+            Some(map.map_err(|error| {
+                said(c"The labels of the style layer cannot be used: {}.", &[&error]) + &advice(&error)
+            })?)
         } else {
             None
         };
@@ -165,7 +188,8 @@ impl StyleSource {
         let bytes = photo.buffer().get(rect, Format::new(c"R'G'B' u8"));
         let (width, height) = (rect.w as usize, rect.h as usize);
         let view = Pixels::new(PixelFormat::Rgb8, width, height, 3 * width, &bytes);
-        Ok(Self::Photo(Picture::from_pixels(&view.map_err(|error| error.to_string())?), map))
+        let view = view.map_err(|error| said(c"The style layer cannot be used: {}.", &[&error]))?;
+        Ok(Self::Photo(Picture::from_pixels(&view), map))
     }
 
     /// # Errors
@@ -178,6 +202,6 @@ impl StyleSource {
             Self::File(path) => Style::open(path),
             Self::Photo(photo, labels) => prepared.encode(photo, labels.as_ref(), None),
         };
-        style.map(Some).map_err(|error| format!("The style cannot be used: {error}."))
+        style.map(Some).map_err(|error| said(c"The style cannot be used: {}.", &[&error]))
     }
 }

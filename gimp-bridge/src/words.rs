@@ -1,8 +1,7 @@
-//! What the dialog says beside GIMP's own fields, and the progress bar, in the user's language. The preview has no GIMP to ask, so
-//! it gets its words.
+//! What the plug-in says, in the user's language.
 
 use std::ffi::CStr;
-use std::fmt::Display;
+use std::fmt::{Display, Write as _};
 
 /// What the progress bar says.
 pub(crate) mod steps {
@@ -14,64 +13,21 @@ pub(crate) mod steps {
     pub(crate) const TIME_LEFT: &CStr = c"Synthesizing {}x{} pixels, about {} left";
     pub(crate) const STORING: &CStr = c"Storing the picture";
     pub(crate) const SNAPPING: &CStr = c"Snapping to labels";
-
-    #[cfg(test)]
-    pub(crate) const ALL: [&CStr; 6] = [MODEL, LABELS, SYNTHESIZING, TIME_LEFT, STORING, SNAPPING];
 }
 
-/// A text in the user's language, with its gaps filled.
+/// A text in the user's language, in which values take the places of `{}`, from left to right.
 pub(crate) fn said(text: &CStr, values: &[&dyn Display]) -> String {
-    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    filled(&crate::plugin::tr(text).to_string_lossy(), &values)
+    filled(&crate::plugin::tr(text).to_string_lossy(), values)
 }
 
-/// Texts with `{}` where something is filled in.
-#[derive(Clone, Debug)]
-pub(crate) struct Words {
-    pub(crate) pixels: String,
-    pub(crate) no_seed: String,
-    pub(crate) new_image: String,
-    pub(crate) about: String,
-    /// The share, then what happens to them.
-    pub(crate) unclassified: String,
-    pub(crate) unknown_ids: String,
-    pub(crate) taken_over: String,
-    pub(crate) unpaintable: String,
-    pub(crate) nearest: String,
-    pub(crate) failed: String,
-}
-
-impl Words {
-    /// The words as `translate` gives them.
-    pub(crate) fn new(translate: impl Fn(&'static CStr) -> String) -> Self {
-        Self {
-            pixels: translate(c"{} pixels"),
-            no_seed: translate(c"the model has nothing random, so the seed changes nothing"),
-            new_image: translate(c"the picture becomes a new image, because this one is not RGB"),
-            about: translate(c"about {}"),
-            unclassified: translate(c"{} of the pixels have no class: {}"),
-            unknown_ids: translate(c"these ids belong to no class"),
-            taken_over: translate(c"they take the class of the nearest pixel that has one"),
-            unpaintable: translate(c"nothing can be painted until they have one"),
-            nearest: translate(c"nearest: {}"),
-            failed: translate(c"The preview failed."),
-        }
-    }
-
-    /// The words of the program itself.
-    #[cfg(test)]
-    pub(crate) fn english() -> Self {
-        Self::new(|text| text.to_string_lossy().into_owned())
-    }
-}
-
-/// A text with its gaps filled from left to right.
-pub(crate) fn filled(text: &str, values: &[&str]) -> String {
+fn filled(text: &str, values: &[&dyn Display]) -> String {
     let mut parts = text.split("{}");
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for (index, part) in parts.enumerate() {
-        whole.push_str(values.get(index).copied().unwrap_or_default());
+        if let Some(value) = values.get(index) {
+            // Writing to a string cannot fail.
+            let _ = write!(whole, "{value}");
+        }
         whole.push_str(part);
     }
     whole
@@ -83,31 +39,93 @@ mod tests {
 
     #[test]
     fn gaps_are_filled_in_order() {
-        assert_eq!(filled("{} of {}", &["1 %", "all"]), "1 % of all");
-        assert_eq!(filled("none", &["1"]), "none");
-        assert_eq!(filled("{} and {}", &["1"]), "1 and ");
+        assert_eq!(filled("{} of {}", &[&"1 %", &"all"]), "1 % of all");
+        assert_eq!(filled("none", &[&1]), "none");
+        assert_eq!(filled("{} and {}", &[&1]), "1 and ");
+        // What is filled in has no gaps.
+        assert_eq!(filled("{} and {}", &[&"{}", &2]), "{} and 2");
+    }
+
+    /// C strings that nobody reads, or that are not translated: names of GIMP's, pixel formats, who wrote this, and what
+    /// GIMP's procedure browser says of results.
+    const NO_TEXTS: [&str; 18] = [
+        "<Image>/Filters/Render/",
+        "<Palettes>/Palettes Menu",
+        "RGB*",
+        "R'G'B' u8",
+        "R'G'B'A u8",
+        "Y' u8",
+        "Y' u16",
+        "Y'A u8",
+        "Y'A u16",
+        "SemsynthPlugIn",
+        "The semsynth authors",
+        "The semsynth authors, MIT or Apache-2.0",
+        "Layer",
+        "The layer that holds the picture",
+        "Palette",
+        "The palette",
+        "Run mode",
+        "The run mode",
+    ];
+
+    /// All C strings of the program that are texts, as they are written there, on one line.
+    fn texts() -> Vec<String> {
+        let mut texts = Vec::new();
+        for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+            let code = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+            for (at, _) in code.match_indices("c\"") {
+                if code[..at].ends_with(|c: char| c.is_alphanumeric()) {
+                    continue;
+                }
+                let literal = &code[at + 2..];
+                let end = literal.match_indices('"').find(|(at, _)| !literal[..*at].ends_with('\\')).unwrap().0;
+                // A backslash at the end of a line continues the text after the spaces of the next.
+                let mut lines = literal[..end].split("\\\n");
+                let first = lines.next().unwrap_or_default().to_owned();
+                let text = lines.fold(first, |text, line| text + line.trim_start());
+                let is_text = text.contains([' ', '{']) || text.contains(|c: char| c.is_ascii_uppercase());
+                if is_text && !NO_TEXTS.contains(&text.as_str()) {
+                    texts.push(text);
+                }
+            }
+        }
+        texts.sort();
+        texts.dedup();
+        texts
     }
 
     /// A translation that lost a gap would lose a number.
     #[test]
-    fn translations_have_the_words_and_their_gaps() {
+    fn all_texts_are_translated_with_their_gaps() {
+        let texts = texts();
+        assert!(texts.len() > 100, "{} texts are found", texts.len());
         for (language, file) in [("de", include_str!("../i18n/de.po")), ("fr", include_str!("../i18n/fr.po"))] {
-            let said = |text: &str| {
-                let entry = format!("msgid \"{text}\"\nmsgstr \"");
-                let at = file.find(&entry).unwrap_or_else(|| panic!("{language} has no \"{text}\""));
-                file[at + entry.len()..].lines().next().unwrap_or_default().trim_end_matches('"').to_owned()
-            };
-            let translate = |text: &CStr| {
-                let text = text.to_str().unwrap();
-                let said = said(text);
-                assert!(!said.is_empty() && said != text, "{language}: {text}");
-                assert_eq!(said.matches("{}").count(), text.matches("{}").count(), "{language}: {said}");
-                said
-            };
-            Words::new(translate);
-            for text in steps::ALL {
-                translate(text);
+            let entries: Vec<(&str, &str)> = file
+                .split("\n\n")
+                .filter_map(|entry| entry.trim().strip_prefix("msgid \"")?.split_once("\"\nmsgstr \""))
+                .filter(|(text, _)| !text.is_empty())
+                .map(|(text, said)| (text, said.trim_end_matches('"')))
+                .collect();
+            let mut wrong = Vec::new();
+            for text in &texts {
+                match entries.iter().find(|(known, _)| known == text) {
+                    None => wrong.push(format!("nothing for \"{text}\"")),
+                    Some((_, said)) if said.is_empty() || said.contains('\n') => {
+                        wrong.push(format!("not one line for \"{text}\""));
+                    }
+                    Some((_, said)) if said.matches("{}").count() != text.matches("{}").count() => {
+                        wrong.push(format!("other gaps in \"{said}\""));
+                    }
+                    // A word may be the same in both languages, a sentence is not.
+                    Some((_, said)) if said == text && text.contains(' ') => wrong.push(format!("English: \"{said}\"")),
+                    Some(_) => {}
+                }
             }
+            let unused = entries.iter().filter(|(text, _)| !texts.iter().any(|known| known == text));
+            wrong.extend(unused.map(|(text, _)| format!("no such text any more: \"{text}\"")));
+            assert!(wrong.is_empty(), "{language}:\n{}", wrong.join("\n"));
         }
     }
 }

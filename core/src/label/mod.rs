@@ -8,7 +8,7 @@
 //!
 //! A [`LabelSource`] gives the ids of a picture area by area, so that the picture need not fit into memory.
 //! [`LabelFile`] is one that reads a file by rows. A host whose own pictures hold the labels reads them by rows with a
-//! [`LabelSurvey`] and the [`LabelKey`] that it gives.
+//! [`LabelSurvey`], the [`LabelKey`] that it gives, and [`LabelBands`].
 
 mod area;
 mod classes;
@@ -43,7 +43,7 @@ pub use policy::{ColorPolicy, ReadOptions};
 pub(crate) use pyramid::{LabelPyramid, LabelScale};
 pub use read::LabelReading;
 pub use report::{ClassCount, ColorCount, Found, IdCount, ReadAs, Report, Source};
-pub use rows::{LabelKey, LabelPixels, LabelSurvey};
+pub use rows::{LabelBands, LabelKey, LabelPixels, LabelSurvey};
 pub use source::{LabelFn, LabelSource, Rect, from_fn};
 pub(crate) use source::{Placed, WithInstances};
 pub(crate) use stream::{Edges, LabelArea, LabelInput, LabelStream, LevelNeeds, patch_block, read_edges, read_row};

@@ -1,72 +1,171 @@
 //! Gives pixels without a class the class of the nearest pixel that has one.
+//!
+//! Distance is the exact Euclidean distance between pixel centres; ties go to the leftmost pixel, then to the topmost.
+//! The nearest pixel can be anywhere in the picture. It is found in bands of rows all the same, so that the picture need
+//! not fit into memory: of all that is above a band, each column needs only the last pixel with a value, and of all that
+//! is below, the first. One pass over the picture finds these ([`Bands::add`]); then each band is filled on its own.
 
-/// Marks pixels without a class in [`fill`].
+use crate::error::Result;
+use crate::memory;
+
+/// Marks pixels without a class.
 pub(super) const NONE: u16 = u16::MAX;
 
-/// A row index that no picture has: sides are at most 32768.
-const NO_ROW: u16 = u16::MAX;
+/// Rows of a band where the picture is in memory.
+const ROWS: usize = 64;
 
 /// Replaces each [`NONE`] by the value of the nearest pixel that has one, and returns the number of replaced
 /// pixels. Does nothing if no pixel has a value.
 ///
-/// Distance is the exact Euclidean distance between pixel centres; ties go to the leftmost pixel, then to the
-/// topmost. Time is linear in the area: a pass over columns, then a pass over rows with the lower envelope of
-/// parabolas (Meijster, Roerdink and Hesselink 2000; Felzenszwalb and Huttenlocher 2012).
-pub(super) fn fill(values: &mut [u16], width: usize) -> u64 {
-    let missing = values.iter().filter(|&&v| v == NONE).count();
-    if missing == 0 || missing == values.len() || width == 0 {
-        return 0;
+/// # Errors
+///
+/// [`Error::Limit`](crate::Error::Limit) if there is not enough memory: a quarter of a byte per pixel, and a band.
+pub(super) fn fill(values: &mut [u16], width: usize) -> Result<u64> {
+    if width == 0 || !values.contains(&NONE) {
+        return Ok(0);
     }
-    let rows = nearest_rows(values, width);
-    let mut envelope = Envelope::default();
-    for (y, near) in rows.chunks_exact(width).enumerate() {
-        // A pixel whose nearest row is its own has a value. Such pixels are never written, so reading them from any
-        // row is safe.
-        if near.iter().all(|&row| usize::from(row) == y) {
-            continue;
-        }
-        envelope.build(near, y as u16);
-        let mut sources = envelope.sources();
-        for (x, &row) in near.iter().enumerate() {
-            let column = sources.at(x as u32);
-            if usize::from(row) == y {
-                continue;
-            }
-            let from = near.get(column).map(|&row| usize::from(row) * width + column);
-            let value = from.and_then(|from| values.get(from)).copied();
-            if let (Some(value), Some(to)) = (value, values.get_mut(y * width + x)) {
-                *to = value;
-            }
-        }
-    }
-    missing as u64
+    let mut bands = Bands::new(width, values.len() / width, ROWS)?;
+    values.chunks(ROWS * width).for_each(|band| bands.add(band));
+    bands.finish();
+    Ok((0..).zip(values.chunks_mut(ROWS * width)).map(|(number, band)| bands.fill(number, band)).sum())
 }
 
-/// For each pixel, the row of the nearest pixel with a value in the same column (the upper of two equally near
-/// ones), or [`NO_ROW`].
-fn nearest_rows(values: &[u16], width: usize) -> Vec<u16> {
-    let mut rows = vec![NO_ROW; values.len()];
-    let mut last = vec![NO_ROW; width];
-    for ((y, values), rows) in (0..).zip(values.chunks_exact(width)).zip(rows.chunks_exact_mut(width)) {
-        for ((value, last), row) in values.iter().zip(&mut last).zip(rows) {
-            if *value != NONE {
-                *last = y;
+/// The nearest pixel with a value in some column. Without one, `value` is [`NONE`].
+#[derive(Clone, Copy, Debug)]
+struct Near {
+    row: u32,
+    value: u16,
+}
+
+const NOTHING: Near = Near { row: 0, value: NONE };
+
+/// What it takes to fill a band of rows, besides its own pixels.
+#[derive(Clone, Debug)]
+pub(super) struct Bands {
+    width: usize,
+    rows: usize,
+    /// Of each band and column, the last pixel with a value above the band.
+    above: Vec<Near>,
+    /// The first one below it; until all bands are added, the first one in it.
+    below: Vec<Near>,
+    /// Of each column, the last pixel with a value so far.
+    last: Vec<Near>,
+    /// Bands so far.
+    added: usize,
+}
+
+impl Bands {
+    /// Begins with a picture in bands of `rows` rows; the last one may have fewer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`](crate::Error::Limit) if there is not enough memory for all bands, and for filling one.
+    pub(super) fn new(width: usize, height: usize, rows: usize) -> Result<Self> {
+        let rows = rows.clamp(1, height.max(1));
+        let count = width.saturating_mul(height.div_ceil(rows));
+        let band = width.saturating_mul(rows);
+        memory::ask_for(
+            count.saturating_mul(2).saturating_add(band),
+            size_of::<Near>(),
+            &format!("finding the nearest class in {width}x{height} pixels"),
+        )?;
+        let nothing = |count| vec![NOTHING; count];
+        Ok(Self { width, rows, above: nothing(count), below: nothing(count), last: nothing(width), added: 0 })
+    }
+
+    /// Looks at the next band.
+    pub(super) fn add(&mut self, values: &[u16]) {
+        let columns = self.added * self.width..(self.added + 1) * self.width;
+        let (Some(above), Some(firsts)) = (self.above.get_mut(columns.clone()), self.below.get_mut(columns)) else {
+            return;
+        };
+        above.copy_from_slice(&self.last);
+        for (row, values) in (self.added as u32 * self.rows as u32..).zip(values.chunks_exact(self.width)) {
+            for ((&value, last), first) in values.iter().zip(&mut self.last).zip(&mut *firsts) {
+                if value != NONE {
+                    *last = Near { row, value };
+                    if first.value == NONE {
+                        *first = *last;
+                    }
+                }
             }
-            *row = *last;
+        }
+        self.added += 1;
+    }
+
+    /// Ends the look at the picture.
+    pub(super) fn finish(&mut self) {
+        let mut next = vec![NOTHING; self.width];
+        for band in self.below.chunks_exact_mut(self.width).rev() {
+            for (first, next) in band.iter_mut().zip(&mut next) {
+                let below = *next;
+                if first.value != NONE {
+                    *next = *first;
+                }
+                *first = below;
+            }
         }
     }
-    let mut next = vec![NO_ROW; width];
-    for (y, (values, rows)) in values.chunks_exact(width).zip(rows.chunks_exact_mut(width)).enumerate().rev() {
-        let y = y as u16;
-        for ((value, next), row) in values.iter().zip(&mut next).zip(rows) {
-            if *value != NONE {
-                *next = y;
-            } else if *next != NO_ROW && (*row == NO_ROW || *next - y < y - *row) {
-                *row = *next;
+
+    /// Replaces each [`NONE`] in a band by the value of the nearest pixel of the picture that has one, and returns the
+    /// number of replaced pixels.
+    ///
+    /// Time is linear in the area: a pass over columns, then a pass over rows with the lower envelope of parabolas
+    /// (Meijster, Roerdink and Hesselink 2000; Felzenszwalb and Huttenlocher 2012).
+    pub(super) fn fill(&self, band: usize, values: &mut [u16]) -> u64 {
+        if !values.contains(&NONE) {
+            return 0;
+        }
+        let first = band * self.rows;
+        let near = self.nearest_rows(band, values);
+        let mut envelope = Envelope::default();
+        let mut filled = 0;
+        let rows = values.chunks_exact_mut(self.width).zip(near.chunks_exact(self.width));
+        for (y, (values, near)) in (first as u32..).zip(rows) {
+            if !values.contains(&NONE) {
+                continue;
+            }
+            envelope.build(near, y);
+            let mut sources = envelope.sources();
+            for (x, value) in values.iter_mut().enumerate() {
+                let column = sources.at(x as u32);
+                if *value == NONE {
+                    *value = near.get(column).map_or(NONE, |near| near.value);
+                    filled += u64::from(*value != NONE);
+                }
             }
         }
+        filled
     }
-    rows
+
+    /// For each pixel of a band, the nearest pixel with a value in the same column, the upper of two equally near ones.
+    fn nearest_rows(&self, band: usize, values: &[u16]) -> Vec<Near> {
+        let columns = band * self.width..(band + 1) * self.width;
+        let around = |side: &[Near]| side.get(columns.clone()).unwrap_or_default().to_vec();
+        let (mut last, mut next) = (around(&self.above), around(&self.below));
+        let first = (band * self.rows) as u32;
+        let mut near = Vec::with_capacity(values.len());
+        for (row, values) in (first..).zip(values.chunks_exact(self.width)) {
+            for (&value, last) in values.iter().zip(&mut last) {
+                if value != NONE {
+                    *last = Near { row, value };
+                }
+            }
+            near.extend_from_slice(&last);
+        }
+        let rows = values.chunks_exact(self.width).zip(near.chunks_exact_mut(self.width));
+        for (row, (values, near)) in rows.enumerate().rev() {
+            let row = first + row as u32;
+            for ((&value, next), near) in values.iter().zip(&mut next).zip(near) {
+                if value != NONE {
+                    *next = Near { row, value };
+                } else if next.value != NONE && (near.value == NONE || next.row - row < row - near.row) {
+                    *near = *next;
+                }
+            }
+        }
+        near
+    }
 }
 
 /// The columns that are nearest to some pixel of a row, from left to right.
@@ -91,13 +190,13 @@ impl Part {
 }
 
 impl Envelope {
-    fn build(&mut self, near: &[u16], y: u16) {
+    fn build(&mut self, near: &[Near], y: u32) {
         self.parts.clear();
-        for (column, &row) in (0..).zip(near) {
-            if row == NO_ROW {
+        for (column, near) in (0..).zip(near) {
+            if near.value == NONE {
                 continue;
             }
-            let height = i64::from(row.abs_diff(y)).pow(2);
+            let height = i64::from(near.row.abs_diff(y)).pow(2);
             let mut new = Part { start: 0, column, height };
             // Ties go to the column further left, which is already in the envelope.
             while self.parts.pop_if(|last| last.distance(last.start) > new.distance(last.start)).is_some() {}
@@ -153,20 +252,20 @@ mod tests {
     #[test]
     fn ties_go_left_then_up() {
         let mut row = [1, NONE, 2];
-        assert_eq!(fill(&mut row, 3), 1);
+        assert_eq!(fill(&mut row, 3).unwrap(), 1);
         assert_eq!(row, [1, 1, 2]);
         let mut column = [1, NONE, 2];
-        fill(&mut column, 1);
+        fill(&mut column, 1).unwrap();
         assert_eq!(column, [1, 1, 2]);
         let mut cross = [NONE, 1, NONE, 2, NONE, 3, NONE, 4, NONE];
-        fill(&mut cross, 3);
+        fill(&mut cross, 3).unwrap();
         assert_eq!(cross, [2, 1, 1, 2, 2, 3, 2, 4, 4]);
     }
 
     #[test]
     fn nothing_known_stays() {
         let mut values = [NONE; 6];
-        assert_eq!(fill(&mut values, 3), 0);
+        assert_eq!(fill(&mut values, 3).unwrap(), 0);
         assert_eq!(values, [NONE; 6]);
     }
 
@@ -177,6 +276,7 @@ mod tests {
             width in 1_usize..14,
             height in 1_usize..14,
             known in 1_u32..100,
+            rows in 1_usize..16,
             seed in any::<u64>(),
         ) {
             let mut state = seed | 1;
@@ -189,8 +289,25 @@ mod tests {
             let mut values: Vec<u16> =
                 (0..width * height).map(|i| if random() % 100 < known { i as u16 } else { NONE }).collect();
             let expected = brute(&values, width);
-            fill(&mut values, width);
+            let mut bands = Bands::new(width, height, rows).unwrap();
+            values.chunks(rows * width).for_each(|band| bands.add(band));
+            bands.finish();
+            // In any order: a band that is filled changes nothing for the others.
+            let mut banded = values.clone();
+            for (number, band) in banded.chunks_mut(rows * width).enumerate().rev() {
+                bands.fill(number, band);
+            }
+            prop_assert_eq!(&banded, &expected);
+            let missing = values.iter().zip(&expected).filter(|(a, b)| a != b).count();
+            prop_assert_eq!(fill(&mut values, width).unwrap(), missing as u64);
             prop_assert_eq!(values, expected);
         }
+    }
+
+    /// Without touching memory of that size.
+    #[test]
+    fn more_than_there_is_is_refused() {
+        let error = Bands::new(1 << 40, 1 << 20, 64).unwrap_err().to_string();
+        assert!(error.contains("finding the nearest class in 1099511627776x1048576 pixels needs"), "{error}");
     }
 }

@@ -115,7 +115,7 @@ fn finish(picture: Picture, classes: &ClassTable, options: ReadOptions) -> Resul
     if picture.source == Source::Jpeg && options.read_as == Some(ReadAs::Ids) {
         return Err(Error::Labels("JPEG changes values a little, so it cannot keep ids: save them as grey PNG".into()));
     }
-    let (mut positions, report) = classify(picture, classes, options);
+    let (mut positions, report) = classify(picture, classes, options)?;
     if !report.is_usable() {
         return Ok(LabelReading { map: None, report });
     }
@@ -129,21 +129,21 @@ fn finish(picture: Picture, classes: &ClassTable, options: ReadOptions) -> Resul
 /// The index in the table of each pixel's class, or [`NONE`].
 pub(super) type Positions = Vec<u16>;
 
-fn classify(picture: Picture, classes: &ClassTable, options: ReadOptions) -> (Positions, Report) {
+fn classify(picture: Picture, classes: &ClassTable, options: ReadOptions) -> Result<(Positions, Report)> {
     let Picture { width, height, source, colors, pixels } = picture;
     let mut survey = Survey::new(source, options, [width, height], classes);
     survey.add(&pixels);
     let (legend, mut report) = survey.finish(&colors);
     let mut positions = legend.positions(pixels);
     if report.needs_filling() {
-        report.filled = nearest::fill(&mut positions, width);
+        report.filled = nearest::fill(&mut positions, width)?;
         let mut counts = Counts::new(classes);
         for &position in &positions {
             counts.add(position, 1);
         }
         counts.note(classes, &mut report);
     }
-    (positions, report)
+    Ok((positions, report))
 }
 
 /// Pixels per class of a table, by its index there.
@@ -915,7 +915,7 @@ mod tests {
             colors: Vec::new(),
             pixels: Stored::Colors(pixels.iter().map(|&[r, g, b]| [r, g, b, 255]).collect()),
         };
-        let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse.into());
+        let (_, report) = classify(decoded, &table(None), ColorPolicy::Refuse.into()).unwrap();
         assert_eq!((report.unknown_colors.len(), report.unknown_color_count), (KEPT_COLORS, 200));
         assert_eq!(report.unknown_color_pixels, 200);
         assert!(report.check().unwrap_err().to_string().contains("and 192 more"));
@@ -1067,7 +1067,7 @@ mod tests {
             };
             let colors: Vec<[u8; 4]> = pixels.iter().take(height * width as usize).map(color).collect();
             let picture = Picture { width: width as usize, height, source: Source::Memory, colors: Vec::new(), pixels: Stored::Colors(colors.clone()) };
-            let (positions, report) = classify(picture, &classes, policy.into());
+            let (positions, report) = classify(picture, &classes, policy.into()).unwrap();
             let counted: u64 = report.classes.iter().map(|c| c.pixels).sum();
             prop_assert_eq!(counted + report.unclassified, colors.len() as u64);
             let transparent = report.transparent.map_or(0, |f| f.pixels);

@@ -2,7 +2,6 @@
 
 use super::classes::ClassTable;
 use super::decode::Stored;
-use super::map::LabelMap;
 use super::nearest;
 use super::policy::ReadOptions;
 use super::read::{Legend, Survey};
@@ -86,53 +85,33 @@ pub struct LabelKey {
 }
 
 impl LabelKey {
-    /// Whether pixels take the class of the nearest certain pixel, which takes the whole picture to tell:
-    /// [`fill`](Self::fill) instead of [`ids`](Self::ids).
+    /// Whether pixels take the class of the nearest pixel that has one.
     pub fn needs_filling(&self) -> bool {
         self.fills
     }
 
-    /// The class ids of some pixels of a picture whose pixels all have a class of their own.
+    /// Makes ready to read class ids in bands of `rows` rows; the last band may have fewer. `read` gives the pixels of
+    /// the band that begins at a row. If pixels [need filling](Self::needs_filling), each band is read once, from top to
+    /// bottom, to know which pixels of the picture can be the nearest ones of others. This takes 16 bytes of memory per
+    /// column and band, whatever the size of the picture. Otherwise `read` is not called.
     ///
     /// # Errors
     ///
-    /// [`Error::Labels`] for a pixel without a class, such as one that has changed.
-    pub fn ids(&self, pixels: LabelPixels) -> Result<Vec<u16>> {
-        let mut ids = self.legend.positions(pixels.into());
-        self.name(&mut ids)?;
-        Ok(ids)
-    }
-
-    /// The whole picture, in which pixels without a class take that of the nearest pixel that has one. `read` gives its
-    /// pixels part by part, row by row from the top left.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Limit`] if the picture is too large for a [`LabelMap`]; [`Error::Labels`] if the parts do not fill it;
-    /// errors of `read`.
-    pub fn fill(&self, mut read: impl FnMut(usize) -> Result<LabelPixels>) -> Result<LabelMap> {
+    /// [`Error::Limit`] if there is not enough memory; [`Error::Labels`] if a band has too few pixels or too many; errors
+    /// of `read`.
+    pub fn bands(self, rows: usize, mut read: impl FnMut(usize) -> Result<LabelPixels>) -> Result<LabelBands> {
         let [width, height] = self.size;
-        super::map::check_size(width, height)?;
-        let mut ids = Vec::with_capacity(width * height);
-        while ids.len() < width * height {
-            let before = ids.len();
-            ids.append(&mut self.legend.positions(read(before / width)?.into()));
-            if ids.len() == before {
-                return Err(Error::Labels("pixels of the label picture are missing".into()));
+        let rows = rows.clamp(1, height.max(1));
+        let mut bands = LabelBands { key: self, rows, fill: None };
+        if bands.key.fills {
+            let mut fill = nearest::Bands::new(width, height, rows)?;
+            for band in 0..height.div_ceil(rows) {
+                fill.add(&bands.positions(band, read(band * rows)?)?);
             }
+            fill.finish();
+            bands.fill = Some(fill);
         }
-        nearest::fill(&mut ids, width);
-        self.name(&mut ids)?;
-        LabelMap::new(width, height, ids)
-    }
-
-    /// Replaces positions in the class table by ids.
-    fn name(&self, positions: &mut [u16]) -> Result<()> {
-        for position in positions {
-            let id = self.ids.get(usize::from(*position)).copied();
-            *position = id.ok_or_else(|| Error::Labels("a pixel has no class: did the picture change?".into()))?;
-        }
-        Ok(())
+        Ok(bands)
     }
 }
 
@@ -142,8 +121,55 @@ impl std::fmt::Debug for LabelKey {
     }
 }
 
+/// Reads the class ids of a label picture in bands of rows, in any order.
+#[derive(Debug)]
+pub struct LabelBands {
+    key: LabelKey,
+    rows: usize,
+    fill: Option<nearest::Bands>,
+}
+
+impl LabelBands {
+    /// Rows of each band but the last.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The class ids of a band, of which these are the pixels. Those without a class take that of the nearest pixel of the
+    /// whole picture that has one, if the policy says so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] if the band has too few pixels or too many, or for a pixel without a class, such as one that has
+    /// changed.
+    pub fn ids(&self, band: usize, pixels: LabelPixels) -> Result<Vec<u16>> {
+        let mut ids = self.positions(band, pixels)?;
+        if let Some(fill) = &self.fill {
+            fill.fill(band, &mut ids);
+        }
+        for id in &mut ids {
+            let class = self.key.ids.get(usize::from(*id)).copied();
+            *id = class.ok_or_else(|| Error::Labels("a pixel has no class: did the picture change?".into()))?;
+        }
+        Ok(ids)
+    }
+
+    /// The class of each pixel of a band, as its index in the table.
+    fn positions(&self, band: usize, pixels: LabelPixels) -> Result<Vec<u16>> {
+        let [width, height] = self.key.size;
+        let rows = height.saturating_sub(band.saturating_mul(self.rows)).min(self.rows);
+        let pixels = Stored::from(pixels);
+        if pixels.len() != width * rows {
+            let count = pixels.len();
+            return Err(Error::Labels(format!("{count} pixels do not fill {rows} rows of {width}")));
+        }
+        Ok(self.key.legend.positions(pixels))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::map::LabelMap;
     use super::super::policy::ColorPolicy;
     use super::super::testing::table;
     use super::*;
@@ -158,6 +184,7 @@ mod tests {
             colors in proptest::collection::vec(0_usize..5, 64),
             tolerance in 0_u8..3,
             policy in 0..3,
+            rows in 1_usize..10,
         ) {
             let palette = [[0, 0, 0, 255], [255, 0, 0, 255], [0, 255, 0, 255], [254, 1, 0, 200], [9, 9, 9, 0]];
             let pixels: Vec<[u8; 4]> = colors[..width * height].iter().map(|&color| palette[color]).collect();
@@ -174,20 +201,63 @@ mod tests {
             let row = |y: usize| LabelPixels::Colors(pixels[y * width..][..width].to_vec());
             (0..height).for_each(|y| survey.add(row(y)));
             let (key, report) = survey.finish(&[]);
+            let fills = key.needs_filling();
             match whole.map() {
-                Ok(map) if key.needs_filling() => prop_assert_eq!(key.fill(|y| Ok(row(y))).unwrap(), map),
                 Ok(map) => {
-                    prop_assert_eq!(&report, whole.report());
-                    for y in 0..height {
-                        let expected: Vec<u16> = map.ids().skip(y * width).take(width).collect();
-                        prop_assert_eq!(key.ids(row(y)).unwrap(), expected);
+                    // Only then is nothing to fill.
+                    prop_assert!(fills || report == *whole.report());
+                    let band = |y: usize| pixels[y * width..(y + rows).min(height) * width].to_vec();
+                    let mut read = Vec::new();
+                    let bands = key.bands(rows, |y| {
+                        read.push(y);
+                        Ok(LabelPixels::Colors(band(y)))
+                    }).unwrap();
+                    let all: Vec<usize> = (0..height).step_by(rows).collect();
+                    prop_assert_eq!(read, if fills { all.clone() } else { Vec::new() });
+                    // In any order.
+                    for y in all.into_iter().rev() {
+                        let expected: Vec<u16> = map.ids().skip(y * width).take(rows * width).collect();
+                        let found = bands.ids(y / rows, LabelPixels::Colors(band(y))).unwrap();
+                        prop_assert_eq!(found, expected);
                     }
                 }
                 Err(error) => {
-                    prop_assert!(!key.needs_filling());
+                    prop_assert!(!fills);
                     prop_assert_eq!(report.check().unwrap_err().to_string(), error.to_string());
                 }
             }
         }
+    }
+
+    fn key(width: usize, height: usize, of: &[[u8; 4]]) -> LabelKey {
+        let classes = table(None);
+        let policy = ColorPolicy::NearestPixel { tolerance: 0 };
+        let mut survey = LabelSurvey::new(Source::Memory, width, height, &classes, policy);
+        survey.add(LabelPixels::Colors(of.to_vec()));
+        survey.finish(&[]).0
+    }
+
+    /// Neither a long side nor an unknown colour sets a limit.
+    #[test]
+    fn pictures_longer_than_a_label_map_are_filled() {
+        let (width, height) = (40_000, 3);
+        let mut pixels = vec![[255, 0, 0, 255]; width * height];
+        pixels[width + 39_999] = [9, 9, 9, 255];
+        pixels[39_999] = [0, 255, 0, 255];
+        let read = |y: usize| LabelPixels::Colors(pixels[y * width..][..width].to_vec());
+        let bands = key(width, height, &pixels).bands(1, |y| Ok(read(y))).unwrap();
+        let ids = |y: usize| bands.ids(y, read(y)).unwrap();
+        assert_eq!(ids(1)[39_997..], [1, 1, 1], "the left of two equally near ones");
+        assert_eq!(ids(0)[39_998..], [1, 2]);
+    }
+
+    #[test]
+    fn bands_of_another_size_are_refused() {
+        let pixels = [[255, 0, 0, 255], [9, 9, 9, 255], [0, 255, 0, 255], [255, 0, 0, 255]];
+        let few = |count: usize| LabelPixels::Colors(pixels[..count].to_vec());
+        let error = key(2, 2, &pixels).bands(1, |_| Ok(few(1))).unwrap_err().to_string();
+        assert!(error.contains("1 pixels do not fill 1 rows of 2"), "{error}");
+        let bands = key(2, 2, &pixels).bands(1, |y| Ok(LabelPixels::Colors(pixels[2 * y..][..2].to_vec()))).unwrap();
+        assert!(bands.ids(0, few(4)).is_err() && bands.ids(2, few(2)).is_err() && bands.ids(1, few(2)).is_ok());
     }
 }

@@ -41,6 +41,22 @@ impl CancelToken {
     }
 }
 
+/// Memory in bytes, with the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Budget {
+    /// No more than this.
+    Most(usize),
+    /// No more than this if a picture can be painted with it, else the least that it can be painted with.
+    Goal(usize),
+}
+
+impl Budget {
+    pub(super) fn bytes(self) -> usize {
+        let (Self::Most(bytes) | Self::Goal(bytes)) = self;
+        bytes
+    }
+}
+
 /// Cancellation and progress reports for [`Synthesizer::run_with`](super::Synthesizer::run_with).
 ///
 /// In the CPU engine both happen between kernels, milliseconds to tens of milliseconds apart, and convolutions end early
@@ -51,8 +67,7 @@ impl CancelToken {
 pub struct Control<'a> {
     cancel: Option<CancelToken>,
     progress: Option<&'a mut dyn FnMut(f32)>,
-    /// Most bytes of memory.
-    memory: Option<usize>,
+    memory: Option<Budget>,
     /// The last value reported.
     reported: Option<f32>,
 }
@@ -76,13 +91,21 @@ impl<'a> Control<'a> {
     }
 
     /// Most memory in bytes, with the weights: the picture is painted in smaller parts if it needs more otherwise, or
-    /// not at all. For the CPU engine.
+    /// not at all. On a device other than the CPU, it is that of the device, and a rough estimate; networks that
+    /// cannot paint in parts do not look at it there.
     #[must_use]
     pub fn memory(self, bytes: usize) -> Self {
-        Self { memory: Some(bytes), ..self }
+        Self { memory: Some(Budget::Most(bytes)), ..self }
     }
 
-    pub(super) fn budget(&self) -> Option<usize> {
+    /// As [`memory`](Self::memory), but a picture that needs more even in the smallest parts is painted in these, unless
+    /// there is not enough memory. Replaces the value of `memory`.
+    #[must_use]
+    pub fn memory_goal(self, bytes: usize) -> Self {
+        Self { memory: Some(Budget::Goal(bytes)), ..self }
+    }
+
+    pub(super) fn budget(&self) -> Option<Budget> {
         self.memory
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::control::Budget;
 use super::request::Border;
 use crate::engine::{Engine, TILES, Window};
 use crate::error::{Error, Result};
@@ -137,6 +138,31 @@ impl Partition {
         }
         let budget = memory::available().map(|free| free.saturating_add(held));
         Self::new(engine, window, statistics, capabilities, budget)
+    }
+
+    /// A partition within a budget. A session holds some bytes already.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); for a goal, only if that much is not free.
+    pub(super) fn of_budget(
+        engine: &Arc<Engine>,
+        window: Window,
+        statistics: Statistics,
+        capabilities: &Capabilities,
+        budget: Budget,
+        held: usize,
+    ) -> Result<Self> {
+        let bytes = match budget {
+            Budget::Most(bytes) => return Self::new(engine, window, statistics, capabilities, Some(bytes)),
+            Budget::Goal(bytes) => bytes,
+        };
+        let free = memory::available().map_or(usize::MAX, |free| free.saturating_add(engine.bytes() + PROGRAM + held));
+        match Self::within(engine, window, statistics, capabilities, Some(bytes.min(free))) {
+            Ok(partition) => Ok(partition),
+            Err(least) if least.bytes > free => Err(least.error(window, Some(free))),
+            Err(least) => Self::new(engine, window, statistics, capabilities, Some(least.bytes)),
+        }
     }
 
     /// The least budget in bytes.

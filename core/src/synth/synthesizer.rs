@@ -335,7 +335,7 @@ impl Synthesizer {
             return Err(Error::Device("the engine has no weights".into()));
         };
         let partition = match control.budget() {
-            Some(budget) => Partition::new(engine, window, statistics, &capabilities, Some(budget))?,
+            Some(budget) => Partition::of_budget(engine, window, statistics, &capabilities, budget, session.bytes())?,
             None => Partition::of_free(engine, window, statistics, &capabilities, session.bytes())?,
         };
         let scene = engine::Scene {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::control::Budget;
 use super::paint::Job;
 use crate::error::{Error, Result};
 use crate::label::{
@@ -26,12 +27,12 @@ pub(super) struct Part {
 ///
 /// # Errors
 ///
-/// [`Error::Limit`] if not even small windows fit into the budget.
+/// [`Error::Limit`] if not even small windows fit into the budget, unless it is a goal.
 pub(super) fn windows(
     job: &Job,
     architecture: &Architecture,
     capabilities: &Capabilities,
-    budget: Option<usize>,
+    budget: Option<Budget>,
 ) -> Result<Vec<Vec<Part>>> {
     let Area { rows, columns } = job.window.area;
     let whole = vec![vec![Part { picture: job.window.area, labels: whole_of(job.window.limits, job.window.area) }]];
@@ -41,19 +42,22 @@ pub(super) fn windows(
     let stride = i64::from(capabilities.stride);
     // What is to the right of a window affects it as far as labels reach to the left.
     let around = [up(after.into(), stride), up(before.into(), stride)];
-    let most = budget.map_or(usize::MAX, |budget| budget / bytes_per_pixel(architecture));
+    let most = budget.map_or(usize::MAX, |budget| budget.bytes() / bytes_per_pixel(architecture));
     let fits = |side: i64| {
         let longest = |span: Span| (span.len() as i64).min(side) + around[0] + around[1];
         (longest(rows) * longest(columns)) as usize <= most
     };
     let mut side = SIDE;
     while !fits(side) {
+        if side == LEAST && matches!(budget, Some(Budget::Goal(_))) {
+            break;
+        }
         side /= 2;
         if side < LEAST {
             let least = (LEAST + around[0] + around[1]).pow(2) as usize * bytes_per_pixel(architecture);
             return Err(Error::Limit(format!(
                 "{} MiB of memory are too little for windows of this model: it needs at least {} MiB",
-                budget.unwrap_or_default() >> 20,
+                budget.map_or(0, Budget::bytes) >> 20,
                 least.div_ceil(1 << 20)
             )));
         }

@@ -1,4 +1,5 @@
 """Runs inside a GIMP with windows: opens the dialog; visual.sh presses its buttons."""
+import os
 import time
 import gi
 gi.require_version('Gimp', '3.0')
@@ -32,6 +33,7 @@ def load(name):
 
 
 image = load('labels')
+image.clean_all()
 before = pixels(image)
 display = Gimp.Display.new(image)
 status, _ = run(image, Gimp.RunMode.INTERACTIVE)
@@ -45,6 +47,39 @@ for _ in range(80):
         break
 good = len(image.get_layers()) == 1 and pixels(image) == before
 print('UNDO-OK' if good else f'UNDO-WRONG {len(image.get_layers())} layers', flush=True)
+
+
+def undone_once(name, image, before, status):
+    """After a procedure: visual.sh presses Ctrl+Z exactly once, which must bring back the image and leave nothing to undo."""
+    changed = status == Gimp.PDBStatusType.SUCCESS and pixels(image) != before and image.is_dirty()
+    print(f'{name}-STARTS', flush=True)
+    for _ in range(80):
+        time.sleep(0.25)
+        if os.path.exists(f'/test/{name}-pressed'):
+            break
+    time.sleep(2)
+    good = changed and pixels(image) == before and not image.is_dirty() and len(image.get_layers()) == 1
+    state = f'{status} changed {changed}, {len(image.get_layers())} layers, dirty {image.is_dirty()}, {PDB.get_last_error()}'
+    print(f'{name}-OK' if good else f'{name}-WRONG {state}', flush=True)
+
+
+# The image is as it was loaded, and clean.
+if image.is_dirty():
+    print('UNDO-WRONG there is more than one step', flush=True)
+image.select_rectangle(Gimp.ChannelOps.REPLACE, 100, 60, 80, 80)
+image.clean_all()
+status, _ = run(image, Gimp.RunMode.NONINTERACTIVE, output='in-place')
+undone_once('UNDO-IN-PLACE', image, before, status)
+soft = load('soft')
+soft.clean_all()
+Gimp.Display.new(soft)
+before_snap = pixels(soft)
+snap = PDB.lookup_procedure('plug-in-semsynth-snap')
+config = snap.create_config()
+config.set_property('run-mode', Gimp.RunMode.NONINTERACTIVE)
+config.set_property('image', soft)
+config.set_core_object_array('drawables', soft.get_layers())
+undone_once('UNDO-SNAP', soft, before_snap, snap.run(config).index(0))
 
 # The settings of the last run, which the next dialog starts with.
 FILE = Gimp.directory() + '/plug-in-settings/GimpProcedureConfigRun-plug-in-semsynth-synthesize.last'

@@ -217,10 +217,26 @@ def mistakes():
     check('a layer mask: says so', not good and 'layer mask' in error, error)
 
 
+def entries_of(path):
+    """Names and colours of a palette file."""
+    entries = []
+    for line in open(path, encoding='utf-8'):
+        words = line.strip().split(None, 3)
+        if len(words) == 4 and all(word.isdigit() for word in words[:3]):
+            entries.append((words[3], tuple(int(word) for word in words[:3])))
+    return entries
+
+
+def srgb(color):
+    """The bytes of a colour; GEGL gives linear light."""
+    curve = [12.92 * v if v <= 0.0031308 else 1.055 * v ** (1 / 2.4) - 0.055 for v in list(color.get_rgba())[:3]]
+    return tuple(round(255 * v) for v in curve)
+
+
 @case
 def palettes():
     good, palette, error = call(PALETTE, run_mode=QUIET)
-    check('palette: made', good and palette.get_name() == 'SemSynth facades', error)
+    check('palette: found, as it is installed', good and palette.get_name() == 'SemSynth facades', error)
     names = [palette.get_entry_name(i)[1] for i in range(palette.get_color_count())]
     check('palette: names', names[:4] == ['0 background', '1 facade', '2 window', '3 door'] and len(names) == 12, names)
     check('palette: chosen', Gimp.context_get_palette() == palette)
@@ -228,6 +244,22 @@ def palettes():
     check('palette: not made twice', again == palette)
     good, layer, error = synthesize(load('labels'), output='new-image', colors='palette', palette=palette)
     check('palette: equals the command', good and pixels(layer) == expected('labels'), error)
+    # These two are not installed, so they must be created.
+    file = Gio.File.new_for_path(T + '/latent.safetensors')
+    for name, expected_entries, arguments in (
+            ('SemSynth terrain', entries_of(T + '/semsynth-terrain.gpl'), {'model': 'terrain'}),
+            ('SemSynth latent', entries_of(Gimp.directory() + '/palettes/semsynth-facades.gpl'),
+             {'model': 'file', 'model_file': file})):
+        before = len(Gimp.palettes_get_list(''))
+        check(f'{name}: is not there yet', Gimp.Palette.get_by_name(name) is None)
+        good, made, error = call(PALETTE, run_mode=QUIET, **arguments)
+        there = good and made.get_name() == name and made == Gimp.Palette.get_by_name(name)
+        check(f'{name}: created', there and len(Gimp.palettes_get_list('')) == before + 1, error)
+        found = [(made.get_entry_name(i)[1], srgb(color)) for i, color in enumerate(made.get_colors())]
+        check(f'{name}: names and colours', len(found) > 5 and found == expected_entries, found)
+        check(f'{name}: chosen', Gimp.context_get_palette() == made)
+        again = call(PALETTE, run_mode=QUIET, **arguments)[1]
+        check(f'{name}: not created twice', again == made and len(Gimp.palettes_get_list('')) == before + 1)
     # Other colours, the same classes.
     other = Gimp.Palette.new('other')
     image = load('labels')
@@ -260,6 +292,19 @@ def snap():
     own = pixels(layer)
     good, _, error = call(SNAP, run_mode=QUIET, image=image, drawables=[layer])
     check('snap: clean labels with a profile stay as they are', good and pixels(layer) == own, error)
+
+
+@case
+def any_size():
+    """One soft pixel in a picture with a side that no label map in memory may have."""
+    image = load('long-soft')
+    layer = image.get_layers()[0]
+    clean = pixels(load('long').get_layers()[0])
+    check('long: differs in a pixel', pixels(layer) != clean)
+    good, result, error = synthesize(image, output='new-image')
+    check('long: equals the command', good and pixels(result) == expected('long'), error)
+    good, _, error = call(SNAP, run_mode=QUIET, image=image, drawables=[layer])
+    check('long: snapped', good and pixels(layer) == clean, error)
 
 
 @case

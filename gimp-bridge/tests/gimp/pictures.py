@@ -28,7 +28,8 @@ def chunk(name, data):
     return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
 
 
-def write(path, width, height, kind='rgb', extra=b'', soft=False, colors=COLORS):
+def write(path, width, height, kind='rgb', extra=b'', soft=False, colors=COLORS, spot=None):
+    """Writes a PNG. `soft` mixes colours at borders; the pixel `spot` has a colour of no class."""
     rows = {}
     raw = []
     for y in range(height):
@@ -47,7 +48,11 @@ def write(path, width, height, kind='rgb', extra=b'', soft=False, colors=COLORS)
                               for x in range(width)]
                 row = b''.join(bytes(pixel) for pixel in pixels)
             rows[key] = b'\0' + row
-        raw.append(rows[key])
+        row = rows[key]
+        if spot and spot[1] == y:
+            at = 1 + 3 * spot[0]
+            row = row[:at] + bytes((9, 99, 199)) + row[at + 3:]
+        raw.append(row)
     color_type = {'rgb': 2, 'rgb16': 2, 'indexed': 3, 'grey': 0}[kind]
     palette = chunk(b'PLTE', b''.join(bytes(c) for c in colors)) if kind == 'indexed' else b''
     depth = 16 if kind == 'rgb16' else 8
@@ -68,6 +73,9 @@ if __name__ == '__main__':
     write(folder + '/1x1.png', 1, 1)
     write(folder + '/1000x3.png', 1000, 3)
     write(folder + '/6000x4000.png', 6000, 4000)
+    # A side that is too long for a label map in memory; one pixel in the middle of a wall has no class.
+    write(folder + '/long.png', 40000, 100)
+    write(folder + '/long-soft.png', 40000, 100, spot=(35000, 30))
     # As ImageMagick writes them: GIMP then gives the image a colour profile.
     gamma = chunk(b'gAMA', struct.pack('>I', 45455))
     primaries = chunk(b'cHRM', struct.pack('>8I', 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))

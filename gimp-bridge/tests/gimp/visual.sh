@@ -81,11 +81,24 @@ for id in $(xdotool search --onlyvisible --class gimp 2>/dev/null || true); do
     grep -q '^UNDO-' "$root/test/gui.log" && break
     xdotool windowfocus "$id" 2>/dev/null || true
     xdotool key --window "$id" ctrl+z 2>/dev/null || true
+    main=$id
     sleep 1
 done
-expect 'UNDO-' 60
+expect 'UNDO-[OW]' 60
 grep -q '^UNDO-OK' "$root/test/gui.log" || fail "$(grep '^UNDO-' "$root/test/gui.log")"
+! grep -q '^UNDO-WRONG' "$root/test/gui.log" || fail "$(grep '^UNDO-' "$root/test/gui.log")"
 echo "ok    undo: one step brings the image back"
+# Now it is known which window undoes, so it gets Ctrl+Z exactly once.
+for name in UNDO-IN-PLACE UNDO-SNAP; do
+    expect "$name-STARTS" 120
+    sleep 2
+    xdotool windowfocus "$main" 2>/dev/null || true
+    xdotool key --window "$main" ctrl+z
+    touch "$root/test/$name-pressed"
+    expect "$name-[OW]" 60
+    grep -q "^$name-OK" "$root/test/gui.log" || fail "$(grep "^$name" "$root/test/gui.log")"
+    echo "ok    ${name,,}: one step brings the image back"
+done
 
 # Last values: another seed in the dialog, then a run without one.
 expect 'REPEAT-STARTS' 60
