@@ -108,20 +108,30 @@ impl Architecture {
     }
 
     /// The pixels that depend on the labels of a rectangle, within a picture of the given height and width or, without
-    /// one, in an endless world. `None` if all pixels do.
+    /// one, in an endless world. `None` if all pixels do, or more than a [`Rect`] can have.
     pub fn affected(&self, edit: Rect, size: Option<[usize; 2]>, statistics: Statistics) -> Option<Rect> {
         let Self::SpadeFamily(config) = self else { return None };
         let capabilities = self.capabilities(statistics);
         capabilities.halo?;
         capabilities.edit.is_yes().then_some(())?;
+        let near = Area::of(edit).map(|span| Span::new(near(span.start), near(span.end)));
+        if size.is_none() && near != Area::of(edit) {
+            return None;
+        }
         let padded = |size: [usize; 2]| size.map(|side| side.next_multiple_of(config.stride()));
         let limits = size.map_or(Limits::default(), |size| Limits::picture(padded(size)));
         // A pixel next to an edit may become an edge.
-        let labels = Area::of(edit).map(|span| span.grown(i64::from(config.instance_edges))).within(limits);
+        let labels = near.map(|span| span.grown(i64::from(config.instance_edges))).within(limits);
         let picture = affected(&Plan::new(config), labels, limits, 1);
         let picture = size.map_or(picture, |size| picture.within(Limits::picture(size)));
-        Some(picture.rect())
+        picture.size().iter().all(|&side| u32::try_from(side).is_ok()).then(|| picture.rect())
     }
+}
+
+/// The place itself, or one so far outside of every picture where sums do not overflow yet.
+fn near(place: i64) -> i64 {
+    const FARTHEST: i64 = 1 << 60;
+    place.clamp(-FARTHEST, FARTHEST)
 }
 
 /// How far labels reach, over all places of a label within a cell of the coarsest scale.
@@ -173,6 +183,21 @@ mod tests {
         assert_eq!(reads(&GeneratorConfig::clade(8, 3)), [192, 161]);
         assert_eq!(reads(&spade(3)), [224, 193]);
         assert_eq!(reads(&spade(5)), [288, 257]);
+    }
+
+    #[test]
+    fn rectangles_at_the_edge_of_numbers_are_not_cut() {
+        let clade = Architecture::SpadeFamily(GeneratorConfig::clade(8, 3));
+        let affected = |x, width, size| clade.affected(Rect { x, y: 0, width, height: 1 }, size, Statistics::Running);
+        let wide = affected(0, u32::MAX - 512, None).unwrap();
+        assert!(wide.x == -191 && wide.width > u32::MAX - 512 + 191, "{wide}");
+        assert_eq!(affected(0, u32::MAX - 191, None), None);
+        assert_eq!(affected(0, u32::MAX, None), None);
+        assert_eq!(affected(i64::MAX - 3, 9, None), None);
+        assert_eq!(affected(i64::MIN, 9, None), None);
+        let whole = Rect { x: 0, y: 0, width: 512, height: 223 };
+        assert_eq!(affected(0, u32::MAX, Some([512, 512])), Some(whole));
+        assert_eq!(affected(i64::MAX - 3, 9, Some([512, 512])).map(|rect| rect.width), Some(0));
     }
 
     #[test]
