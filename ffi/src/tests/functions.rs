@@ -127,33 +127,39 @@ fn id_of(model: &Model, name: &str) -> u16 {
 /// Parts of a world, and windows of little memory, against `Synthesizer::synthesize`.
 #[test]
 fn regions_worlds_and_memory_limits_give_the_bytes_of_rust() {
-    let (width, height) = (320, 288);
-    let (painter, ids) = (Painter::new(), ids(width, height));
-    let (mut synth, map) = (prepared().synthesizer(), map_of(&ids, width));
-    let mut part = |area: Rect, request: &Request, control: &mut Control<'_>| {
+    let painter = Painter::new();
+    let mut synth = prepared().synthesizer();
+    let mut part = |map: &LabelMap, area: Rect, request: &Request, control: &mut Control<'_>| {
         let mut bytes = Vec::new();
         let mut sink = semsynth_core::sink::from_fn(|_, row: &[u8]| {
             bytes.extend_from_slice(row);
             Ok(())
         });
-        synth.synthesize(&mut &map, area, request, &mut sink, control).unwrap();
+        synth.synthesize(&mut &*map, area, request, &mut sink, control).unwrap();
         bytes
     };
-    let area = Rect { x: 112, y: 96, width: 96, height: 80 };
+    // The labels around a part of a world are read.
+    let (width, height) = (768, 736);
+    let world = ids(width, height);
+    let area = Rect { x: 336, y: 336, width: 96, height: 80 };
     for (border, constant) in [(Border::Zero, SEMSYNTH_BORDER_ZERO), (Border::Source, SEMSYNTH_BORDER_WORLD)] {
-        let expected = part(area, &Request::new().borders(border, border).origin(32, 64), &mut Control::new());
+        let request = Request::new().borders(border, border).origin(32, 64);
+        let expected = part(&map_of(&world, width), area, &request, &mut Control::new());
         let mut request: SemsynthRequest = sized();
         (request.border_rows, request.border_columns, request.region) = (constant, constant, area.into());
         (request.origin_x, request.origin_y) = (32, 64);
         let mut bytes = vec![0; expected.len()];
         let image = image_of(&mut bytes, 96, SEMSYNTH_FORMAT_RGB8, 3);
-        must(painter.paint(&labels_of(&ids, width), &raw const request, &image));
+        must(painter.paint(&labels_of(&world, width), &raw const request, &image));
         assert!(bytes == expected, "{border:?}");
     }
+    let (width, height) = (320, 288);
+    let ids = ids(width, height);
+    let map = map_of(&ids, width);
     let whole = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
     let estimate = prepared().synthesizer().estimate(whole, &Request::new()).unwrap();
     assert!(estimate.least_memory < estimate.memory);
-    let expected = part(whole, &Request::new(), &mut Control::new().memory(estimate.least_memory));
+    let expected = part(&map, whole, &Request::new(), &mut Control::new().memory(estimate.least_memory));
     let mut request: SemsynthRequest = sized();
     assert!(painted(&painter, &ids, width, &request) == expected);
     request.memory_limit = estimate.least_memory as u64;

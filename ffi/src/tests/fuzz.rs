@@ -145,8 +145,7 @@ fn the_corpus_is_valid() {
     if std::env::var_os("SEMSYNTH_BLESS").is_some() {
         let style = |style: Style| style.to_bytes().unwrap();
         let rows = (0..3).map(|i| if i == 1 { None } else { Some(vec![i as f32; 8]) }).collect();
-        let files: [(&str, Vec<u8>); 13] = [
-            ("model-clade", model_bytes()),
+        let files: [(&str, Vec<u8>); 12] = [
             ("model-presets", styled_model()),
             ("style-global", style(Style::random(3, 8).unwrap())),
             ("style-regions", style(Style::regions(8, rows).unwrap())),
