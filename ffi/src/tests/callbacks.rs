@@ -92,18 +92,12 @@ fn a_call_that_waits_for_a_job_behind_it_is_told_so() {
     let (ids, mut bytes) = (ids(SIDE, SIDE), vec![0; 3 * SIDE * SIDE]);
     let (labels, mut other) = (labels_of(&ids, SIDE), vec![0; 3 * SIDE * SIDE]);
     let image = image_of(&mut other, SIDE, SEMSYNTH_FORMAT_RGB8, 3);
-    let started = |user: *mut c_void| {
-        // SAFETY: as below.
-        let (painter, labels, image, waiting) = unsafe { &*user.cast::<Behind>() };
-        let mut job = null_mut();
-        // SAFETY: the test outlives the job.
-        must(unsafe { semsynth_synthesize_async((**painter).session, *labels, null(), *image, &raw mut job) });
-        // SAFETY: as above.
-        unsafe { &**waiting }.job.store(job.addr(), Ordering::Release);
-    };
-    type Behind = (*const Painter, *const SemsynthLabels, *const SemsynthImage, *const Waiting);
-    let mut behind: Behind = (&raw const painter, &raw const labels, &raw const image, &raw const waiting);
-    started((&raw mut behind).cast());
+    let mut job = null_mut();
+    // SAFETY: labels and image stay until the job has ended.
+    must(unsafe {
+        semsynth_synthesize_async(painter.session, &raw const labels, null(), &raw const image, &raw mut job)
+    });
+    waiting.job.store(job.addr(), Ordering::Release);
     // The job may have been first; then a callback finds it ended, which is fine too.
     let mut request: SemsynthRequest = sized();
     request.progress = Some(wait_for_job);
@@ -111,7 +105,6 @@ fn a_call_that_waits_for_a_job_behind_it_is_told_so() {
     must(painter.paint(&labels, &raw const request, &image_of(&mut bytes, SIDE, SEMSYNTH_FORMAT_RGB8, 3)));
     let told = waiting.told.lock().unwrap().clone();
     assert!(told == TOLD || told == [SEMSYNTH_STATUS_OK; 3], "{told:?}");
-    let job = std::ptr::without_provenance_mut(waiting.job.load(Ordering::Acquire));
     // SAFETY: a handle.
     unsafe {
         must(semsynth_job_wait(job, -1));

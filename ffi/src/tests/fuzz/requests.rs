@@ -122,7 +122,7 @@ pub(super) fn run(painters: &Painters, bytes: &[u8]) {
             14 => image.format = value as u32 % 40,
             15 => labels.format = value as u32 % 40,
             16 => session = value as usize % painters.sessions.len(),
-            17 => request.progress = if value % 3 == 0 { Some(stop_at_once) } else { Some(go_on) },
+            17 => request.progress = if value.is_multiple_of(3) { Some(stop_at_once) } else { Some(go_on) },
             18 => request.cancel = std::ptr::without_provenance(of(&painters.cancels)),
             19 => request.style = std::ptr::without_provenance(of(&painters.styles)),
             20 => {
