@@ -1001,7 +1001,8 @@ SemsynthStatus semsynth_session_retain(const struct SemsynthSession *session);
 // Removes an owner; NULL is fine. Jobs and canvases keep what they need.
 SemsynthStatus semsynth_session_release(struct SemsynthSession *session);
 
-// Draws a style for a model with one vector for the whole picture (`SEMSYNTH_STYLE_GLOBAL`), to be released with `semsynth_style_release`.
+// Draws a style for a model with one vector for the whole picture, `SEMSYNTH_STYLE_GLOBAL`. To be released with
+// `semsynth_style_release`.
 SemsynthStatus semsynth_style_from_seed(const struct SemsynthModel *model,
                                         uint64_t seed,
                                         struct SemsynthStyle **out);

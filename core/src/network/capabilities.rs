@@ -186,21 +186,6 @@ mod tests {
     }
 
     #[test]
-    fn rectangles_at_the_edge_of_numbers_are_not_cut() {
-        let clade = Architecture::SpadeFamily(GeneratorConfig::clade(8, 3));
-        let affected = |x, width, size| clade.affected(Rect { x, y: 0, width, height: 1 }, size, Statistics::Running);
-        let wide = affected(0, u32::MAX - 512, None).unwrap();
-        assert!(wide.x == -191 && wide.width > u32::MAX - 512 + 191, "{wide}");
-        assert_eq!(affected(0, u32::MAX - 191, None), None);
-        assert_eq!(affected(0, u32::MAX, None), None);
-        assert_eq!(affected(i64::MAX - 3, 9, None), None);
-        assert_eq!(affected(i64::MIN, 9, None), None);
-        let whole = Rect { x: 0, y: 0, width: 512, height: 223 };
-        assert_eq!(affected(0, u32::MAX, Some([512, 512])), Some(whole));
-        assert_eq!(affected(i64::MAX - 3, 9, Some([512, 512])).map(|rect| rect.width), Some(0));
-    }
-
-    #[test]
     fn what_is_not_possible_has_a_reason() {
         let all = |c: Capabilities| [c.stream, c.wrap, c.world, c.edit].map(Ability::is_yes);
         assert_eq!(all(of(GeneratorConfig::clade(8, 3))), [true; 4]);
