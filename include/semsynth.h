@@ -30,6 +30,9 @@
 // - Threads. Every function can be called on any thread. Models, palettes and styles never change; sessions, canvases and
 //   jobs take care of themselves. A callback must not call back into the session or canvas that calls it
 //   (SEMSYNTH_STATUS_BUSY), and must not throw.
+// - Versions. semsynth_check_abi tells whether header and library fit. The library's name (soname) is libsemsynth.so.0.MINOR
+//   before 1.0, where each minor version may break programs, and libsemsynth.so.MAJOR from then on; patch versions, and
+//   minor versions from 1.0 on, only add. Programs are then rebuilt only if the name changes.
 // - Processes. Do not use handles from before a fork in the child, and release jobs before the process exits or the
 //   library is unloaded.
 
@@ -305,7 +308,9 @@ typedef struct SemsynthRequest {
     // Instance ids, as large as the labels, for models that take instance edges; else NULL. Formats U8 and U16.
     const struct SemsynthLabels *instances;
     // Most memory in bytes, with the weights; 0 for the session's limit. The picture is painted in smaller parts if it
-    // needs more, which gives the same bytes. On the CPU.
+    // needs more, which gives the same bytes; `SEMSYNTH_STATUS_LIMIT` if no part is small enough, see `least_memory` of
+    // `SemsynthEstimate`. This takes the place of a tile size: the library knows how far each layer of the model
+    // reaches and chooses the largest bands and windows that fit, without seams. On the CPU.
     uint64_t memory_limit;
     // Cancels the call, or NULL.
     const struct SemsynthCancel *cancel;
@@ -366,7 +371,7 @@ typedef struct SemsynthDeviceInfo {
 } SemsynthDeviceInfo;
 
 // Takes messages of the library: `level` is one of the `SEMSYNTH_LOG_` constants, `message` is UTF-8 and valid during
-// the call.
+// the call. The function may call the library; what these calls have to say is not delivered.
 typedef void (*SemsynthLogFn)(void *user, uint32_t level, const char *message);
 
 // How to load a model. Zeros are the defaults.
@@ -426,6 +431,16 @@ typedef struct SemsynthClass {
     // Its name in UTF-8, ended by a zero byte.
     char name[120];
 } SemsynthClass;
+
+// A preset: a named style in a model's file.
+typedef struct SemsynthPreset {
+    // Set it to `sizeof(SemsynthPreset)`.
+    size_t struct_size;
+    // Its name for `semsynth_style_from_preset`: lower-case letters, digits and hyphens.
+    char name[128];
+    // One line about it, for menus; may be empty.
+    char summary[256];
+} SemsynthPreset;
 
 // What a picture of labels contains.
 typedef struct SemsynthReport {
@@ -578,7 +593,8 @@ typedef struct SemsynthStyleInfo {
 // The time to wait is over; the job still runs.
 #define SEMSYNTH_STATUS_TIMEOUT 901
 
-// A mistake in this library was caught; please report the message. Outputs are untouched.
+// A mistake in this library was caught; please report the message. Outputs are untouched. Sessions, models and the like
+// can be used as before; a canvas in use then is incomplete, and only to be released: all else is this status again.
 #define SEMSYNTH_STATUS_PANIC 1000
 
 #ifdef __cplusplus
@@ -602,7 +618,7 @@ SemsynthStatus semsynth_cancel_release(struct SemsynthCancel *cancel);
 // @param session      Gives the model, on the CPU.
 // @param labels       The labels at first.
 // @param request      NULL for the defaults; without region, and with `memory_limit` for what it keeps between edits: a
-//                     lower limit makes edits slower.
+//                     lower limit makes edits slower. `SEMSYNTH_STATUS_LIMIT` if the system has less than needed.
 SemsynthStatus semsynth_canvas_create(const struct SemsynthSession *session,
                                       const struct SemsynthLabels *labels,
                                       const struct SemsynthRequest *request,
@@ -725,7 +741,7 @@ SemsynthStatus semsynth_synthesize_async(const struct SemsynthSession *session,
 SemsynthStatus semsynth_job_poll(const struct SemsynthJob *job, uint32_t *state, float *progress);
 
 // Waits for a job and returns its status, with its message in `semsynth_last_error`; `SEMSYNTH_STATUS_TIMEOUT` if it
-// still runs.
+// still runs; `SEMSYNTH_STATUS_BUSY`, at once, in a callback of the job or of its session, which the job waits for.
 //
 // @param milliseconds The longest time to wait; 0 not to wait, negative for as long as it takes.
 SemsynthStatus semsynth_job_wait(const struct SemsynthJob *job,
@@ -841,6 +857,18 @@ SemsynthStatus semsynth_model_class(const struct SemsynthModel *model,
 // The id of the class with a name, in exactly this spelling.
 SemsynthStatus semsynth_model_find_class(const struct SemsynthModel *model, const char *name, uint32_t *out);
 
+// Counts the presets of a model: its named styles. A model without styles has none, one with styles may have none.
+SemsynthStatus semsynth_model_preset_count(const struct SemsynthModel *model,
+                                           size_t *out);
+
+// Describes a preset of a model. `semsynth_style_from_preset` makes a style of it.
+//
+// @param index  From 0, below the count. The first preset is what the model paints if a request has no style.
+// @param preset Takes the description; set its `struct_size`.
+SemsynthStatus semsynth_model_preset(const struct SemsynthModel *model,
+                                     size_t index,
+                                     struct SemsynthPreset *preset);
+
 // The pixels that can change if labels in a rectangle change.
 //
 // @param edit   The rectangle of labels.
@@ -848,7 +876,8 @@ SemsynthStatus semsynth_model_find_class(const struct SemsynthModel *model, cons
 //               that too: the result then reaches beyond the picture, to where it repeats.
 // @param height Height of the picture, or 0.
 // @param out    Takes the rectangle of pixels. The whole picture if every pixel depends on every label; in a world
-//               without borders that is `SEMSYNTH_STATUS_INVALID_ARGUMENT`.
+//               without borders that, and a rectangle with more pixels on a side than `UINT32_MAX`, is
+//               `SEMSYNTH_STATUS_INVALID_ARGUMENT`.
 SemsynthStatus semsynth_affected_rect(const struct SemsynthModel *model,
                                       const struct SemsynthRect *edit,
                                       uint32_t width,
@@ -972,10 +1001,19 @@ SemsynthStatus semsynth_session_retain(const struct SemsynthSession *session);
 // Removes an owner; NULL is fine. Jobs and canvases keep what they need.
 SemsynthStatus semsynth_session_release(struct SemsynthSession *session);
 
-// Draws a style for a model with one vector for the whole picture, to be released with `semsynth_style_release`.
+// Draws a style for a model with one vector for the whole picture, `SEMSYNTH_STYLE_GLOBAL`. To be released with
+// `semsynth_style_release`.
 SemsynthStatus semsynth_style_from_seed(const struct SemsynthModel *model,
                                         uint64_t seed,
                                         struct SemsynthStyle **out);
+
+// Makes a style of a model's preset, to be released with `semsynth_style_release`.
+//
+// @param name One of those that `semsynth_model_preset` gives, such as "brick"; `SEMSYNTH_STATUS_UNKNOWN_NAME` for any
+//             other. NULL for the model's first preset, if it has one.
+SemsynthStatus semsynth_style_from_preset(const struct SemsynthModel *model,
+                                          const char *name,
+                                          struct SemsynthStyle **out);
 
 // Makes a style of values, to be released with `semsynth_style_release`.
 //

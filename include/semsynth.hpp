@@ -16,8 +16,11 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
+#include <forward_list>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -29,7 +32,6 @@
 #include <stdexcept>
 #else
 #include <cstdlib>
-#include <optional>
 #endif
 
 namespace semsynth {
@@ -156,6 +158,30 @@ inline Status check_library() {
     SEMSYNTH_DETAIL_DONE;
 }
 
+/// What the library contains, for reports of problems: version, devices, built-in models, target.
+inline std::string build_info() { return semsynth_build_info(); }
+
+/// Takes messages: the level is one of the SEMSYNTH_LOG_ constants. Called on any thread; must not throw.
+using Log = std::function<void(std::uint32_t level, std::string_view message)>;
+
+/// Sends the library's messages up to a level to a function, for the whole process; an empty one ends that.
+inline Status set_log(std::uint32_t level, Log log) {
+    if (!log) {
+        SEMSYNTH_DETAIL_CHECK(semsynth_set_log_callback(SEMSYNTH_LOG_OFF, nullptr, nullptr));
+        SEMSYNTH_DETAIL_DONE;
+    }
+    // Functions are kept for ever: another thread may still be in the one that was set before.
+    static std::mutex mutex;
+    static std::forward_list<Log> *const all = new std::forward_list<Log>;
+    const std::lock_guard<std::mutex> lock(mutex);
+    all->push_front(std::move(log));
+    const auto call = [](void *user, std::uint32_t of, const char *message) {
+        (*static_cast<const Log *>(user))(of, message);
+    };
+    SEMSYNTH_DETAIL_CHECK(semsynth_set_log_callback(level, call, &all->front()));
+    SEMSYNTH_DETAIL_DONE;
+}
+
 using Rect = SemsynthRect;
 
 /// Labels in memory that stays while they are used.
@@ -214,7 +240,14 @@ public:
         value_.stride = stride;
         value_.format = format;
     }
+    /// A picture that is only read.
+    static Image reading(const void *data, std::size_t width, std::size_t height, std::ptrdiff_t stride = 0,
+                         std::uint32_t format = SEMSYNTH_FORMAT_RGB8) {
+        return Image(const_cast<void *>(data), width, height, stride, format);
+    }
     const SemsynthImage *get() const noexcept { return &value_; }
+    std::size_t width() const noexcept { return value_.width; }
+    std::size_t height() const noexcept { return value_.height; }
 
 private:
     SemsynthImage value_;
@@ -233,6 +266,15 @@ public:
 #ifndef SEMSYNTH_NO_EXCEPTIONS
     explicit Device(const char *name) : Device(create(name)) {}
 #endif
+    /// The devices of this machine, best first.
+    static Result<std::vector<SemsynthDeviceInfo>> list() {
+        std::size_t count = 0;
+        SEMSYNTH_DETAIL_CHECK(semsynth_device_count(&count));
+        std::vector<SemsynthDeviceInfo> devices(count, detail::sized<SemsynthDeviceInfo>());
+        for (std::size_t i = 0; i < count; ++i)
+            SEMSYNTH_DETAIL_CHECK(semsynth_device_info(i, &devices[i]));
+        return devices;
+    }
     Result<SemsynthDeviceInfo> info() const {
         auto info = detail::sized<SemsynthDeviceInfo>();
         SEMSYNTH_DETAIL_CHECK(semsynth_device_describe(handle_, &info));
@@ -248,15 +290,28 @@ public:
         SEMSYNTH_DETAIL_CHECK(semsynth_model_load_builtin(name, &handle));
         return Model(handle);
     }
-    static Result<Model> open(const char *path) {
+    /// The names of the built-in models.
+    static Result<std::vector<std::string>> builtins() {
+        std::size_t count = 0;
+        SEMSYNTH_DETAIL_CHECK(semsynth_builtin_count(&count));
+        std::vector<std::string> names;
+        for (std::size_t i = 0; i < count; ++i) {
+            char name[64];
+            SEMSYNTH_DETAIL_CHECK(semsynth_builtin_name(i, name, sizeof name));
+            names.emplace_back(name);
+        }
+        return names;
+    }
+    static Result<Model> open(const char *path, const SemsynthModelOptions *options = nullptr) {
         SemsynthModel *handle = nullptr;
-        SEMSYNTH_DETAIL_CHECK(semsynth_model_load_file(path, nullptr, &handle));
+        SEMSYNTH_DETAIL_CHECK(semsynth_model_load_file(path, options, &handle));
         return Model(handle);
     }
-    static Result<Model> from_memory(const void *data, std::size_t size) {
+    static Result<Model> from_memory(const void *data, std::size_t size,
+                                     const SemsynthModelOptions *options = nullptr) {
         SemsynthModel *handle = nullptr;
         SEMSYNTH_DETAIL_CHECK(
-            semsynth_model_load_memory(static_cast<const std::uint8_t *>(data), size, nullptr, &handle));
+            semsynth_model_load_memory(static_cast<const std::uint8_t *>(data), size, options, &handle));
         return Model(handle);
     }
     Result<SemsynthModelInfo> info() const {
@@ -269,6 +324,22 @@ public:
         std::uint32_t id = 0;
         SEMSYNTH_DETAIL_CHECK(semsynth_model_find_class(handle_, name, &id));
         return id;
+    }
+    /// The presets: named styles. The first is what the model paints without a style.
+    Result<std::vector<SemsynthPreset>> presets() const {
+        std::size_t count = 0;
+        SEMSYNTH_DETAIL_CHECK(semsynth_model_preset_count(handle_, &count));
+        std::vector<SemsynthPreset> presets(count, detail::sized<SemsynthPreset>());
+        for (std::size_t i = 0; i < count; ++i)
+            SEMSYNTH_DETAIL_CHECK(semsynth_model_preset(handle_, i, &presets[i]));
+        return presets;
+    }
+    /// The pixels that can change if labels in a rectangle change, in a picture of a size or, without one, in a world
+    /// without borders.
+    Result<Rect> affected(const Rect &edit, std::uint32_t width = 0, std::uint32_t height = 0) const {
+        Rect rect = {0, 0, 0, 0};
+        SEMSYNTH_DETAIL_CHECK(semsynth_affected_rect(handle_, &edit, width, height, &rect));
+        return rect;
     }
 };
 
@@ -301,6 +372,24 @@ public:
             SEMSYNTH_DETAIL_CHECK(semsynth_palette_class(handle_, i, &classes[i]));
         return classes;
     }
+    /// Class ids of a picture in colours, row by row: `policy` is a SEMSYNTH_COLORS_ constant. `report` takes what was
+    /// found, also where colours of no class are an error.
+    Result<std::vector<std::uint16_t>> ids(const Image &colors, std::uint32_t policy = SEMSYNTH_COLORS_EXACT,
+                                           std::uint32_t tolerance = 0, SemsynthReport *report = nullptr) const {
+        // Sizes beyond the library's limits are its errors, not those of the allocator.
+        const bool fits = colors.width() <= 32768 && colors.height() <= 32768;
+        std::vector<std::uint16_t> ids(fits ? colors.width() * colors.height() : 1);
+        if (report)
+            report->struct_size = sizeof *report;
+        SEMSYNTH_DETAIL_CHECK(
+            semsynth_labels_from_colors(handle_, colors.get(), policy, tolerance, ids.data(), ids.size(), report));
+        return ids;
+    }
+    /// Paints labels in the colours of their classes, as a preview.
+    Status colors(const Labels &labels, const Image &image) const {
+        SEMSYNTH_DETAIL_CHECK(semsynth_labels_to_colors(handle_, labels.get(), image.get()));
+        SEMSYNTH_DETAIL_DONE;
+    }
 };
 
 class Style : public detail::Handle<SemsynthStyle, semsynth_style_retain, semsynth_style_release> {
@@ -311,11 +400,29 @@ public:
         SEMSYNTH_DETAIL_CHECK(semsynth_style_from_seed(model.get(), seed, &handle));
         return Style(handle);
     }
+    /// A preset of a model; nullptr for its first.
+    static Result<Style> preset(const Model &model, const char *name) {
+        SemsynthStyle *handle = nullptr;
+        SEMSYNTH_DETAIL_CHECK(semsynth_style_from_preset(model.get(), name, &handle));
+        return Style(handle);
+    }
     static Result<Style> global(const std::vector<float> &values) {
         SemsynthStyle *handle = nullptr;
         SEMSYNTH_DETAIL_CHECK(
             semsynth_style_from_values(SEMSYNTH_STYLE_GLOBAL, values.data(), 1, values.size(), &handle));
         return Style(handle);
+    }
+    /// One row of values per class id.
+    static Result<Style> regions(const std::vector<float> &values, std::size_t rows) {
+        SemsynthStyle *handle = nullptr;
+        SEMSYNTH_DETAIL_CHECK(semsynth_style_from_values(SEMSYNTH_STYLE_REGIONS, values.data(), rows,
+                                                         rows == 0 ? 0 : values.size() / rows, &handle));
+        return Style(handle);
+    }
+    Result<SemsynthStyleInfo> info() const {
+        auto info = detail::sized<SemsynthStyleInfo>();
+        SEMSYNTH_DETAIL_CHECK(semsynth_style_info(handle_, &info));
+        return info;
     }
     static Result<Style> load(const Model &model, const std::vector<std::uint8_t> &data) {
         SemsynthStyle *handle = nullptr;
@@ -427,6 +534,16 @@ public:
         value_.memory_limit = bytes;
         return *this;
     }
+    /// A SEMSYNTH_STATISTICS_ constant.
+    Request &statistics(std::uint32_t statistics) {
+        value_.statistics = statistics;
+        return *this;
+    }
+    /// Instance ids, as large as the labels, in memory that stays.
+    Request &instances(const Labels &instances) {
+        instances_ = instances;
+        return *this;
+    }
     Request &quiet() {
         value_.flags |= SEMSYNTH_REQUEST_QUIET;
         return *this;
@@ -459,6 +576,7 @@ public:
         value.style = style_.get();
         value.region_styles = regions.data();
         value.region_style_count = regions.size();
+        value.instances = instances_ ? instances_->get() : nullptr;
         value.cancel = cancel_.get();
         reporter.install(value);
         return call(static_cast<const SemsynthRequest *>(&value));
@@ -474,6 +592,7 @@ private:
     SemsynthRequest value_ = detail::sized<SemsynthRequest>();
     Style style_;
     std::vector<Region> regions_;
+    std::optional<Labels> instances_;
     Cancel cancel_;
     Progress progress_;
 };
@@ -499,7 +618,9 @@ public:
     }
     /// Whether it has ended within a time.
     bool wait_for(std::chrono::milliseconds time) const {
-        return semsynth_job_wait(handle_.get(), time.count() < 0 ? 0 : time.count()) != SEMSYNTH_STATUS_TIMEOUT;
+        const SemsynthStatus status = semsynth_job_wait(handle_.get(), time.count() < 0 ? 0 : time.count());
+        // In a callback of its session it cannot end.
+        return status != SEMSYNTH_STATUS_TIMEOUT && status != SEMSYNTH_STATUS_BUSY;
     }
     bool ready() const { return wait_for(std::chrono::milliseconds(0)); }
     /// 0 to 1.
@@ -584,6 +705,14 @@ public:
         }));
         return estimate;
     }
+    /// Prepares for pictures of a size, so that the first one is as fast as later ones.
+    Status warm_up(std::size_t width, std::size_t height, const Request &request = Request()) const {
+        detail::Reporter none{Progress()};
+        SEMSYNTH_DETAIL_CHECK(request.use(none, [&](const SemsynthRequest *value) {
+            return semsynth_session_warm_up(handle_, width, height, value);
+        }));
+        SEMSYNTH_DETAIL_DONE;
+    }
     /// Encodes the style of a photo.
     Result<Style> encode(const Image &photo, const Labels *labels = nullptr) const {
         SemsynthStyle *handle = nullptr;
@@ -632,6 +761,35 @@ public:
         SEMSYNTH_DETAIL_CHECK(status);
         rects.resize(count);
         return rects;
+    }
+    /// Changes style, seed and so on. The next update paints everything.
+    Status set_request(const Request &request) const {
+        detail::Reporter none{Progress()};
+        SEMSYNTH_DETAIL_CHECK(request.use(none, [&](const SemsynthRequest *value) {
+            return semsynth_canvas_set_request(handle_, value);
+        }));
+        SEMSYNTH_DETAIL_DONE;
+    }
+    /// The labels of a rectangle, row by row, for undo for instance.
+    Result<std::vector<std::uint16_t>> labels(const Rect &rect) const {
+        const bool fits = rect.width <= 32768 && rect.height <= 32768;
+        std::vector<std::uint16_t> ids(fits ? std::size_t(rect.width) * rect.height : 1);
+        // NULL is an error; a wrong rectangle should be told instead.
+        std::uint16_t none = 0;
+        SEMSYNTH_DETAIL_CHECK(semsynth_canvas_labels(handle_, &rect, ids.empty() ? &none : ids.data(), ids.size()));
+        return ids;
+    }
+    /// Whether an update to a goal would compute nothing.
+    Result<bool> is_at(std::uint32_t goal, std::uint32_t levels = 1) const {
+        std::uint32_t there = 0;
+        SEMSYNTH_DETAIL_CHECK(semsynth_canvas_is_at(handle_, goal, levels, &there));
+        return there != 0;
+    }
+    /// Bytes that it keeps between edits, besides 7 per pixel.
+    Result<std::uint64_t> memory() const {
+        std::uint64_t bytes = 0;
+        SEMSYNTH_DETAIL_CHECK(semsynth_canvas_memory(handle_, &bytes));
+        return bytes;
     }
     /// Copies the picture.
     Status read(const Image &image) const {

@@ -10,8 +10,26 @@ use common::software;
 use proptest::prelude::*;
 use semsynth::label::{Rect, from_fn};
 use semsynth::model::Model;
+use semsynth::network::{Architecture, GeneratorConfig};
+use semsynth::nn::Statistics;
 use semsynth::synth::{Border, CancelToken, Canvas, Control, Goal, PreparedModel, Request, SynthesizerOptions};
 use semsynth::{Device, Error, LabelMap, sink};
+
+/// Rectangles that a [`Rect`] cannot hold are none, and sums near the ends of numbers do not overflow.
+#[test]
+fn what_an_edit_affects_is_never_cut() {
+    let clade = Architecture::SpadeFamily(GeneratorConfig::clade(8, 3));
+    let affected = |x, width, size| clade.affected(Rect { x, y: 0, width, height: 1 }, size, Statistics::Running);
+    let wide = affected(0, u32::MAX - 512, None).unwrap();
+    assert!(wide.x == -191 && wide.width > u32::MAX - 512 + 191, "{wide}");
+    assert_eq!(affected(0, u32::MAX - 191, None), None);
+    assert_eq!(affected(0, u32::MAX, None), None);
+    assert_eq!(affected(i64::MAX - 3, 9, None), None);
+    assert_eq!(affected(i64::MIN, 9, None), None);
+    let whole = Rect { x: 0, y: 0, width: 512, height: 223 };
+    assert_eq!(affected(0, u32::MAX, Some([512, 512])), Some(whole));
+    assert!(affected(i64::MAX - 3, 9, Some([512, 512])).is_some_and(|rect| rect.width <= 512));
+}
 
 fn facades() -> PreparedModel {
     PreparedModel::new(Model::builtin("facades").unwrap(), &Device::cpu()).unwrap()

@@ -1,4 +1,4 @@
-// A facade in C++: a palette, a picture with progress, one in the background, and one that is cancelled.
+// A facade in C++: a palette, styles, a picture with progress, one in the background, and one that is cancelled.
 //
 //     cmake -B build -DCMAKE_PREFIX_PATH=PREFIX && cmake --build build && build/facade OUTPUT.ppm
 #include <semsynth.hpp>
@@ -80,10 +80,18 @@ int run(const std::string &output) {
     semsynth::Labels labels(drawing.pixels.data(), drawing.width, drawing.height, 0, SEMSYNTH_FORMAT_RGB8);
     labels.palette(palette);
 
+    // Styles: a preset of the model for all, and the windows half as in another one.
+    for (const SemsynthPreset &preset : model.presets())
+        std::cout << "preset " << preset.name << ": " << preset.summary << '\n';
+    const semsynth::Style brick = semsynth::Style::preset(model, "brick");
+    const semsynth::Style azure = semsynth::Style::preset(model, "azure");
+    const semsynth::Request request =
+        semsynth::Request().seed(1).style(brick).region_style(model.find_class("window"), azure, 0.5F);
+
     // The picture, with progress from 0 to 1.
     float last = -1;
     const std::vector<std::uint8_t> picture =
-        session.synthesize(labels, semsynth::Request().seed(1).progress([&](float done) {
+        session.synthesize(labels, semsynth::Request(request).progress([&](float done) {
             if (done < last)
                 throw std::logic_error("progress goes back");
             last = done;
@@ -95,7 +103,7 @@ int run(const std::string &output) {
     // The same in the background, into blue, green, red and alpha.
     std::vector<std::uint8_t> bgra(4 * drawing.width * drawing.height);
     const semsynth::Image image(bgra.data(), drawing.width, drawing.height, 0, SEMSYNTH_FORMAT_BGRA8);
-    semsynth::Job job = session.synthesize_async(labels, image, semsynth::Request().seed(1));
+    semsynth::Job job = session.synthesize_async(labels, image, request);
     while (!job.wait_for(std::chrono::milliseconds(10)))
         std::cout << "background: " << int(100 * job.progress()) << " %\n";
     job.get();

@@ -7,10 +7,10 @@ use semsynth_core::synth::Canvas;
 use semsynth_core::{CancelToken, ClassTable, Goal, Rect};
 
 use crate::cancel::SemsynthCancel;
-use crate::guard::guard;
+use crate::guard::{guard, trip};
 use crate::image::{SemsynthImage, SemsynthRect, View};
 use crate::labels::{self, SemsynthLabels};
-use crate::pointers::{Out, read_optional, versioned};
+use crate::pointers::{Out, read_optional, room, versioned};
 use crate::registry::{self, Handle};
 use crate::request::{Inputs, SemsynthProgressFn, SemsynthRequest, Watch};
 use crate::session::SemsynthSession;
@@ -89,6 +89,7 @@ impl LiveCanvas {
     fn with<T>(&self, work: impl FnOnce(&mut State) -> Outcome<T>) -> Outcome<T> {
         let mut state = self.take(&CancelToken::new())?;
         state.broken = true;
+        trip("canvas");
         let result = work(&mut state);
         state.broken = false;
         result
@@ -105,7 +106,7 @@ impl LiveCanvas {
 /// @param session      Gives the model, on the CPU.
 /// @param labels       The labels at first.
 /// @param request      NULL for the defaults; without region, and with `memory_limit` for what it keeps between edits: a
-///                     lower limit makes edits slower.
+///                     lower limit makes edits slower. `SEMSYNTH_STATUS_LIMIT` if the system has less than needed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn semsynth_canvas_create(
     session: *const SemsynthSession,
@@ -158,7 +159,8 @@ pub unsafe extern "C" fn semsynth_canvas_edit(
             let out = if affected.is_null() { None } else { Some(Out::new(affected, "affected")?) };
             (labels::read(labels, "labels", &canvas.classes)?, out)
         };
-        let ids: Vec<u16> = map.ids().collect();
+        let mut ids: Vec<u16> = room(map.width() * map.height(), "a copy of the labels")?;
+        ids.extend(map.ids());
         let area = Rect { x, y, width: map.width() as u32, height: map.height() as u32 };
         let affected = canvas.with(|state| Ok(state.canvas.edit(area, &ids)?))?;
         if let Some(out) = out {
@@ -193,7 +195,8 @@ pub unsafe extern "C" fn semsynth_canvas_labels(
             ));
         }
         let labels = canvas.with(|state| Ok(state.canvas.labels()?))?;
-        let mut found = vec![0; needed];
+        let mut found = room(needed, "a copy of the labels")?;
+        found.resize(needed, 0);
         (&labels).read(rect, &mut found)?;
         // SAFETY: the caller vouches for `count` ids, and these are no more.
         unsafe { std::ptr::copy_nonoverlapping(found.as_ptr(), out.pointer(), needed) };

@@ -12,7 +12,7 @@ use crate::status::{
 };
 
 /// Takes messages of the library: `level` is one of the `SEMSYNTH_LOG_` constants, `message` is UTF-8 and valid during
-/// the call.
+/// the call. The function may call the library; what these calls have to say is not delivered.
 pub type SemsynthLogFn = Option<unsafe extern "C" fn(user: *mut c_void, level: u32, message: *const c_char)>;
 
 /// No messages.
@@ -35,9 +35,25 @@ static LOG: RwLock<Option<Log>> = RwLock::new(None);
 
 thread_local! {
     static GUARDED: Cell<usize> = const { Cell::new(0) };
+    /// Whether this thread is in the callback: messages about what the callback does would have no end.
+    static LOGGING: Cell<bool> = const { Cell::new(false) };
     static PANICKED_AT: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Where the next panic of this thread happens, for tests; see [`trip`].
     #[cfg(test)]
-    pub(crate) static PANIC_NEXT: Cell<bool> = const { Cell::new(false) };
+    pub(crate) static PANIC_AT: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// A place where tests let a panic happen, once.
+pub(crate) fn trip(place: &'static str) {
+    #[cfg(test)]
+    PANIC_AT.with(|at| {
+        if at.get() == place {
+            at.set("");
+            panic!("injected in a {place}");
+        }
+    });
+    #[cfg(not(test))]
+    let _ = place;
 }
 
 /// Sets or clears the callback.
@@ -55,9 +71,11 @@ pub(crate) fn log(level: u32, message: impl FnOnce() -> String) {
     if let Some(Log { level: most, call, user }) = log
         && level <= most
         && let Ok(text) = CString::new(message().replace('\0', " "))
+        && !LOGGING.replace(true)
     {
         // SAFETY: the caller of `semsynth_set_log_callback` vouches for the function and its data.
         unsafe { call(std::ptr::with_exposed_provenance_mut(user), level, text.as_ptr()) };
+        LOGGING.set(false);
     }
 }
 
@@ -91,13 +109,13 @@ pub(crate) fn caught<T>(work: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
     install_hook();
     GUARDED.with(|depth| depth.set(depth.get() + 1));
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(test)]
-        assert!(!PANIC_NEXT.with(|next| next.replace(false)), "injected");
+        trip("call");
         work()
     }));
     GUARDED.with(|depth| depth.set(depth.get() - 1));
     result.unwrap_or_else(|payload| {
-        let place = PANICKED_AT.with(RefCell::take);
+        // A thread that ends has none any more.
+        let place = PANICKED_AT.try_with(RefCell::take).unwrap_or_default();
         let message = format!("internal error: {}{place}; please report this", text_of(&*payload));
         // Dropping what was thrown may panic too.
         std::mem::forget(payload);

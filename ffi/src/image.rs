@@ -6,7 +6,7 @@ use std::slice;
 use semsynth_core::label::{MAX_AREA, MAX_SIDE};
 use semsynth_core::{Image, PixelFormat, Rect};
 
-use crate::pointers::{Out, read_struct, versioned};
+use crate::pointers::{Out, read_struct, room, versioned};
 use crate::status::{Fault, Outcome};
 
 /// Class ids, one byte each. For labels.
@@ -148,13 +148,13 @@ impl Rows {
     /// # Safety
     ///
     /// As [`get`](Self::get).
-    pub(crate) unsafe fn copied(&self) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.width * self.height * self.bytes);
+    pub(crate) unsafe fn copied(&self) -> Outcome<Vec<u8>> {
+        let mut all = room(self.width * self.height * self.bytes, "a copy of the pixels")?;
         for y in 0..self.height {
             // SAFETY: as the caller's, and the row is inside.
             all.extend_from_slice(unsafe { self.get(y) });
         }
-        all
+        Ok(all)
     }
 }
 
@@ -283,7 +283,7 @@ impl View {
             _ => return Err(Fault::argument(format!("{name} has floats, it must have a byte per channel"))),
         };
         // SAFETY: as the caller's.
-        let mut bytes = unsafe { self.rows.copied() };
+        let mut bytes = unsafe { self.rows.copied()? };
         self.format.to_red_first(&mut bytes);
         Ok((format, bytes))
     }
@@ -295,8 +295,9 @@ impl View {
     /// As [`Rows::copied`].
     pub(crate) unsafe fn to_image(self) -> Outcome<Image> {
         // SAFETY: as the caller's.
-        let bytes = unsafe { self.rows.copied() };
-        let rgb = bytes.chunks_exact(self.format.bytes()).flat_map(|pixel| self.format.take(pixel)).collect();
+        let bytes = unsafe { self.rows.copied()? };
+        let mut rgb = room(3 * self.rows.width * self.rows.height, "a copy of the picture")?;
+        rgb.extend(bytes.chunks_exact(self.format.bytes()).flat_map(|pixel| self.format.take(pixel)));
         Ok(Image::new(self.rows.width, self.rows.height, rgb)?)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use semsynth_core::{CancelToken, Error};
 
-use crate::guard::{caught, guard};
+use crate::guard::{caught, guard, trip};
 use crate::image::SemsynthImage;
 use crate::labels::SemsynthLabels;
 use crate::pointers::Out;
@@ -15,7 +15,7 @@ use crate::registry::{self, Handle};
 use crate::request::SemsynthRequest;
 use crate::session::{Order, SemsynthSession};
 use crate::status::{Fault, Outcome, SEMSYNTH_STATUS_TIMEOUT, SemsynthStatus};
-use crate::turn::lock;
+use crate::turn::{Holder, lock};
 
 /// A picture that is painted in the background. Poll, wait and cancel from any thread.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Job {
     shared: Arc<Shared>,
     cancel: CancelToken,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Whose turn it is with the session.
+    holder: Holder,
 }
 
 #[derive(Debug, Default)]
@@ -50,10 +52,16 @@ impl Job {
     fn start(session: Arc<crate::session::Session>, mut order: Order) -> Outcome<Self> {
         order.inputs.watch.cancellable = true;
         let cancel = order.inputs.watch.cancel.clone();
+        let holder = session.holder().clone();
         let shared = Arc::new(Shared::default());
         let ours = Arc::clone(&shared);
+        #[cfg(test)]
+        let place = crate::guard::PANIC_AT.take();
         let work = move || {
+            #[cfg(test)]
+            crate::guard::PANIC_AT.set(place);
             let result = caught(|| {
+                trip("job");
                 let Order { labels, inputs, view } = order;
                 let progress = |done: f32| ours.progress.store(done.to_bits(), Ordering::Relaxed);
                 let picture = session.paint(&labels, &inputs, Some(&progress))?;
@@ -68,23 +76,26 @@ impl Job {
         };
         let thread =
             thread::Builder::new().name("semsynth job".into()).spawn(work).map_err(Error::io("a job's thread"))?;
-        Ok(Self { shared, cancel, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, cancel, thread: Mutex::new(Some(thread)), holder })
     }
 
-    /// The result, once there is one; `None` when the time is over.
-    fn wait(&self, most: Option<Duration>) -> Option<Outcome> {
+    /// The result, once there is one; a fault when the time is over, or would be spent for nothing.
+    fn wait(&self, most: Option<Duration>) -> Outcome {
         let start = Instant::now();
         let mut result = lock(&self.shared.result);
         loop {
-            if result.is_some() {
+            if let Some(result) = &*result {
                 return result.clone();
             }
-            result = match most {
+            let left = most.map(|most| most.saturating_sub(start.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Fault::new(SEMSYNTH_STATUS_TIMEOUT, "the job still runs"));
+            }
+            // The job cannot end before this thread gives the session back.
+            self.holder.refuse_me()?;
+            result = match left {
                 None => self.shared.ended.wait(result).unwrap_or_else(PoisonError::into_inner),
-                Some(most) => {
-                    let left = most.checked_sub(start.elapsed()).filter(|left| !left.is_zero())?;
-                    self.shared.ended.wait_timeout(result, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(left) => self.shared.ended.wait_timeout(result, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
     }
@@ -162,7 +173,7 @@ pub unsafe extern "C" fn semsynth_job_poll(
 }
 
 /// Waits for a job and returns its status, with its message in `semsynth_last_error`; `SEMSYNTH_STATUS_TIMEOUT` if it
-/// still runs.
+/// still runs; `SEMSYNTH_STATUS_BUSY`, at once, in a callback of the job or of its session, which the job waits for.
 ///
 /// @param milliseconds The longest time to wait; 0 not to wait, negative for as long as it takes.
 #[unsafe(no_mangle)]
@@ -170,7 +181,7 @@ pub unsafe extern "C" fn semsynth_job_wait(job: *const SemsynthJob, milliseconds
     guard(|| {
         let job = registry::get(job)?;
         let most = u64::try_from(milliseconds).ok().map(Duration::from_millis);
-        job.wait(most).unwrap_or_else(|| Err(Fault::new(SEMSYNTH_STATUS_TIMEOUT, "the job still runs")))
+        job.wait(most)
     })
 }
 

@@ -7,7 +7,7 @@ use semsynth_core::{ClassTable, LabelMap, PixelFormat, Pixels};
 
 use crate::image::{ColorFormat, Rows, SEMSYNTH_FORMAT_RGB_F32, SEMSYNTH_FORMAT_U8, SEMSYNTH_FORMAT_U16};
 use crate::palette::SemsynthPalette;
-use crate::pointers::{read_struct, versioned};
+use crate::pointers::{read_struct, room, versioned};
 use crate::registry;
 use crate::status::{Fault, Outcome};
 
@@ -72,14 +72,15 @@ pub(crate) unsafe fn read(labels: *const SemsynthLabels, name: &str, classes: &C
     match labels.format {
         SEMSYNTH_FORMAT_U8 => {
             // SAFETY: as the caller's.
-            let ids = unsafe { rows(1)?.copied() };
+            let ids = unsafe { rows(1)?.copied()? };
             Ok(LabelMap::from_u8(&ids, width, height, width)?)
         }
         SEMSYNTH_FORMAT_U16 => {
             // Rows may begin at odd addresses, so the ids are put together from bytes.
             // SAFETY: as the caller's.
-            let bytes = unsafe { rows(2)?.copied() };
-            let ids: Vec<u16> = bytes.as_chunks().0.iter().map(|&id| u16::from_ne_bytes(id)).collect();
+            let bytes = unsafe { rows(2)?.copied()? };
+            let mut ids: Vec<u16> = room(width * height, "a copy of the labels")?;
+            ids.extend(bytes.as_chunks().0.iter().map(|&id| u16::from_ne_bytes(id)));
             Ok(LabelMap::from_u16(&ids, width, height, width)?)
         }
         format if format >= SEMSYNTH_FORMAT_RGB_F32 => Err(Fault::unknown_enum(&format!("{name}.format"), format)),
@@ -87,7 +88,7 @@ pub(crate) unsafe fn read(labels: *const SemsynthLabels, name: &str, classes: &C
             let color = ColorFormat::new(name, format)?;
             let palette = registry::get_optional(labels.palette)?;
             // SAFETY: as the caller's.
-            let mut bytes = unsafe { rows(color.bytes())?.copied() };
+            let mut bytes = unsafe { rows(color.bytes())?.copied()? };
             color.to_red_first(&mut bytes);
             let format = if color.bytes() == 4 { PixelFormat::Rgba8 } else { PixelFormat::Rgb8 };
             let pixels = Pixels::new(format, width, height, width * color.bytes(), &bytes)?;

@@ -88,7 +88,19 @@ pub struct SemsynthModelInfo {
     pub licence: [c_char; 256],
 }
 
-versioned!(SemsynthModelOptions, SemsynthModelInfo);
+/// A preset: a named style in a model's file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SemsynthPreset {
+    /// Set it to `sizeof(SemsynthPreset)`.
+    pub struct_size: usize,
+    /// Its name for `semsynth_style_from_preset`: lower-case letters, digits and hyphens.
+    pub name: [c_char; 128],
+    /// One line about it, for menus; may be empty.
+    pub summary: [c_char; 256],
+}
+
+versioned!(SemsynthModelOptions, SemsynthModelInfo, SemsynthPreset);
 
 /// Counts the built-in models.
 #[unsafe(no_mangle)]
@@ -296,6 +308,38 @@ pub unsafe extern "C" fn semsynth_model_find_class(
     })
 }
 
+/// Counts the presets of a model: its named styles. A model without styles has none, one with styles may have none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn semsynth_model_preset_count(model: *const SemsynthModel, out: *mut usize) -> SemsynthStatus {
+    guard(|| {
+        let model = registry::get(model)?;
+        // SAFETY: by the conventions of the header.
+        let out = unsafe { Out::new(out, "out")? };
+        out.write(model.presets().len());
+        Ok(())
+    })
+}
+
+/// Describes a preset of a model. `semsynth_style_from_preset` makes a style of it.
+///
+/// @param index  From 0, below the count. The first preset is what the model paints if a request has no style.
+/// @param preset Takes the description; set its `struct_size`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn semsynth_model_preset(
+    model: *const SemsynthModel,
+    index: usize,
+    preset: *mut SemsynthPreset,
+) -> SemsynthStatus {
+    guard(|| {
+        let model = registry::get(model)?;
+        // SAFETY: by the conventions of the header.
+        let out = unsafe { OutStruct::new(preset, "preset")? };
+        let preset = at(model.presets(), index, "presets")?;
+        out.write(&SemsynthPreset { struct_size: 0, name: chars(&preset.name), summary: chars(&preset.summary) });
+        Ok(())
+    })
+}
+
 /// The pixels that can change if labels in a rectangle change.
 ///
 /// @param edit   The rectangle of labels.
@@ -303,7 +347,8 @@ pub unsafe extern "C" fn semsynth_model_find_class(
 ///               that too: the result then reaches beyond the picture, to where it repeats.
 /// @param height Height of the picture, or 0.
 /// @param out    Takes the rectangle of pixels. The whole picture if every pixel depends on every label; in a world
-///               without borders that is `SEMSYNTH_STATUS_INVALID_ARGUMENT`.
+///               without borders that, and a rectangle with more pixels on a side than `UINT32_MAX`, is
+///               `SEMSYNTH_STATUS_INVALID_ARGUMENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn semsynth_affected_rect(
     model: *const SemsynthModel,
@@ -325,7 +370,9 @@ pub unsafe extern "C" fn semsynth_affected_rect(
         };
         let whole = || size.map(|_| Rect { x: 0, y: 0, width, height });
         let affected = model.affected(edit, size).or_else(whole).ok_or_else(|| {
-            Fault::argument("every pixel of this model depends on every label: there is no such rectangle")
+            Fault::argument(
+                "there is no such rectangle: every pixel of this model depends on every label, or it is too large",
+            )
         })?;
         out.write(affected.into());
         Ok(())

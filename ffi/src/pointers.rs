@@ -4,7 +4,9 @@ use std::ffi::{CStr, c_char};
 use std::mem::MaybeUninit;
 use std::slice;
 
-use crate::status::{Fault, Outcome, SEMSYNTH_STATUS_BUFFER_TOO_SMALL, SEMSYNTH_STATUS_VERSION_MISMATCH};
+use crate::status::{
+    Fault, Outcome, SEMSYNTH_STATUS_BUFFER_TOO_SMALL, SEMSYNTH_STATUS_LIMIT, SEMSYNTH_STATUS_VERSION_MISMATCH,
+};
 
 /// Larger structs are none of this library's, in any version.
 pub(crate) const LARGEST_STRUCT: usize = 4096;
@@ -172,6 +174,19 @@ pub(crate) unsafe fn array<'a, T>(pointer: *const T, len: usize, name: &str) -> 
     }
     // SAFETY: not NULL and aligned, of a possible size, and the caller vouches for the rest.
     Ok(unsafe { slice::from_raw_parts(pointer, len) })
+}
+
+/// Room for values whose number the caller chose, or a fault where the system has none.
+pub(crate) fn room<T>(count: usize, name: &str) -> Outcome<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| {
+        let bytes = count.saturating_mul(size_of::<T>());
+        Fault::new(
+            SEMSYNTH_STATUS_LIMIT,
+            format!("{name} takes {bytes} bytes of memory, which the system does not give"),
+        )
+    })?;
+    Ok(values)
 }
 
 /// Copies bytes into the caller's buffer and writes their number. With a NULL buffer and a capacity of 0, only the

@@ -6,6 +6,7 @@ use semsynth_core::nn::Statistics;
 use semsynth_core::{Border, CancelToken, ClassTable, Control, Rect, Request};
 
 use crate::cancel::SemsynthCancel;
+use crate::guard::trip;
 use crate::image::SemsynthRect;
 use crate::labels::{self, SemsynthLabels};
 use crate::pointers::{array, read_optional, versioned};
@@ -78,7 +79,9 @@ pub struct SemsynthRequest {
     /// Instance ids, as large as the labels, for models that take instance edges; else NULL. Formats U8 and U16.
     pub instances: *const SemsynthLabels,
     /// Most memory in bytes, with the weights; 0 for the session's limit. The picture is painted in smaller parts if it
-    /// needs more, which gives the same bytes. On the CPU.
+    /// needs more, which gives the same bytes; `SEMSYNTH_STATUS_LIMIT` if no part is small enough, see `least_memory` of
+    /// `SemsynthEstimate`. This takes the place of a tile size: the library knows how far each layer of the model
+    /// reaches and chooses the largest bands and windows that fit, without seams. On the CPU.
     pub memory_limit: u64,
     /// Cancels the call, or NULL.
     pub cancel: *const SemsynthCancel,
@@ -139,6 +142,9 @@ impl Watch {
         let mut report = |done: f32| {
             if let Some(also) = also {
                 also(done);
+            }
+            if done > 0.5 {
+                trip("picture");
             }
             if self.progress.is_some_and(|progress| !progress.report(done)) {
                 self.cancel.cancel();

@@ -9,11 +9,11 @@ use crate::guard::{SEMSYNTH_LOG_INFO, guard, log};
 use crate::image::{SemsynthImage, View};
 use crate::labels::{self, SemsynthLabels};
 use crate::model::SemsynthModel;
-use crate::pointers::{Out, OutStruct, read_optional, versioned};
+use crate::pointers::{Out, OutStruct, read_optional, room, versioned};
 use crate::registry::{self, Handle};
 use crate::request::{Inputs, SemsynthRequest};
 use crate::status::{Fault, Outcome, SemsynthStatus};
-use crate::turn::Turn;
+use crate::turn::{Holder, Turn};
 
 /// A model on a device, with the memory to work in. Calls from several threads take turns; for pictures at the same time,
 /// give each thread a session of its own with `semsynth_session_fork`.
@@ -95,6 +95,10 @@ impl Session {
         Self { prepared, memory, worker }
     }
 
+    pub(crate) fn holder(&self) -> &Holder {
+        self.worker.holder()
+    }
+
     /// Uses the synthesizer, in turn.
     fn with<T>(&self, cancel: &CancelToken, work: impl FnOnce(&mut Synthesizer) -> Outcome<T>) -> Outcome<T> {
         let mut worker = self.worker.take(cancel)?;
@@ -125,7 +129,8 @@ impl Session {
                 let area = Self::area(labels, inputs);
                 let size @ [width, height] = [area.width, area.height].map(|side| side as usize);
                 check_area(size)?;
-                let mut bytes = vec![0; 3 * width * height];
+                let mut bytes = room(3 * width * height, "the picture")?;
+                bytes.resize(3 * width * height, 0);
                 let mut sink = semsynth_core::sink::from_fn(|y: usize, row: &[u8]| {
                     bytes[3 * width * y..][..row.len()].copy_from_slice(row);
                     Ok(())

@@ -62,7 +62,8 @@ pub const SEMSYNTH_STATUS_STORAGE_FULL: SemsynthStatus = 803;
 pub const SEMSYNTH_STATUS_CANCELLED: SemsynthStatus = 900;
 /// The time to wait is over; the job still runs.
 pub const SEMSYNTH_STATUS_TIMEOUT: SemsynthStatus = 901;
-/// A mistake in this library was caught; please report the message. Outputs are untouched.
+/// A mistake in this library was caught; please report the message. Outputs are untouched. Sessions, models and the like
+/// can be used as before; a canvas in use then is incomplete, and only to be released: all else is this status again.
 pub const SEMSYNTH_STATUS_PANIC: SemsynthStatus = 1000;
 
 /// Each code and its name without the prefix.
@@ -135,10 +136,12 @@ thread_local! {
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// Keeps a message, unless the thread ends and has no place for it any more: destructors of a host's own thread-local
+/// objects may still call.
 pub(crate) fn set_last_message(message: String) {
-    LAST.with(|last| last.replace(message));
+    let _ = LAST.try_with(|last| last.replace(message));
 }
 
 pub(crate) fn last_message() -> String {
-    LAST.with(|last| last.borrow().clone())
+    LAST.try_with(|last| last.borrow().clone()).unwrap_or_default()
 }

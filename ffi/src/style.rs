@@ -1,5 +1,7 @@
 //! Styles: the look of a picture, or of each class in it.
 
+use std::ffi::c_char;
+
 use semsynth_core::network::StyleConfig;
 use semsynth_core::style::StyleKind;
 use semsynth_core::{Error, Style};
@@ -8,10 +10,10 @@ use crate::guard::guard;
 use crate::image::{SemsynthImage, View};
 use crate::labels::{self, SemsynthLabels};
 use crate::model::{SEMSYNTH_STYLE_GLOBAL, SEMSYNTH_STYLE_REGIONS, SemsynthModel};
-use crate::pointers::{Out, OutStruct, array, copy_out, versioned};
+use crate::pointers::{Out, OutStruct, array, copy_out, text, versioned};
 use crate::registry::{self, Handle};
 use crate::session::SemsynthSession;
-use crate::status::{Fault, Outcome, SEMSYNTH_STATUS_UNKNOWN_IDS, SemsynthStatus};
+use crate::status::{Fault, Outcome, SEMSYNTH_STATUS_UNKNOWN_IDS, SEMSYNTH_STATUS_UNKNOWN_NAME, SemsynthStatus};
 
 /// A style. Never changes; use it from any thread. Functions that change a style make a new one.
 #[derive(Debug)]
@@ -40,7 +42,8 @@ pub struct SemsynthStyleInfo {
 
 versioned!(SemsynthStyleInfo);
 
-/// Draws a style for a model with one vector for the whole picture, to be released with `semsynth_style_release`.
+/// Draws a style for a model with one vector for the whole picture, `SEMSYNTH_STYLE_GLOBAL`. To be released with
+/// `semsynth_style_release`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn semsynth_style_from_seed(
     model: *const SemsynthModel,
@@ -61,6 +64,29 @@ pub unsafe extern "C" fn semsynth_style_from_seed(
             StyleConfig::None => return Err(Fault::argument("this model takes no style")),
         };
         registry::give(Style::random(seed, length)?, out);
+        Ok(())
+    })
+}
+
+/// Makes a style of a model's preset, to be released with `semsynth_style_release`.
+///
+/// @param name One of those that `semsynth_model_preset` gives, such as "brick"; `SEMSYNTH_STATUS_UNKNOWN_NAME` for any
+///             other. NULL for the model's first preset, if it has one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn semsynth_style_from_preset(
+    model: *const SemsynthModel,
+    name: *const c_char,
+    out: *mut *mut SemsynthStyle,
+) -> SemsynthStatus {
+    guard(|| {
+        let model = registry::get(model)?;
+        // SAFETY: by the conventions of the header.
+        let (name, out) =
+            unsafe { (if name.is_null() { None } else { Some(text(name, "name")?) }, Out::new(out, "out")?) };
+        let first = model.presets().first().map(|preset| preset.name.as_str());
+        let name =
+            name.or(first).ok_or_else(|| Fault::new(SEMSYNTH_STATUS_UNKNOWN_NAME, "this model has no presets"))?;
+        registry::give(model.preset(name)?, out);
         Ok(())
     })
 }

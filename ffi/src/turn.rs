@@ -1,7 +1,7 @@
 //! What one thread uses at a time.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -12,30 +12,45 @@ use crate::status::{Fault, Outcome, SEMSYNTH_STATUS_BUSY, SEMSYNTH_STATUS_CANCEL
 /// A lock that a thread cannot wait for while it holds it: that is a fault instead.
 #[derive(Debug)]
 pub(crate) struct Turn<T> {
-    holder: Mutex<Option<ThreadId>>,
+    holder: Holder,
     inner: Mutex<T>,
 }
 
+/// The thread whose turn it is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Holder(Arc<Mutex<Option<ThreadId>>>);
+
+impl Holder {
+    /// A fault if it is the calling thread's own turn: it would wait for itself.
+    pub(crate) fn refuse_me(&self) -> Outcome {
+        if *lock(&self.0) != Some(thread::current().id()) {
+            return Ok(());
+        }
+        Err(Fault::new(
+            SEMSYNTH_STATUS_BUSY,
+            "a callback called back into what its own thread is using: do that after the call has returned",
+        ))
+    }
+}
+
 pub(crate) struct Held<'a, T> {
-    holder: &'a Mutex<Option<ThreadId>>,
+    holder: &'a Holder,
     inner: MutexGuard<'a, T>,
 }
 
 impl<T> Turn<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { holder: Mutex::new(None), inner: Mutex::new(value) }
+        Self { holder: Holder::default(), inner: Mutex::new(value) }
+    }
+
+    pub(crate) fn holder(&self) -> &Holder {
+        &self.holder
     }
 
     /// Waits for its turn, unless the token is cancelled before.
     pub(crate) fn take(&self, cancel: &CancelToken) -> Outcome<Held<'_, T>> {
-        let me = thread::current().id();
         loop {
-            if *lock(&self.holder) == Some(me) {
-                return Err(Fault::new(
-                    SEMSYNTH_STATUS_BUSY,
-                    "a callback called back into what its own thread is using: do that after the call has returned",
-                ));
-            }
+            self.holder.refuse_me()?;
             let inner = match self.inner.try_lock() {
                 Ok(inner) => inner,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -47,7 +62,7 @@ impl<T> Turn<T> {
                     continue;
                 }
             };
-            *lock(&self.holder) = Some(me);
+            *lock(&self.holder.0) = Some(thread::current().id());
             return Ok(Held { holder: &self.holder, inner });
         }
     }
@@ -74,6 +89,6 @@ impl<T> DerefMut for Held<'_, T> {
 
 impl<T> Drop for Held<'_, T> {
     fn drop(&mut self) {
-        *lock(self.holder) = None;
+        *lock(&self.holder.0) = None;
     }
 }

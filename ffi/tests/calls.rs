@@ -80,6 +80,7 @@ fn value(function: &str, Parameter { kind, name, .. }: &Parameter) -> String {
         (_, "name") if kind == "const char *" => match function {
             "semsynth_device_create" => "\"cpu\"".into(),
             "semsynth_model_find_class" => "\"facade\"".into(),
+            "semsynth_style_from_preset" => "\"brick\"".into(),
             _ => "\"facades\"".into(),
         },
         (_, "path") => "\"/nonexistent\"".into(),
@@ -152,6 +153,7 @@ int main(void) {
     SemsynthModelInfo modelinfo = {0};
     SemsynthStyleInfo styleinfo = {0};
     SemsynthReport report = {0};
+    SemsynthPreset preset = {0};
     SemsynthRect rect = {0, 0, 8, 8};
     SemsynthClass class = {0};
     const float values[4] = {0, 1, 2, 3};
@@ -161,6 +163,7 @@ int main(void) {
     modeloptions.struct_size = sizeof modeloptions, estimate.struct_size = sizeof estimate;
     deviceinfo.struct_size = sizeof deviceinfo, modelinfo.struct_size = sizeof modelinfo;
     styleinfo.struct_size = sizeof styleinfo, report.struct_size = sizeof report;
+    preset.struct_size = sizeof preset;
     must(semsynth_device_create("cpu", &device), "device");
     must(semsynth_model_load_builtin("facades", &model), "model");
     must(semsynth_session_create(device, model, NULL, &session), "session");
@@ -242,6 +245,7 @@ fn null_and_values_that_are_no_constants_are_errors() {
     bad("", "semsynth_style_from_values(?, values, 1, 4, (void *)&out_out)", "");
     bad("", "semsynth_labels_from_colors(palette, &image, ?, 0, (void *)bytes, 4096, NULL)", "");
     bad("", "semsynth_set_log_callback(?, NULL, NULL)", "");
+    bad("class.flags = (uint8_t)(?);", "semsynth_palette_create_from(&class, 1, (void *)&out_out)", "class.flags = 0;");
     // Handles that are none, or were released, and sizes that are none.
     program += r#"
     printf("enum handle %d\n", (int)semsynth_model_info((void *)bytes, &modelinfo));

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use common::{have, library, root, run};
+use common::{Sanitizer, compile_with, have, library, root, run, sanitizers, without_drivers};
 
 fn header() -> String {
     fs::read_to_string(root().join("include/semsynth.h")).unwrap()
@@ -83,7 +83,7 @@ fn layout(header: &str) -> String {
 }
 
 /// Compiles a program that only includes a header, with every warning an error.
-fn compiles(compiler: &str, language: &str, standard: &str, header: &str, dir: &Path) {
+fn compiles(compiler: &str, language: &str, standard: &str, header: &str, more: &[&str], dir: &Path) {
     if !have(compiler) {
         println!("skipped: no {compiler}");
         return;
@@ -100,13 +100,36 @@ fn compiles(compiler: &str, language: &str, standard: &str, header: &str, dir: &
     run(Command::new(compiler)
         .args(strict)
         .arg(format!("-std={standard}"))
+        .args(more)
         .args(["-x", language])
         .arg("-I")
         .arg(root().join("include"))
         .arg("-c")
         .arg(&source)
         .args(["-o", "/dev/null"]));
-    println!("{header}: {compiler} {standard}");
+    println!("{header}: {compiler} {standard} {}", more.join(" "));
+}
+
+/// A program that uses all of `semsynth.hpp`, with exceptions and without, and under sanitizers.
+#[test]
+fn the_wrapper_does_what_the_library_does() {
+    let Some(library) = library() else { return };
+    if !have("c++") {
+        println!("skipped: no C++ compiler");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let source = root().join("ffi/tests/c/wrapper.cpp");
+    let without = ["-DSEMSYNTH_NO_EXCEPTIONS", "-fno-exceptions"];
+    for (name, flags) in [("exceptions", &[][..]), ("results", &without)] {
+        let binary = compile_with(flags, &[&source], &library, Sanitizer::None, dir.path(), name);
+        assert_eq!(run(&mut Command::new(binary)), "end\n");
+        if sanitizers("c++", dir.path()) {
+            let name = format!("{name}-asan");
+            let binary = compile_with(flags, &[&source], &library, Sanitizer::Address, dir.path(), &name);
+            assert_eq!(run(without_drivers(&mut Command::new(binary))), "end\n");
+        }
+    }
 }
 
 #[test]
@@ -114,13 +137,15 @@ fn compilers_accept_the_headers() {
     let dir = tempfile::tempdir().unwrap();
     for (c, cpp) in [("gcc", "g++"), ("clang", "clang++")] {
         for standard in ["c99", "c11", "c17", "c2x"] {
-            compiles(c, "c", standard, "semsynth.h", dir.path());
+            compiles(c, "c", standard, "semsynth.h", &[], dir.path());
         }
         for standard in ["c++11", "c++17", "c++20"] {
-            compiles(cpp, "c++", standard, "semsynth.h", dir.path());
+            compiles(cpp, "c++", standard, "semsynth.h", &[], dir.path());
         }
         for standard in ["c++17", "c++20"] {
-            compiles(cpp, "c++", standard, "semsynth.hpp", dir.path());
+            for more in [&[][..], &["-DSEMSYNTH_NO_EXCEPTIONS", "-fno-exceptions"]] {
+                compiles(cpp, "c++", standard, "semsynth.hpp", more, dir.path());
+            }
         }
     }
 }

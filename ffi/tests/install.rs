@@ -92,10 +92,10 @@ fn examples_are_built_against_the_installed_package() {
 
     if have("cmake") && have("c++") {
         let strict = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror";
-        let cmake = |example: &str, build: &Path, flags: &str| {
+        let cmake = |project: &Path, build: &Path, flags: &str| {
             run(Command::new("cmake")
                 .arg("-S")
-                .arg(root().join("examples").join(example))
+                .arg(project)
                 .arg("-B")
                 .arg(build)
                 .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
@@ -103,8 +103,24 @@ fn examples_are_built_against_the_installed_package() {
             run(Command::new("cmake").arg("--build").arg(build));
         };
         for example in ["cpp", "cpp-live"] {
-            cmake(example, &path(example), strict);
+            cmake(&root().join("examples").join(example), &path(example), strict);
         }
+        // The same program with the static library: it needs no other file.
+        let project = path("static-project");
+        fs::create_dir(&project).unwrap();
+        fs::copy(root().join("examples/cpp/main.cpp"), project.join("main.cpp")).unwrap();
+        let lists = fs::read_to_string(root().join("examples/cpp/CMakeLists.txt")).unwrap();
+        let target = "PRIVATE semsynth::semsynth";
+        assert!(lists.contains(target), "{lists}");
+        fs::write(project.join("CMakeLists.txt"), lists.replace(target, "PRIVATE semsynth::static")).unwrap();
+        cmake(&project, &path("static-cpp"), strict);
+        run(Command::new(path("static-cpp/facade")).arg(path("static.ppm")));
+        if have("readelf") {
+            let needed = |program: &str| run(Command::new("readelf").arg("-d").arg(path(program)));
+            assert!(needed("cpp/facade").contains("[libsemsynth.so.0.1]"));
+            assert!(!needed("static-cpp/facade").contains("libsemsynth"));
+        }
+        painter_with_a_window(&path("cpp-live"));
         // With sanitizers, leaks included; nothing is reported unless a program fails.
         if sanitizers("c++", folder.path()) {
             let flags = format!("{strict} -g -fsanitize=address,undefined -fno-sanitize-recover=all");
@@ -113,7 +129,7 @@ fn examples_are_built_against_the_installed_package() {
             for ((example, program), arguments) in [("cpp", "facade"), ("cpp-live", "paint")].into_iter().zip(arguments)
             {
                 let build = path(&format!("{example}-asan"));
-                cmake(example, &build, &flags);
+                cmake(&root().join("examples").join(example), &build, &flags);
                 run(without_drivers(&mut Command::new(build.join(program))).args(arguments));
             }
         }
@@ -130,7 +146,9 @@ fn examples_are_built_against_the_installed_package() {
         let said = run(Command::new(path("cpp/facade")).arg(path("cpp.ppm")));
         assert!(said.contains("progress ended at 1\n") && said.contains("cancelled\n"), "{said}");
         assert!(said.contains("there is no built-in model \"castles\"; there is: facades"), "{said}");
+        assert!(said.contains("preset brick: "), "{said}");
         assert_eq!(picture(&path("cpp.ppm")).0, 384);
+        assert_eq!(picture(&path("static.ppm")), picture(&path("cpp.ppm")));
         fs::create_dir(path("frames")).unwrap();
         let said = run(Command::new(path("cpp-live/paint")).arg("--frames").arg(path("frames")));
         println!("{}", said.trim());
@@ -151,6 +169,21 @@ fn examples_are_built_against_the_installed_package() {
     } else {
         println!("skipped: the example in Python: no python3");
     }
+}
+
+/// The window of the painter, without a screen: it opens, and an interrupt closes it as its button would.
+fn painter_with_a_window(build: &Path) {
+    let cache = fs::read_to_string(build.join("CMakeCache.txt")).unwrap();
+    let found = cache.lines().any(|line| line.starts_with("SDL2_DIR:") && !line.ends_with("NOTFOUND"));
+    if !found || !have("timeout") {
+        println!("skipped: the window of the painter: no SDL2 (Debian: libsdl2-dev) or no timeout");
+        return;
+    }
+    let mut command = Command::new("timeout");
+    // SDL makes a request to quit of an interrupt.
+    command.args(["--preserve-status", "--signal=INT", "3"]).arg(build.join("paint"));
+    run(command.env("SDL_VIDEODRIVER", "dummy"));
+    println!("the painter was built with SDL2, and its window opened and closed");
 }
 
 #[test]

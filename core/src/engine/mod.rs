@@ -30,6 +30,7 @@ use self::run::Run;
 use self::sweep::{Bands, sweep};
 use crate::error::Result;
 use crate::label::{Area, LabelArea, LabelInput, LabelStream, Limits};
+use crate::memory;
 use crate::network::{Extents, GeneratorConfig, Plan, Precision, StyleConfig};
 use crate::nn::modulation::values;
 use crate::nn::{BlockPlan, Noise, NormKind, Statistics};
@@ -316,6 +317,8 @@ impl Session {
     ) -> Result<()> {
         let engine = Arc::clone(&self.engine);
         let extents = Extents::of_blocks(&engine.plan, blocks, head, window.area, window.limits, precision);
+        let needed = run::memory(&engine, &extents, &engine.bands(&extents, scene.statistics, TILES));
+        memory::ask(needed.saturating_sub(self.bytes()), "an update of the canvas")?;
         let stream = engine.label_stream(&extents, labels, false);
         self.sweep(scene, labels, &extents, cached, TILES, stream, sink, step).1
     }

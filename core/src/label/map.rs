@@ -10,6 +10,7 @@ use super::policy::{ColorPolicy, ReadOptions};
 use super::read::LabelReading;
 use super::{read, report, resize, write};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::picture::{self, Image, Pixels, check_rows};
 pub use crate::picture::{MAX_AREA, MAX_SIDE};
 
@@ -60,6 +61,8 @@ pub(super) fn check_size(width: usize, height: usize) -> Result<()> {
 fn packed<T: Copy>(ids: &[T], width: usize, height: usize, stride: usize) -> Result<Vec<T>> {
     check_size(width, height)?;
     check_rows("ids", height, width, stride, ids.len())?;
+    // Packed and shared copies.
+    memory::ask_for(width * height, 2 * size_of::<T>(), "the label map")?;
     let mut out = Vec::with_capacity(width * height);
     for row in ids.chunks(stride.max(1)).take(height) {
         out.extend(row.iter().take(width));
@@ -90,7 +93,7 @@ impl LabelMap {
     ///
     /// # Errors
     /// [`Error::Argument`] if a side is 0, `stride` is less than `width`, or there are too few ids;
-    /// [`Error::Limit`] if a side is over [`MAX_SIDE`] or the area over [`MAX_AREA`].
+    /// [`Error::Limit`] if a side is over [`MAX_SIDE`] or the area over [`MAX_AREA`], or there is too little memory.
     pub fn from_u8(ids: &[u8], width: usize, height: usize, stride: usize) -> Result<Self> {
         packed(ids, width, height, stride).map(|ids| Self { width, height, ids: Ids::U8(ids.into()) })
     }

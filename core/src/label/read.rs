@@ -10,6 +10,7 @@ use super::nearest::{self, NONE};
 use super::policy::{ColorPolicy, ReadOptions};
 use super::report::{ClassCount, ColorCount, Found, IdCount, IdTally, KEPT_COLORS, ReadAs, Report, Source, place};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::picture::{PixelFormat, Pixels};
 
 /// Alpha from which a pixel counts as opaque.
@@ -99,6 +100,8 @@ pub(super) fn from_image_bytes(bytes: &[u8], classes: &ClassTable, options: Read
 
 pub(super) fn from_pixels(pixels: &Pixels<'_>, classes: &ClassTable, options: ReadOptions) -> Result<LabelReading> {
     let (width, height) = (pixels.width(), pixels.height());
+    // Colours, positions in the table, and ids.
+    memory::ask_for(width * height, 4 + 2 + 1, "the label map")?;
     let mut colors = Vec::with_capacity(width * height);
     for row in pixels.rows() {
         match pixels.format() {

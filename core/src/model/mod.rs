@@ -243,7 +243,7 @@ impl Model {
     }
 
     /// The pixels that depend on the labels of a rectangle, within a picture of the given height and width or, without
-    /// one, in an endless world. `None` if all pixels do.
+    /// one, in an endless world. `None` if all pixels do, or more than a [`Rect`] can have.
     pub fn affected(&self, edit: Rect, size: Option<[usize; 2]>) -> Option<Rect> {
         self.manifest.architecture.affected(edit, size, self.manifest.statistics)
     }

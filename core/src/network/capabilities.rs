@@ -108,20 +108,30 @@ impl Architecture {
     }
 
     /// The pixels that depend on the labels of a rectangle, within a picture of the given height and width or, without
-    /// one, in an endless world. `None` if all pixels do.
+    /// one, in an endless world. `None` if all pixels do, or more than a [`Rect`] can have.
     pub fn affected(&self, edit: Rect, size: Option<[usize; 2]>, statistics: Statistics) -> Option<Rect> {
         let Self::SpadeFamily(config) = self else { return None };
         let capabilities = self.capabilities(statistics);
         capabilities.halo?;
         capabilities.edit.is_yes().then_some(())?;
+        let near = Area::of(edit).map(|span| Span::new(near(span.start), near(span.end)));
+        if size.is_none() && near != Area::of(edit) {
+            return None;
+        }
         let padded = |size: [usize; 2]| size.map(|side| side.next_multiple_of(config.stride()));
         let limits = size.map_or(Limits::default(), |size| Limits::picture(padded(size)));
         // A pixel next to an edit may become an edge.
-        let labels = Area::of(edit).map(|span| span.grown(i64::from(config.instance_edges))).within(limits);
+        let labels = near.map(|span| span.grown(i64::from(config.instance_edges))).within(limits);
         let picture = affected(&Plan::new(config), labels, limits, 1);
         let picture = size.map_or(picture, |size| picture.within(Limits::picture(size)));
-        Some(picture.rect())
+        picture.size().iter().all(|&side| u32::try_from(side).is_ok()).then(|| picture.rect())
     }
+}
+
+/// The place itself, or one so far outside of every picture where sums do not overflow yet.
+fn near(place: i64) -> i64 {
+    const FARTHEST: i64 = 1 << 60;
+    place.clamp(-FARTHEST, FARTHEST)
 }
 
 /// How far labels reach, over all places of a label within a cell of the coarsest scale.

@@ -10,42 +10,11 @@ use crate::job::*;
 
 const SIDE: usize = 32;
 
-/// The small model and a session, with nothing of the built-in ones.
-struct Small {
-    model: *mut SemsynthModel,
-    session: *mut SemsynthSession,
-}
-
-impl Small {
-    fn new() -> Self {
-        let (mut device, mut model, mut session) = (null_mut(), null_mut(), null_mut());
-        let bytes = model_bytes();
-        // SAFETY: bytes, texts and outputs are there.
-        unsafe {
-            must(semsynth_device_create(c"cpu".as_ptr(), &raw mut device));
-            must(semsynth_model_load_memory(bytes.as_ptr(), bytes.len(), null(), &raw mut model));
-            must(semsynth_session_create(device, model, null(), &raw mut session));
-            must(semsynth_device_release(device));
-        }
-        Self { model, session }
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // SAFETY: both are owned.
-        unsafe {
-            must(semsynth_session_release(self.session));
-            must(semsynth_model_release(self.model));
-        }
-    }
-}
-
 fn ids() -> Vec<u8> {
     (0..SIDE * SIDE).map(|i| ((i % SIDE / 5 + i / SIDE / 7) % 3) as u8).collect()
 }
 
-fn picture(small: &Small, ids: &[u8]) -> Vec<u8> {
+fn picture(small: &Painter, ids: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; 3 * SIDE * SIDE];
     let (labels, image) = (labels_of(ids, SIDE), image_of(&mut bytes, SIDE, SEMSYNTH_FORMAT_RGB8, 3));
     // SAFETY: labels and image describe memory that is there.
@@ -62,7 +31,7 @@ extern "C" fn count_calls(user: *mut c_void, _: f32) -> u32 {
 /// Pictures into memory of every kind of the caller's, and one that ends exactly where it must.
 #[test]
 fn watched_pictures_are_written_within_their_memory() {
-    let (small, ids) = (Small::new(), ids());
+    let (small, ids) = (Painter::of(&model_bytes()), ids());
     let expected = picture(&small, &ids);
     // Bottom-up rows with padding. The memory ends with the last pixel of the first row.
     let stride = 4 * SIDE + 12;
@@ -99,7 +68,7 @@ fn watched_pictures_are_written_within_their_memory() {
 /// Structs, arrays and texts that go in and out.
 #[test]
 fn watched_descriptions_are_copied_within_their_memory() {
-    let small = Small::new();
+    let small = Painter::of(&model_bytes());
     let mut info: SemsynthModelInfo = sized();
     let mut palette = null_mut();
     // SAFETY: handles and outputs are there.
@@ -143,7 +112,7 @@ fn watched_descriptions_are_copied_within_their_memory() {
 /// A canvas, edited and read in parts.
 #[test]
 fn watched_canvases_give_the_picture_of_their_labels() {
-    let (small, mut ids) = (Small::new(), ids());
+    let (small, mut ids) = (Painter::of(&model_bytes()), ids());
     let labels = labels_of(&ids, SIDE);
     let (mut canvas, mut count) = (null_mut(), 0);
     let mut bytes = vec![0; 3 * SIDE * SIDE];
@@ -175,7 +144,7 @@ fn watched_canvases_give_the_picture_of_their_labels() {
 /// One model in many threads, which paint, start jobs and cancel them; the handles are shared.
 #[test]
 fn watched_threads_share_a_model() {
-    let (small, ids) = (Small::new(), ids());
+    let (small, ids) = (Painter::of(&model_bytes()), ids());
     let expected = picture(&small, &ids);
     let session = small.session.addr();
     let threads = if cfg!(miri) { 3 } else { 8 };

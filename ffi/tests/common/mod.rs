@@ -22,7 +22,8 @@ pub fn root() -> PathBuf {
 /// The folder with the built libraries, which Cargo does not build for tests: `ffi/ci.sh` does, and names it. Otherwise
 /// prints that a test is skipped.
 pub fn library() -> Option<PathBuf> {
-    let folder = std::env::var_os("SEMSYNTH_LIBRARY").map(PathBuf::from);
+    // From the root of the repository, where the command was given.
+    let folder = std::env::var_os("SEMSYNTH_LIBRARY").map(|folder| root().join(folder));
     if folder.is_none() {
         println!("skipped: the C library was not built; ffi/ci.sh builds it and runs this test");
     }
@@ -75,11 +76,24 @@ pub enum Sanitizer {
 
 /// Compiles C or C++ with every warning an error, against the built library.
 pub fn compile(sources: &[&Path], library: &Path, sanitizer: Sanitizer, folder: &Path, name: &str) -> PathBuf {
+    compile_with(&[], sources, library, sanitizer, folder, name)
+}
+
+/// As [`compile`], with more flags for the compiler.
+pub fn compile_with(
+    flags: &[&str],
+    sources: &[&Path],
+    library: &Path,
+    sanitizer: Sanitizer,
+    folder: &Path,
+    name: &str,
+) -> PathBuf {
     let cpp = sources.iter().any(|source| source.extension().is_some_and(|extension| extension == "cpp"));
     let (compiler, standard) = if cpp { ("c++", "-std=c++17") } else { ("cc", "-std=c11") };
     let output = folder.join(name);
     let mut command = Command::new(compiler);
-    command.args([standard, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(root().join("include"));
+    command.args([standard, "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]);
+    command.args(flags).arg("-I").arg(root().join("include"));
     if sanitizer == Sanitizer::Address {
         command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
     }

@@ -15,6 +15,7 @@ use super::{Control, PreparedModel, Request, Synthesizer};
 use crate::engine::{self, Engine, Window};
 use crate::error::{Error, Result};
 use crate::label::{Area, Edges, LabelInput, LabelMap, LabelSource, Limits, Rect, Span};
+use crate::memory;
 use crate::network::{Precision, TILE, affected, block_affected, cells_of, grown, join};
 use crate::nn::{BlockPlan, Noise, Statistics};
 use crate::picture::{PixelFormat, Pixels};
@@ -120,7 +121,7 @@ impl Canvas {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// As [`new`](Self::new); [`Error::Limit`] if the system has less memory than the canvas needs.
     pub fn with_memory(model: &PreparedModel, labels: &LabelMap, request: Request, most: usize) -> Result<Self> {
         let Weights::Engine(engine) = model.weights() else {
             return Err(Error::Argument("a canvas needs the CPU engine: use the device cpu".into()));
@@ -133,21 +134,24 @@ impl Canvas {
         let whole = Rect { x: 0, y: 0, width: width as u32, height: height as u32 };
         let limits = Job::new(whole, request.borders, &capabilities)?.window.limits;
         let plan = engine.plan();
-        let bytes =
-            |block: &BlockPlan| 4 * block.output * whole_of(limits, engine, block).size().iter().product::<usize>();
-        let (mut cache, mut masks, mut rest) = (Vec::new(), Vec::new(), most);
+        let (mut kept, mut bytes, mut largest) = (Vec::new(), 0, 0);
         for block in &plan.blocks[..plan.blocks.len() - 1] {
             let size = whole_of(limits, engine, block).size();
+            let cells = size[0] * size[1];
             // A cell has two flags besides its values.
-            let bytes = bytes(block);
-            if bytes + 2 * size[0] * size[1] > rest {
+            let more = (4 * block.output + 2) * cells;
+            if more > most - bytes {
                 break;
             }
-            rest -= bytes + 2 * size[0] * size[1];
-            cache.push(vec![0.0; bytes / 4]);
-            masks.push(Mask::new(size));
+            (bytes, largest) = (bytes + more, largest.max(4 * block.output * cells));
+            kept.push((size, block.output * cells));
         }
         let pixels = [limits.rows, limits.columns].map(|span| span.map_or(0, Span::len));
+        // The first update computes each block as a whole, beside the cache.
+        let all = bytes + largest + 7 * pixels[0] * pixels[1];
+        memory::ask(all, &format!("a canvas of {width}x{height} pixels (less with a lower memory limit)"))?;
+        let cache: Vec<Vec<f32>> = kept.iter().map(|&(_, values)| vec![0.0; values]).collect();
+        let masks: Vec<Mask> = kept.iter().map(|&(size, _)| Mask::new(size)).collect();
         let mut canvas = Self {
             engine: Arc::clone(engine),
             synth,
@@ -287,7 +291,8 @@ impl Canvas {
     ///
     /// # Errors
     ///
-    /// [`Error::Cancelled`] if cancelled; [`Error::Device`] if the device fails.
+    /// [`Error::Cancelled`] if cancelled; [`Error::Limit`] if the system has too little memory; [`Error::Device`] if the
+    /// device fails.
     pub fn update(&mut self, goal: Goal, control: &mut Control<'_>) -> Result<Vec<Rect>> {
         if goal == Goal::Bits && !self.exact {
             self.spoil();
@@ -528,6 +533,7 @@ impl Canvas {
     ) -> Result<Vec<f32>> {
         let channels = self.engine.plan().blocks[index].output;
         let [rows, columns] = area.size();
+        memory::ask_for(channels * rows * columns, size_of::<f32>(), "an update of the canvas")?;
         let mut values = vec![0.0; channels * rows * columns];
         let mut sink = |y: usize, planes: &[f32]| {
             let count = planes.len() / channels;
