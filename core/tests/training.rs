@@ -67,7 +67,13 @@ fn batch(set: &Procedural) -> Batch {
             images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
         }
     }
-    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), instances: None, images, styles: None }
+    Batch {
+        labels: samples.into_iter().map(|sample| sample.labels).collect(),
+        instances: None,
+        images,
+        styles: None,
+        collages: None,
+    }
 }
 
 fn finished(run: &Run) -> Outcome {
@@ -495,6 +501,7 @@ fn a_broken_network_does_not_replace_a_checkpoint() {
         instances: None,
         images: vec![f32::MAX; 3 * 32 * 64],
         styles: None,
+        collages: None,
     };
     let _ = trainer.step(batch).unwrap();
     let error = trainer.save(&path, &classes).unwrap_err();
@@ -583,7 +590,7 @@ fn fixed_statistics_stay() {
     }
     let styles = samples.iter().flat_map(|sample| sample.style.as_ref().unwrap().to_rows()).collect();
     let labels = samples.iter().map(|sample| sample.labels.clone()).collect();
-    let batch = Batch { labels, instances: None, images, styles: Some(styles) };
+    let batch = Batch { labels, instances: None, images, styles: Some(styles), collages: None };
     let mut trainer = Trainer::new(terrain(), 12, &Device::cpu()).unwrap();
     let statistics = |trainer: &Trainer| {
         let mut tensors = model::store(trainer.network(), Precision::Full).unwrap();

@@ -86,7 +86,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
     /// How often the generator doubles the size of its first features [default: normal]. With fewer doublings, a label
-    /// reaches less far, for live work. Not for pix2pixhd, pix2pix and crn
+    /// reaches less far, for live work. Not for pix2pixhd, pix2pix, crn and sims
     #[arg(long, value_name = "HOW", value_parser = upsampling_parser())]
     upsampling: Option<Upsampling>,
     /// Train a variational encoder that gives each picture a latent vector (with spade, clade, clade-icpe and

@@ -8,6 +8,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use serde::{Deserialize, Serialize};
 
 use super::check;
+use crate::collage::Collage;
 use crate::error::{Error, Result};
 use crate::nn::{Conv, ConvConfig, GeneratorInput, Init, Mode, instance_norm, leaky_relu};
 
@@ -29,12 +30,15 @@ pub struct CrnConfig {
     /// Whether a channel of instance edges follows the label channels. The paper has none.
     #[serde(default)]
     pub instance_edges: bool,
+    /// Whether every module also takes a [`Collage`] at its size: SIMS. The network of that paper has an encoder for it instead.
+    #[serde(default)]
+    pub collage: bool,
 }
 
 impl CrnConfig {
     /// The paper's network for pictures 256 high, without edges.
     pub fn new(ngf: usize, label_channels: usize) -> Self {
-        Self { ngf, modules: 7, label_channels, instance_edges: false }
+        Self { ngf, modules: 7, label_channels, instance_edges: false, collage: false }
     }
 
     /// The same with as many modules as pictures of this height and width allow: the first one works at four rows or
@@ -79,20 +83,21 @@ impl CrnConfig {
     /// Same as [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Crn> {
         self.validate()?;
-        let semantics = self.label_channels + usize::from(self.instance_edges);
+        let collage = if self.collage { Collage::CHANNELS } else { 0 };
+        let given = self.label_channels + usize::from(self.instance_edges) + collage;
         let mut before = 0;
         let refinement = |width| {
             let mut layer = |input| Layer {
                 conv: ConvConfig::new(input, width, 3).gain(1.0).init(init),
                 norm: LayerNorm { weight: init.ones([width]), bias: init.zeros([width]) },
             };
-            let refinement = Refinement { first: layer(before + semantics), second: layer(width) };
+            let refinement = Refinement { first: layer(before + given), second: layer(width) };
             before = width;
             refinement
         };
         let modules: Vec<Refinement> = self.widths().map(refinement).collect();
         let last = ConvConfig::new(before, 3, 1).gain(1.0).init(init);
-        Ok(Crn { modules, last, labels: self.label_channels, edges: self.instance_edges })
+        Ok(Crn { modules, last, labels: self.label_channels, edges: self.instance_edges, collage: self.collage })
     }
 }
 
@@ -106,6 +111,7 @@ pub struct Crn {
     last: Conv,
     labels: usize,
     edges: bool,
+    collage: bool,
 }
 
 #[derive(Module, Debug)]
@@ -136,7 +142,7 @@ impl Crn {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of the stride, or the layout does not fit.
+    /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of the stride, or layout or collage do not fit.
     pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
         self.forward_by_steps(input, mode, &mut |_| Ok(()))
     }
@@ -154,18 +160,27 @@ impl Crn {
         super::check_layout(layout, self.labels, self.edges, 1 << count.saturating_sub(1))?;
         super::check_one_hot(layout)?;
         let [height, width] = layout.size();
-        // From the finest: each scale has the share of every class in a cell.
-        let mut scales = vec![layout.at(height, width).semantics()];
+        let mut finest = layout.at(height, width).semantics();
+        if self.collage {
+            let expected = [layout.batch(), Collage::CHANNELS, height, width];
+            let needed = || Error::Argument("this network needs a collage for each picture".into());
+            let collage = input.collage.clone().ok_or_else(needed)?;
+            let found = collage.dims();
+            check(found == expected, || format!("a collage of shape {found:?}: this network takes {expected:?}"))?;
+            finest = Tensor::cat(vec![finest, collage], 1);
+        }
+        // From the finest: each scale has the share of every class in a cell, and the mean of the collage.
+        let mut scales = vec![finest];
         for _ in 1..count {
             let finer = scales.last().cloned();
             scales.extend(finer.map(|maps| avg_pool2d(maps, AvgPoolOptions::new([2, 2]).with_stride([2, 2]))));
         }
         let mut features: Option<Tensor<4>> = None;
-        for (index, (module, labels)) in self.modules.iter().zip(scales.into_iter().rev()).enumerate() {
+        for (index, (module, given)) in self.modules.iter().zip(scales.into_iter().rev()).enumerate() {
             step(index as f32 / count as f32)?;
             let x = match features {
-                Some(features) => Tensor::cat(vec![labels, bilinear2(features)], 1),
-                None => labels,
+                Some(features) => Tensor::cat(vec![given, bilinear2(features)], 1),
+                None => given,
             };
             let x = module.first.forward(x, mode);
             step((index as f32 + 0.5) / count as f32)?;
