@@ -221,11 +221,11 @@ impl Bank {
             let Some(entry) = self.best(class, &segments.describe(number), without) else { continue };
             let Photo { image, numbers, .. } = &self.photos[entry.photo];
             let (source, from) = (pixels_of(image), entry.segment.bounds);
-            let change =
-                own.as_mut().filter(|(_, random)| random.uniform() < RECOLOURED).map(|(photo, _)| Recolouring {
-                    from: Colours::of(pixels_of(photo), width, bounds, &segments.numbers, number),
-                    to: Colours::of(source, image.width() as usize, from, numbers, entry.number),
-                });
+            let changes = own.as_mut().is_some_and(|(_, random)| random.uniform() < RECOLOURED);
+            let change = own.as_ref().filter(|_| changes).map(|(photo, _)| Recolouring {
+                from: Colours::of(pixels_of(photo), width, bounds, &segments.numbers, number),
+                to: Colours::of(source, image.width() as usize, from, numbers, entry.number),
+            });
             for (row, y) in (bounds.y..bounds.y + bounds.height).enumerate() {
                 let source_row = (from.y + centre(row, bounds.height, from.height)) * image.width() as usize + from.x;
                 for (column, at) in (y * width + bounds.x..).take(bounds.width).enumerate() {

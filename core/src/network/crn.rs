@@ -278,15 +278,37 @@ mod tests {
     #[test]
     fn the_picture_is_that_of_the_formulas() {
         let device = Device::flex();
-        let config = CrnConfig { modules: 2, ..CrnConfig::new(2, 3) };
-        let network = config.init(&mut Init::random(3, &device)).unwrap();
+        for collage in [false, true] {
+            let config = CrnConfig { modules: 2, collage, ..CrnConfig::new(2, 3) };
+            is_that_of_the_formulas(&config, &device);
+        }
+    }
+
+    fn is_that_of_the_formulas(config: &CrnConfig, device: &Device) {
+        let network = config.init(&mut Init::random(3, device)).unwrap();
         let [height, width] = [4, 6];
         let ids: Vec<u16> = (0..24).map(|i| (i * 5 / 3 % 3) as u16).collect();
         let map = LabelMap::new(width, height, ids.clone()).unwrap();
-        let layout = Layout::new(vec![map], 3, LabelEncoding::Indexed, &device).unwrap();
-        let found = values(network.forward(&GeneratorInput::new(layout), Mode::EVAL).unwrap());
+        let layout = Layout::new(vec![map], 3, LabelEncoding::Indexed, device).unwrap();
+        let mut input = GeneratorInput::new(layout);
+        let collage = random([1, Collage::CHANNELS, height, width], 5);
+        let given = if config.collage {
+            let message = network.forward(&input, Mode::EVAL).unwrap_err().to_string();
+            assert!(message.contains("needs a collage"), "{message}");
+            let small = input.clone().collage(random([1, 3, height, width], 5));
+            assert!(network.forward(&small, Mode::EVAL).unwrap_err().to_string().contains("[1, 4, 4, 6]"));
+            input = input.collage(collage.clone());
+            3 + Collage::CHANNELS
+        } else {
+            3
+        };
+        let found = values(network.forward(&input, Mode::EVAL).unwrap());
 
-        let plane = |c: usize, y: usize, x: usize| f32::from(u8::from(usize::from(ids[y * width + x]) == c));
+        let collage = values(collage);
+        let plane = |c: usize, y: usize, x: usize| match c.checked_sub(3) {
+            None => f32::from(u8::from(usize::from(ids[y * width + x]) == c)),
+            Some(channel) => collage[(channel * height + y) * width + x],
+        };
         let coarse =
             |c: usize, y: usize, x: usize| (0..4).map(|i| plane(c, 2 * y + i / 2, 2 * x + i % 2)).sum::<f32>() / 4.0;
         let to_map = |channels: usize, [height, width]: [usize; 2], at: &dyn Fn(usize, usize, usize) -> f32| {
@@ -321,7 +343,7 @@ mod tests {
             normalized.map(|value| if value > 0.0 { value } else { 0.2 * value }).collect::<Vec<f32>>()
         };
         let refine = |module: &Refinement, x: &[f32], size| layer(&module.second, &layer(&module.first, x, size), size);
-        let first = refine(&network.modules[0], &to_map(3, [2, 3], &coarse), [2, 3]);
+        let first = refine(&network.modules[0], &to_map(given, [2, 3], &coarse), [2, 3]);
         let channels = first.len() / 6;
         let larger = to_map(channels, [4, 6], &|c, y, x| {
             let axis = |at: usize, side: usize| {
@@ -333,7 +355,7 @@ mod tests {
             let at = |y: usize, x: usize| first[(c * 2 + y) * 3 + x];
             (at(y0, x0) * (1.0 - dx) + at(y0, x1) * dx) * (1.0 - dy) + (at(y1, x0) * (1.0 - dx) + at(y1, x1) * dx) * dy
         });
-        let second = refine(&network.modules[1], &[to_map(3, [4, 6], &plane), larger].concat(), [4, 6]);
+        let second = refine(&network.modules[1], &[to_map(given, [4, 6], &plane), larger].concat(), [4, 6]);
         let expected = convolved(&network.last, &second, [4, 6]);
         let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off < 1e-4, "{off}");

@@ -98,6 +98,7 @@ pub(super) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbIma
 #[cfg(test)]
 mod tests {
     use super::{GAP, MARGIN, PAPER, SheetRow, contact_sheet};
+    use crate::collage::Collage;
     use crate::label::{ClassTable, LabelMap};
     use image::{Rgb, RgbImage};
 
@@ -134,6 +135,18 @@ mod tests {
     fn few_samples_stand_in_one_column() {
         assert_eq!(sheet(3, true).dimensions(), (2 * MARGIN + 30 + 2 * GAP, MARGIN + 3 * (8 + MARGIN)));
         assert_eq!(sheet(1, false).dimensions(), (2 * MARGIN + 20 + GAP, 2 * MARGIN + 8));
+    }
+
+    #[test]
+    fn a_collage_is_beside_the_labels() {
+        let labels = LabelMap::filled(4, 4, 0).unwrap();
+        let (made, real) = (RgbImage::from_pixel(4, 4, MADE), RgbImage::from_pixel(4, 4, REAL));
+        let collage = Collage::empty(4, 4).unwrap();
+        let row = SheetRow { labels: &labels, collage: Some(&collage), synthesized: &made, real: Some(&real) };
+        let sheet = contact_sheet(&[row], &ClassTable::cmp_facades());
+        assert_eq!(sheet.dimensions(), (2 * MARGIN + 4 * 4 + 3 * GAP, 2 * MARGIN + 4));
+        let at = |panel: u32| *sheet.get_pixel(MARGIN + panel * (4 + GAP), MARGIN);
+        assert_eq!([at(1), at(2), at(3)], [Rgb([0; 3]), MADE, REAL]);
     }
 
     #[test]
