@@ -38,7 +38,9 @@ const NONE: u32 = u32::MAX;
 /// How much a bank holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BankLimits {
-    /// Most bytes of photos. Of larger sets, some photos are taken at random.
+    /// Most photos, at random if the set has more.
+    pub photos: usize,
+    /// Most bytes of photos, of which there is at least one.
     pub bytes: usize,
     /// Most segments of a class, at random. More take longer to compare.
     pub per_class: usize,
@@ -46,7 +48,7 @@ pub struct BankLimits {
 
 impl Default for BankLimits {
     fn default() -> Self {
-        Self { bytes: 512 << 20, per_class: 1024 }
+        Self { photos: 1024, bytes: 512 << 20, per_class: 1024 }
     }
 }
 
@@ -86,7 +88,7 @@ impl Bank {
         }
         let [height, width] = size;
         let bytes = (width * height).max(1) * (3 + size_of::<u32>());
-        let count = (limits.bytes / bytes).clamp(1, set.len());
+        let count = (limits.bytes / bytes).min(limits.photos).clamp(1, set.len());
         memory::ask_for(count, bytes, "the memory bank")?;
         let mut random = Rng::new(0);
         let order = random.permutation(set.len());

@@ -220,7 +220,7 @@ impl TrainArgs {
             train_in_group(&run, checkpoint, group, &mut Silent, &stop)?
         };
         if leads {
-            report(&outcome, &run.out);
+            report(&outcome, &run);
         }
         if self.animation && leads {
             let path = run.out.join("animation.png");
@@ -418,16 +418,17 @@ pub(super) fn why(stopped: Stopped) -> &'static str {
     }
 }
 
-fn report(outcome: &Outcome, out: &Path) {
+fn report(outcome: &Outcome, run: &Run) {
     let why = why(outcome.stopped);
     let score = outcome.score;
     println!("{why} after {} steps, {:.2} steps/s", outcome.steps, outcome.rate);
     println!("validation  PSNR {:.2} dB, SSIM {:.3}, mean of {} pictures", score.psnr, score.ssim, score.pictures);
     println!("model       {}", outcome.files.model().display());
-    println!("pictures    {} (labels | synthesized | real)", outcome.files.sheet().display());
+    let collage = if run.recipe.architecture(1).takes_collage() { " | collage" } else { "" };
+    println!("pictures    {} (labels{collage} | synthesized | real)", outcome.files.sheet().display());
     println!("losses      {}", outcome.files.plot().display());
     if outcome.stopped != Stopped::Finished {
-        println!("resume with --resume {}", out.display());
+        println!("resume with --resume {}", run.out.display());
     }
 }
 
