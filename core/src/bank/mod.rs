@@ -9,7 +9,7 @@
 
 mod segments;
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -159,7 +159,7 @@ impl Bank {
             image
                 .as_raw()
                 .chunks(8)
-                .for_each(|bytes| add(bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte))));
+                .for_each(|bytes| add(bytes.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte))));
             numbers.iter().for_each(|number| add(u64::from(*number)));
         }
         digest
@@ -197,9 +197,9 @@ impl Bank {
         let entries = self.by_class.get(&class)?.iter();
         for entry in entries.filter(|entry| without != Some(self.photos[entry.photo].index)) {
             let fit = wanted.fit(&entry.descriptor);
-            let better = best.is_none_or(|(other, known)| {
-                let nearer = || wanted.distance(&entry.descriptor) < wanted.distance(&known.descriptor);
-                fit > other || fit == other && nearer()
+            let better = best.is_none_or(|(other, known)| match fit.total_cmp(&other) {
+                Ordering::Equal => wanted.distance(&entry.descriptor) < wanted.distance(&known.descriptor),
+                order => order.is_gt(),
             });
             if better {
                 best = Some((fit, entry));
