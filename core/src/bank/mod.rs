@@ -156,11 +156,12 @@ impl Bank {
         let mut add = |value: u64| digest = mix64(digest ^ value);
         for Photo { index, image, numbers } in &self.photos {
             add(*index as u64);
-            image
-                .as_raw()
-                .chunks(8)
-                .for_each(|bytes| add(bytes.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte))));
-            numbers.iter().for_each(|number| add(u64::from(*number)));
+            for bytes in image.as_raw().chunks(8) {
+                add(bytes.iter().fold(0, |word, byte| (word << 8) | u64::from(*byte)));
+            }
+            for number in numbers {
+                add(u64::from(*number));
+            }
         }
         digest
     }

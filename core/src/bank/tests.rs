@@ -137,12 +137,6 @@ proptest! {
         let simulated = bank.simulated(&photo, labels, Some(2), seed).unwrap();
         let others = bank.collage(labels, Some(2)).unwrap();
         prop_assert_eq!(simulated.missing(), others.missing());
-        let numbers = Segments::of(labels).numbers;
-        // Of each segment all pixels or, where colours were changed, hardly any.
-        let changed: BTreeSet<u32> =
-            taken(&simulated).filter(|(at, pixel)| *pixel != pixels_of(&photo)[*at]).map(|(at, _)| numbers[at]).collect();
-        let all: BTreeSet<u32> = taken(&simulated).map(|(at, _)| numbers[at]).collect();
-        prop_assert!(changed.is_subset(&all));
         let again = bank.simulated(&photo, labels, Some(2), seed).unwrap();
         prop_assert!(again == simulated);
     }
