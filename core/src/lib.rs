@@ -15,8 +15,9 @@
 //! ```
 //!
 //! The modules from the lowest to the highest: [`picture`] (pictures in memory), [`sink`] (pictures written by rows),
+//! [`collage`] (pictures with missing pixels),
 //! [`label`] (label maps and class tables), [`tensors`] (weights files), [`style`] (styles), [`nn`] (layers),
-//! [`network`] (whole networks), [`model`] (model files), [`synth`] (inference), [`data`] (training pairs),
+//! [`network`] (whole networks), [`model`] (model files), [`synth`] (inference), [`data`] (training pairs), [`bank`] (segments of photos),
 //! [`metrics`] (measures of pictures), [`eval`] (evaluation of pictures and models), [`train`] (training),
 //! [`segmenter`] (training of networks to measure with), [`table`] (recipes compared). A module uses only modules before it in this list, and [`error`] and [`device`].
 //!
@@ -27,15 +28,18 @@
 //! | `gpu` (default) | GPUs through wgpu; without it, the CPU is the only device |
 //! | `gpu-tuned` | kernel fusion and autotuning, for real GPUs; results are cached on disk |
 //! | `gpu-vulkan` | kernels compiled to SPIR-V, for real GPUs |
-//! | `train` | the modules [`data`], [`metrics`], [`eval`], [`train`], [`segmenter`] and [`table`], and the networks' gradients |
+//! | `train` | the modules [`data`], [`bank`], [`metrics`], [`eval`], [`train`], [`segmenter`] and [`table`], and the networks' gradients |
 //! | `cli` (default) | the `semsynth` command; implies `train` |
 //!
 //! A host that only runs inference builds with `default-features = false`, plus `features = ["gpu"]` if it wants
 //! GPUs. Such a build contains no autodiff, optimizers, plots or data set readers. [`nn::Mode::Train`] is still
 //! there: it only updates statistics, which needs no gradients.
 
+#[cfg(feature = "train")]
+pub mod bank;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod collage;
 #[cfg(feature = "train")]
 pub mod data;
 pub mod device;
@@ -65,6 +69,7 @@ pub mod tensors;
 #[cfg(feature = "train")]
 pub mod train;
 
+pub use collage::Collage;
 pub use device::Device;
 pub use error::{Error, ErrorCategory, ErrorCode, Result};
 pub use label::{ClassTable, LabelFile, LabelMap, LabelSource, Rect};

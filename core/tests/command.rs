@@ -518,6 +518,35 @@ fn eval_measures_a_model_and_pictures_and_goes_on() {
     assert!(!output.status.success() && text(&output).contains("--classes"), "{}", text(&output));
 }
 
+/// A model that paints from photos needs them: `--bank` for `synth`, the training split for `eval`.
+#[test]
+fn sims_is_trained_and_paints_with_a_bank() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, run) = (path(""), path("run"));
+    let sizes = ["--steps", "2", "--batch", "1", "--ngf", "2", "--ndf", "2", "--size", "64x32"];
+    let train = ["train", "--device", "cpu", "--arch", "sims", "--data", &data, "--out", &run];
+    let output = semsynth(&[train.as_slice(), &sizes].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let (sims, maps, painted) = (path("run/model.safetensors"), path("val/label"), path("painted"));
+    let synth = |model: &str, flags: &[&str]| {
+        let arguments = ["synth", "--device", "cpu", "--model", model, "--labels", &maps, "-o", &painted];
+        let output = semsynth(&[arguments.as_slice(), flags].concat());
+        (output.status.code(), text(&output))
+    };
+    let (code, message) = synth(&sims, &[]);
+    assert!(code == Some(2) && message.contains("--bank DIR"), "{message}");
+    let (code, message) = synth(&sims, &["--bank", &data]);
+    assert!(code == Some(0) && message.contains("3 segments of 3 photos"), "{message}");
+    assert_eq!(image::image_dimensions(path("painted/2.png")).unwrap(), (64, 32));
+    let (code, message) = synth(&model(), &["--bank", &data]);
+    assert!(code == Some(2) && message.contains("without photos"), "{message}");
+    let out = path("out");
+    let output = semsynth(&["eval", "--device", "cpu", "--model", &sims, "--data", &data, "--out", &out]);
+    assert!(output.status.success() && text(&output).contains("segments of 3 photos"), "{}", text(&output));
+}
+
 #[test]
 fn a_segmenter_is_trained_resumed_and_used() {
     let folder = tempfile::tempdir().unwrap();

@@ -446,7 +446,13 @@ fn the_perceptual_loss_takes_torchvision_weights() {
     };
     let mut trainer = Trainer::new(recipe.clone(), 2, &Device::cpu()).unwrap();
     let images: Vec<f32> = values(tensor([1, 3, 32, 32], 3));
-    let batch = Batch { labels: vec![LabelMap::filled(32, 32, 1).unwrap()], instances: None, images, styles: None };
+    let batch = Batch {
+        labels: vec![LabelMap::filled(32, 32, 1).unwrap()],
+        instances: None,
+        images,
+        styles: None,
+        collages: None,
+    };
     let mut losses: Vec<f32> = (0..8).map(|_| trainer.step(batch.clone()).unwrap().read().unwrap()["vgg"]).collect();
     let last = losses.pop().unwrap();
     assert!(losses[0] > 1e-3 && last < losses[0], "{losses:?} {last}");

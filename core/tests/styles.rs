@@ -11,8 +11,8 @@ use semsynth::nn::Statistics;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::style::StyleKind;
 use semsynth::{
-    CancelToken, Control, Device, Error, Image, Model, PreparedModel, Request, Style, StyleEncoder, Synthesizer,
-    SynthesizerOptions,
+    CancelToken, Collage, Control, Device, Error, Image, Model, PreparedModel, Request, Style, StyleEncoder,
+    Synthesizer, SynthesizerOptions,
 };
 
 const CLASSES: u16 = 4;
@@ -251,6 +251,9 @@ fn every_network_stops_when_it_is_cancelled() {
         let mut request = Request::new();
         if length > 0 {
             request = request.style(&Style::regions(length, vec![None; usize::from(CLASSES)]).unwrap());
+        }
+        if synth.manifest().architecture.takes_collage() {
+            request = request.collage(Collage::empty(256, 256).unwrap());
         }
         let labels = LabelMap::filled(256, 256, 1).unwrap();
         let token = CancelToken::new();

@@ -46,7 +46,13 @@ fn batch(pictures: std::ops::Range<usize>) -> Batch {
             images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
         }
     }
-    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), instances: None, images, styles: None }
+    Batch {
+        labels: samples.into_iter().map(|sample| sample.labels).collect(),
+        instances: None,
+        images,
+        styles: None,
+        collages: None,
+    }
 }
 
 /// Runs `f` as every rank of a group of threads.

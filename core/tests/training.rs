@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use common::{devices, difference};
+use semsynth::bank::{Bank, BankLimits};
 use semsynth::data::{Dataset, Procedural, ProceduralTiles, Sample, Split};
+use semsynth::eval::{self, Measures, Painted, Source as _, evaluate};
 use semsynth::label::LabelMap;
 use semsynth::model::{self, ImportOptions, Precision, import_checkpoint};
 use semsynth::network::{Architecture, DiscriminatorConfig, DiscriminatorKind, StyleConfig, Upsampling};
@@ -20,7 +22,9 @@ use semsynth::train::{
     Adversarial, Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, ProceduralSet, Recipe, Record,
     Run, Silent, Stopped, TrainLog, Trainer, resume, train,
 };
-use semsynth::{Device, Error, Image, Model, Request, Style, StyleEncoder, Synthesizer, SynthesizerOptions};
+use semsynth::{
+    Collage, Control, Device, Error, Image, Model, Rect, Request, Style, StyleEncoder, Synthesizer, SynthesizerOptions,
+};
 
 /// Networks small enough for a test, with every feature enabled.
 fn recipe() -> Recipe {
@@ -67,7 +71,13 @@ fn batch(set: &Procedural) -> Batch {
             images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
         }
     }
-    Batch { labels: samples.into_iter().map(|sample| sample.labels).collect(), instances: None, images, styles: None }
+    Batch {
+        labels: samples.into_iter().map(|sample| sample.labels).collect(),
+        instances: None,
+        images,
+        styles: None,
+        collages: None,
+    }
 }
 
 fn finished(run: &Run) -> Outcome {
@@ -125,6 +135,7 @@ fn resume_is_exact() {
         Recipe { network: NetworkKind::Pix2PixHd, features: Some(3), ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, dropout: true, ..recipe() },
         Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
+        Recipe { network: NetworkKind::Sims, adversarial: Adversarial::None, ..recipe() },
         Recipe { diff_augment: true, batch: 1, accumulate: 2, ..recipe() },
         Recipe { diff_augment: true, discriminator: segmentation(2), ..recipe() },
     ] {
@@ -495,6 +506,7 @@ fn a_broken_network_does_not_replace_a_checkpoint() {
         instances: None,
         images: vec![f32::MAX; 3 * 32 * 64],
         styles: None,
+        collages: None,
     };
     let _ = trainer.step(batch).unwrap();
     let error = trainer.save(&path, &classes).unwrap_err();
@@ -583,7 +595,7 @@ fn fixed_statistics_stay() {
     }
     let styles = samples.iter().flat_map(|sample| sample.style.as_ref().unwrap().to_rows()).collect();
     let labels = samples.iter().map(|sample| sample.labels.clone()).collect();
-    let batch = Batch { labels, instances: None, images, styles: Some(styles) };
+    let batch = Batch { labels, instances: None, images, styles: Some(styles), collages: None };
     let mut trainer = Trainer::new(terrain(), 12, &Device::cpu()).unwrap();
     let statistics = |trainer: &Trainer| {
         let mut tensors = model::store(trainer.network(), Precision::Full).unwrap();
@@ -724,10 +736,82 @@ fn a_network_can_be_trained_without_its_noise() {
     }
 }
 
+/// The photos of a batch as collages, without every third pixel.
+fn collages(batch: &Batch) -> Vec<f32> {
+    let (area, pictures) = (batch.images.len() / batch.labels.len() / 3, batch.labels.len());
+    let missing = |at: usize| at % area % 3 == 0;
+    let of = |picture: usize| {
+        let photo = &batch.images[picture * 3 * area..][..3 * area];
+        let colours = photo.iter().enumerate().map(|(at, value)| if missing(at) { 0.0 } else { *value });
+        colours.chain((0..area).map(|at| f32::from(missing(at)))).collect::<Vec<f32>>()
+    };
+    (0..pictures).flat_map(of).collect()
+}
+
+/// SIMS paints from collages of the training photos: in the run, in the evaluation of its model, and by hand; without one, it says what
+/// is missing.
+#[test]
+fn sims_paints_from_photos() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe { network: NetworkKind::Sims, adversarial: Adversarial::None, ..recipe() };
+    let run = run(&folder.path().join("run"), recipe);
+    let outcome = finished(&run);
+    let model = Model::open(outcome.files.model()).unwrap();
+    assert!(model.architecture().takes_collage());
+    let bank = || Bank::of(&*run.train, model.manifest().native_size, BankLimits::default()).unwrap();
+    let set = |split, len| Box::new(Procedural::new(split, 1, len, 64, 32)) as Box<dyn Dataset>;
+
+    // The evaluation has the pictures of the run's own score.
+    let painted = Painted::new(model.clone(), set(Split::Val, 3), None, &Device::cpu()).unwrap();
+    let plain = painted.fingerprint();
+    let mut painted = painted.bank(bank(), false).unwrap();
+    assert!(painted.fingerprint() != plain && painted.describe().contains("5 photos"), "{}", painted.describe());
+    let (measures, files) = (Measures::new(&Device::cpu()), eval::Files::new(folder.path().join("eval")));
+    let report = evaluate(&mut painted, &measures, &files, &mut eval::Silent, &AtomicBool::new(false)).unwrap();
+    assert!((report.similarity.psnr.unwrap() - outcome.score.psnr).abs() < 1e-6, "{report} {:?}", outcome.score);
+    // Nothing of a photo goes into its own picture if it is in the bank.
+    let paint = |own: bool| {
+        let painted = Painted::new(model.clone(), set(Split::Train, 5), None, &Device::cpu()).unwrap();
+        let mut painted = painted.bank(bank(), own).unwrap();
+        let item = painted.load(2).unwrap();
+        painted.paint(2, &item).unwrap()
+    };
+    assert!(paint(false) != paint(true));
+
+    let mut synth = Synthesizer::new(model.clone(), &Device::cpu()).unwrap();
+    synth.warm_up(64, 32, &Request::new()).unwrap();
+    let labels = run.val.get(0).unwrap().labels;
+    let message = synth.run(&labels, &Request::new()).unwrap_err().to_string();
+    assert!(message.contains("collage") && message.contains("--bank"), "{message}");
+    let collage = bank().collage(&labels, None).unwrap();
+    let picture = synth.run(&labels, &Request::new().collage(collage.clone())).unwrap();
+    let empty = Request::new().collage(Collage::empty(64, 32).unwrap());
+    assert!(picture != synth.run(&labels, &empty).unwrap(), "the collage does not matter");
+    // A side that is no multiple of the stride, and by rows.
+    let odd = labels.crop(0, 0, 61, 29).unwrap();
+    let request = Request::new().collage(bank().collage(&odd, None).unwrap());
+    let whole = synth.run(&odd, &request).unwrap();
+    let mut rows = Vec::new();
+    let mut sink = semsynth::sink::from_fn(|_, row: &[u8]| {
+        rows.extend_from_slice(row);
+        Ok(())
+    });
+    let area = Rect { x: 0, y: 0, width: 61, height: 29 };
+    synth.synthesize(&mut &odd, area, &request, &mut sink, &mut Control::new()).unwrap();
+    assert!(rows == whole.as_bytes());
+    let message = synth.run(&odd, &Request::new().collage(collage.clone())).unwrap_err().to_string();
+    assert!(message.contains("64x32") && message.contains("61x29"), "{message}");
+    let facades = Model::builtin("facades").unwrap();
+    let mut other = Synthesizer::new(facades, &Device::cpu()).unwrap();
+    let message = other.run(&labels, &Request::new().collage(collage)).unwrap_err().to_string();
+    assert!(message.contains("takes none"), "{message}");
+}
+
 /// Every part of every network is trained: after a few steps every trained weight has changed.
 #[test]
 fn every_weight_learns() {
     let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
+    let batch = Batch { collages: Some(collages(&batch)), ..batch };
     let clade = ModulationKind::Clade;
     for recipe in [
         Recipe {
@@ -747,6 +831,7 @@ fn every_weight_learns() {
         Recipe { network: NetworkKind::Pix2Pix, ..recipe() },
         Recipe { network: NetworkKind::Crn, ..recipe() },
         Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
+        Recipe { network: NetworkKind::Sims, adversarial: Adversarial::None, ..recipe() },
     ] {
         let mut trainer = Trainer::new(recipe, 12, &Device::cpu()).unwrap();
         let before = model::store(trainer.network(), Precision::Full).unwrap();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use super::{ColorArgs, Ending, parse_size, system_parser, upsampling_parser};
+use crate::collage::Collage;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap};
@@ -122,7 +123,14 @@ impl BenchArgs {
         };
         let mut synth = Synthesizer::new(model, options)?;
         let prepared = started.elapsed().as_secs_f64();
-        let seconds = self.time(maps.iter().cycle(), |map| synth.run(map, &request).map(|_| ()))?;
+        let takes_collage = synth.manifest().architecture.takes_collage();
+        let seconds = self.time(maps.iter().cycle(), |map| {
+            if takes_collage {
+                // Pixels that are missing take as long as others.
+                request.collage = Some(Collage::empty(map.width(), map.height())?);
+            }
+            synth.run(map, &request).map(|_| ())
+        })?;
         self.print(&synth.manifest().architecture.describe(), &device, &maps);
         if self.model.is_some() {
             println!("load     {loaded:.3} s");
@@ -147,9 +155,11 @@ impl BenchArgs {
         let mut random = numbers(1);
         let images = (0..self.batch * 3 * height * width).map(|_| random(1 << 16) as f32 / f32::from(1u16 << 15) - 1.0);
         let images: Vec<f32> = images.collect();
+        let values = self.batch * Collage::CHANNELS * height * width;
+        let collages = trainer.architecture().takes_collage().then(|| vec![0.0; values]);
         let batch = |first: usize| {
             let labels = maps.iter().cycle().skip(first % maps.len()).take(self.batch).cloned().collect();
-            Batch { labels, instances: None, images: images.clone(), styles: None }
+            Batch { labels, instances: None, images: images.clone(), styles: None, collages: collages.clone() }
         };
         let seconds = self.time((0..).step_by(self.batch), |first| {
             // Reading the losses waits until the device has finished the step.
@@ -167,7 +177,7 @@ impl BenchArgs {
         match (&mut architecture, self.upsampling) {
             (Architecture::SpadeFamily(config), Some(upsampling)) => config.upsampling = upsampling,
             (_, Some(_)) => {
-                return Err(Error::Argument("--upsampling: pix2pixHD, pix2pix and crn do not have it".into()));
+                return Err(Error::Argument("--upsampling: pix2pixHD, pix2pix, crn and sims do not have it".into()));
             }
             (_, None) => {}
         }

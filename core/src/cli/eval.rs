@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::progress::clock;
-use super::{ColorArgs, Ending, class_table, interrupt, parse_size};
+use super::{ColorArgs, Ending, class_table, data_classes, interrupt, parse_size};
+use crate::bank::{Bank, BankLimits};
 use crate::data::{self, OpenOptions, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -136,18 +137,24 @@ impl EvalArgs {
             return Err(Error::Argument("give --pictures and --truth, or --model and --data".into()));
         };
         let model = Model::open(model)?;
-        let own = ["classes.ron", "classes.json", "classes.gpl"].iter().any(|name| folder.join(name).is_file());
         let classes = match &self.classes {
             Some(classes) => Some(class_table(classes)?),
-            None if own => None,
-            None => Some(model.classes().clone()),
+            None => data_classes(folder, &model),
         };
         let open = |split| data::open(folder, split, &OpenOptions { classes: classes.clone(), labels: options });
         let split = match self.split {
             Part::Train => Split::Train,
             Part::Val => Split::Val,
         };
-        let painted = Painted::new(model, open(split)?, self.size, device)?;
+        let bank = if model.architecture().takes_collage() {
+            Some(Bank::of(&*open(Split::Train)?, model.manifest().native_size, BankLimits::default())?)
+        } else {
+            None
+        };
+        let mut painted = Painted::new(model, open(split)?, self.size, device)?;
+        if let Some(bank) = bank {
+            painted = painted.bank(bank, split == Split::Train)?;
+        }
         Ok(Box::new(match self.against() {
             Some(Against::Training) => painted.training(open(Split::Train)?),
             _ => painted,

@@ -25,6 +25,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::error::{Error, ErrorCategory, ErrorCode};
 use crate::label::{ClassTable, ColorPolicy, ReadAs, ReadOptions};
+use crate::model::Model;
 use crate::network::{System, Upsampling};
 
 pub use bench::BenchArgs;
@@ -124,6 +125,12 @@ fn class_table(name: &std::path::Path) -> Result<ClassTable, Error> {
         Some(name) => ClassTable::shipped(name),
         None => ClassTable::open(name),
     }
+}
+
+/// The classes to read a data set with that a model goes with: those of the model, unless the folder has a table.
+fn data_classes(folder: &std::path::Path, model: &Model) -> Option<ClassTable> {
+    let own = ["classes.ron", "classes.json", "classes.gpl"].iter().any(|name| folder.join(name).is_file());
+    (!own).then(|| model.classes().clone())
 }
 
 /// Parses the name of a network; help texts list all names.

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{ColorArgs, Ending, style};
+use super::{ColorArgs, Ending, data_classes, style};
+use crate::bank::{Bank, BankLimits};
+use crate::data::{self, OpenOptions, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::label::{LabelFile, LabelMap, Rect};
@@ -46,6 +48,9 @@ pub struct SynthArgs {
     /// Another style for one of SEAN's blocks, counted from 0, such as 3=style.safetensors; may be repeated
     #[arg(long, value_name = "BLOCK=FILE")]
     block_style: Vec<String>,
+    /// Data set whose training photos a SIMS model paints from: the one that it was trained on
+    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
+    bank: Option<PathBuf>,
     /// Turn off the noise in SEAN's features
     #[arg(long)]
     no_noise: bool,
@@ -88,6 +93,7 @@ impl SynthArgs {
         let options = self.colors.options()?;
         let model = Model::open(&self.model)?;
         let device = Device::by_name(&self.device)?;
+        let bank = self.bank(&model)?;
         let classes = model.classes().clone();
         let preset = self.preset.as_deref().map(|name| model.preset(name)).transpose()?;
         let has_presets = !model.presets().is_empty();
@@ -118,10 +124,13 @@ impl SynthArgs {
                 return file.finish();
             }
             let map = LabelMap::read(labels, &classes, options)?.map()?;
-            let request = match self.instances.as_deref().filter(|path| path.is_dir()) {
+            let mut request = match self.instances.as_deref().filter(|path| path.is_dir()) {
                 Some(folder) => request.clone().instances(LabelMap::open_instances(instances_of(folder, labels)?)?),
                 None => request.clone(),
             };
+            if let Some(bank) = &bank {
+                request = request.collage(bank.collage(&map, None)?);
+            }
             synth.run(&map, &request)?.save(output)
         };
         if !self.labels.is_dir() {
@@ -151,6 +160,25 @@ impl SynthArgs {
             println!("not painted: {path}");
         }
         Ok(if failed.is_empty() && passed.is_empty() { Ending::Done } else { Ending::Incomplete })
+    }
+
+    /// The bank of photos, if the model paints from one.
+    fn bank(&self, model: &Model) -> Result<Option<Bank>> {
+        match (&self.bank, model.architecture().takes_collage()) {
+            (None, false) => Ok(None),
+            (None, true) => Err(Error::Argument(
+                "this model paints from photos: give the data set that it was trained on as --bank DIR".into(),
+            )),
+            (Some(_), false) => Err(Error::Argument("--bank: this model paints without photos".into())),
+            (Some(folder), true) => {
+                let options = OpenOptions { classes: data_classes(folder, model), labels: self.colors.options()? };
+                let set = data::open(folder, Split::Train, &options)?;
+                let bank = Bank::of(&*set, model.manifest().native_size, BankLimits::default())?;
+                bank.check(model.classes()).map_err(|error| error.context(folder.display()))?;
+                eprintln!("bank        {} segments of {} photos", bank.segments(), bank.photos());
+                Ok(Some(bank))
+            }
+        }
     }
 
     /// The request: everything but the label map.

@@ -86,7 +86,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NETWORK", value_parser = system_parser())]
     arch: Option<System>,
     /// How often the generator doubles the size of its first features [default: normal]. With fewer doublings, a label
-    /// reaches less far, for live work. Not for pix2pixhd, pix2pix and crn
+    /// reaches less far, for live work. Not for pix2pixhd, pix2pix, crn and sims
     #[arg(long, value_name = "HOW", value_parser = upsampling_parser())]
     upsampling: Option<Upsampling>,
     /// Train a variational encoder that gives each picture a latent vector (with spade, clade, clade-icpe and
@@ -220,7 +220,7 @@ impl TrainArgs {
             train_in_group(&run, checkpoint, group, &mut Silent, &stop)?
         };
         if leads {
-            report(&outcome, &run.out);
+            report(&outcome, &run);
         }
         if self.animation && leads {
             let path = run.out.join("animation.png");
@@ -418,7 +418,7 @@ pub(super) fn why(stopped: Stopped) -> &'static str {
     }
 }
 
-fn report(outcome: &Outcome, out: &Path) {
+fn report(outcome: &Outcome, run: &Run) {
     let why = why(outcome.stopped);
     let score = outcome.score;
     println!("{why} after {} steps, {:.2} steps/s", outcome.steps, outcome.rate);
@@ -431,10 +431,11 @@ fn report(outcome: &Outcome, out: &Path) {
     }
     println!("validation  PSNR {:.2} dB, SSIM {:.3}, mean of {} pictures", score.psnr, score.ssim, score.pictures);
     println!("model       {}", outcome.files.model().display());
-    println!("pictures    {} (labels | synthesized | real)", outcome.files.sheet().display());
+    let collage = if run.recipe.architecture(1).takes_collage() { " | collage" } else { "" };
+    println!("pictures    {} (labels{collage} | synthesized | real)", outcome.files.sheet().display());
     println!("losses      {}", outcome.files.plot().display());
     if outcome.stopped != Stopped::Finished {
-        println!("resume with --resume {}", out.display());
+        println!("resume with --resume {}", run.out.display());
     }
 }
 

@@ -126,7 +126,7 @@ impl Source for Folders {
         Ok(Item { name: name.clone(), photo, labels, picture: Some(made) })
     }
 
-    fn paint(&mut self, item: &Item) -> Result<RgbImage> {
+    fn paint(&mut self, _index: usize, item: &Item) -> Result<RgbImage> {
         Err(Error::Argument(format!("{} has no picture, and there is no model to paint one", item.name)))
     }
 }

@@ -74,12 +74,12 @@ pub trait Source {
     /// Those of reading, naming the file.
     fn load(&self, index: usize) -> Result<Item>;
 
-    /// Makes the picture of an item that has none.
+    /// Makes the picture of the item with this number, which has none.
     ///
     /// # Errors
     ///
     /// Those of painting.
-    fn paint(&mut self, item: &Item) -> Result<RgbImage>;
+    fn paint(&mut self, index: usize, item: &Item) -> Result<RgbImage>;
 
     /// Number of training photos, for a distance from these; `None` if there is no training set.
     fn references(&self) -> Option<usize> {
@@ -187,7 +187,7 @@ pub fn evaluate(
             }
             let picture = match &item.picture {
                 Some(picture) => picture.clone(),
-                None => source.paint(&item).map_err(|error| error.context(&item.name))?,
+                None => source.paint(index, &item).map_err(|error| error.context(&item.name))?,
             };
             let values = measures.pair(&item, &picture, source.classes());
             let values = values.map_err(|error| error.context(&item.name))?;

@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use super::{Fingerprint, Item, Source};
+use crate::bank::Bank;
 use crate::data::{Dataset, fit};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -10,6 +11,7 @@ use crate::label::ClassTable;
 use crate::model::Model;
 use crate::network::StyleConfig;
 use crate::picture::Image;
+use crate::rng::mix64;
 use crate::synth::{Request, Synthesizer, SynthesizerOptions};
 
 /// The pictures that a model paints of the label maps of a data set, and the photos.
@@ -22,6 +24,9 @@ pub struct Painted {
     synthesizer: Synthesizer,
     set: Box<dyn Dataset>,
     training: Option<Box<dyn Dataset>>,
+    bank: Option<Bank>,
+    /// Whether the photos of the bank are those of the set.
+    own: bool,
     size: [usize; 2],
     reconstructs: bool,
     fingerprint: u64,
@@ -34,7 +39,7 @@ impl Painted {
     ///
     /// [`Error::Data`] if the classes of the data are not those of the model; errors of preparing the model.
     pub fn new(model: Model, set: Box<dyn Dataset>, size: Option<[usize; 2]>, device: &Device) -> Result<Self> {
-        if let Some(difference) = difference(model.classes(), set.classes()) {
+        if let Some(difference) = model.classes().difference(set.classes()) {
             return Err(Error::Data(format!(
                 "{}: the classes of the data are not those of the model ({difference}): give the table that the label \
                  maps are written with as --classes, or a model for this data",
@@ -52,10 +57,24 @@ impl Painted {
             synthesizer: Synthesizer::new(model, SynthesizerOptions::new(device))?,
             set,
             training: None,
+            bank: None,
+            own: false,
             size,
             reconstructs,
             fingerprint: fingerprint.bytes(device.info().name.as_bytes()).value(),
         })
+    }
+
+    /// Adds the bank that collages are made of, for models that take them. `own` says that it is of the data to paint: then nothing
+    /// of a photo goes into its own collage.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Data`] if its classes are not those of the model.
+    pub fn bank(self, bank: Bank, own: bool) -> Result<Self> {
+        bank.check(&self.synthesizer.manifest().classes)?;
+        let fingerprint = mix64(self.fingerprint ^ bank.digest().wrapping_add(u64::from(own)));
+        Ok(Self { bank: Some(bank), own, fingerprint, ..self })
     }
 
     /// Adds the training split of the data, for FID against its photos.
@@ -75,7 +94,9 @@ impl Source for Painted {
     fn describe(&self) -> String {
         let ([height, width], manifest) = (self.size, self.synthesizer.manifest());
         let style = if self.reconstructs { ", styles of the photos (reconstruction)" } else { "" };
-        format!("model {:?} on {} at {width}x{height}{style}", manifest.name, self.set.name())
+        let bank = self.bank.as_ref().map(|bank| format!(", from segments of {} photos", bank.photos()));
+        let bank = bank.unwrap_or_default();
+        format!("model {:?} on {} at {width}x{height}{style}{bank}", manifest.name, self.set.name())
     }
 
     fn classes(&self) -> Option<&ClassTable> {
@@ -94,7 +115,7 @@ impl Source for Painted {
         self.item(self.set.as_ref(), index)
     }
 
-    fn paint(&mut self, item: &Item) -> Result<RgbImage> {
+    fn paint(&mut self, index: usize, item: &Item) -> Result<RgbImage> {
         let Some(labels) = &item.labels else {
             return Err(Error::Data(format!("{} has no label map to paint", item.name)));
         };
@@ -102,6 +123,9 @@ impl Source for Painted {
         if self.reconstructs {
             let photo = Image::from_rgb(item.photo.clone());
             request = request.style(&self.synthesizer.encode(&photo, Some(labels), None)?);
+        }
+        if let Some(bank) = &self.bank {
+            request = request.collage(bank.collage(labels, self.own.then_some(index))?);
         }
         self.synthesizer.run(labels, &request).map(Image::into_rgb)
     }
@@ -117,14 +141,4 @@ impl Source for Painted {
         // The labels of training photos do not matter.
         Ok(Item { labels: None, ..self.item(set.as_ref(), index)? })
     }
-}
-
-/// The first difference of two class tables that matters: ids and names.
-fn difference(model: &ClassTable, data: &ClassTable) -> Option<String> {
-    let mut ids: Vec<u16> = model.iter().chain(data.iter()).map(|class| class.id).collect();
-    ids.sort_unstable();
-    let name = |table: &ClassTable, id| table.get(id).map_or("no class", |class| class.name.as_str()).to_owned();
-    let differs = |&id: &u16| !name(model, id).eq_ignore_ascii_case(&name(data, id));
-    let id = ids.into_iter().find(differs)?;
-    Some(format!("id {id} is {:?} in the model and {:?} in the data", name(model, id), name(data, id)))
 }

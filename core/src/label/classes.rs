@@ -213,6 +213,17 @@ impl ClassTable {
         self.classes.iter().find(|c| c.name == name)
     }
 
+    /// How these classes of a model first differ from those of a data set in an id or a name, in words.
+    #[cfg(feature = "train")]
+    pub(crate) fn difference(&self, data: &Self) -> Option<String> {
+        let mut ids: Vec<u16> = self.iter().chain(data.iter()).map(|class| class.id).collect();
+        ids.sort_unstable();
+        let name = |table: &Self, id| table.get(id).map_or("no class", |class| class.name.as_str()).to_owned();
+        let differs = |&id: &u16| !name(self, id).eq_ignore_ascii_case(&name(data, id));
+        let id = ids.into_iter().find(differs)?;
+        Some(format!("id {id} is {:?} in the model and {:?} in the data", name(self, id), name(data, id)))
+    }
+
     /// The don't-care class, if there is one.
     pub fn dont_care(&self) -> Option<&Class> {
         self.classes.iter().find(|c| c.dont_care)

@@ -95,6 +95,11 @@ impl Architecture {
         }
     }
 
+    /// Whether the network takes a [`Collage`](crate::Collage) of each picture.
+    pub fn takes_collage(&self) -> bool {
+        matches!(self, Self::Crn(CrnConfig { collage: true, .. }))
+    }
+
     /// Which dimensions the norms of the network normalise over; for layer norms, each picture counts separately.
     pub fn norm(&self) -> NormKind {
         match self {
@@ -164,7 +169,12 @@ impl Architecture {
                 vec![format!("pix2pix U-Net, {input}, ngf {}, {} halvings", config.ngf, config.downsamplings)]
             }
             Self::Crn(config) => {
-                vec![format!("cascaded refinement network, ngf {}, {} modules", config.ngf, config.modules)]
+                let name = if config.collage {
+                    "SIMS (refinement network with a collage)"
+                } else {
+                    "cascaded refinement network"
+                };
+                vec![format!("{name}, ngf {}, {} modules", config.ngf, config.modules)]
             }
         };
         if self.instance_edges() {

@@ -8,6 +8,7 @@ use burn::tensor::ops::AvgPoolOptions;
 use serde::{Deserialize, Serialize};
 
 use super::check;
+use crate::collage::Collage;
 use crate::error::{Error, Result};
 use crate::nn::{Conv, ConvConfig, GeneratorInput, Init, Mode, instance_norm, leaky_relu};
 
@@ -29,12 +30,15 @@ pub struct CrnConfig {
     /// Whether a channel of instance edges follows the label channels. The paper has none.
     #[serde(default)]
     pub instance_edges: bool,
+    /// Whether every module also takes a [`Collage`] at its size: SIMS. The network of that paper has an encoder for it instead.
+    #[serde(default)]
+    pub collage: bool,
 }
 
 impl CrnConfig {
     /// The paper's network for pictures 256 high, without edges.
     pub fn new(ngf: usize, label_channels: usize) -> Self {
-        Self { ngf, modules: 7, label_channels, instance_edges: false }
+        Self { ngf, modules: 7, label_channels, instance_edges: false, collage: false }
     }
 
     /// The same with as many modules as pictures of this height and width allow: the first one works at four rows or
@@ -79,20 +83,21 @@ impl CrnConfig {
     /// Same as [`validate`](Self::validate).
     pub fn init(&self, init: &mut Init) -> Result<Crn> {
         self.validate()?;
-        let semantics = self.label_channels + usize::from(self.instance_edges);
+        let collage = if self.collage { Collage::CHANNELS } else { 0 };
+        let given = self.label_channels + usize::from(self.instance_edges) + collage;
         let mut before = 0;
         let refinement = |width| {
             let mut layer = |input| Layer {
                 conv: ConvConfig::new(input, width, 3).gain(1.0).init(init),
                 norm: LayerNorm { weight: init.ones([width]), bias: init.zeros([width]) },
             };
-            let refinement = Refinement { first: layer(before + semantics), second: layer(width) };
+            let refinement = Refinement { first: layer(before + given), second: layer(width) };
             before = width;
             refinement
         };
         let modules: Vec<Refinement> = self.widths().map(refinement).collect();
         let last = ConvConfig::new(before, 3, 1).gain(1.0).init(init);
-        Ok(Crn { modules, last, labels: self.label_channels, edges: self.instance_edges })
+        Ok(Crn { modules, last, labels: self.label_channels, edges: self.instance_edges, collage: self.collage })
     }
 }
 
@@ -106,6 +111,7 @@ pub struct Crn {
     last: Conv,
     labels: usize,
     edges: bool,
+    collage: bool,
 }
 
 #[derive(Module, Debug)]
@@ -136,7 +142,7 @@ impl Crn {
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of the stride, or the layout does not fit.
+    /// [`Error::Argument`](crate::Error::Argument) if a side is not a multiple of the stride, or layout or collage do not fit.
     pub fn forward(&self, input: &GeneratorInput, mode: Mode) -> Result<Tensor<4>> {
         self.forward_by_steps(input, mode, &mut |_| Ok(()))
     }
@@ -154,18 +160,27 @@ impl Crn {
         super::check_layout(layout, self.labels, self.edges, 1 << count.saturating_sub(1))?;
         super::check_one_hot(layout)?;
         let [height, width] = layout.size();
-        // From the finest: each scale has the share of every class in a cell.
-        let mut scales = vec![layout.at(height, width).semantics()];
+        let mut finest = layout.at(height, width).semantics();
+        if self.collage {
+            let expected = [layout.batch(), Collage::CHANNELS, height, width];
+            let needed = || Error::Argument("this network needs a collage for each picture".into());
+            let collage = input.collage.clone().ok_or_else(needed)?;
+            let found = collage.dims();
+            check(found == expected, || format!("a collage of shape {found:?}: this network takes {expected:?}"))?;
+            finest = Tensor::cat(vec![finest, collage], 1);
+        }
+        // From the finest: each scale has the share of every class in a cell, and the mean of the collage.
+        let mut scales = vec![finest];
         for _ in 1..count {
             let finer = scales.last().cloned();
             scales.extend(finer.map(|maps| avg_pool2d(maps, AvgPoolOptions::new([2, 2]).with_stride([2, 2]))));
         }
         let mut features: Option<Tensor<4>> = None;
-        for (index, (module, labels)) in self.modules.iter().zip(scales.into_iter().rev()).enumerate() {
+        for (index, (module, given)) in self.modules.iter().zip(scales.into_iter().rev()).enumerate() {
             step(index as f32 / count as f32)?;
             let x = match features {
-                Some(features) => Tensor::cat(vec![labels, bilinear2(features)], 1),
-                None => labels,
+                Some(features) => Tensor::cat(vec![given, bilinear2(features)], 1),
+                None => given,
             };
             let x = module.first.forward(x, mode);
             step((index as f32 + 0.5) / count as f32)?;
@@ -263,15 +278,37 @@ mod tests {
     #[test]
     fn the_picture_is_that_of_the_formulas() {
         let device = Device::flex();
-        let config = CrnConfig { modules: 2, ..CrnConfig::new(2, 3) };
-        let network = config.init(&mut Init::random(3, &device)).unwrap();
+        for collage in [false, true] {
+            let config = CrnConfig { modules: 2, collage, ..CrnConfig::new(2, 3) };
+            is_that_of_the_formulas(&config, &device);
+        }
+    }
+
+    fn is_that_of_the_formulas(config: &CrnConfig, device: &Device) {
+        let network = config.init(&mut Init::random(3, device)).unwrap();
         let [height, width] = [4, 6];
         let ids: Vec<u16> = (0..24).map(|i| (i * 5 / 3 % 3) as u16).collect();
         let map = LabelMap::new(width, height, ids.clone()).unwrap();
-        let layout = Layout::new(vec![map], 3, LabelEncoding::Indexed, &device).unwrap();
-        let found = values(network.forward(&GeneratorInput::new(layout), Mode::EVAL).unwrap());
+        let layout = Layout::new(vec![map], 3, LabelEncoding::Indexed, device).unwrap();
+        let mut input = GeneratorInput::new(layout);
+        let collage = random([1, Collage::CHANNELS, height, width], 5);
+        let given = if config.collage {
+            let message = network.forward(&input, Mode::EVAL).unwrap_err().to_string();
+            assert!(message.contains("needs a collage"), "{message}");
+            let small = input.clone().collage(random([1, 3, height, width], 5));
+            assert!(network.forward(&small, Mode::EVAL).unwrap_err().to_string().contains("[1, 4, 4, 6]"));
+            input = input.collage(collage.clone());
+            3 + Collage::CHANNELS
+        } else {
+            3
+        };
+        let found = values(network.forward(&input, Mode::EVAL).unwrap());
 
-        let plane = |c: usize, y: usize, x: usize| f32::from(u8::from(usize::from(ids[y * width + x]) == c));
+        let collage = values(collage);
+        let plane = |c: usize, y: usize, x: usize| match c.checked_sub(3) {
+            None => f32::from(u8::from(usize::from(ids[y * width + x]) == c)),
+            Some(channel) => collage[(channel * height + y) * width + x],
+        };
         let coarse =
             |c: usize, y: usize, x: usize| (0..4).map(|i| plane(c, 2 * y + i / 2, 2 * x + i % 2)).sum::<f32>() / 4.0;
         let to_map = |channels: usize, [height, width]: [usize; 2], at: &dyn Fn(usize, usize, usize) -> f32| {
@@ -306,7 +343,7 @@ mod tests {
             normalized.map(|value| if value > 0.0 { value } else { 0.2 * value }).collect::<Vec<f32>>()
         };
         let refine = |module: &Refinement, x: &[f32], size| layer(&module.second, &layer(&module.first, x, size), size);
-        let first = refine(&network.modules[0], &to_map(3, [2, 3], &coarse), [2, 3]);
+        let first = refine(&network.modules[0], &to_map(given, [2, 3], &coarse), [2, 3]);
         let channels = first.len() / 6;
         let larger = to_map(channels, [4, 6], &|c, y, x| {
             let axis = |at: usize, side: usize| {
@@ -318,7 +355,7 @@ mod tests {
             let at = |y: usize, x: usize| first[(c * 2 + y) * 3 + x];
             (at(y0, x0) * (1.0 - dx) + at(y0, x1) * dx) * (1.0 - dy) + (at(y1, x0) * (1.0 - dx) + at(y1, x1) * dx) * dy
         });
-        let second = refine(&network.modules[1], &[to_map(3, [4, 6], &plane), larger].concat(), [4, 6]);
+        let second = refine(&network.modules[1], &[to_map(given, [4, 6], &plane), larger].concat(), [4, 6]);
         let expected = convolved(&network.last, &second, [4, 6]);
         let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(off < 1e-4, "{off}");

@@ -21,6 +21,8 @@ pub enum System {
     Pix2Pix,
     /// The cascaded refinement network (Chen & Koltun 2017).
     Crn,
+    /// A refinement network that paints from collages of photos, after SIMS (Qi et al. 2018).
+    Sims,
 }
 
 /// Number of SPADE blocks in the hybrid.
@@ -30,7 +32,7 @@ impl System {
     /// Every system.
     pub fn all() -> impl Iterator<Item = Self> {
         let modulations = ModulationKind::ALL.iter().copied().map(Self::Modulation);
-        modulations.chain([Self::Hybrid, Self::Pix2PixHd, Self::Pix2Pix, Self::Crn])
+        modulations.chain([Self::Hybrid, Self::Pix2PixHd, Self::Pix2Pix, Self::Crn, Self::Sims])
     }
 
     /// Its name, such as `spade`, `clade-icpe` or `pix2pixhd`.
@@ -41,6 +43,7 @@ impl System {
             Self::Pix2PixHd => "pix2pixhd",
             Self::Pix2Pix => "pix2pix",
             Self::Crn => "crn",
+            Self::Sims => "sims",
         }
     }
 
@@ -52,6 +55,7 @@ impl System {
             Self::Pix2PixHd => "The baseline pix2pixHD, with spectral norm (the SPADE paper's pix2pixHD++)",
             Self::Pix2Pix => "The U-Net of pix2pix, a baseline",
             Self::Crn => "The cascaded refinement network, a baseline that needs no discriminator",
+            Self::Sims => "The same, which paints from segments of training photos (after SIMS)",
         }
     }
 
@@ -72,7 +76,7 @@ impl System {
             Self::Hybrid => {
                 Some((ModulationKind::Clade, vec![ModulationKind::Spade { kernel: 3 }; HYBRID_SPADE_BLOCKS]))
             }
-            Self::Pix2PixHd | Self::Pix2Pix | Self::Crn => None,
+            Self::Pix2PixHd | Self::Pix2Pix | Self::Crn | Self::Sims => None,
         }
     }
 
@@ -89,7 +93,9 @@ impl System {
                 let config = Pix2PixHdConfig::new(ngf, label_channels);
                 Architecture::Pix2PixHd(Pix2PixHdConfig { spectral: true, ..config })
             }
-            None if self == Self::Crn => Architecture::Crn(CrnConfig::new(ngf, label_channels)),
+            None if matches!(self, Self::Crn | Self::Sims) => {
+                Architecture::Crn(CrnConfig { collage: self == Self::Sims, ..CrnConfig::new(ngf, label_channels) })
+            }
             None => Architecture::Pix2Pix(UNetConfig::new(ngf, label_channels)),
         }
     }

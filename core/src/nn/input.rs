@@ -16,6 +16,9 @@ pub struct GeneratorInput {
     /// Features of each pixel, `[batch, length, height, width]`, in place of those that the styles give it, for pix2pixHD with
     /// instance features.
     pub features: Option<Tensor<4>>,
+    /// Collages, `[batch, 4, height, width]`, for networks that take one: colours in -1 to 1 and 0 where they are missing, and 1 where
+    /// they are.
+    pub collage: Option<Tensor<4>>,
     /// Noise, for networks that use it.
     pub noise: Noise,
     /// Seed of dropout, for networks that have it; `None` for no dropout.
@@ -49,7 +52,7 @@ impl GeneratorInput {
     /// Label maps only: no style, no noise.
     pub fn new(layout: Layout) -> Self {
         let (noise, share) = (Noise::Zero, Share::default());
-        Self { layout, latent: None, styles: None, features: None, noise, dropout: None, share }
+        Self { layout, latent: None, styles: None, features: None, collage: None, noise, dropout: None, share }
     }
 
     /// Sets the latent vectors.
@@ -68,6 +71,12 @@ impl GeneratorInput {
     #[must_use]
     pub fn features(self, features: Tensor<4>) -> Self {
         Self { features: Some(features), ..self }
+    }
+
+    /// Sets the collages.
+    #[must_use]
+    pub fn collage(self, collage: Tensor<4>) -> Self {
+        Self { collage: Some(collage), ..self }
     }
 
     /// Sets the noise.

@@ -312,7 +312,12 @@ impl Session<'_> {
         }
         let rows: Vec<SheetRow> = shown
             .iter()
-            .map(|(sample, found)| SheetRow { labels: &sample.labels, synthesized: found, real: Some(&sample.image) })
+            .map(|(sample, found)| SheetRow {
+                labels: &sample.labels,
+                collage: None,
+                synthesized: found,
+                real: Some(&sample.image),
+            })
             .collect();
         save_picture(&contact_sheet(&rows, classes), &self.files.sheet())?;
         Ok(Report {

@@ -1,5 +1,6 @@
 //! The inputs of a synthesis besides the label map.
 
+use crate::collage::Collage;
 use crate::label::LabelMap;
 use crate::nn::Statistics;
 use crate::style::Style;
@@ -28,6 +29,9 @@ pub struct Request {
     /// Instance ids, as large as the label map, for models that take instance edges. `None` uses the edges between
     /// classes.
     pub instances: Option<LabelMap>,
+    /// A collage as large as the label map, for models that paint from one (SIMS). With the feature `train`, the module
+    /// `bank` makes it.
+    pub collage: Option<Collage>,
     /// What is beyond the border: above and below, then to the left and right.
     pub borders: [Border; 2],
 }
@@ -92,6 +96,12 @@ impl Request {
     #[must_use]
     pub fn borders(self, rows: Border, columns: Border) -> Self {
         Self { borders: [rows, columns], ..self }
+    }
+
+    /// Sets the collage.
+    #[must_use]
+    pub fn collage(self, collage: Collage) -> Self {
+        Self { collage: Some(collage), ..self }
     }
 
     /// Sets the instance ids.

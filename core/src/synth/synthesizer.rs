@@ -9,6 +9,7 @@ use super::paint::{Job, Partition};
 use super::prepared::Weights;
 use super::windows::{describe, windows};
 use super::{Border, Control, PreparedModel, Request, SynthesizerOptions};
+use crate::collage::Collage;
 use crate::engine::{self, ClassStyles};
 use crate::error::{Error, Result};
 use crate::label::{
@@ -110,14 +111,16 @@ impl Synthesizer {
     /// Prepares for pictures of a size with a request like this, so that the first picture is as fast as later
     /// ones. On a GPU, this compiles kernels, and with the feature `gpu-tuned` also tunes them, for label maps with
     /// few and with many distinct patches. On the CPU, it allocates buffers and packs the style. The request's
-    /// instance ids are ignored.
+    /// instance ids and collage are ignored.
     ///
     /// # Errors
     ///
     /// As [`run`](Self::run).
     pub fn warm_up(&mut self, width: usize, height: usize, request: &Request) -> Result<()> {
         let ids: Vec<u16> = self.manifest().classes.iter().map(|class| class.id).collect();
-        let request = Request { instances: None, ..request.clone() };
+        let collage =
+            if self.prepared.architecture().takes_collage() { Some(Collage::empty(width, height)?) } else { None };
+        let request = Request { instances: None, collage, ..request.clone() };
         let flat = LabelMap::filled(width, height, ids.first().copied().unwrap_or_default())?;
         let mut rng = Rng::new(0);
         let busy = (0..width * height).map(|_| ids.get(rng.below(ids.len())).copied().unwrap_or_default()).collect();
@@ -169,6 +172,7 @@ impl Synthesizer {
     ) -> Result<()> {
         labels.check(&self.manifest().classes)?;
         same_size("the output picture", [out.width(), out.height()], labels)?;
+        self.check_collage(request, [labels.width(), labels.height()])?;
         self.take_labels(labels, request)?;
         if self.session.is_some() || request.borders != [Border::Zero; 2] || control.budget().is_some() {
             let (width, height) = (labels.width(), labels.height());
@@ -210,7 +214,7 @@ impl Synthesizer {
         }
         let Some(layout) = last.layout.clone() else { return Ok(()) };
         let [_, width] = layout.size();
-        let input = generator_input(prepared, layout, style, noise);
+        let input = generator_input(prepared, layout, style, noise, request.collage.as_ref());
         let (device, watched) = (prepared.device().burn(), control.is_used());
         let planes = control.run(prepared.pool(), |step| {
             let mut step = |done: f32| {
@@ -294,6 +298,7 @@ impl Synthesizer {
         sink: &mut dyn RowSink,
         control: &mut Control<'_>,
     ) -> Result<()> {
+        self.check_collage(request, [area.width as usize, area.height as usize])?;
         let mut with_instances;
         let labels: &mut dyn LabelSource = match &request.instances {
             Some(instances) => {
@@ -445,7 +450,8 @@ impl Synthesizer {
                         }
                         other => other.clone(),
                     };
-                    let input = generator_input(prepared, layout, style.clone(), noise);
+                    // Networks that take a collage have one window, which begins where the picture does.
+                    let input = generator_input(prepared, layout, style.clone(), noise, request.collage.as_ref());
                     let mut step = |share: f32| {
                         device.sync().map_err(|error| Error::Device(error.to_string()))?;
                         step((done + share) / count)
@@ -507,6 +513,29 @@ impl Synthesizer {
         }
         let network = architecture.describe();
         Err(Error::Argument(format!("an instance map was given, but this model ({network}) takes none")))
+    }
+
+    /// Checks that there is a collage if the model takes one, of the width and height of the picture.
+    pub(super) fn check_collage(&self, request: &Request, [width, height]: [usize; 2]) -> Result<()> {
+        let architecture = self.prepared.architecture();
+        match (&request.collage, architecture.takes_collage()) {
+            (None, false) => Ok(()),
+            (Some(collage), true) if [collage.width(), collage.height()] == [width, height] => Ok(()),
+            (Some(collage), true) => Err(Error::Argument(format!(
+                "the collage has {}x{} pixels, the picture {width}x{height}: they must be the same",
+                collage.width(),
+                collage.height()
+            ))),
+            (Some(_), false) => {
+                let network = architecture.describe();
+                Err(Error::Argument(format!("a collage was given, but this model ({network}) takes none")))
+            }
+            (None, true) => Err(Error::Argument(
+                "this model paints from a collage of photos: give one with the request, or paint with `semsynth synth --bank DIR`, \
+                 the data set that it was trained on"
+                    .into(),
+            )),
+        }
     }
 
     /// Notes the labels of a picture, after checking that the request fits them: what was made of the last ones is used
@@ -590,10 +619,23 @@ impl Synthesizer {
 }
 
 /// Moves the inputs of a network to its device.
-fn generator_input(prepared: &PreparedModel, layout: Layout, style: StyleInput, noise: Noise) -> GeneratorInput {
+fn generator_input(
+    prepared: &PreparedModel,
+    layout: Layout,
+    style: StyleInput,
+    noise: Noise,
+    collage: Option<&Collage>,
+) -> GeneratorInput {
     let (architecture, device) = (prepared.architecture(), prepared.device().burn());
     let classes = architecture.label_channels();
-    let input = GeneratorInput::new(layout).noise(noise);
+    let [height, width] = layout.size();
+    let mut input = GeneratorInput::new(layout).noise(noise);
+    if let Some(collage) = collage {
+        let shape = [1, Collage::CHANNELS, height, width];
+        let mut planes = Vec::with_capacity(shape.iter().product());
+        collage.push_planes([height, width], &mut planes);
+        input = input.collage(Tensor::from_data(TensorData::new(planes, shape), device));
+    }
     match style {
         StyleInput::None => input,
         StyleInput::Latent(latent) => {

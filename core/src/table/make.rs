@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::{Results, Row, RowResult, RowState, Table, TableMeasures};
+use crate::bank::{Bank, BankLimits};
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -275,7 +276,15 @@ impl Making<'_> {
 
     fn evaluate(&self, model: Model, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<eval::Report> {
         let size = self.measures.size.unwrap_or(self.row.recipe.size);
+        let bank = if model.architecture().takes_collage() {
+            Some(Bank::of(&*self.train, model.manifest().native_size, BankLimits::default())?)
+        } else {
+            None
+        };
         let mut source = Painted::new(model, Box::new(Arc::clone(&self.val)), Some(size), self.device)?;
+        if let Some(bank) = bank {
+            source = source.bank(bank, false)?;
+        }
         if self.measures.fid.is_some() && self.measures.fid_against_training {
             source = source.training(Box::new(Arc::clone(&self.train)));
         }

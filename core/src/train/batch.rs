@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::Group;
+use crate::bank::Bank;
 use crate::data::{Augment, Dataset};
 use crate::error::{Error, Result};
 use crate::label::LabelMap;
@@ -22,6 +23,9 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// The styles, `[batch, classes, length]`, if the data set has them.
     pub styles: Option<Vec<f32>>,
+    /// The collages, `[batch, 4, height, width]`, for networks that take them; see
+    /// [`GeneratorInput::collage`](crate::nn::GeneratorInput::collage).
+    pub collages: Option<Vec<f32>>,
 }
 
 impl Batch {
@@ -51,6 +55,7 @@ impl Batch {
             instances: self.instances.as_ref().map(|all| maps(all, part)),
             images: of(&self.images, part),
             styles: self.styles.as_ref().map(|all| of(all, part)),
+            collages: self.collages.as_ref().map(|all| of(all, part)),
         };
         Ok((0..count).map(part).collect())
     }
@@ -60,6 +65,8 @@ impl Batch {
 #[derive(Clone)]
 pub(crate) struct Sampler {
     pub(crate) dataset: Arc<dyn Dataset>,
+    /// The bank that collages are made of, for networks that take them.
+    pub(crate) bank: Option<Arc<Bank>>,
     pub(crate) augment: Augment,
     /// Pictures of a step.
     pub(crate) batch: usize,
@@ -78,7 +85,7 @@ pub(super) fn shares(batch: usize, parts: usize, group: &Group) -> Vec<Range<usi
 impl Sampler {
     /// A sampler of whole batches, for a single process.
     pub(crate) fn alone(dataset: Arc<dyn Dataset>, augment: Augment, batch: usize, seed: u64) -> Self {
-        Self { dataset, augment, batch, shares: shares(batch, 1, &Group::alone()), seed }
+        Self { dataset, bank: None, augment, batch, shares: shares(batch, 1, &Group::alone()), seed }
     }
 
     /// The batch of a step, or the share of it. Every epoch visits all samples, in a different order.
@@ -94,6 +101,7 @@ impl Sampler {
         let mut images = Vec::with_capacity(pictures * 3 * self.augment.width * self.augment.height);
         let mut instances = self.dataset.has_instances().then(Vec::new);
         let mut styles = self.dataset.style_length().map(|_| Vec::new());
+        let mut collages = self.bank.as_ref().map(|_| Vec::new());
         let mut epoch_order: Option<(u64, Vec<usize>)> = None;
         for position in self.shares.iter().cloned().flatten().map(|picture| first + picture as u64) {
             let epoch = position / len;
@@ -101,9 +109,16 @@ impl Sampler {
                 Some((known, order)) if *known == epoch => order,
                 _ => &epoch_order.insert((epoch, Rng::at(self.seed, epoch).permutation(len as usize))).1,
             };
-            let sample = self.dataset.get(order[(position % len) as usize])?;
-            let sample = self.augment.apply(sample, &mirrored, Rng::at(!self.seed, position).next_u64())?;
+            let index = order[(position % len) as usize];
+            let sample = self.dataset.get(index)?;
+            let mut random = Rng::at(!self.seed, position);
+            let sample = self.augment.apply(sample, &mirrored, random.next_u64())?;
             push_planes(&sample.image, &mut images);
+            if let (Some(bank), Some(collages)) = (&self.bank, &mut collages) {
+                let size = [self.augment.height, self.augment.width];
+                bank.simulated(&sample.image, &sample.labels, Some(index), random.next_u64())?
+                    .push_planes(size, collages);
+            }
             labels.push(sample.labels);
             if let Some(instances) = &mut instances {
                 let missing = || Error::Data(format!("{}: the sample has no instance map", sample.name));
@@ -115,7 +130,7 @@ impl Sampler {
                 styles.extend(style.to_rows());
             }
         }
-        Ok(Batch { labels, instances, images, styles })
+        Ok(Batch { labels, instances, images, styles, collages })
     }
 
     /// Loads the batches of `first..end` on a separate thread, two steps ahead. Nothing comes after an error.
@@ -146,6 +161,7 @@ mod tests {
         let dataset = Arc::new(Procedural::new(Split::Train, 5, 7, 32, 32));
         Sampler {
             dataset,
+            bank: None,
             augment: Augment { flip: true, load_scale: 1.1, width: 32, height: 32 },
             batch: 3,
             shares: shares(3, 1, &Group::alone()),

@@ -39,13 +39,15 @@ pub(super) struct Sampling {
     pub(super) share: Share,
 }
 
-/// What networks take their styles from.
+/// What networks take besides label maps, or make it from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sources<'a> {
     /// The photos, `[batch, 3, height, width]`.
     pub(super) photos: &'a Tensor<4>,
     /// The styles of the data set, `[batch, classes, length]`, for networks without encoder.
     pub(super) styles: Option<&'a Tensor<3>>,
+    /// The collages, `[batch, 4, height, width]`, for networks that take them.
+    pub(super) collages: Option<&'a Tensor<4>>,
     /// The objects of the pictures, for instance features. Without, these are those of each class.
     pub(super) segments: Option<&'a Segments>,
 }
@@ -58,9 +60,10 @@ pub(super) fn generator_input(
     sampling: Sampling,
     mode: Mode,
 ) -> Result<(GeneratorInput, Option<Posterior>)> {
-    let Sources { photos, styles, segments } = sources;
+    let Sources { photos, styles, collages, segments } = sources;
     let first = sampling.share.first();
-    let input = GeneratorInput::new(layout.clone()).share(sampling.share);
+    let input = GeneratorInput { collage: collages.cloned(), ..GeneratorInput::new(layout.clone()) };
+    let input = input.share(sampling.share);
     let noise = if sampling.noise { Noise::Anchored { seed: sampling.seed, origin: [0, 0] } } else { Noise::Zero };
     match &network.encoder {
         None => {

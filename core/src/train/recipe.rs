@@ -139,6 +139,9 @@ pub enum NetworkKind {
     /// only: `adversarial: None`, `perceptual: Balanced`, a `vgg`, and `losses: (perceptual: 1.0, l1: 1.0)`. Without VGG19,
     /// `losses: (perceptual: 0.0, pyramid: 1.0)` trains it to blurred pictures: that is not the paper's loss.
     Crn,
+    /// The same with collages of photos, after SIMS: each picture is trained on with a [simulated](crate::bank::Bank::simulated) one,
+    /// without segments of its own photo, and painted with one of the training photos. Losses are as those of `Crn`.
+    Sims,
 }
 
 /// Adversarial losses.
@@ -325,6 +328,7 @@ impl Recipe {
             System::Pix2PixHd => self.network = NetworkKind::Pix2PixHd,
             System::Pix2Pix => self.network = NetworkKind::Pix2Pix,
             System::Crn => self.network = NetworkKind::Crn,
+            System::Sims => self.network = NetworkKind::Sims,
             System::Modulation(_) | System::Hybrid => {
                 if let Some((modulation, leading_blocks)) = system.modulations() {
                     (self.modulation, self.leading_blocks) = (modulation, leading_blocks);
@@ -368,8 +372,9 @@ impl Recipe {
                 }),
                 ..Pix2PixHdConfig::new(ngf, label_channels)
             }),
-            NetworkKind::Crn => {
-                let config = CrnConfig { instance_edges, ..CrnConfig::new(ngf, label_channels) };
+            NetworkKind::Crn | NetworkKind::Sims => {
+                let collage = self.network == NetworkKind::Sims;
+                let config = CrnConfig { instance_edges, collage, ..CrnConfig::new(ngf, label_channels) };
                 Architecture::Crn(config.for_size(self.size))
             }
             NetworkKind::Pix2Pix => {
@@ -426,13 +431,16 @@ impl Recipe {
         let family = self.network == NetworkKind::SpadeFamily;
         check(
             !self.latent || network.style() != StyleConfig::None && !network.needs().styles,
-            "latent: SEAN and AdaIN have styles of their own, and pix2pixHD, pix2pix and crn have no latent vector"
+            "latent: SEAN and AdaIN have styles of their own, and pix2pixHD, pix2pix, crn and sims have no latent vector"
                 .into(),
         )?;
-        check(family || self.leading_blocks.is_empty(), "leading_blocks: pix2pixHD, pix2pix and crn have none".into())?;
+        check(
+            family || self.leading_blocks.is_empty(),
+            "leading_blocks: pix2pixHD, pix2pix, crn and sims have none".into(),
+        )?;
         check(
             family || self.upsampling == Upsampling::Normal,
-            "upsampling: pix2pixHD, pix2pix and crn do not have it".into(),
+            "upsampling: pix2pixHD, pix2pix, crn and sims do not have it".into(),
         )?;
         check(
             self.style_length.is_none() || network.needs().styles,

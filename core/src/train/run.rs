@@ -14,6 +14,8 @@ use super::clusters::feature_presets;
 use super::inputs::{Sampling, Sources, generator_input, layout_of};
 use super::sheet::to_images;
 use super::{Checkpoint, Group, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
+use crate::bank::{Bank, BankLimits};
+use crate::collage::Collage;
 use crate::data::{Augment, Dataset, Kept, Sample, fit};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -211,6 +213,8 @@ struct Session<'a> {
     /// Rank 0 writes it.
     log: Option<TrainLog>,
     sampler: Sampler,
+    /// The bank that collages are made of, for networks that take them.
+    bank: Option<Arc<Bank>>,
     samples: Vec<Sample>,
     /// Losses that have not been read yet, because reading waits for the device.
     pending: Vec<Losses>,
@@ -317,8 +321,15 @@ impl<'a> Session<'a> {
         }
         let [height, width] = recipe.size;
         let augment = Augment { flip: recipe.flip, load_scale: recipe.load_scale, width, height };
+        let bank = if trainer.architecture().takes_collage() {
+            // At the size of the model, so that whoever paints with it has the same bank.
+            Some(Arc::new(Bank::of(&*run.train, recipe.validation_size(), BankLimits::default())?))
+        } else {
+            None
+        };
         let sampler = Sampler {
             dataset: Kept::of(Arc::clone(&run.train), recipe.load_size()),
+            bank: bank.clone(),
             augment,
             batch: recipe.batch * recipe.accumulate,
             shares: shares(recipe.batch, recipe.accumulate, &trainer.group),
@@ -328,7 +339,8 @@ impl<'a> Session<'a> {
         let shown = if leads { run.val.len().min(SHEET) } else { 0 };
         let samples = (0..shown).map(|index| fit(run.val.get(index)?, width, height));
         let samples = samples.collect::<Result<Vec<_>>>()?;
-        Ok(Self { run, files, trainer, log, sampler, samples, pending: Vec::new(), started: Instant::now(), before })
+        let (pending, started) = (Vec::new(), Instant::now());
+        Ok(Self { run, files, trainer, log, sampler, bank, samples, pending, started, before })
     }
 
     fn train(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
@@ -439,14 +451,16 @@ impl<'a> Session<'a> {
 
     /// Synthesizes the first samples of the validation set.
     fn sample(&self, network: &Network, path: &Path) -> Result<()> {
+        let collages: Vec<Option<Collage>> =
+            self.samples.iter().map(|sample| self.collage(sample)).collect::<Result<_>>()?;
+        let both = || self.samples.iter().zip(&collages);
         let pictures: Vec<RgbImage> =
-            self.samples.iter().map(|sample| self.paint(network, sample)).collect::<Result<_>>()?;
-        let rows: Vec<SheetRow> = self
-            .samples
-            .iter()
+            both().map(|(sample, collage)| self.paint(network, sample, collage.as_ref())).collect::<Result<_>>()?;
+        let rows: Vec<SheetRow> = both()
             .zip(&pictures)
-            .map(|(sample, picture)| SheetRow {
+            .map(|((sample, collage), picture)| SheetRow {
                 labels: &sample.labels,
+                collage: collage.as_ref(),
                 synthesized: picture,
                 real: Some(&sample.image),
             })
@@ -455,7 +469,12 @@ impl<'a> Session<'a> {
         save_picture(&sheet, path)
     }
 
-    fn paint(&self, network: &Network, sample: &Sample) -> Result<RgbImage> {
+    /// The collage of a validation sample, for networks that take one.
+    fn collage(&self, sample: &Sample) -> Result<Option<Collage>> {
+        self.bank.as_ref().map(|bank| bank.collage(&sample.labels, None)).transpose()
+    }
+
+    fn paint(&self, network: &Network, sample: &Sample, collage: Option<&Collage>) -> Result<RgbImage> {
         let device = self.run.device.burn();
         let instances = sample.instances.as_ref().map(std::slice::from_ref);
         let labels = vec![sample.labels.clone()];
@@ -467,8 +486,13 @@ impl<'a> Session<'a> {
         let styles = sample.style.as_ref().filter(|_| self.trainer.recipe().style_length.is_some()).map(|style| {
             Tensor::from_data(TensorData::new(style.to_rows(), [1, style.rows(), style.length()]), device)
         });
+        let collages = collage.map(|collage| {
+            let mut planes = Vec::new();
+            collage.push_planes([height, width], &mut planes);
+            Tensor::from_data(TensorData::new(planes, [1, Collage::CHANNELS, height, width]), device)
+        });
         // Instance features are those of classes here, as they are when a model paints.
-        let sources = Sources { photos: &photo, styles: styles.as_ref(), segments: None };
+        let sources = Sources { photos: &photo, styles: styles.as_ref(), collages: collages.as_ref(), segments: None };
         let sampling = Sampling { seed: 0, noise: true, draw_latent: false, share: Share::default() };
         let (input, _) = generator_input(network, &layout, sources, sampling, Mode::EVAL)?;
         let output = network.forward(&input, Mode::EVAL)?;
@@ -536,7 +560,7 @@ impl<'a> Session<'a> {
                 break;
             }
             let sample = fit(self.run.val.get(index)?, width, height)?;
-            let picture = self.paint(network, &sample)?;
+            let picture = self.paint(network, &sample, self.collage(&sample)?.as_ref())?;
             pictures += 1;
             decibels += psnr(&picture, &sample.image)?;
             similarity += ssim(&picture, &sample.image)?;

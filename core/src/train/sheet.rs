@@ -4,6 +4,7 @@ use burn::tensor::{DType, Tensor};
 use image::imageops;
 use image::{Rgb, RgbImage};
 
+use crate::collage::Collage;
 use crate::error::Result;
 use crate::label::{ClassTable, LabelMap};
 use crate::model::read_back;
@@ -15,6 +16,8 @@ use crate::pixels::write_planes;
 pub struct SheetRow<'a> {
     /// The network's input.
     pub labels: &'a LabelMap,
+    /// The collage, if the network takes one.
+    pub collage: Option<&'a Collage>,
     /// The network's output.
     pub synthesized: &'a RgbImage,
     /// The photo the labels belong to, if there is one.
@@ -27,13 +30,15 @@ const GAP: u32 = 2;
 const MARGIN: u32 = 6;
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
 
-/// Draws `labels | synthesized | real` for each sample, labels in the colours of `classes`.
+/// Draws `labels | collage | synthesized | real` for each sample, labels in the colours of `classes`. If no sample has a collage or
+/// a photo, its panel is omitted.
 ///
 /// Up to four samples are stacked vertically. More are arranged in columns, from left to right, so that the sheet is
 /// close to a square (eight samples make two columns of four). All panels are shown at their original size, each
-/// centred in a cell of the largest panel's size. If no sample has a photo, the third panel is omitted.
+/// centred in a cell of the largest panel's size.
 pub fn contact_sheet(rows: &[SheetRow], classes: &ClassTable) -> RgbImage {
-    let panels = if rows.iter().any(|row| row.real.is_some()) { 3 } else { 2 };
+    let collages = u32::from(rows.iter().any(|row| row.collage.is_some()));
+    let panels = 2 + collages + u32::from(rows.iter().any(|row| row.real.is_some()));
     let (cell_width, cell_height) = cell_size(rows);
     let columns = columns(rows.len(), panels);
     let lines = (rows.len() as u32).div_ceil(columns);
@@ -52,9 +57,12 @@ pub fn contact_sheet(rows: &[SheetRow], classes: &ClassTable) -> RgbImage {
             imageops::replace(&mut sheet, image, x.into(), y.into());
         };
         place(0, row.labels.to_rgb(classes).as_rgb());
-        place(1, row.synthesized);
+        if let Some(collage) = row.collage {
+            place(1, collage.image().as_rgb());
+        }
+        place(1 + collages, row.synthesized);
         if let Some(real) = row.real {
-            place(2, real);
+            place(2 + collages, real);
         }
     }
     sheet
@@ -90,6 +98,7 @@ pub(super) fn to_images(output: Tensor<4>, range: [f32; 2]) -> Result<Vec<RgbIma
 #[cfg(test)]
 mod tests {
     use super::{GAP, MARGIN, PAPER, SheetRow, contact_sheet};
+    use crate::collage::Collage;
     use crate::label::{ClassTable, LabelMap};
     use image::{Rgb, RgbImage};
 
@@ -99,7 +108,7 @@ mod tests {
     fn sheet(samples: usize, with_real: bool) -> RgbImage {
         let labels: Vec<_> = (0..samples).map(|i| LabelMap::filled(10, 8, i as u16 % 12).unwrap()).collect();
         let (made, real) = (RgbImage::from_pixel(10, 8, MADE), RgbImage::from_pixel(10, 8, REAL));
-        let row = |labels| SheetRow { labels, synthesized: &made, real: with_real.then_some(&real) };
+        let row = |labels| SheetRow { labels, collage: None, synthesized: &made, real: with_real.then_some(&real) };
         contact_sheet(&labels.iter().map(row).collect::<Vec<_>>(), &ClassTable::cmp_facades())
     }
 
@@ -129,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn a_collage_is_beside_the_labels() {
+        let labels = LabelMap::filled(4, 4, 0).unwrap();
+        let (made, real) = (RgbImage::from_pixel(4, 4, MADE), RgbImage::from_pixel(4, 4, REAL));
+        let collage = Collage::empty(4, 4).unwrap();
+        let row = SheetRow { labels: &labels, collage: Some(&collage), synthesized: &made, real: Some(&real) };
+        let sheet = contact_sheet(&[row], &ClassTable::cmp_facades());
+        assert_eq!(sheet.dimensions(), (2 * MARGIN + 4 * 4 + 3 * GAP, 2 * MARGIN + 4));
+        let at = |panel: u32| *sheet.get_pixel(MARGIN + panel * (4 + GAP), MARGIN);
+        assert_eq!([at(1), at(2), at(3)], [Rgb([0; 3]), MADE, REAL]);
+    }
+
+    #[test]
     fn no_samples_give_an_empty_sheet() {
         let empty = contact_sheet(&[], &ClassTable::cmp_facades());
         assert!(empty.width() > 0 && empty.height() > 0 && empty.pixels().all(|&p| p == PAPER));
@@ -139,8 +160,8 @@ mod tests {
         let labels = LabelMap::filled(4, 4, 0).unwrap();
         let (made, real) = (RgbImage::from_pixel(8, 8, MADE), RgbImage::from_pixel(6, 10, REAL));
         let rows = [
-            SheetRow { labels: &labels, synthesized: &made, real: Some(&real) },
-            SheetRow { labels: &labels, synthesized: &made, real: None },
+            SheetRow { labels: &labels, collage: None, synthesized: &made, real: Some(&real) },
+            SheetRow { labels: &labels, collage: None, synthesized: &made, real: None },
         ];
         let sheet = contact_sheet(&rows, &ClassTable::cmp_facades());
         assert_eq!(sheet.dimensions(), (2 * MARGIN + 24 + 2 * GAP, MARGIN + 2 * (10 + MARGIN)));

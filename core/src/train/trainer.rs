@@ -18,6 +18,7 @@ use super::segmentation::{LabelMix, balanced, pixels_of_classes, segment_fake};
 use super::segments::Segments;
 use super::sums::{sum_gradients, sum_tensor};
 use super::{Adam, Adversarial, Batch, DiffAugment, Group, PerceptualLayers, Recipe};
+use crate::collage::Collage;
 use crate::error::{Error, Result};
 use crate::model::{load, read_back};
 use crate::network::{Architecture, Encoder, Network, Vgg19, VggTaps};
@@ -306,7 +307,7 @@ impl Trainer {
         }
     }
 
-    /// Uploads label maps, photos and styles to a device. Collective.
+    /// Uploads a batch to a device. Collective.
     fn upload(&self, batch: Batch, device: &Device) -> Result<Uploaded> {
         let part = self.group.agree(self.uploaded(batch, device))?;
         let share = self.share(part.layout.batch(), part.layout.size())?;
@@ -358,7 +359,17 @@ impl Trainer {
                 Some(Tensor::from_data(TensorData::new(values, shape), device))
             }
         };
-        Ok(Uploaded { layout, real, styles, segments, share: Share::default() })
+        let collages = if self.architecture.takes_collage() {
+            let shape = [layout.batch(), Collage::CHANNELS, height, width];
+            let values = batch.collages.filter(|values| values.len() == shape.iter().product::<usize>());
+            let values = values.ok_or_else(|| {
+                Error::Argument(format!("this network takes collages: the batch has none of shape {shape:?}"))
+            })?;
+            Some(Tensor::from_data(TensorData::new(values, shape), device))
+        } else {
+            None
+        };
+        Ok(Uploaded { layout, real, styles, collages, segments, share: Share::default() })
     }
 
     /// The sum of the cross-entropies of classes, balanced over the whole batch; here, what the pictures of this process add.
@@ -578,6 +589,8 @@ struct Uploaded {
     real: Tensor<4>,
     /// The styles of the data set, `[batch, classes, length]`.
     styles: Option<Tensor<3>>,
+    /// The collages, `[batch, 4, height, width]`.
+    collages: Option<Tensor<4>>,
     /// The objects of the pictures, for networks with instance features.
     segments: Option<Segments>,
     /// Which pictures of the part these are, in a group.
@@ -585,9 +598,10 @@ struct Uploaded {
 }
 
 impl Uploaded {
-    /// What the network takes its styles from.
+    /// What the network takes besides label maps.
     fn sources(&self) -> Sources<'_> {
-        Sources { photos: &self.real, styles: self.styles.as_ref(), segments: self.segments.as_ref() }
+        let (styles, collages) = (self.styles.as_ref(), self.collages.as_ref());
+        Sources { photos: &self.real, styles, collages, segments: self.segments.as_ref() }
     }
 
     /// What the mean over these pictures adds to that over the pictures of all processes.

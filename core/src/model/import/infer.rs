@@ -59,8 +59,8 @@ pub(super) fn layout(tensors: &Tensors) -> Result<Layout> {
         }
         Some(name) => format!("its tensors have names such as {name:?}"),
     };
-    // The official checkpoints of the refinement network are TensorFlow's.
-    let systems = System::all().filter(|&system| system != System::Crn);
+    // The official checkpoints of the refinement networks are TensorFlow's.
+    let systems = System::all().filter(|system| !matches!(system, System::Crn | System::Sims));
     let names: Vec<&str> = systems.map(System::name).collect();
     Err(Error::Model(format!("this is no generator of {}: {what}. The generator is in …_net_G.pth", names.join(", "))))
 }

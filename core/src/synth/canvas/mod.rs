@@ -649,6 +649,7 @@ fn check(synth: &Synthesizer, request: &Request, labels: &LabelMap) -> Result<()
     }
     synth.prepared().architecture().capabilities(synth.statistics(request)).edit.require("an edit")?;
     synth.style_input(request)?;
+    synth.check_collage(request, [labels.width(), labels.height()])?;
     synth.check_instances(request, labels)
 }
 
