@@ -187,8 +187,8 @@ while IFS='|' read -r locale label error; do
     grep "^LABEL $label" "$log.$locale" && grep "^ERROR.*$error" "$log.$locale" ||
         { cat "$log.$locale"; echo "failed: the language of $locale"; exit 1; }
 done <<'END'
-de_DE|Aus Klassenkarte|Die Palette „fremd“ hat Einträge, die keine Klasse dieses Modells nennen: dragon
-fr_FR|S_ynthétiser à partir|La palette « fremd » a des entrées qui ne nomment aucune classe de ce modèle : dragon
+de_DE|Aus Klassenkarte|Die Palette „fremd.*“ hat Einträge, die keine Klasse dieses Modells nennen: "dragon"
+fr_FR|S_ynthétiser à partir|La palette « fremd.* » a des entrées qui ne nomment aucune classe de ce modèle : "dragon"
 END
 
 "$here/visual.sh" "$root" "$cache/screens-$suite"
