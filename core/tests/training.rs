@@ -739,7 +739,7 @@ fn a_network_can_be_trained_without_its_noise() {
 /// The photos of a batch as collages, without every third pixel.
 fn collages(batch: &Batch) -> Vec<f32> {
     let (area, pictures) = (batch.images.len() / batch.labels.len() / 3, batch.labels.len());
-    let missing = |at: usize| at % area % 3 == 0;
+    let missing = |at: usize| (at % area).is_multiple_of(3);
     let of = |picture: usize| {
         let photo = &batch.images[picture * 3 * area..][..3 * area];
         let colours = photo.iter().enumerate().map(|(at, value)| if missing(at) { 0.0 } else { *value });
