@@ -6,7 +6,8 @@ mod common;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::{devices, difference};
 use semsynth::bank::{Bank, BankLimits};
@@ -96,7 +97,7 @@ impl Observer for StopAfter<'_> {
     fn start(&mut self, _first: u64, _steps: u64) {}
     fn step(&mut self, step: u64) {
         if step == self.0 {
-            self.1.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.1.store(true, Ordering::Relaxed);
         }
     }
     fn losses(&mut self, _record: &Record) {}
@@ -684,8 +685,8 @@ fn instance_features_become_presets() {
     assert!(paint(&Request::new().style(&style)) != first);
 }
 
-/// A data set that takes its time.
-struct Slow(Procedural);
+/// A data set that gives pictures of a batch, two, only when the step before it is done.
+struct Slow(Procedural, AtomicUsize, Arc<AtomicU64>);
 
 impl Dataset for Slow {
     fn classes(&self) -> &semsynth::ClassTable {
@@ -695,7 +696,12 @@ impl Dataset for Slow {
         self.0.len()
     }
     fn get(&self, index: usize) -> semsynth::Result<Sample> {
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        let batch = self.1.fetch_add(1, Ordering::Relaxed) as u64 / 2;
+        // The last ones are asked for after training.
+        while batch < 6 && self.2.load(Ordering::Relaxed) < batch {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(20));
         self.0.get(index)
     }
     fn name(&self) -> String {
@@ -706,14 +712,31 @@ impl Dataset for Slow {
     }
 }
 
-/// How long training waits for data is measured.
+/// Notes which step is done.
+struct Steps(Arc<AtomicU64>);
+
+impl Observer for Steps {
+    fn start(&mut self, _first: u64, _steps: u64) {}
+    fn step(&mut self, step: u64) {
+        self.0.store(step, Ordering::Relaxed);
+    }
+    fn losses(&mut self, _record: &Record) {}
+    fn note(&mut self, _text: &str) {}
+    fn finish(&mut self) {}
+}
+
+/// How long training waits for data is measured, apart from the first batch.
 #[test]
 fn a_slow_data_set_makes_training_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let slow: Arc<dyn Dataset> = Arc::new(Slow(Procedural::new(Split::Train, 1, 7, 64, 32)));
-    let outcome = finished(&Run { train: slow, ..run(&folder.path().join("slow"), recipe()) });
-    // Five batches of two pictures after the first.
-    assert!(outcome.waited.as_secs_f64() > 1.0, "{:?}", outcome.waited);
+    let done = Arc::new(AtomicU64::new(0));
+    let set = Slow(Procedural::new(Split::Train, 1, 7, 64, 32), AtomicUsize::new(0), Arc::clone(&done));
+    // Nothing else reads the set before the end.
+    let run =
+        Run { train: Arc::new(set), recipe: Recipe { sample_every: 9, ..recipe() }, ..run(folder.path(), recipe()) };
+    let outcome = train(&run, &mut Steps(done), &AtomicBool::new(false)).unwrap();
+    // Five batches of two pictures, 20 ms each.
+    assert!(outcome.waited >= Duration::from_millis(190), "{:?}", outcome.waited);
 }
 
 /// Without noise, its strength stays 0, and so does that of the model; all else is trained as before.
