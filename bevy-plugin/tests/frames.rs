@@ -128,7 +128,7 @@ fn chunks_are_spawned_then_dressed_and_materials_get_their_texture_in_apply() {
 fn tasks_of_others_go_on_while_a_large_terrain_is_painted() {
     let options = TaskPoolOptions { min_total_threads: 3, max_total_threads: 3, ..default() };
     let mut world = headless_with(Path::new("assets"), TaskPoolPlugin { task_pool_options: options });
-    let (entity, _) = world.terrain(labels(768, 768));
+    let (entity, _) = world.terrain(labels(1536, 1536));
     let (io, compute) = (IoTaskPool::get(), AsyncComputeTaskPool::get());
     assert_eq!([io.thread_num(), compute.thread_num()], [1, 1]);
     world.until("the colours", |world| !world.happened().parts.is_empty());

@@ -32,7 +32,7 @@ impl From<LabelPixels> for Stored {
 }
 
 /// The first look at a label picture: counts its values or colours, then decides what they mean, as
-/// [`LabelMap::read`] does for a file. Memory does not depend on the size of the picture.
+/// [`LabelMap::read`](super::LabelMap::read) does for a file. Memory does not depend on the size of the picture.
 pub struct LabelSurvey<'a> {
     survey: Survey<'a>,
     ids: Vec<u16>,
