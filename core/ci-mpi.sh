@@ -13,5 +13,7 @@ if ! command -v mpirun >/dev/null || ! command -v mpicc >/dev/null; then
     echo "skipped: training over MPI: no mpirun or no mpicc (Debian: ${packages[*]})"
     exit 0
 fi
-cargo test --release -p semsynth --features mpi --test mpi -- --show-output
-cargo clippy --release -p semsynth --features mpi --all-targets -- -D warnings
+# With the packages that are tested together, so that dependencies have the same features and are built once.
+all=(-p semsynth -p semsynth-kernels -p semsynth-ffi -p semsynth-gimp --features semsynth/mpi)
+cargo test --release "${all[@]}" --test mpi -- --show-output
+cargo clippy --release "${all[@]}" --all-targets -- -D warnings
