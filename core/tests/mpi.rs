@@ -150,7 +150,7 @@ fn wait(child: &mut Child, what: &str, condition: impl Fn() -> bool) {
     let started = Instant::now();
     while !condition() {
         assert!(child.try_wait().unwrap().is_none(), "mpirun ended before {what}");
-        assert!(started.elapsed() < Duration::from_secs(120), "{what} takes too long");
+        assert!(started.elapsed() < Duration::from_mins(2), "{what} takes too long");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -174,7 +174,7 @@ fn the_death_of_one_ends_all_and_leaves_a_checkpoint() {
     assert!(killed.elapsed() < Duration::from_secs(30), "the others took {:?} to end", killed.elapsed());
     assert!(!output.status.success() && text(&output).contains("rank 1"), "{}", text(&output));
     let steps = semsynth::train::Checkpoint::open(&checkpoint).unwrap().steps_done();
-    assert!(steps >= 3 && steps % 3 == 0, "{steps}");
+    assert!(steps >= 3 && steps.is_multiple_of(3), "{steps}");
     finished(train(Some(2), &["--resume", out_text, "--steps", &(steps + 2).to_string()]));
     assert_eq!(losses(&out).len() as u64, steps + 2);
 }
