@@ -280,6 +280,7 @@ fn make_executable(path: &Path) -> Result<(), String> {
 }
 
 #[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn make_executable(_: &Path) -> Result<(), String> {
     Ok(())
 }
