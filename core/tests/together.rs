@@ -1,19 +1,22 @@
 //! Training by many processes, here threads: they compute what one process computes with the whole batch.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
+use common::{StopAfter, batch_of};
 use semsynth::data::{Dataset, Procedural, Split};
 use semsynth::network::{DiscriminatorConfig, DiscriminatorKind};
 use semsynth::nn::NormKind;
 use semsynth::nn::modulation::ModulationKind;
 use semsynth::tensors::Tensors;
 use semsynth::train::{
-    Adversarial, Batch, Checkpoint, Files, Group, LossWeights, NetworkKind, Observer, Outcome, Recipe, Record, Run,
-    Silent, Stopped, TrainLog, Trainer, train_in_group,
+    Adversarial, Batch, Checkpoint, Files, Group, LossWeights, NetworkKind, Outcome, Recipe, Run, Silent, Stopped,
+    TrainLog, Trainer, train_in_group,
 };
 use semsynth::{Device, Error};
 
@@ -38,21 +41,7 @@ fn recipe() -> Recipe {
 
 /// Pictures of the procedural set as one batch.
 fn batch(pictures: std::ops::Range<usize>) -> Batch {
-    let set = Procedural::new(Split::Train, 1, 6, 64, 32);
-    let samples: Vec<_> = pictures.map(|index| set.get(index).unwrap()).collect();
-    let mut images = Vec::new();
-    for sample in &samples {
-        for channel in 0..3 {
-            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
-        }
-    }
-    Batch {
-        labels: samples.into_iter().map(|sample| sample.labels).collect(),
-        instances: None,
-        images,
-        styles: None,
-        collages: None,
-    }
+    batch_of(&Procedural::new(Split::Train, 1, 6, 64, 32), pictures)
 }
 
 /// Runs `f` as every rank of a group of threads.
@@ -272,21 +261,6 @@ fn close(expected: &Files, found: &Files) {
             );
         }
     }
-}
-
-/// Requests an interruption after a step.
-struct StopAfter<'a>(u64, &'a AtomicBool);
-
-impl Observer for StopAfter<'_> {
-    fn start(&mut self, _first: u64, _steps: u64) {}
-    fn step(&mut self, step: u64) {
-        if step == self.0 {
-            self.1.store(true, Ordering::Relaxed);
-        }
-    }
-    fn losses(&mut self, _record: &Record) {}
-    fn note(&mut self, _text: &str) {}
-    fn finish(&mut self) {}
 }
 
 /// Two processes train as one does, only the first writes, and one that is stopped stops both. Resumed, they go on as if nothing

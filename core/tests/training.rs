@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{devices, difference};
+use common::{StopAfter, batch_of, devices, difference};
 use semsynth::bank::{Bank, BankLimits};
 use semsynth::data::{Dataset, Procedural, ProceduralTiles, Sample, Split};
 use semsynth::eval::{self, Measures, Painted, Source as _, evaluate};
@@ -65,20 +65,7 @@ fn run(out: &Path, recipe: Recipe) -> Run {
 
 /// A whole data set as one batch.
 fn batch(set: &Procedural) -> Batch {
-    let samples: Vec<_> = (0..set.len()).map(|index| set.get(index).unwrap()).collect();
-    let mut images = Vec::new();
-    for sample in &samples {
-        for channel in 0..3 {
-            images.extend(sample.image.pixels().map(|pixel| f32::from(pixel.0[channel]) / 127.5 - 1.0));
-        }
-    }
-    Batch {
-        labels: samples.into_iter().map(|sample| sample.labels).collect(),
-        instances: None,
-        images,
-        styles: None,
-        collages: None,
-    }
+    batch_of(set, 0..set.len())
 }
 
 fn finished(run: &Run) -> Outcome {
@@ -88,21 +75,6 @@ fn finished(run: &Run) -> Outcome {
 /// Resumes the run in its folder.
 fn resumed(run: &Run) -> semsynth::Result<Outcome> {
     resume(run, Checkpoint::open(Files::new(&run.out).checkpoint())?, &mut Silent, &AtomicBool::new(false))
-}
-
-/// Requests an interruption after a step, as Ctrl-C does.
-struct StopAfter<'a>(u64, &'a AtomicBool);
-
-impl Observer for StopAfter<'_> {
-    fn start(&mut self, _first: u64, _steps: u64) {}
-    fn step(&mut self, step: u64) {
-        if step == self.0 {
-            self.1.store(true, Ordering::Relaxed);
-        }
-    }
-    fn losses(&mut self, _record: &Record) {}
-    fn note(&mut self, _text: &str) {}
-    fn finish(&mut self) {}
 }
 
 fn losses(files: &Files) -> Vec<(u64, Vec<(String, u32)>)> {

@@ -76,13 +76,7 @@ impl FeatureEncoder {
     /// As [`features`](Self::features); [`Error::Argument`](crate::Error::Argument) unless photos and label maps have the same size.
     pub fn forward(&self, photos: Tensor<4>, layout: &Layout, mode: Mode) -> Result<Tensor<3>> {
         super::check_photos(&photos, layout)?;
-        let features = self.features(photos, mode)?;
-        let [batch, length, height, width] = features.dims();
-        let regions = layout.at(height, width).one_hot();
-        let classes = regions.dims()[1];
-        let regions = regions.reshape([batch, classes, height * width]);
-        let pixels = regions.clone().sum_dim(2).clamp_min(1.0);
-        Ok(regions.matmul(features.reshape([batch, length, height * width]).swap_dims(1, 2)) / pixels)
+        Ok(super::class_means(self.features(photos, mode)?, layout))
     }
 }
 

@@ -78,6 +78,17 @@ fn check_one_hot(layout: &Layout) -> Result<()> {
     )))
 }
 
+/// The mean of features, `[batch, length, height, width]`, over each class of the label maps at that size,
+/// `[batch, classes, length]`; zeros for a class without a pixel.
+fn class_means(features: Tensor<4>, layout: &Layout) -> Tensor<3> {
+    let [batch, length, height, width] = features.dims();
+    let regions = layout.at(height, width).one_hot();
+    let classes = regions.dims()[1];
+    let regions = regions.reshape([batch, classes, height * width]);
+    let pixels = regions.clone().sum_dim(2).clamp_min(1.0);
+    regions.matmul(features.reshape([batch, length, height * width]).swap_dims(1, 2)) / pixels
+}
+
 /// Checks that photos, `[batch, 3, height, width]`, match the label maps in number and size.
 fn check_photos(photos: &Tensor<4>, layout: &Layout) -> Result<()> {
     let [height, width] = layout.size();

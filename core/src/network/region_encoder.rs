@@ -59,14 +59,7 @@ impl RegionEncoder {
             x = norm(conv.forward(x, mode));
         }
         x = norm(self.up.forward(x, mode));
-        let features = self.last.forward(reflect(x, 1), mode).tanh();
-        let [batch, length, height, width] = features.dims();
-        let regions = layout.at(height, width).one_hot();
-        let classes = regions.dims()[1];
-        let regions = regions.reshape([batch, classes, height * width]);
-        let pixels = regions.clone().sum_dim(2).clamp_min(1.0);
-        let sums = regions.matmul(features.reshape([batch, length, height * width]).swap_dims(1, 2));
-        Ok(sums / pixels)
+        Ok(super::class_means(self.last.forward(reflect(x, 1), mode).tanh(), layout))
     }
 }
 

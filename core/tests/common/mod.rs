@@ -11,6 +11,8 @@
 #[cfg(feature = "cli")]
 mod program;
 mod software;
+#[cfg(feature = "train")]
+mod training;
 
 use std::path::PathBuf;
 
@@ -26,6 +28,8 @@ use semsynth::{Device, Image, Model};
 #[cfg(feature = "cli")]
 pub(crate) use program::{semsynth, text};
 pub(crate) use software::{devices, has_half, software};
+#[cfg(feature = "train")]
+pub(crate) use training::{StopAfter, batch as batch_of};
 
 /// The path of a shared fixture, which is not part of the repository. If it is missing, prints that the test is
 /// skipped.
