@@ -15,7 +15,7 @@ use bevy_semsynth::{
     SavePicture, SemanticTerrain, SemanticWorld, Shape, SynthChunk, SynthClasses, SynthModel, SynthOutput,
     SynthSettings, SynthState, SynthStatus, SynthViewer, semsynth,
 };
-use common::{World3, headless, labels};
+use common::{World3, headless, labels, painted};
 
 fn dab(x: f32, y: f32, radius: f32) -> Shape {
     Shape::Disc { center: Vec2::new(x, y), radius }
@@ -586,21 +586,7 @@ fn chunks_follow_the_viewer_and_meet_without_a_seam() {
     assert_eq!(world.app.world().get::<SynthChunk>(first).unwrap().coord, IVec2::ZERO);
     // Each is a part of one picture.
     let whole = semsynth::Rect { x: -64, y: -64, width: 192, height: 192 };
-    let mut source = semsynth::label::from_fn(|area: semsynth::Rect, ids: &mut [u16]| {
-        for (i, id) in (0..).zip(ids) {
-            *id = endless(area.x + i % i64::from(area.width), area.y + i / i64::from(area.width));
-        }
-        Ok(())
-    });
-    let mut picture = Vec::new();
-    let mut rows = semsynth::sink::from_fn(|_: usize, row: &[u8]| {
-        picture.extend_from_slice(row);
-        Ok(())
-    });
-    let request = Request::new().borders(Border::Source, Border::Source);
-    let model = semsynth::Model::builtin("facades").unwrap();
-    let mut synth = semsynth::Synthesizer::new(model, &semsynth::Device::cpu()).unwrap();
-    synth.synthesize(&mut source, whole, &request, &mut rows, &mut semsynth::Control::new()).unwrap();
+    let picture = painted("facades", endless, whole, None);
     for (coord, entity) in ready(&mut world) {
         let image = world.app.world().get::<SynthOutput>(entity).unwrap().base_color.clone().unwrap();
         let found = world.sink.level(&image, 0);

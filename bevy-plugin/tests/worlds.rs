@@ -9,40 +9,18 @@ use std::time::{Duration, Instant};
 use bevy::asset::AssetServer;
 use bevy::math::I64Vec2;
 use bevy::prelude::*;
-use bevy_semsynth::semsynth::{self, Border, Control, Device, Model, Rect as Area, Request, Synthesizer};
+use bevy_semsynth::semsynth::{Model, Rect as Area};
 use bevy_semsynth::{
     SemanticWorld, SynthChunk, SynthClasses, SynthLook, SynthModel, SynthOutput, SynthPresets, SynthSettings,
     SynthState, SynthStatus, SynthViewer,
 };
-use common::{World3, headless};
+use common::{World3, headless, painted};
 
 const SIDE: u32 = 32;
 
 /// Grass and rock without an end.
 fn hills(x: i64, y: i64) -> u16 {
     if (x.rem_euclid(23) - 11).pow(2) + (y.rem_euclid(19) - 9).pow(2) < 40 { 6 } else { 4 }
-}
-
-/// Part of the hills in one piece.
-fn painted(area: Area, preset: Option<&str>) -> Vec<u8> {
-    let mut source = semsynth::label::from_fn(|area: Area, ids: &mut [u16]| {
-        for (i, id) in (0..).zip(ids) {
-            *id = hills(area.x + i % i64::from(area.width), area.y + i / i64::from(area.width));
-        }
-        Ok(())
-    });
-    let mut picture = Vec::new();
-    let mut rows = semsynth::sink::from_fn(|_: usize, row: &[u8]| {
-        picture.extend_from_slice(row);
-        Ok(())
-    });
-    let model = Model::builtin("terrain").unwrap();
-    let style = preset.map(|name| model.preset(name).unwrap());
-    let mut request = Request::new().borders(Border::Source, Border::Source);
-    request.style = style.or_else(|| model.presets().first().map(|first| model.preset(&first.name).unwrap()));
-    let mut synth = Synthesizer::new(model, &Device::cpu()).unwrap();
-    synth.synthesize(&mut source, area, &request, &mut rows, &mut Control::new()).unwrap();
-    picture
 }
 
 struct Ground {
@@ -106,7 +84,8 @@ impl Ground {
         let (wide, side) = (3 * SIDE as usize, i64::from(SIDE));
         let corner = chunks.iter().map(|(coord, _)| *coord).reduce(IVec2::min).unwrap();
         let start = corner.as_i64vec2() * side + origin;
-        let whole = painted(Area { x: start.x, y: start.y, width: 3 * SIDE, height: 3 * SIDE }, preset);
+        let whole =
+            painted("terrain", hills, Area { x: start.x, y: start.y, width: 3 * SIDE, height: 3 * SIDE }, preset);
         for (coord, entity) in chunks {
             let at = (coord - corner).as_uvec2() * SIDE;
             for (y, row) in self.texels(entity).chunks_exact(wide).enumerate() {

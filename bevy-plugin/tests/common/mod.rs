@@ -15,6 +15,30 @@ use bevy_semsynth::{
     SynthFailed, SynthFinished, SynthModel, SynthOutput, SynthSink, SynthState, SynthStatus, TextureSink, semsynth,
 };
 
+/// Part of an endless world in one piece, as a built-in model paints it in a preset; without a name, in its first.
+pub fn painted(model: &str, class: fn(i64, i64) -> u16, area: semsynth::Rect, preset: Option<&str>) -> Vec<u8> {
+    use semsynth::{Border, Control, Device, Model, Request, Synthesizer};
+    let mut source = semsynth::label::from_fn(|area: semsynth::Rect, ids: &mut [u16]| {
+        for (i, id) in (0..).zip(ids) {
+            *id = class(area.x + i % i64::from(area.width), area.y + i / i64::from(area.width));
+        }
+        Ok(())
+    });
+    let mut picture = Vec::new();
+    let mut rows = semsynth::sink::from_fn(|_: usize, row: &[u8]| {
+        picture.extend_from_slice(row);
+        Ok(())
+    });
+    let model = Model::builtin(model).unwrap();
+    let mut request = Request::new().borders(Border::Source, Border::Source);
+    if let Some(preset) = preset {
+        request = request.style(&model.preset(preset).unwrap());
+    }
+    let mut synth = Synthesizer::new(model, &Device::cpu()).unwrap();
+    synth.synthesize(&mut source, area, &request, &mut rows, &mut Control::new()).unwrap();
+    picture
+}
+
 /// Textures in memory, as a GPU would have them.
 #[derive(Debug, Default)]
 pub struct Recorder {
