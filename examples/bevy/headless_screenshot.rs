@@ -11,6 +11,7 @@ use std::time::Duration;
 use bevy::app::ScheduleRunnerPlugin;
 use bevy::camera::RenderTarget;
 use bevy::prelude::*;
+use bevy::render::RenderPlugin;
 use bevy::render::render_resource::TextureFormat;
 use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured, save_to_disk};
 use bevy::window::ExitCondition;
@@ -33,6 +34,8 @@ fn main() -> AppExit {
         .add_plugins(
             DefaultPlugins
                 .set(WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() })
+                // Otherwise frames show nothing until shaders are compiled, however many that takes.
+                .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
                 // No display.
                 .disable::<WinitPlugin>(),
         )
@@ -84,7 +87,6 @@ fn setup(
 fn save(mut commands: Commands, mut output: ResMut<Output>) {
     let Some(frames) = &mut output.frames else { return };
     *frames += 1;
-    // Shaders are compiled meanwhile.
     if *frames == 60 {
         commands.spawn(Screenshot::image(output.target.clone())).observe(save_to_disk(output.file.clone())).observe(
             |_: On<ScreenshotCaptured>, mut exit: MessageWriter<AppExit>| {
