@@ -22,7 +22,8 @@ cargo clippy --profile bevy-test -p bevy_semsynth --features egui,dev --all-targ
 cargo clippy --profile bevy-test -p bevy_semsynth --lib --no-default-features -- -D warnings
 
 echo "-- docs"
-RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --features egui --no-deps
+# With clippy's features, so that dependencies are checked once for both.
+RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --features egui,dev --no-deps
 
 echo "-- the examples"
 vulkan=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1 || true)
