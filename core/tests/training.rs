@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -907,5 +907,79 @@ fn devices_agree(modulation: ModulationKind, batch: &Batch) {
             let mean = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).sum::<f32>() / found.len() as f32;
             assert!(mean < 1e-4, "{tensor} on {name}: mean difference {mean}");
         }
+    }
+}
+
+/// What a network has learnt from after a step: Adam's first moments by parameter, and from how many steps.
+fn moments(trainer: &Trainer, adam: &str) -> (u64, BTreeMap<String, Vec<f32>>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    trainer.save(&path, Procedural::new(Split::Train, 3, 2, 64, 32).classes()).unwrap();
+    let tensors = Tensors::open(path).unwrap();
+    let steps = tensors.metadata().get(&format!("{adam}steps")).unwrap().parse().unwrap();
+    let moment = |name: &str| name.strip_prefix(adam)?.strip_suffix(".m").map(str::to_owned);
+    (steps, tensors.iter().filter_map(|(name, data)| Some((moment(name)?, data.to_f32()))).collect())
+}
+
+/// The cosine of the angle between two gradients.
+fn cosine(a: &BTreeMap<String, Vec<f32>>, b: &BTreeMap<String, Vec<f32>>) -> f64 {
+    assert!(a.keys().eq(b.keys()), "the same parameters have gradients");
+    let (mut product, mut squares) = (0.0, [0.0; 2]);
+    for (&a, &b) in a.values().flatten().zip(b.values().flatten()) {
+        let (a, b) = (f64::from(a), f64::from(b));
+        product += a * b;
+        squares = [squares[0] + a * a, squares[1] + b * b];
+    }
+    product / (squares[0] * squares[1]).sqrt()
+}
+
+/// 16-bit floats in convolutions: losses and gradients are those of 32 bits but for rounding, once the loss scale has come down to
+/// where they fit. Until then steps leave the weights as they are.
+#[test]
+fn mixed_precision_agrees_on_devices() {
+    let batch = batch(&Procedural::new(Split::Train, 3, 2, 64, 32));
+    // Its generator has transposed convolutions, too.
+    let recipe = Recipe { network: NetworkKind::Pix2Pix, ..recipe() };
+    for device in devices() {
+        let name = &device.info().name;
+        // Steps that move nothing, so that a step that is left out changes none of the others. Adam's first moment is then the
+        // mean of gradients, half of it the last.
+        let recipe = Recipe { ttur: false, learning_rate: 1e-30, ema: 0.0, ..recipe.clone() };
+        let [mut plain, mut mixed] =
+            [false, true].map(|mixed| Trainer::new(Recipe { mixed, ..recipe.clone() }, 12, &device).unwrap());
+        let mut before: [Option<BTreeMap<String, Vec<f32>>>; 2] = [None, None];
+        let mut compared = [false; 2];
+        for step in 1..=12 {
+            let [expected, found] = [&mut plain, &mut mixed]
+                .map(|trainer| trainer.step(batch.clone()).unwrap().read().unwrap().into_values().collect::<Vec<_>>());
+            if !Trainer::can_mix(&device) {
+                println!("skipped: {name} has no 16-bit floats to train with");
+                assert_eq!(expected, found, "{name}");
+                compared = [true; 2];
+                break;
+            }
+            let off = difference(&found, &expected);
+            assert!(off > 0.0 && off < 1e-3, "{name}: {found:?} instead of {expected:?}");
+            for (index, adam) in ["adam_g.", "adam_d."].into_iter().enumerate() {
+                let ((_, all), (steps, of_mixed)) = (moments(&plain, adam), moments(&mixed, adam));
+                if steps == 1 && !compared[index] {
+                    let mut last = all.clone();
+                    if let Some(before) = &before[index] {
+                        for (values, before) in last.values_mut().flatten().zip(before.values().flatten()) {
+                            *values -= before / 2.0;
+                        }
+                    }
+                    let alike = cosine(&of_mixed, &last);
+                    println!("{adam} of {name}: step {step}, losses off by {off:e}, gradients' cosine {alike}");
+                    assert!(alike > 0.99, "{adam} of {name}: cosine {alike}");
+                    compared[index] = true;
+                }
+                before[index] = Some(all);
+            }
+            if compared == [true; 2] {
+                break;
+            }
+        }
+        assert_eq!(compared, [true; 2], "{name}: no scale fits");
     }
 }

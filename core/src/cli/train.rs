@@ -16,7 +16,7 @@ use crate::network::{System, Upsampling};
 use crate::table::{Sets, Table};
 use crate::train::{
     Checkpoint, EventFile, Files, Group, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Silent, Stopped,
-    TrainLog, animation, train_in_group,
+    TrainLog, Trainer, animation, train_in_group,
 };
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
@@ -129,6 +129,9 @@ pub struct TrainArgs {
     /// Store weights as 16-bit floats: half the size
     #[arg(long)]
     half: bool,
+    /// Compute convolutions with 16-bit floats (mixed precision), on GPUs that have them
+    #[arg(long)]
+    mixed: bool,
     /// Write the contact sheets as an animated PNG at the end: animation.png
     #[arg(long, conflicts_with = "table")]
     animation: bool,
@@ -201,6 +204,11 @@ impl TrainArgs {
             eprintln!("device      {}", run.device.describe());
             if group.size() > 1 {
                 eprintln!("processes   {}", group.size());
+            }
+            if run.recipe.mixed {
+                let mixed = "16-bit floats in convolutions, 32 elsewhere";
+                let plain = "32-bit floats: this device has no 16-bit floats that would be faster";
+                eprintln!("precision   {}", if Trainer::can_mix(&run.device) { mixed } else { plain });
             }
             eprintln!("train       {}", run.train.describe());
             eprintln!("validate    {}", run.val.describe());
@@ -306,6 +314,7 @@ impl TrainArgs {
         recipe.name = self.name.clone().or(recipe.name);
         recipe.licence = self.licence.clone().unwrap_or(recipe.licence);
         recipe.half |= self.half;
+        recipe.mixed |= self.mixed;
         recipe.size = self.size.unwrap_or(recipe.size);
         recipe.batch = self.batch.unwrap_or(recipe.batch);
         recipe.ngf = self.ngf.unwrap_or(recipe.ngf);

@@ -1,7 +1,7 @@
 //! Convolution, plain or with spectral norm.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::{Init, Mode, SpectralNorm, as_type_of, gpu, ops};
 
@@ -62,7 +62,7 @@ impl ConvConfig {
         let weight = if spectral { init.kaiming_uniform(shape) } else { init.xavier_normal(shape, self.gain) };
         let spectral = spectral.then(|| SpectralNorm::new(init, self.output, self.input * self.kernel * self.kernel));
         let bias = self.bias.then(|| init.zeros([self.output]));
-        Conv { weight, bias, spectral, stride: self.stride, padding: self.padding }
+        Conv { weight, bias, spectral, stride: self.stride, padding: self.padding, mixed: init.is_mixed() }
     }
 }
 
@@ -84,6 +84,8 @@ pub struct Conv {
     spectral: Option<SpectralNorm>,
     stride: usize,
     padding: usize,
+    /// Whether to compute with 16-bit floats, from and to 32 bits.
+    mixed: bool,
 }
 
 impl Conv {
@@ -95,7 +97,15 @@ impl Conv {
         if ops::apply_to(&weight) {
             return ops::convolve(x, weight, bias, geometry);
         }
+        if self.mixed {
+            return in_half(x, weight, bias, |x, weight| gpu::convolve(x, weight, None, geometry));
+        }
         gpu::convolve(as_type_of(&weight, x), weight, bias, geometry)
+    }
+
+    #[cfg(all(test, feature = "train"))]
+    pub(crate) fn weight_id(&self) -> burn::module::ParamId {
+        self.weight.id
     }
 
     /// The stored weight, `[out, in, kernel, kernel]`; with spectral norm, before the division.
@@ -125,6 +135,20 @@ impl Conv {
     pub fn folded(self) -> Self {
         let weight = Param::from_tensor(self.effective_weight(Mode::EVAL).detach());
         Self { weight, spectral: None, ..self }
+    }
+}
+
+/// Computes with 16-bit floats from and to 32 bits. The bias is added in 32 bits: its gradient is a sum over all pixels.
+pub(super) fn in_half(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    compute: impl FnOnce(Tensor<4>, Tensor<4>) -> Tensor<4>,
+) -> Tensor<4> {
+    let products = compute(x.cast(DType::F16), weight.cast(DType::F16)).cast(DType::F32);
+    match bias {
+        Some(bias) => products + bias.reshape([1, -1, 1, 1]),
+        None => products,
     }
 }
 

@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv_transpose2d;
 use burn::tensor::ops::ConvTransposeOptions;
 
-use super::{Init, Mode, SpectralNorm};
+use super::conv::in_half;
+use super::{Init, Mode, SpectralNorm, ops};
 
 /// Configuration of a [`ConvTranspose`], which doubles height and width.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ impl ConvTransposeConfig {
         let weight = if spectral { init.kaiming_uniform(shape) } else { init.xavier_normal(shape, 0.02) };
         let spectral = spectral.then(|| SpectralNorm::new(init, self.output, self.input * self.kernel * self.kernel));
         let bias = self.bias.then(|| init.zeros([self.output]));
-        ConvTranspose { weight, bias, spectral }
+        ConvTranspose { weight, bias, spectral, mixed: init.is_mixed() }
     }
 }
 
@@ -54,6 +55,8 @@ pub struct ConvTranspose {
     /// `[out]`
     bias: Option<Param<Tensor<1>>>,
     spectral: Option<SpectralNorm>,
+    /// Whether to compute with 16-bit floats, from and to 32 bits.
+    mixed: bool,
 }
 
 impl ConvTranspose {
@@ -64,7 +67,11 @@ impl ConvTranspose {
         // Output padding needed for exactly twice the size: 1 for a kernel of 3, 0 for a kernel of 4.
         let missing = 4usize.saturating_sub(kernel);
         let options = ConvTransposeOptions::new([2, 2], [1, 1], [missing, missing], [1, 1], 1);
-        conv_transpose2d(x, weight, self.bias.as_ref().map(Param::val), options)
+        let bias = self.bias.as_ref().map(Param::val);
+        if self.mixed && !ops::apply_to(&weight) {
+            return in_half(x, weight, bias, |x, weight| conv_transpose2d(x, weight, None, options));
+        }
+        conv_transpose2d(x, weight, bias, options)
     }
 
     fn effective_weight(&self, mode: Mode) -> Tensor<4> {

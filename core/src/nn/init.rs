@@ -11,25 +11,37 @@ pub struct Init {
     /// None if values will be loaded.
     rng: Option<Rng>,
     spectral: bool,
+    mixed: bool,
     device: Device,
 }
 
 impl Init {
     /// Random initial values, from the same distributions as in the papers' code.
     pub fn random(seed: u64, device: &Device) -> Self {
-        Self { rng: Some(Rng::new(seed)), spectral: true, device: device.clone() }
+        Self { rng: Some(Rng::new(seed)), spectral: true, mixed: false, device: device.clone() }
     }
 
     /// For inference with parameters that will be loaded: allocates nothing beforehand, and makes layers without
     /// spectral norm, because model files store weights with spectral norm folded in.
     pub fn to_load(device: &Device) -> Self {
-        Self { rng: None, spectral: false, device: device.clone() }
+        Self { rng: None, spectral: false, mixed: false, device: device.clone() }
     }
 
     /// Like [`to_load`](Self::to_load), but with spectral norm: for checkpoints, and to list the parameters of a
     /// network.
     pub fn to_load_unfolded(device: &Device) -> Self {
         Self { spectral: true, ..Self::to_load(device) }
+    }
+
+    /// Makes convolutions that compute with 16-bit floats, from and to 32 bits.
+    #[cfg(feature = "train")]
+    pub(crate) fn mixed(self, mixed: bool) -> Self {
+        Self { mixed, ..self }
+    }
+
+    /// Whether convolutions compute with 16-bit floats, whatever the type of what they are given.
+    pub(crate) fn is_mixed(&self) -> bool {
+        self.mixed
     }
 
     /// Whether layers that ask for spectral norm get it.

@@ -6,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use super::critic::Critic;
+use super::loss_scale::LossScale;
 use super::{Recipe, Trainer};
 use crate::error::{Error, Result};
 use crate::label::ClassTable;
@@ -20,6 +21,9 @@ const LIMITS: Limits =
 
 /// Version of the format that is written.
 const FORMAT: &str = "2";
+
+/// Names of the loss scales of generator and discriminator.
+const SCALES: [&str; 2] = ["scale_g", "scale_d"];
 
 impl Trainer {
     /// Saves everything that the next step depends on. The file is replaced atomically.
@@ -42,6 +46,11 @@ impl Trainer {
         self.adam_g.save(&mut tensors, "adam_g.")?;
         if self.critic.is_some() {
             self.adam_d.save(&mut tensors, "adam_d.")?;
+        }
+        if let Some(scales) = &self.scales {
+            for (name, scale) in SCALES.into_iter().zip(scales) {
+                tensors.set_metadata(name, scale.to_text());
+            }
         }
         tensors.set_metadata("semsynth-checkpoint", FORMAT);
         tensors.set_metadata("step", self.step.to_string());
@@ -72,6 +81,15 @@ impl Trainer {
     /// Restores the state from a checkpoint.
     fn restored(mut self, tensors: &Tensors, steps: u64) -> Result<Self> {
         self.step = steps;
+        if let Some(scales) = &mut self.scales {
+            for (name, scale) in SCALES.into_iter().zip(scales) {
+                // A run that had none so far starts with new ones.
+                if let Some(text) = tensors.metadata().get(name) {
+                    let found = LossScale::from_text(text);
+                    *scale = found.ok_or_else(|| Error::Model(format!("{name} is {text:?}: this is no loss scale")))?;
+                }
+            }
+        }
         self.network = restore(self.network, "network.", tensors)?;
         self.critic = match self.critic {
             Some(Critic::Patches(network)) => Some(Critic::Patches(restore(network, "discriminator.", tensors)?)),

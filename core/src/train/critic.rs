@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
 
+use super::loss_scale::LossScale;
 use super::sums::sum_gradients;
 use super::{Adam, DiffAugment, Group};
 use crate::error::Result;
@@ -64,6 +65,14 @@ impl Critic {
         match self {
             Self::Patches(network) => sum_gradients(group, network, mine),
             Self::Segmentation(network) => sum_gradients(group, network, mine),
+        }
+    }
+
+    /// The gradients of the loss, from those of the scaled one; `None` to leave the step out.
+    pub(super) fn unscaled(&self, scale: &mut LossScale, scaled: GradientsParams) -> Result<Option<GradientsParams>> {
+        match self {
+            Self::Patches(network) => scale.gradients(network, scaled),
+            Self::Segmentation(network) => scale.gradients(network, scaled),
         }
     }
 

@@ -15,6 +15,7 @@ mod ema;
 mod group;
 mod inputs;
 mod log;
+mod loss_scale;
 mod losses;
 #[cfg(feature = "mpi")]
 mod mpi;

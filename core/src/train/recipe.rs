@@ -25,6 +25,9 @@ pub struct Recipe {
     pub licence: String,
     /// Whether to store the model's weights in 16 bits.
     pub half: bool,
+    /// Whether convolutions compute with 16-bit floats (mixed precision, Micikevicius et al. 2018): on GPUs that have them, elsewhere
+    /// without effect. Weights, norms, losses and the optimizer have 32 bits in any case.
+    pub mixed: bool,
     /// Folder of the training data; `None` for the procedural set `set`.
     pub data: Option<PathBuf>,
     /// Which procedural set to train on, if there is no `data`.
@@ -216,6 +219,7 @@ impl Default for Recipe {
             name: None,
             licence: "unknown".into(),
             half: false,
+            mixed: false,
             data: None,
             set: ProceduralSet::Facades,
             classes: None,

@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::critic::{Critic, View, add_gradients};
 use super::ema::{follow, warm_decay};
 use super::inputs::{Sampling, Sources, generator_input, layout_of};
+use super::loss_scale::LossScale;
 use super::losses::{
     balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
     least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
@@ -41,6 +42,8 @@ pub struct Trainer {
     pub(super) average: Option<Network>,
     pub(super) adam_g: Adam,
     pub(super) adam_d: Adam,
+    /// Of generator and discriminator, with mixed precision.
+    pub(super) scales: Option<[LossScale; 2]>,
     pub(super) vgg: Option<Vgg19>,
     pub(super) step: u64,
     /// The processes that train the networks together.
@@ -89,23 +92,30 @@ impl Trainer {
     /// used.
     pub fn new(recipe: Recipe, label_channels: usize, device: &crate::device::Device) -> Result<Self> {
         recipe.validate()?;
+        let mixed = recipe.mixed && Self::can_mix(device);
         let device = device.burn().clone().autodiff();
-        let mut init = Init::random(recipe.seed, &device);
+        let mut init = Init::random(recipe.seed, &device).mixed(mixed);
         let architecture = recipe.architecture(label_channels);
         let network = architecture.init(&mut init)?;
         let channels = [label_channels, architecture.semantics()];
         let critic = (recipe.adversarial != Adversarial::None)
             .then(|| Critic::new(&recipe.discriminator, &mut init, channels, recipe.size));
         let vgg = match &recipe.vgg {
-            Some(path) => Some(load_vgg(path, recipe.perceptual, &device)?),
+            Some(path) => Some(load_vgg(path, recipe.perceptual, Init::to_load(&device).mixed(mixed))?),
             None => None,
         };
         let average = (recipe.ema > 0.0).then(|| network.valid());
         let (beta_1, beta_2) = recipe.betas();
         let adam = Adam::new(beta_1, beta_2);
         let (adam_g, adam_d) = (adam.clone(), adam);
+        let scales = mixed.then(|| [LossScale::new(), LossScale::new()]);
         let group = Group::alone();
-        Ok(Self { recipe, architecture, device, network, critic, average, adam_g, adam_d, vgg, step: 0, group })
+        Ok(Self { recipe, architecture, device, network, critic, average, adam_g, adam_d, scales, vgg, step: 0, group })
+    }
+
+    /// Whether [`mixed`](Recipe::mixed) has an effect on a device.
+    pub fn can_mix(device: &crate::device::Device) -> bool {
+        device.burn() != &Device::flex() && device.supports_half()
     }
 
     /// Makes this one of the processes of a group that trains the same networks together. Each gives its own pictures to
@@ -205,13 +215,23 @@ impl Trainer {
         let mut sum = None;
         for (index, part) in parts.iter().enumerate() {
             let (loss, of_part, fake) = self.generator_loss(part, Place { index, count: parts.len() })?;
+            let loss = match &self.scales {
+                Some([scale, _]) => scale.of(loss),
+                None => loss,
+            };
             let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
             add_gradients(&self.network, &mut sum, gradients);
             terms.push(of_part);
             fakes.push(fake);
         }
         let gradients = sum_gradients(&self.group, &self.network, sum.unwrap_or_default())?;
-        self.network = self.adam_g.step_with(self.network.clone(), gradients, rate_g);
+        let gradients = match &mut self.scales {
+            Some([scale, _]) => scale.gradients(&self.network, gradients)?,
+            None => Some(gradients),
+        };
+        if let Some(gradients) = gradients {
+            self.network = self.adam_g.step_with(self.network.clone(), gradients, rate_g);
+        }
 
         // A copy of handles: an error must not cost the discriminator.
         if let Some(critic) = self.critic.clone() {
@@ -247,6 +267,10 @@ impl Trainer {
                 fake = network.forward(&input, mode)?.detach();
             }
             let (loss, of_part) = self.discriminator_loss(&critic, part, fake, place)?;
+            let loss = match &self.scales {
+                Some([_, scale]) => scale.of(loss),
+                None => loss,
+            };
             let gradients = critic.gradients(loss.backward());
             critic.add(&mut sum, gradients);
             if let Some(terms) = terms.get_mut(index) {
@@ -254,7 +278,14 @@ impl Trainer {
             }
         }
         let gradients = critic.sum(&self.group, sum.unwrap_or_default())?;
-        Ok(critic.stepped(&mut self.adam_d, gradients, rate))
+        let gradients = match &mut self.scales {
+            Some([_, scale]) => critic.unscaled(scale, gradients)?,
+            None => Some(gradients),
+        };
+        Ok(match gradients {
+            Some(gradients) => critic.stepped(&mut self.adam_d, gradients, rate),
+            None => critic,
+        })
     }
 
     /// The mode of the generator in a part of the current step. Power iterations happen once per step; statistics of the
@@ -620,14 +651,14 @@ fn inner(terms: Terms) -> Terms {
     terms.into_iter().map(|(name, loss)| (name, loss.inner())).collect()
 }
 
-fn load_vgg(path: &std::path::Path, layers: PerceptualLayers, device: &Device) -> Result<Vgg19> {
+fn load_vgg(path: &std::path::Path, layers: PerceptualLayers, mut init: Init) -> Result<Vgg19> {
     let tensors = unwrapped(Tensors::open(path)?, |name| name.starts_with("features."))?;
     // Frozen: gradients flow through it, but its own are not computed.
     let taps = match layers {
         PerceptualLayers::Deeper => VggTaps::First,
         PerceptualLayers::Balanced => VggTaps::Second,
     };
-    let vgg = Vgg19::new(&mut Init::to_load(device), taps);
+    let vgg = Vgg19::new(&mut init, taps);
     let hint = "this is not torchvision's VGG19";
     load(vgg, &tensors).map_err(|error| error.context(format!("{}: {hint}", path.display())))
 }
