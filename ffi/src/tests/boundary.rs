@@ -1,17 +1,30 @@
 //! The boundary with the smallest model there is: little enough to compute for Miri and the thread sanitizer, which watch every
 //! access to memory (`ffi/watched.sh`).
 
+use std::sync::LazyLock;
 use std::thread;
 
-use super::fuzz::model_bytes;
+use semsynth_core::network::{GeneratorConfig, Upsampling};
+use semsynth_core::nn::modulation::ModulationKind;
+
+use super::fuzz::small_model;
 use super::*;
 use crate::canvas::*;
 use crate::job::*;
 
-const SIDE: usize = 32;
+const SIDE: usize = 16;
+
+/// A model of a few thousand values, made once: Miri takes minutes for either.
+fn model_bytes() -> &'static [u8] {
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let plain = GeneratorConfig::new(ModulationKind::Clade, 2, 3);
+        small_model(GeneratorConfig { upsampling: Upsampling::Two, ..plain })
+    });
+    &BYTES
+}
 
 fn ids() -> Vec<u8> {
-    (0..SIDE * SIDE).map(|i| ((i % SIDE / 5 + i / SIDE / 7) % 3) as u8).collect()
+    (0..SIDE * SIDE).map(|i| ((i % SIDE / 3 + i / SIDE / 4) % 3) as u8).collect()
 }
 
 fn picture(small: &Painter, ids: &[u8]) -> Vec<u8> {
@@ -31,7 +44,7 @@ extern "C" fn count_calls(user: *mut c_void, _: f32) -> u32 {
 /// Pictures into memory of every kind of the caller's, and one that ends exactly where it must.
 #[test]
 fn watched_pictures_are_written_within_their_memory() {
-    let (small, ids) = (Painter::of(&model_bytes()), ids());
+    let (small, ids) = (Painter::of(model_bytes()), ids());
     let expected = picture(&small, &ids);
     // Bottom-up rows with padding. The memory ends with the last pixel of the first row.
     let stride = 4 * SIDE + 12;
@@ -68,7 +81,7 @@ fn watched_pictures_are_written_within_their_memory() {
 /// Structs, arrays and texts that go in and out.
 #[test]
 fn watched_descriptions_are_copied_within_their_memory() {
-    let small = Painter::of(&model_bytes());
+    let small = Painter::of(model_bytes());
     let mut info: SemsynthModelInfo = sized();
     let mut palette = null_mut();
     // SAFETY: handles and outputs are there.
@@ -112,7 +125,7 @@ fn watched_descriptions_are_copied_within_their_memory() {
 /// A canvas, edited and read in parts.
 #[test]
 fn watched_canvases_give_the_picture_of_their_labels() {
-    let (small, mut ids) = (Painter::of(&model_bytes()), ids());
+    let (small, mut ids) = (Painter::of(model_bytes()), ids());
     let labels = labels_of(&ids, SIDE);
     let (mut canvas, mut count) = (null_mut(), 0);
     let mut bytes = vec![0; 3 * SIDE * SIDE];
@@ -127,12 +140,12 @@ fn watched_canvases_give_the_picture_of_their_labels() {
     let painted = [2_u8; 36];
     let dab = labels_of(&painted, 6);
     for y in 0..6 {
-        ids[(10 + y) * SIDE + 8..][..6].fill(2);
+        ids[(5 + y) * SIDE + 4..][..6].fill(2);
     }
     let image = image_of(&mut bytes, SIDE, SEMSYNTH_FORMAT_RGB8, 3);
     // SAFETY: as above.
     unsafe {
-        must(semsynth_canvas_edit(canvas, &raw const dab, 8, 10, null_mut()));
+        must(semsynth_canvas_edit(canvas, &raw const dab, 4, 5, null_mut()));
         must(semsynth_canvas_update(canvas, null(), null(), null_mut(), 0, &raw mut count));
         must(semsynth_canvas_read(canvas, &raw const image));
         must(semsynth_canvas_release(canvas));
@@ -144,7 +157,7 @@ fn watched_canvases_give_the_picture_of_their_labels() {
 /// One model in many threads, which paint, start jobs and cancel them; the handles are shared.
 #[test]
 fn watched_threads_share_a_model() {
-    let (small, ids) = (Painter::of(&model_bytes()), ids());
+    let (small, ids) = (Painter::of(model_bytes()), ids());
     let expected = picture(&small, &ids);
     let session = small.session.addr();
     let threads = if cfg!(miri) { 3 } else { 8 };

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use super::*;
-use crate::cancel::*;
 use crate::canvas::*;
 use crate::job::*;
 

@@ -1,7 +1,6 @@
 //! Bytes as the fields of a request, its labels and its picture: nine for each field that is set, its number and a value.
 
 use super::*;
-use crate::cancel::*;
 
 const WIDTH: usize = 48;
 const HEIGHT: usize = 40;
