@@ -673,7 +673,7 @@ impl Dataset for Slow {
         while batch < 6 && self.2.load(Ordering::Relaxed) < batch {
             std::thread::sleep(Duration::from_millis(1));
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(50));
         self.0.get(index)
     }
     fn name(&self) -> String {
@@ -707,8 +707,8 @@ fn a_slow_data_set_makes_training_wait() {
     let run =
         Run { train: Arc::new(set), recipe: Recipe { sample_every: 9, ..recipe() }, ..run(folder.path(), recipe()) };
     let outcome = train(&run, &mut Steps(done), &AtomicBool::new(false)).unwrap();
-    // Five batches of two pictures, 20 ms each.
-    assert!(outcome.waited >= Duration::from_millis(190), "{:?}", outcome.waited);
+    // Five batches of two pictures, 50 ms each. On a busy machine, part of that is over before training gets to wait for it.
+    assert!(outcome.waited >= Duration::from_millis(100), "{:?}", outcome.waited);
 }
 
 /// Without noise, its strength stays 0, and so does that of the model; all else is trained as before.
