@@ -484,13 +484,13 @@ pub(super) fn check_ids(map: &LabelMap, classes: &ClassTable) -> Result<()> {
 pub(super) struct IdTally {
     width: usize,
     seen: usize,
-    counts: Vec<u64>,
-    firsts: Vec<usize>,
+    /// By id: pixels and the first of them. For 256 ids, until there is a larger one.
+    ids: Vec<(u64, usize)>,
 }
 
 impl IdTally {
     pub(super) fn new(width: usize) -> Self {
-        Self { width, seen: 0, counts: vec![0; 1 << 16], firsts: vec![0; 1 << 16] }
+        Self { width, seen: 0, ids: vec![(0, 0); 1 << 8] }
     }
 
     /// Counts the id of pixel number `index`.
@@ -501,8 +501,10 @@ impl IdTally {
 
     /// Counts the id of the next pixel.
     pub(super) fn add(&mut self, id: u16) {
-        if let (Some(count), Some(first)) = (self.counts.get_mut(usize::from(id)), self.firsts.get_mut(usize::from(id)))
-        {
+        if usize::from(id) >= self.ids.len() {
+            self.ids.resize(1 << 16, (0, 0));
+        }
+        if let Some((count, first)) = self.ids.get_mut(usize::from(id)) {
             if *count == 0 {
                 *first = self.seen;
             }
@@ -518,15 +520,15 @@ impl IdTally {
 
     /// The number of pixels with this id.
     fn pixels(&self, id: u16) -> u64 {
-        self.counts.get(usize::from(id)).copied().unwrap_or_default()
+        self.ids.get(usize::from(id)).map_or(0, |&(pixels, _)| pixels)
     }
 
     /// The ids that occur, in ascending order.
     pub(super) fn found(&self) -> impl Iterator<Item = IdCount> + '_ {
         (0..=u16::MAX)
-            .zip(self.counts.iter().zip(&self.firsts))
-            .filter(|(_, (count, _))| **count > 0)
-            .map(|(id, (&pixels, &first))| IdCount { id, found: Found { pixels, first: place(first, self.width) } })
+            .zip(&self.ids)
+            .filter(|(_, (pixels, _))| *pixels > 0)
+            .map(|(id, &(pixels, first))| IdCount { id, found: Found { pixels, first: place(first, self.width) } })
     }
 }
 
