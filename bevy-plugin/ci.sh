@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(mesa-vulkan-drivers xvfb)
+packages=(mesa-vulkan-drivers xvfb xauth libx11-6 libxcursor1 libxi6 libxkbcommon-x11-0)
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     dpkg -s "${packages[@]}" >/dev/null 2>&1 ||
         { timeout 300 apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >/dev/null 2>&1 || true
@@ -27,8 +27,8 @@ RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --feat
 
 echo "-- the examples"
 vulkan=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1 || true)
-if [ -z "$vulkan" ] || ! command -v xvfb-run >/dev/null; then
-    echo "skipped: examples in a window: no software driver of Vulkan, or no xvfb-run (Debian: mesa-vulkan-drivers, xvfb)"
+if [ -z "$vulkan" ] || ! command -v xvfb-run >/dev/null || ! command -v xauth >/dev/null; then
+    echo "skipped: examples in a window: no software driver of Vulkan, or no xvfb-run (Debian: ${packages[*]})"
     exit 0
 fi
 shots=${SHOTS:-$(mktemp -d)}

@@ -2,8 +2,8 @@
 # Checks the C library as its users get it: the header is up to date, and programs in C, C++ and Python are built against an
 # installed package and run, some of them with sanitizers. A step of .ci/run.
 #
-# SEMSYNTH_LIBRARY=FOLDER checks the libraries in that folder and builds none. For those that users install, which take half an
-# hour to build:
+# SEMSYNTH_LIBRARY=FOLDER checks the libraries in that folder and builds none. For those of the profile `dist`, which
+# `ffi/install.sh` builds in half an hour, with or without `--features gpu`:
 #
 #     cargo build --profile dist -p semsynth-ffi && SEMSYNTH_LIBRARY=target/dist ffi/ci.sh
 set -euo pipefail

@@ -106,7 +106,7 @@ fn resume_is_exact() {
             ..recipe()
         },
         Recipe { network: NetworkKind::Pix2PixHd, features: Some(3), ..recipe() },
-        Recipe { network: NetworkKind::Pix2Pix, dropout: true, ..recipe() },
+        Recipe { network: NetworkKind::Pix2Pix, dropout: true, adversarial: Adversarial::CrossEntropy, ..recipe() },
         Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
         Recipe { network: NetworkKind::Sims, adversarial: Adversarial::None, ..recipe() },
         Recipe { diff_augment: true, batch: 1, accumulate: 2, ..recipe() },

@@ -73,7 +73,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "preset")]
     recipe: Option<PathBuf>,
     /// Train and measure all recipes of a table (RON), such as core/models/recipes/tables/systems.ron, into --out; the same
-    /// command goes on where it was stopped. Flags for data, size, widths, rates, losses and seed apply to all rows
+    /// command goes on where it was stopped. Flags for data, size, widths, learning rate, VGG19 and seed apply to all rows
     #[arg(long, value_name = "FILE", requires = "out", conflicts_with_all = ["resume", "recipe", "preset", "arch", "upsampling", "latent", "steps", "minutes", "batch", "name"])]
     table: Option<PathBuf>,
     /// Pictures that each row of the table is trained on, in place of the table's number

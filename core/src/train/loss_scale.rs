@@ -5,7 +5,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::read_back;
 
 /// The number that the loss of one network is multiplied by. It is halved when gradients exceed the range of 16-bit floats, and
@@ -37,7 +37,7 @@ impl LossScale {
     ///
     /// # Errors
     ///
-    /// [`Error::Device`](crate::Error::Device) if they cannot be read.
+    /// [`Error::Diverged`] if they do not fit without scaling either; [`Error::Device`] if they cannot be read.
     pub(super) fn gradients<M: Module>(
         &mut self,
         module: &M,
@@ -48,6 +48,13 @@ impl LossScale {
         let Divide { gradients, sums, .. } = divided;
         // A sum is finite only if all its terms are.
         let fits = sums.is_empty() || read_back(Tensor::cat(sums, 0))?.iter().all(|sum| sum.is_finite());
+        if !fits && self.factor <= 1.0 {
+            return Err(Error::Diverged(
+                "training diverged: gradients exceed 16-bit floats without any loss scale; checkpoints from before are kept. \
+                 Train without --mixed, or with a smaller learning_rate"
+                    .into(),
+            ));
+        }
         self.note(fits);
         Ok(fits.then_some(gradients))
     }
@@ -115,6 +122,9 @@ mod tests {
         assert_eq!(weight(&found), weight(&expected));
         assert!(scale.gradients(&conv, of(scale.of(loss(f64::from(f32::MAX))))).unwrap().is_none());
         assert_eq!(scale, LossScale { factor: f64::from(1 << 15), steps: 0 });
+        let mut least = LossScale { factor: 1.0, steps: 0 };
+        let endless = of(loss(f64::from(f32::MAX)) * f64::from(f32::MAX));
+        assert!(matches!(least.gradients(&conv, endless), Err(Error::Diverged(_))));
     }
 
     #[test]

@@ -50,6 +50,27 @@ pub fn least_squares_generator(output: &DiscriminatorOutput) -> Tensor<1> {
     mean_over_scales(output, |p| (p - 1.0).square().mean())
 }
 
+/// Cross-entropy of the discriminator on real pictures, for scores that are logits: mean over scales of `mean(ln(1 + exp(-p)))`, halved
+/// (Isola et al. 2017, §3.3).
+pub fn cross_entropy_real(output: &DiscriminatorOutput) -> Tensor<1> {
+    cross_entropy_generator(output) * 0.5
+}
+
+/// Cross-entropy of the discriminator on synthesized pictures: mean over scales of `mean(ln(1 + exp(p)))`, halved.
+pub fn cross_entropy_fake(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| softplus(p).mean()) * 0.5
+}
+
+/// Cross-entropy of the generator: mean over scales of `mean(ln(1 + exp(-p)))`, so that it raises the scores of its pictures.
+pub fn cross_entropy_generator(output: &DiscriminatorOutput) -> Tensor<1> {
+    mean_over_scales(output, |p| softplus(p.neg()).mean())
+}
+
+/// `ln(1 + exp(x))`, also where `exp(x)` is infinite.
+fn softplus(x: Tensor<4>) -> Tensor<4> {
+    relu(x.clone()) + (x.abs().neg().exp() + 1.0).log()
+}
+
 /// Mean absolute difference of the discriminator's features (all layers but the scores), summed over layers and
 /// averaged over scales. No gradient flows into the features of the real picture.
 pub fn feature_matching(fake: &DiscriminatorOutput, real: &DiscriminatorOutput) -> Tensor<1> {
@@ -153,6 +174,20 @@ mod tests {
         assert!((value(least_squares_generator(&output)) - 2.25).abs() < 1e-6);
         assert!((value(least_squares_real(&output)) - 1.125).abs() < 1e-6);
         assert!((value(least_squares_fake(&output)) - 1.375).abs() < 1e-6);
+    }
+
+    #[test]
+    fn cross_entropy_takes_scores_as_logits() {
+        let device = burn::tensor::Device::flex();
+        let output = |scores: [f32; 2]| [vec![Tensor::<1>::from_floats(scores, &device).reshape([1, 1, 1, 2])]];
+        let value = |loss: Tensor<1>| -> f32 { loss.into_scalar() };
+        // Probabilities of being real: 3/4 and 1/2.
+        let scores = output([3f32.ln(), 0.0]);
+        let half = |a: f32, b: f32| -f32::midpoint(a.ln(), b.ln()) / 2.0;
+        assert!((value(cross_entropy_real(&scores)) - half(0.75, 0.5)).abs() < 1e-6);
+        assert!((value(cross_entropy_fake(&scores)) - half(0.25, 0.5)).abs() < 1e-6);
+        // Scores beyond what exp can hold.
+        assert!((value(cross_entropy_generator(&output([200.0, -200.0]))) - 100.0).abs() < 1e-4);
     }
 
     #[test]

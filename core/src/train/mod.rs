@@ -38,8 +38,9 @@ pub use diff_augment::DiffAugment;
 pub use group::{Group, Link};
 pub use log::{Record, TrainLog, plot};
 pub use losses::{
-    DiscriminatorOutput, balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real,
-    kl_divergence, l1, least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
+    DiscriminatorOutput, balanced_perceptual, coarse_l1, cross_entropy_fake, cross_entropy_generator,
+    cross_entropy_real, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
+    least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
 };
 #[cfg(feature = "mpi")]
 pub use mpi::in_mpi;

@@ -155,6 +155,8 @@ pub enum Adversarial {
     Hinge,
     /// Least squares (Mao et al. 2017), as pix2pixHD.
     LeastSquares,
+    /// Cross-entropy (Goodfellow et al. 2014), as pix2pix.
+    CrossEntropy,
     /// None: no discriminator is made, and the generator learns from the other losses, which compare its pictures with the
     /// photos (Chen & Koltun 2017).
     None,
@@ -459,7 +461,8 @@ impl Recipe {
             "spectral: only pix2pixHD has the choice".into(),
         )?;
         check(
-            self.adversarial != Adversarial::LeastSquares || self.discriminator.kind == DiscriminatorKind::Patches,
+            !matches!(self.adversarial, Adversarial::LeastSquares | Adversarial::CrossEntropy)
+                || self.discriminator.kind == DiscriminatorKind::Patches,
             "adversarial: the segmentation discriminator has a loss of its own".into(),
         )?;
         if self.adversarial == Adversarial::None {

@@ -12,8 +12,9 @@ use super::ema::{follow, warm_decay};
 use super::inputs::{Sampling, Sources, generator_input, layout_of};
 use super::loss_scale::LossScale;
 use super::losses::{
-    balanced_perceptual, coarse_l1, feature_matching, hinge_fake, hinge_generator, hinge_real, kl_divergence, l1,
-    least_squares_fake, least_squares_generator, least_squares_real, perceptual, pyramid,
+    balanced_perceptual, coarse_l1, cross_entropy_fake, cross_entropy_generator, cross_entropy_real, feature_matching,
+    hinge_fake, hinge_generator, hinge_real, kl_divergence, l1, least_squares_fake, least_squares_generator,
+    least_squares_real, perceptual, pyramid,
 };
 use super::segmentation::{LabelMix, balanced, pixels_of_classes, segment_fake};
 use super::segments::Segments;
@@ -481,6 +482,7 @@ impl Trainer {
                 });
                 let gan = match self.recipe.adversarial {
                     Adversarial::LeastSquares => least_squares_generator(&of_fake),
+                    Adversarial::CrossEntropy => cross_entropy_generator(&of_fake),
                     Adversarial::Hinge | Adversarial::None => hinge_generator(&of_fake),
                 };
                 (part.share_of(gan), feature)
@@ -508,6 +510,7 @@ impl Trainer {
                 let of_real = network.forward(view.conditioned(real), Mode::EVAL);
                 let (loss_fake, loss_real) = match self.recipe.adversarial {
                     Adversarial::LeastSquares => (least_squares_fake(&of_fake), least_squares_real(&of_real)),
+                    Adversarial::CrossEntropy => (cross_entropy_fake(&of_fake), cross_entropy_real(&of_real)),
                     Adversarial::Hinge | Adversarial::None => (hinge_fake(&of_fake), hinge_real(&of_real)),
                 };
                 let (loss_fake, loss_real) = (part.share_of(loss_fake), part.share_of(loss_real));

@@ -555,6 +555,49 @@ fn canvases_take_requests_and_give_labels_as_in_rust() {
 
 /// An owner that was added must go too before a handle is none any more.
 #[test]
+fn models_are_loaded_from_files_up_to_a_size() {
+    let bytes = super::fuzz::model_bytes();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("modèle.safetensors");
+    std::fs::write(&file, &bytes).unwrap();
+    let name = |path: &std::path::Path| std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    let load = |path: &std::path::Path, max_bytes: usize| {
+        let options = SemsynthModelOptions { max_bytes: max_bytes as u64, ..sized() };
+        let mut model = null_mut();
+        // SAFETY: the path is text, and options and output are there.
+        let status = unsafe { semsynth_model_load_file(name(path).as_ptr(), &raw const options, &raw mut model) };
+        (status, model)
+    };
+    let mut copy = null_mut();
+    // SAFETY: so many bytes are there.
+    must(unsafe { semsynth_model_load_memory(bytes.as_ptr(), bytes.len(), null(), &raw mut copy) });
+    for most in [0, bytes.len(), bytes.len() + 1] {
+        let (status, model) = load(&file, most);
+        must(status);
+        let infos = [model, copy].map(|model| {
+            let mut info: SemsynthModelInfo = sized();
+            // SAFETY: a handle and an output.
+            must(unsafe { semsynth_model_info(model, &raw mut info) });
+            (info.class_count, info.weight_count, info.stride)
+        });
+        assert_eq!(infos[0], infos[1]);
+        // SAFETY: owned.
+        must(unsafe { semsynth_model_release(model) });
+    }
+    // SAFETY: owned.
+    must(unsafe { semsynth_model_release(copy) });
+    let (status, model) = load(&file, bytes.len() - 1);
+    assert!(status == SEMSYNTH_STATUS_LIMIT && model.is_null());
+    assert!(message().contains("modèle") && message().contains("max_bytes"), "{}", message());
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    for path in [file.as_path(), folder.path(), &folder.path().join("none")] {
+        let (status, model) = load(path, 0);
+        assert!(status != SEMSYNTH_STATUS_OK && model.is_null());
+        assert!(message().contains(path.to_str().unwrap()), "{}", message());
+    }
+}
+
+#[test]
 fn every_kind_of_handle_counts_its_owners() {
     let (painter, ids) = (Painter::new(), ids(32, 32));
     let labels = labels_of(&ids, 32);

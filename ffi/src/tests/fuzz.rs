@@ -31,6 +31,11 @@ impl Random {
         (self.next() % most.max(1) as u64) as usize
     }
 
+    /// Bytes of no file at all.
+    fn bytes(&mut self) -> Vec<u8> {
+        (0..self.below(4096)).map(|_| self.next() as u8).collect()
+    }
+
     /// Changes, cuts, repeats or drops some bytes.
     fn damage(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.below(4) {
@@ -68,7 +73,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
 }
 
-/// Calls `work` with the files of a kind as they are, then with damaged ones until the time is over. A panic that leaves it
+/// Calls `work` with the files of a kind as they are, then with damaged ones, and now and then with random bytes, until the time is over. A panic that leaves it
 /// names the file, or the seed: `SEMSYNTH_FUZZ_SEED` begins there.
 fn fuzz(kind: &str, work: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<f64>().ok());
@@ -82,8 +87,13 @@ fn fuzz(kind: &str, work: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     let mut seed = first;
     while start.elapsed() < Duration::from_secs_f64(seconds) {
         let mut random = Random(seed);
-        let mut input = files[random.below(files.len())].clone();
-        random.damage(&mut input);
+        let input = if random.below(16) == 0 {
+            random.bytes()
+        } else {
+            let mut file = files[random.below(files.len())].clone();
+            random.damage(&mut file);
+            file
+        };
         catch_unwind(|| work(&input)).unwrap_or_else(|_| panic!("failed with seed {seed}: {kind} {input:?}"));
         seed += 1;
     }
