@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The boundary under tools that watch every access to memory: Miri (bounds, aliasing, uninitialised bytes, leaks) and the thread
 # sanitizer (races). Both need a nightly toolchain with `miri` and `rust-src`, so this is no step of .ci/run; what they run are
-# ordinary tests there, `watched_…` in ffi/src/tests/boundary.rs.
+# ordinary tests there, `watched_…` in ffi/src/tests/boundary.rs. Miri takes half an hour on one core.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -9,16 +9,18 @@ mod hashed;
 
 use std::cell::RefCell;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::{Tensor, TensorData};
 use common::shared;
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
-use semsynth::Device;
+use semsynth::eval::{self, Against, Files, Folders, Measures, evaluate};
 use semsynth::label::{ClassTable, LabelMap};
 use semsynth::metrics::{Confusion, EspNet, Inception, Lpips};
 use semsynth::nn::Mode;
 use semsynth::tensors::Tensors;
+use semsynth::{Device, Error};
 
 /// `[channels, height, width]`
 #[derive(Clone)]
@@ -264,6 +266,55 @@ fn inception(w: &Weights, x: &Map) -> Vec<f64> {
     x.means()
 }
 
+/// FID as `semsynth eval` measures it: from files to the number. Two pictures on each side have covariances of rank 1, so the
+/// distance has a closed form: `|m - n|^2 + |d|^2 / 2 + |e|^2 / 2 - |d e|`, with means m, n and differences d, e.
+fn fid_of_files(tensors: &Tensors, network: &Inception) {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("inception.safetensors");
+    tensors.save(&weights).unwrap();
+    let features = ["pictures", "photos"].map(|name| {
+        let side = folder.path().join(name);
+        std::fs::create_dir(&side).unwrap();
+        [0_u32, 1].map(|number| {
+            let seed = number * 3 + name.len() as u32;
+            let picture = RgbImage::from_fn(40, 30, |x, y| {
+                Rgb([(x * 5 + seed * 40) as u8, (y * 8 * seed) as u8, (x * y * (seed + 1)) as u8])
+            });
+            picture.save(side.join(format!("{number}.png"))).unwrap();
+            network.features(&picture, &Device::cpu()).unwrap()
+        })
+    });
+    let of = |side: &[Vec<f32>; 2], combine: fn(f64, f64) -> f64| -> Vec<f64> {
+        side[0].iter().zip(&side[1]).map(|(&a, &b)| combine(f64::from(a), f64::from(b))).collect()
+    };
+    let [means, differences] =
+        [f64::midpoint, |a, b| a - b].map(|combine| [0, 1].map(|side| of(&features[side], combine)));
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let apart: Vec<f64> = means[0].iter().zip(&means[1]).map(|(a, b)| a - b).collect();
+    let [d, e] = &differences;
+    let expected = product(&apart, &apart) + product(d, d) / 2.0 + product(e, e) / 2.0 - product(d, e).abs();
+
+    let measured = |against: Against| {
+        let measures = Measures::new(&Device::cpu()).fid(&weights, against)?;
+        let mut source = Folders::open(&folder.path().join("pictures"), &folder.path().join("photos"))?;
+        let files = Files::new(folder.path().join("eval"));
+        evaluate(&mut source, &measures, &files, &mut eval::Silent, &AtomicBool::new(false))
+    };
+    let fid = measured(Against::Photos).unwrap().fid.unwrap();
+    println!("FID of two pictures: {} instead of {expected}", fid.value);
+    assert!((fid.value - expected).abs() < 1e-3 * expected && expected > 0.0, "{} {expected}", fid.value);
+    assert_eq!((fid.pictures, fid.photos), (2, 2));
+    // Folders have no training photos.
+    assert!(matches!(measured(Against::Training), Err(Error::Argument(message)) if message.contains("--data")));
+    // Damaged weights are named.
+    let bytes = std::fs::read(&weights).unwrap();
+    for length in [0, 5, bytes.len() / 2] {
+        std::fs::write(&weights, &bytes[..length]).unwrap();
+        let message = Measures::new(&Device::cpu()).fid(&weights, Against::Photos).unwrap_err().to_string();
+        assert!(message.contains("inception.safetensors"), "{message}");
+    }
+}
+
 #[test]
 fn inception_is_that_of_fid() {
     let (weights, x) = (Weights::default(), input(123, 107, "io.picture"));
@@ -271,8 +322,9 @@ fn inception_is_that_of_fid() {
     let network = Inception::from_tensors(&weights.0.borrow(), &Device::cpu()).unwrap();
     let difference = close(&common::values(network.forward(tensor(&x))), &expected);
     println!("Inception-v3: largest difference {difference:e} of the largest feature");
-    // Every weight is needed.
     let mut tensors = weights.0.into_inner();
+    fid_of_files(&tensors, &network);
+    // Every weight is needed.
     tensors.remove("Mixed_7c.branch_pool.bn.running_var");
     let message = Inception::from_tensors(&tensors, &Device::cpu()).unwrap_err().to_string();
     assert!(message.contains("Mixed_7c.branch_pool.bn.running_var"), "{message}");

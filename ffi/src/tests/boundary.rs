@@ -15,7 +15,7 @@ use crate::job::*;
 /// Miri takes minutes for the 256 pixels of 16x16.
 const SIDE: usize = if cfg!(miri) { 8 } else { 16 };
 
-/// A model of a few thousand values, made once: Miri takes minutes for either.
+/// A model of a few thousand values. It is made once, for that takes Miri half a minute.
 fn model_bytes() -> &'static [u8] {
     static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let plain = GeneratorConfig::new(ModulationKind::Clade, 2, 3);
