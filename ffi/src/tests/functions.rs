@@ -553,7 +553,6 @@ fn canvases_take_requests_and_give_labels_as_in_rust() {
     assert_eq!(found.as_slice(), expected);
 }
 
-/// An owner that was added must go too before a handle is none any more.
 #[test]
 fn models_are_loaded_from_files_up_to_a_size() {
     let bytes = super::fuzz::model_bytes();
@@ -597,6 +596,7 @@ fn models_are_loaded_from_files_up_to_a_size() {
     }
 }
 
+/// An owner that was added must go too before a handle is none any more.
 #[test]
 fn every_kind_of_handle_counts_its_owners() {
     let (painter, ids) = (Painter::new(), ids(32, 32));

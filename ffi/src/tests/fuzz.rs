@@ -73,8 +73,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
 }
 
-/// Calls `work` with the files of a kind as they are, then with damaged ones, and now and then with random bytes, until the time is over. A panic that leaves it
-/// names the file, or the seed: `SEMSYNTH_FUZZ_SEED` begins there.
+/// Calls `work` with the files of a kind as they are, then with damaged ones, and now and then with random bytes, until the time
+/// is over. A panic that leaves it names the file, or the seed: `SEMSYNTH_FUZZ_SEED` begins there.
 fn fuzz(kind: &str, work: impl Fn(&[u8]) + std::panic::RefUnwindSafe) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<f64>().ok());
     let (seconds, first) =
