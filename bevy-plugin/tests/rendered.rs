@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod common;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -17,11 +19,12 @@ use bevy::render::view::window::screenshot::{Screenshot, ScreenshotCaptured};
 use bevy::render::{RenderApp, RenderPlugin};
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
-use bevy_semsynth::semsynth::{self, Border, Control, Device, Model, Rect as Area, Request, Synthesizer};
+use bevy_semsynth::semsynth::{Device, Model, Rect as Area, Request, Synthesizer};
 use bevy_semsynth::{
     LabelMap, SemSynthPlugin, SemSynthSettings, SemanticTerrain, SemanticWorld, Shape, SynthChunk, SynthModel,
     SynthOutput, SynthState, SynthStatus, SynthSurface, SynthViewer, UPLOAD_BYTES,
 };
+use common::painted;
 
 /// Whether there is a driver; says so if not.
 fn has_driver() -> bool {
@@ -263,20 +266,8 @@ fn chunks_meet_without_a_seam() {
         found.len() >= 4 && found.iter().all(|(state, _)| *state == SynthState::Ready)
     });
     let found = stage.picture();
-    let mut source = semsynth::label::from_fn(|area: Area, ids: &mut [u16]| {
-        for (i, id) in (0..).zip(ids) {
-            *id = town(area.x + i % i64::from(area.width), area.y + i / i64::from(area.width));
-        }
-        Ok(())
-    });
-    let mut expected = Vec::new();
-    let mut rows = semsynth::sink::from_fn(|_: usize, row: &[u8]| {
-        expected.extend_from_slice(row);
-        Ok(())
-    });
-    let request = Request::new().borders(Border::Source, Border::Source);
     let whole = Area { x: -64, y: -64, width: 128, height: 128 };
-    synthesizer().synthesize(&mut source, whole, &request, &mut rows, &mut Control::new()).unwrap();
+    let expected = painted("facades", town, whole, None);
     let off = most_off(&found, &expected);
     assert!(off <= 1, "{off} levels");
 }
