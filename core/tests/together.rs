@@ -241,6 +241,7 @@ fn run(out: &Path) -> Run {
         val: set(Split::Val, 3),
         device: Device::cpu(),
         time_limit: None,
+        trace: false,
     }
 }
 

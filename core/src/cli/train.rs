@@ -138,6 +138,10 @@ pub struct TrainArgs {
     /// Write an event file with the losses into the output folder, for `tensorboard --logdir`
     #[arg(long, conflicts_with = "table")]
     tensorboard: bool,
+    /// Write a trace of threads into the output folder, trace.json, for https://ui.perfetto.dev: when they compute, load pictures,
+    /// and wait
+    #[arg(long, conflicts_with = "table")]
+    trace: bool,
     /// Train as one of the processes that `mpirun` starts: each computes its share of every batch. Needs a build with the feature
     /// `mpi`
     #[arg(long, conflicts_with = "table")]
@@ -250,7 +254,7 @@ impl TrainArgs {
         let time_limit = self.time_limit()?;
         let (train, val) = open_sets(&recipe)?;
         let device = Device::for_process(&self.device, local)?;
-        Ok((Run { recipe, out, train, val, device, time_limit }, checkpoint))
+        Ok((Run { recipe, out, train, val, device, time_limit, trace: self.trace }, checkpoint))
     }
 
     /// The table, its rows changed by flags.
@@ -443,6 +447,9 @@ fn report(outcome: &Outcome, run: &Run) {
     let collage = if run.recipe.architecture(1).takes_collage() { " | collage" } else { "" };
     println!("pictures    {} (labels{collage} | synthesized | real)", outcome.files.sheet().display());
     println!("losses      {}", outcome.files.plot().display());
+    if run.trace {
+        println!("trace       {}", outcome.files.trace().display());
+    }
     if outcome.stopped != Stopped::Finished {
         println!("resume with --resume {}", run.out.display());
     }

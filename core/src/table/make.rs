@@ -249,6 +249,7 @@ impl Making<'_> {
             val: Arc::clone(&self.val),
             device: self.device.clone(),
             time_limit: None,
+            trace: false,
         };
         let outcome = if files.checkpoint().exists() {
             let checkpoint = Checkpoint::open(files.checkpoint())?;

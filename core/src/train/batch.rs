@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::Group;
+use super::trace::{Lane, Trace};
 use crate::bank::Bank;
 use crate::data::{Augment, Dataset};
 use crate::error::{Error, Result};
@@ -135,13 +136,24 @@ impl Sampler {
 
     /// Loads the batches of `first..end` on a separate thread, two steps ahead. Nothing comes after an error.
     pub(crate) fn prefetch(self, first: u64, end: u64) -> impl Iterator<Item = Result<Batch>> + use<> {
+        self.prefetch_traced(first, end, Trace::default())
+    }
+
+    /// The same, with a trace of the thread.
+    pub(super) fn prefetch_traced(
+        self,
+        first: u64,
+        end: u64,
+        trace: Trace,
+    ) -> impl Iterator<Item = Result<Batch>> + use<> {
         let (sender, receiver): (SyncSender<Result<Batch>>, _) = sync_channel(2);
         std::thread::spawn(move || {
             for step in first..end {
-                let batch = self.batch(step);
+                let batch = trace.span(Lane::Pictures, "load", step, || self.batch(step));
                 let failed = batch.is_err();
+                let sent = trace.span(Lane::Pictures, "wait for training", step, || sender.send(batch));
                 // The receiver is gone if training stopped early.
-                if sender.send(batch).is_err() || failed {
+                if sent.is_err() || failed {
                     break;
                 }
             }

@@ -26,6 +26,7 @@ mod segments;
 mod sheet;
 mod sums;
 mod tensorboard;
+mod trace;
 mod trainer;
 
 pub use adam::Adam;

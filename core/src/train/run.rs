@@ -13,6 +13,7 @@ use super::batch::{Sampler, shares};
 use super::clusters::feature_presets;
 use super::inputs::{Sampling, Sources, generator_input, layout_of};
 use super::sheet::to_images;
+use super::trace::{Lane, Trace};
 use super::{Checkpoint, Group, Losses, Recipe, Record, SheetRow, TrainLog, Trainer, contact_sheet, plot};
 use crate::bank::{Bank, BankLimits};
 use crate::collage::Collage;
@@ -50,6 +51,8 @@ pub struct Run {
     pub device: Device,
     /// Stop after this time; the clock restarts on resume.
     pub time_limit: Option<Duration>,
+    /// Whether to write a trace of this session: when its threads computed, loaded pictures, and waited. Of a group, rank 0 writes one.
+    pub trace: bool,
 }
 
 /// The paths of a run's files.
@@ -90,6 +93,11 @@ impl Files {
     /// The checkpoint that a resumed run starts from; see [`Checkpoint::open`].
     pub fn checkpoint(&self) -> PathBuf {
         self.0.join("checkpoint.safetensors")
+    }
+
+    /// The trace of the last session, for Perfetto (<https://ui.perfetto.dev>) or Chrome, if one was asked for.
+    pub fn trace(&self) -> PathBuf {
+        self.0.join("trace.json")
     }
 
     /// The contact sheet of a step.
@@ -218,6 +226,7 @@ struct Session<'a> {
     samples: Vec<Sample>,
     /// Losses that have not been read yet, because reading waits for the device.
     pending: Vec<Losses>,
+    trace: Trace,
     started: Instant,
     /// Seconds of earlier sessions.
     before: f64,
@@ -339,8 +348,9 @@ impl<'a> Session<'a> {
         let shown = if leads { run.val.len().min(SHEET) } else { 0 };
         let samples = (0..shown).map(|index| fit(run.val.get(index)?, width, height));
         let samples = samples.collect::<Result<Vec<_>>>()?;
+        let trace = if run.trace && leads { Trace::create(&files.trace())? } else { Trace::default() };
         let (pending, started) = (Vec::new(), Instant::now());
-        Ok(Self { run, files, trainer, log, sampler, bank, samples, pending, started, before })
+        Ok(Self { run, files, trainer, log, sampler, bank, samples, pending, trace, started, before })
     }
 
     fn train(mut self, observer: &mut dyn Observer, stop: &AtomicBool) -> Result<Outcome> {
@@ -348,10 +358,11 @@ impl<'a> Session<'a> {
         let group = self.trainer.group.clone();
         let first = self.trainer.steps_done();
         observer.start(first, recipe.steps);
-        let mut batches = self.sampler.clone().prefetch(first, recipe.steps);
+        let trace = self.trace.clone();
+        let mut batches = self.sampler.clone().prefetch_traced(first, recipe.steps, trace.clone());
         let mut stopped = Stopped::Finished;
         let mut waited = Duration::ZERO;
-        let mut next = batches.next();
+        let mut next = trace.span(Lane::Training, "first pictures", first, || batches.next());
         while let Some(batch) = next {
             let batch = match group.agree(batch) {
                 Ok(batch) => batch,
@@ -365,7 +376,7 @@ impl<'a> Session<'a> {
                     return Err(error.context(kept));
                 }
             };
-            let losses = self.trainer.step(batch)?;
+            let losses = trace.span(Lane::Training, "step", self.trainer.steps_done(), || self.trainer.step(batch))?;
             let step = losses.step;
             self.pending.push(losses);
             observer.step(step);
@@ -374,15 +385,10 @@ impl<'a> Session<'a> {
                 self.flush(observer)?;
             }
             if checkpoint {
-                self.checkpoint()?;
+                trace.span(Lane::Training, "checkpoint", step, || self.checkpoint())?;
             }
             if step % recipe.sample_every == 0 && step < recipe.steps {
-                let batches = self.sampler.clone().prefetch(step, step + SHEET_CALIBRATION);
-                let network = self.trainer.calibrated(batches)?;
-                self.lead(|| {
-                    self.sample(&network, &self.files.sample(step))?;
-                    plot(&TrainLog::read(self.files.log())?, self.files.plot())
-                })?;
+                trace.span(Lane::Training, "contact sheet", step, || self.show(step))?;
             }
             let interrupted = stop.load(Ordering::Relaxed);
             let late = self.run.time_limit.is_some_and(|limit| self.started.elapsed() >= limit) && step < recipe.steps;
@@ -398,7 +404,7 @@ impl<'a> Session<'a> {
                 break;
             }
             let from = Instant::now();
-            next = batches.next();
+            next = trace.span(Lane::Training, "wait for pictures", step, || batches.next());
             waited += from.elapsed();
         }
         self.flush(observer)?;
@@ -406,9 +412,22 @@ impl<'a> Session<'a> {
         let rate = (steps - first) as f64 / self.started.elapsed().as_secs_f64();
         observer.finish();
         self.checkpoint()?;
+        if let Err(error) = trace.close(&self.files.trace()) {
+            observer.note(&format!("the trace is not whole: {error}"));
+        }
         observer.note(&format!("{steps} steps done; computing the model's statistics"));
         let score = self.finish(stop)?;
         Ok(Outcome { files: self.files, steps, rate, waited, stopped, score })
+    }
+
+    /// The contact sheet of a step, and the plot of the losses.
+    fn show(&self, step: u64) -> Result<()> {
+        let batches = self.sampler.clone().prefetch(step, step + SHEET_CALIBRATION);
+        let network = self.trainer.calibrated(batches)?;
+        self.lead(|| {
+            self.sample(&network, &self.files.sample(step))?;
+            plot(&TrainLog::read(self.files.log())?, self.files.plot())
+        })
     }
 
     fn seconds(&self) -> f64 {
