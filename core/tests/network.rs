@@ -194,6 +194,74 @@ fn sizes_that_do_not_fit_are_refused() {
     );
 }
 
+/// The picture of a pix2pixHD without and with modulated norms, whose other weights are the same; and the names of the modulations'
+/// tensors, which have the values given by name and place.
+fn modulated(modulation: ModulationKind, set: impl Fn(&str, usize) -> f32) -> ([Vec<f32>; 2], BTreeSet<String>) {
+    let config = Pix2PixHdConfig { downsamplings: 2, blocks: 1, spectral: true, ..Pix2PixHdConfig::new(2, 3) };
+    let plain = Architecture::Pix2PixHd(config.clone()).init(&mut Init::random(3, &flex())).unwrap();
+    let mut tensors = model::store(&plain, Precision::Full).unwrap();
+    let architecture = Architecture::Pix2PixHd(Pix2PixHdConfig { modulation: Some(modulation), ..config });
+    let network = architecture.init(&mut Init::random(4, &flex())).unwrap();
+    let mut added = BTreeSet::new();
+    for (name, shape) in model::shapes(&network).unwrap() {
+        if tensors.get(&name).is_none() {
+            let values = (0..shape.iter().product()).map(|at| set(&name, at)).collect();
+            tensors.insert_f32(&name, shape, values).unwrap();
+            added.insert(name);
+        }
+    }
+    let network = model::load(network, &tensors).unwrap();
+    let map = LabelMap::new(16, 8, (0..128).map(|i| (i % 16 / 6) as u16).collect()).unwrap();
+    let layout = Layout::new(vec![map], 3, LabelEncoding::OneHot, &flex()).unwrap();
+    let pictures = [plain, network]
+        .map(|network| values(network.forward(&GeneratorInput::new(layout.clone()), Mode::EVAL).unwrap()));
+    (pictures, added)
+}
+
+/// "pix2pixHD++ with SPADE": each of its norms has a modulation, after it and before the ReLU.
+#[test]
+fn the_norms_of_pix2pixhd_can_be_modulated() {
+    // First layer, two halvings, a block, two doublings: seven norms. SPADE with zeros leaves everything as it is.
+    let ([plain, spade], names) = modulated(SPADE, |_, _| 0.0);
+    assert_eq!(spade, plain);
+    assert_eq!(names.len(), 7 * 6, "{names:?}");
+    assert!(names.contains("norm.6.mlp_shared.0.weight"), "{names:?}");
+    // So does CLADE with ones.
+    let one = |name: &str| f32::from(u8::from(name.ends_with(".weight")));
+    let ([_, clade], names) = modulated(ModulationKind::Clade, |name, _| one(name));
+    assert_eq!(clade, plain);
+    let expected =
+        (0..7).flat_map(|norm| ["bias", "weight"].map(|leaf| format!("norm.{norm}.class_specified_affine.{leaf}")));
+    assert_eq!(names, expected.collect());
+    // Class 1 alone is shifted, from the first norm on: the picture changes everywhere.
+    let shifted = |norm: usize| {
+        let bias = format!("norm.{norm}.class_specified_affine.bias");
+        let set = |name: &str, at: usize| if name == bias { [0.0, 4.0, 0.0][at / 2 % 3] } else { one(name) };
+        let ([_, picture], _) = modulated(ModulationKind::Clade, set);
+        picture
+    };
+    for norm in 0..7 {
+        assert!(difference(&shifted(norm), &plain) > 1e-3, "{norm}");
+    }
+    // The last norm has the picture's size: its labels reach three pixels, through the last convolution. Class 1 is in columns 6 to 11.
+    let changed: Vec<bool> =
+        (0..16).map(|x| (0..8).any(|y| shifted(6)[y * 16 + x].to_bits() != plain[y * 16 + x].to_bits())).collect();
+    assert_eq!(changed, (0..16).map(|x| (3..15).contains(&x)).collect::<Vec<_>>());
+    // With scale 0, every shift below 0 is cut off by the ReLU: the same picture for all such shifts.
+    let cut = |shift: f32| {
+        let set = |name: &str, _: usize| if name.ends_with(".bias") { shift } else { 0.0 };
+        let ([_, picture], _) = modulated(ModulationKind::Clade, set);
+        picture
+    };
+    assert_eq!(cut(-1.0), cut(-2.0));
+    assert_ne!(cut(1.0), cut(2.0));
+    let wrong = |modulation| {
+        let config = Pix2PixHdConfig { modulation: Some(modulation), ..Pix2PixHdConfig::new(2, 3) };
+        config.validate().unwrap_err().to_string()
+    };
+    assert!(wrong(ModulationKind::Concat).contains("concat") && wrong(ModulationKind::Sean).contains("sean"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 

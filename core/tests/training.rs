@@ -60,6 +60,7 @@ fn run(out: &Path, recipe: Recipe) -> Run {
         val: set(Split::Val, 3),
         device: Device::cpu(),
         time_limit: None,
+        trace: false,
     }
 }
 
@@ -106,6 +107,8 @@ fn resume_is_exact() {
             ..recipe()
         },
         Recipe { network: NetworkKind::Pix2PixHd, features: Some(3), ..recipe() },
+        Recipe { network: NetworkKind::Pix2PixHd, modulated: true, modulation: spade, ..recipe() },
+        Recipe { input_positions: true, modulation: ModulationKind::CladePositions, ..recipe() },
         Recipe { network: NetworkKind::Pix2Pix, dropout: true, adversarial: Adversarial::CrossEntropy, ..recipe() },
         Recipe { network: NetworkKind::Crn, adversarial: Adversarial::None, ..recipe() },
         Recipe { network: NetworkKind::Sims, adversarial: Adversarial::None, ..recipe() },
@@ -704,11 +707,29 @@ fn a_slow_data_set_makes_training_wait() {
     let done = Arc::new(AtomicU64::new(0));
     let set = Slow(Procedural::new(Split::Train, 1, 7, 64, 32), AtomicUsize::new(0), Arc::clone(&done));
     // Nothing else reads the set before the end.
-    let run =
-        Run { train: Arc::new(set), recipe: Recipe { sample_every: 9, ..recipe() }, ..run(folder.path(), recipe()) };
+    let run = Run {
+        train: Arc::new(set),
+        recipe: Recipe { sample_every: 9, ..recipe() },
+        trace: true,
+        ..run(folder.path(), recipe())
+    };
     let outcome = train(&run, &mut Steps(done), &AtomicBool::new(false)).unwrap();
     // Five batches of two pictures, 50 ms each. On a busy machine, part of that is over before training gets to wait for it.
     assert!(outcome.waited >= Duration::from_millis(100), "{:?}", outcome.waited);
+    // The trace shows the same.
+    let events: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(outcome.files.trace()).unwrap()).unwrap();
+    let of = |name: &str| -> Vec<[f64; 2]> {
+        let named = events.iter().filter(|event| event["name"] == name);
+        named.map(|event| ["ts", "dur"].map(|field| event[field].as_f64().unwrap())).collect()
+    };
+    let waited: f64 = of("wait for pictures").iter().map(|[_, time]| time).sum();
+    assert!((waited - outcome.waited.as_secs_f64() * 1e6).abs() < 50_000.0, "{waited} {:?}", outcome.waited);
+    let [loads, steps] = [of("load"), of("step")];
+    assert_eq!([loads.len(), steps.len()], [6, 6]);
+    // Each batch is there before its step, and the thread that loads does not wait for the first step to turn to the second.
+    assert!(loads.iter().zip(&steps).all(|([from, time], [step, _])| from + time <= *step), "{loads:?} {steps:?}");
+    assert!(loads[1][0] < steps[0][0] + steps[0][1]);
 }
 
 /// Without noise, its strength stays 0, and so does that of the model; all else is trained as before.

@@ -41,7 +41,6 @@ use crate::tensors::Tensors;
 pub(crate) struct Engine {
     plan: Plan,
     style: StyleConfig,
-    semantics: usize,
     label_channels: usize,
     norm: NormKind,
     fc: FirstLayer,
@@ -97,6 +96,10 @@ impl ClassStyles {
 struct FirstLayer {
     weight: Vec<f32>,
     bias: Vec<f32>,
+    /// Channels of labels and edges.
+    semantics: usize,
+    /// Whether two channels of positions follow them.
+    positions: bool,
 }
 
 impl Engine {
@@ -159,10 +162,11 @@ impl Engine {
         let fc = FirstLayer {
             weight: values(&tensors, "fc.weight")?.into_owned(),
             bias: values(&tensors, "fc.bias")?.into_owned(),
+            semantics: config.semantics(),
+            positions: config.input_positions,
         };
-        let (style, norm) = (config.style, config.norm);
-        let (semantics, label_channels) = (config.semantics(), config.label_channels);
-        Ok(Self { plan, style, semantics, label_channels, norm, fc, blocks, conv_img, tensors })
+        let (style, norm, label_channels) = (config.style, config.norm, config.label_channels);
+        Ok(Self { plan, style, label_channels, norm, fc, blocks, conv_img, tensors })
     }
 
     /// The tensors the engine was packed from, except those that were dropped.
@@ -359,28 +363,45 @@ impl Session {
 }
 
 impl FirstLayer {
-    /// The 3x3 convolution of the one-hot map, for some rows: each tap adds one column of the weight, `[out, semantics,
-    /// 3, 3]`.
-    fn gather(&self, labels: &LabelArea<'_>, semantics: usize, out: MapMut<'_>) {
+    /// The 3x3 convolution of the one-hot map, for some rows: each tap adds one column of the weight, `[out, inputs, 3, 3]`, and those
+    /// of the positions, weighted.
+    fn gather(&self, labels: &LabelArea<'_>, out: MapMut<'_>) {
+        let Self { semantics, positions, .. } = *self;
+        let inputs = semantics + if positions { 2 } else { 0 };
         let area = labels.area();
-        // For each pixel and tap, the place of its weight and whether there is an edge; none beyond the world.
+        let near = positions.then(|| (labels.around().area(), labels.around().distances()));
+        let position = |row: i64, column: i64| match &near {
+            Some((around, [vertical, horizontal])) => {
+                let [row, column] =
+                    [row - around.rows.start, column - around.columns.start].map(|place| place as usize);
+                let at = row * around.columns.len() + column;
+                [vertical[at], horizontal[at]]
+            }
+            None => [0.0; 2],
+        };
+        // For each pixel and tap, the place of its weight, whether there is an edge, and the position; none beyond the world.
         let mut taps = Vec::with_capacity(area.rows.len() * area.columns.len());
         for y in area.rows.start..area.rows.end {
             for x in area.columns.start..area.columns.end {
                 taps.push(std::array::from_fn::<_, 9, _>(|tap| {
                     let (row, column) = (y + tap as i64 / 3 - 1, x + tap as i64 % 3 - 1);
-                    labels.cell(row, column).map(|(id, edge)| (usize::from(id) * 9 + tap, edge))
+                    labels.cell(row, column).map(|(id, edge)| (usize::from(id) * 9 + tap, edge, position(row, column)))
                 }));
             }
         }
         fill_rows(out, |channel, offset, out| {
-            let weight = &self.weight[channel * semantics * 9..][..semantics * 9];
+            let weight = &self.weight[channel * inputs * 9..][..inputs * 9];
             for (value, taps) in out.iter_mut().zip(&taps[offset..]) {
                 *value = self.bias[channel];
-                for (tap, (place, edge)) in taps.iter().enumerate().filter_map(|(tap, place)| Some((tap, (*place)?))) {
+                for (tap, near) in taps.iter().enumerate() {
+                    let Some((place, edge, [vertical, horizontal])) = *near else { continue };
+                    let of = |input: usize| weight[input * 9 + tap];
                     *value += weight.get(place).copied().unwrap_or_default();
                     if edge {
-                        *value += weight[(semantics - 1) * 9 + tap];
+                        *value += of(semantics - 1);
+                    }
+                    if positions {
+                        *value += of(semantics) * vertical + of(semantics + 1) * horizontal;
                     }
                 }
             }

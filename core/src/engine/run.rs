@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
             }
             _ => {
                 self.labels.prepare(0, part.rows.grown(1), input)?;
-                engine.fc.gather(&self.labels.area(0, part), engine.semantics, out);
+                engine.fc.gather(&self.labels.area(0, part), out);
             }
         }
         Ok(())

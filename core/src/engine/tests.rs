@@ -198,6 +198,7 @@ proptest! {
         block in prop::sample::select(vec![1usize, 5, 24]),
         with_edges in any::<bool>(),
         with_latent in any::<bool>(),
+        with_positions in any::<bool>(),
         seed in any::<u32>(),
     ) {
         let classes = 9;
@@ -214,6 +215,7 @@ proptest! {
             norm,
             upsampling,
             instance_edges: with_edges && !sean,
+            input_positions: with_positions && !matches!(style, StyleConfig::Latent { .. }),
             style,
             ..GeneratorConfig::new(last, ngf, classes)
         };
@@ -228,7 +230,7 @@ proptest! {
             some: vec![(1, normals(classes * 4)), (6, normals(classes * 4))],
         });
         let edges = config.instance_edges.then(|| (0..width * height).map(|_| rng.below(7) == 0).collect());
-        let distances = needs.distances.then(|| DistanceMap::of(&labels));
+        let distances = config.needs().distances.then(|| DistanceMap::of(&labels));
         let noise = if needs.noise { Noise::Anchored { seed: 3, origin: [32, -64] } } else { Noise::Zero };
         let owned = Owned { labels, edges, distances, latent, styles, noise, statistics };
         let found = difference(&config, &weights(&config, u64::from(seed)), &owned);
@@ -258,6 +260,10 @@ fn a_gpu_gives_what_the_reference_gives() {
         ("SPADE 5x5", GeneratorConfig::new(ModulationKind::Spade { kernel: 5 }, ngf, classes)),
         ("SPADE of a latent vector", GeneratorConfig { style: latent, ..GeneratorConfig::spade(ngf, classes) }),
         ("CLADE with edges", edged(GeneratorConfig::clade(ngf, classes))),
+        (
+            "CLADE, positions in the first layer",
+            GeneratorConfig { input_positions: true, ..GeneratorConfig::clade(ngf, classes) },
+        ),
     ];
     cases.extend(ModulationKind::ALL.iter().map(|kind| {
         let config = GeneratorConfig::new(*kind, ngf, classes);

@@ -385,6 +385,16 @@ impl<'a> LabelArea<'a> {
         self.area
     }
 
+    /// The area with the cells next to it, as far as the world goes.
+    pub(crate) fn around(&self) -> Self {
+        let Area { rows, columns } = self.level.needs.labels;
+        let grown = self.area.map(|span| span.grown(1));
+        Self {
+            area: Area { rows: grown.rows.within(Some(rows)), columns: grown.columns.within(Some(columns)) },
+            ..*self
+        }
+    }
+
     /// Whether this is not the first picture of these labels.
     pub(crate) fn reused(&self) -> bool {
         self.stream.reused

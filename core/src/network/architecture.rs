@@ -91,7 +91,8 @@ impl Architecture {
     pub fn needs(&self) -> Needs {
         match self {
             Self::SpadeFamily(config) => config.needs(),
-            Self::Pix2PixHd(_) | Self::Pix2Pix(_) | Self::Crn(_) => Needs::default(),
+            Self::Pix2PixHd(config) => config.needs(),
+            Self::Pix2Pix(_) | Self::Crn(_) => Needs::default(),
         }
     }
 
@@ -162,7 +163,8 @@ impl Architecture {
                 let name = if config.spectral { "pix2pixHD++" } else { "pix2pixHD" };
                 let (ngf, halvings, blocks) = (config.ngf, config.downsamplings, config.blocks);
                 let part = if config.enhancer_blocks.is_some() { "local enhancer" } else { "global generator" };
-                vec![format!("{name} ({part}), ngf {ngf}, {halvings} halvings, {blocks} blocks")]
+                let with = config.modulation.map_or(String::new(), |kind| format!(" with {}", kind.facts().label()));
+                vec![format!("{name}{with} ({part}), ngf {ngf}, {halvings} halvings, {blocks} blocks")]
             }
             Self::Pix2Pix(config) => {
                 let input = if config.palette.is_some() { "colour input" } else { "one-hot input" };
@@ -214,6 +216,9 @@ fn spade_family(config: &GeneratorConfig) -> Vec<String> {
         NormKind::Instance => "instance norm".into(),
     });
     parts.push(format!("ngf {}, {} doublings", config.ngf, config.upsampling.doublings()));
+    if config.input_positions {
+        parts.push("positions in the first layer".into());
+    }
     parts
 }
 

@@ -188,6 +188,10 @@ pub struct GeneratorConfig {
     /// Whether a channel of instance edges follows the label channels.
     #[serde(default)]
     pub instance_edges: bool,
+    /// Whether the first layer also sees where in its object each pixel lies: two channels after labels and edges. (The CLADE paper's
+    /// comparison `dist_i`; CLADE-ICPE uses positions in the modulation instead.)
+    #[serde(default)]
+    pub input_positions: bool,
     /// The kind of style.
     #[serde(default)]
     pub style: StyleConfig,
@@ -226,6 +230,7 @@ impl GeneratorConfig {
             upsampling: Upsampling::Normal,
             label_channels,
             instance_edges: false,
+            input_positions: false,
             style: StyleConfig::None,
         }
     }
@@ -240,6 +245,11 @@ impl GeneratorConfig {
         self.label_channels + usize::from(self.instance_edges)
     }
 
+    /// Input channels of the first layer of a network without a latent vector: labels, edges and positions.
+    pub(crate) fn first_inputs(&self) -> usize {
+        self.semantics() + if self.input_positions { 2 } else { 0 }
+    }
+
     /// Number of residual blocks.
     pub fn blocks(&self) -> usize {
         self.upsampling.blocks()
@@ -250,10 +260,10 @@ impl GeneratorConfig {
         self.leading_blocks.get(block).copied().unwrap_or(self.modulation)
     }
 
-    /// Inputs that its modulations need besides label maps.
+    /// Inputs that it needs besides label maps.
     pub fn needs(&self) -> Needs {
         let needs = (0..self.blocks()).map(|block| self.modulation_of(block).facts().needs());
-        needs.fold(Needs::default(), Needs::or)
+        needs.fold(Needs { distances: self.input_positions, ..Needs::default() }, Needs::or)
     }
 
     /// Checks ranges.
@@ -282,6 +292,9 @@ impl GeneratorConfig {
                 check(encoder_fits(encoder), || "the style encoder's width must be 1 to 1024".into())
             }
             StyleConfig::Latent { length, grid, encoder } => {
+                check(!self.input_positions, || {
+                    "input_positions: with a latent vector the first layer sees no labels".into()
+                })?;
                 check(!per_class, || format!("{} needs styles per class", self.styled_label()))?;
                 check(length_fits(length), || format!("latent vectors of {length} values: it must be 1 to 4096"))?;
                 let [height, width] = grid;
@@ -312,7 +325,7 @@ impl GeneratorConfig {
                 Start::Latent(Linear::new(init, length, plan.first_channels * height * width))
             }
             StyleConfig::None | StyleConfig::Regions { .. } => {
-                Start::Labels(ConvConfig::new(self.semantics(), plan.first_channels, 3).init(init))
+                Start::Labels(ConvConfig::new(self.first_inputs(), plan.first_channels, 3).init(init))
             }
         };
         let noise = plan
@@ -327,6 +340,7 @@ impl GeneratorConfig {
             doublings: plan.blocks.iter().map(|block| block.doublings).collect(),
             labels: self.label_channels,
             edges: self.instance_edges,
+            positions: self.input_positions,
             style_length: match self.style {
                 StyleConfig::Latent { length, .. } | StyleConfig::Regions { length, .. } => length,
                 StyleConfig::None => 0,
@@ -368,6 +382,7 @@ pub struct Generator {
     doublings: Vec<usize>,
     labels: usize,
     edges: bool,
+    positions: bool,
     /// Length of the latent vector or of a class's style; 0 if the network takes neither.
     style_length: usize,
     /// Height and width of the grid that a latent vector is mapped to.
@@ -407,7 +422,12 @@ impl Generator {
         let mut x = match &self.fc {
             Start::Labels(conv) => {
                 self.check_styles(input)?;
-                conv.forward(layout.at(first[0], first[1]).semantics(), mode)
+                let labels = layout.at(first[0], first[1]);
+                let mut seen = labels.semantics();
+                if self.positions {
+                    seen = Tensor::cat(vec![seen, labels.distances()], 1);
+                }
+                conv.forward(seen, mode)
             }
             Start::Latent(linear) => self.spread(linear.forward(self.latent(input)?), first),
         };

@@ -2,6 +2,7 @@
 //! enhancer.
 
 use std::collections::BTreeSet;
+use std::iter;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -12,8 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{FeatureEncoder, StyleConfig, check};
 use crate::error::{Error, Result};
+use crate::nn::input::BlockInput;
+use crate::nn::modulation::{self, ModulationConfig, ModulationKind, Needs};
 use crate::nn::{
-    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, instance_norm, reflect,
+    Conv, ConvConfig, ConvTranspose, ConvTransposeConfig, GeneratorInput, Init, Mode, ModulatedNorm, NormKind,
+    instance_norm, reflect,
 };
 
 /// Configuration of a pix2pixHD generator.
@@ -44,6 +48,10 @@ pub struct Pix2PixHdConfig {
     /// instance norm.
     #[serde(default)]
     pub spectral: bool,
+    /// The modulation of every instance norm of the global generator; `None` for none. With [`ModulationKind::Spade`] and `spectral`
+    /// it is the "pix2pixHD++ with SPADE" of the same paper (table 4).
+    #[serde(default)]
+    pub modulation: Option<ModulationKind>,
 }
 
 impl Pix2PixHdConfig {
@@ -59,6 +67,7 @@ impl Pix2PixHdConfig {
             enhancer_blocks,
             features: StyleConfig::None,
             spectral: false,
+            modulation: None,
         }
     }
 
@@ -71,6 +80,16 @@ impl Pix2PixHdConfig {
     /// blocks.
     pub fn least_side(&self) -> usize {
         (2 * self.stride()).max(4)
+    }
+
+    /// What its modulated norms have in common.
+    fn norms(&self) -> ModulationConfig {
+        ModulationConfig { norm: NormKind::Instance, labels: self.label_channels, edges: self.instance_edges, style: 0 }
+    }
+
+    /// Inputs that it needs besides label maps and styles.
+    pub(super) fn needs(&self) -> Needs {
+        self.modulation.map_or(Needs::default(), |kind| kind.facts().needs())
     }
 
     /// Checks ranges.
@@ -87,6 +106,15 @@ impl Pix2PixHdConfig {
             check(local <= 32, || format!("{local} residual blocks of the enhancer: it must be 0 to 32"))?;
             check(ngf.is_multiple_of(2), || format!("ngf is {ngf}: with a local enhancer it must be even"))?;
             check(!self.spectral, || "a local enhancer has no spectral norm".into())?;
+            check(self.modulation.is_none(), || "a local enhancer has no modulation".into())?;
+        }
+        if let Some(facts) = self.modulation.map(ModulationKind::facts) {
+            let (config, name) = (self.norms(), facts.name());
+            facts.validate(&config)?;
+            let plain = facts.extra_channels(&config) == 0 && !facts.needs().styles && !facts.needs().noise;
+            check(plain, || {
+                format!("pix2pixHD takes no modulation {name}: only those without further channels, styles and noise")
+            })?;
         }
         match &self.features {
             StyleConfig::None => {}
@@ -139,7 +167,17 @@ impl Pix2PixHdConfig {
         let widths: Vec<usize> = (0..=self.downsamplings).map(|level| self.ngf << level).collect();
         let deepest = self.ngf << self.downsamplings;
         let pairs = || widths.iter().copied().zip(widths.iter().copied().skip(1));
+        let config = self.norms();
+        let norms = match self.modulation {
+            Some(kind) => {
+                let blocks = iter::repeat_n(deepest, 2 * self.blocks);
+                let channels = widths.iter().copied().chain(blocks).chain(widths.iter().copied().rev().skip(1));
+                channels.map(|channels| ModulatedNorm::new(init, kind, &config, channels, None)).collect()
+            }
+            None => Vec::new(),
+        };
         Trunk {
+            norms,
             first: self.conv(ConvConfig::new(semantics, self.ngf, 7).padding(0)).init(init),
             down: pairs()
                 .map(|(wide, narrow)| self.conv(ConvConfig::new(wide, narrow, 3).stride(2)).init(init))
@@ -180,6 +218,8 @@ struct Trunk {
     down: Vec<Conv>,
     blocks: Vec<PlainBlock>,
     up: Vec<ConvTranspose>,
+    /// In the order they run; none if they are not modulated.
+    norms: Vec<ModulatedNorm>,
 }
 
 /// Adds detail at full size to the global generator's features, which have half the size.
@@ -231,11 +271,11 @@ impl Pix2PixHd {
             step((done - 1) as f32 / layers as f32)
         };
         let features = match &self.local {
-            None => self.trunk.forward(semantics, mode, &mut step)?,
+            None => self.trunk.forward(semantics, input.of_block(0), mode, &mut step)?,
             Some(local) => {
                 let options = AvgPoolOptions::new([3, 3]).with_stride([2, 2]).with_padding([1, 1]);
                 let half = avg_pool2d(semantics.clone(), options.with_count_include_pad(false));
-                let global = self.trunk.forward(half, mode, &mut step)?;
+                let global = self.trunk.forward(half, input.of_block(0), mode, &mut step)?;
                 local.forward(semantics, global, mode, &mut step)?
             }
         };
@@ -273,20 +313,31 @@ impl Pix2PixHd {
 }
 
 impl Trunk {
-    fn forward(&self, semantics: Tensor<4>, mode: Mode, step: &mut dyn FnMut() -> Result<()>) -> Result<Tensor<4>> {
+    fn forward(
+        &self,
+        semantics: Tensor<4>,
+        input: BlockInput<'_>,
+        mode: Mode,
+        step: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Tensor<4>> {
+        let mut norms = self.norms.iter();
+        let mut norm = |x: Tensor<4>| match norms.next() {
+            Some(norm) => norm.forward(x, input, mode, false),
+            None => instance_norm(x),
+        };
         step()?;
-        let mut x = norm(self.first.forward(reflect(semantics, 3), mode));
+        let mut x = relu(norm(self.first.forward(reflect(semantics, 3), mode)));
         for conv in &self.down {
             step()?;
-            x = norm(conv.forward(x, mode));
+            x = relu(norm(conv.forward(x, mode)));
         }
         for block in &self.blocks {
             step()?;
-            x = block.forward(x, mode);
+            x = block.forward(x, mode, &mut norm);
         }
         for conv in &self.up {
             step()?;
-            x = norm(conv.forward(x, mode));
+            x = relu(norm(conv.forward(x, mode)));
         }
         Ok(x)
     }
@@ -302,6 +353,7 @@ impl Trunk {
             down: self.down.into_iter().map(Conv::folded).collect(),
             blocks: self.blocks.into_iter().map(PlainBlock::folded).collect(),
             up: self.up.into_iter().map(ConvTranspose::folded).collect(),
+            norms: self.norms,
         }
     }
 }
@@ -317,14 +369,14 @@ impl Enhancer {
         step: &mut dyn FnMut() -> Result<()>,
     ) -> Result<Tensor<4>> {
         step()?;
-        let x = norm(self.first.forward(reflect(semantics, 3), mode));
-        let mut x = norm(self.down.forward(x, mode)) + global;
+        let x = relu(instance_norm(self.first.forward(reflect(semantics, 3), mode)));
+        let mut x = relu(instance_norm(self.down.forward(x, mode))) + global;
         for block in &self.blocks {
             step()?;
-            x = block.forward(x, mode);
+            x = block.forward(x, mode, &mut instance_norm);
         }
         step()?;
-        Ok(norm(self.up.forward(x, mode)))
+        Ok(relu(instance_norm(self.up.forward(x, mode))))
     }
 
     /// How often [`forward`](Self::forward) calls `step`.
@@ -334,18 +386,14 @@ impl Enhancer {
 }
 
 impl PlainBlock {
-    fn forward(&self, x: Tensor<4>, mode: Mode) -> Tensor<4> {
-        let dx = norm(self.conv_0.forward(reflect(x.clone(), 1), mode));
-        x + instance_norm(self.conv_1.forward(reflect(dx, 1), mode))
+    fn forward(&self, x: Tensor<4>, mode: Mode, norm: &mut dyn FnMut(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+        let dx = relu(norm(self.conv_0.forward(reflect(x.clone(), 1), mode)));
+        x + norm(self.conv_1.forward(reflect(dx, 1), mode))
     }
 
     fn folded(self) -> Self {
         Self { conv_0: self.conv_0.folded(), conv_1: self.conv_1.folded() }
     }
-}
-
-fn norm(x: Tensor<4>) -> Tensor<4> {
-    relu(instance_norm(x))
 }
 
 /// The official name of a layer from its path: an index into a long sequence. In pix2pixHD's own code, convolution,
@@ -380,6 +428,11 @@ pub(super) fn official_name(parts: &[&str], known: &BTreeSet<&str>) -> Option<St
         ["local", "down"] => "model1_1.4".into(),
         ["local", "blocks", i, conv] => format!("model1_2.{i}.conv_block.{}", in_block(conv)),
         ["local", "up"] => format!("model1_2.{local_blocks}"),
+        // No published code has these.
+        ["trunk", "norms", i, "modulation", variant, path @ ..] => {
+            let layer = modulation::official_name(variant, path)?;
+            format!("norm.{i}{}{layer}", if layer.is_empty() { "" } else { "." })
+        }
         ["last"] if local => format!("model1_2.{}", local_blocks + 4),
         ["last"] => format!("model.{}", ups + step * down + 1),
         _ => return None,

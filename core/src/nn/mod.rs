@@ -16,7 +16,7 @@ mod conv;
 mod conv_transpose;
 pub(crate) mod gpu;
 mod init;
-mod input;
+pub(crate) mod input;
 mod layout;
 mod linear;
 mod mode;

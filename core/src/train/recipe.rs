@@ -50,6 +50,9 @@ pub struct Recipe {
     /// Whether the generator takes instance edges: those of the instance maps if the data set has them, else of the label
     /// maps.
     pub instance_edges: bool,
+    /// Whether the first layer of a network of the SPADE family also sees where in its object each pixel lies (`dist_i` of the
+    /// CLADE paper, in place of the modulation's `dist_p`, CLADE-ICPE).
+    pub input_positions: bool,
     /// Which dimensions its norms normalise over.
     pub norm: NormKind,
     /// Step from which the generator's batch norms keep their statistics, so that training and inference compute the
@@ -62,6 +65,9 @@ pub struct Recipe {
     /// Whether pix2pixHD has spectral norm, and no bias before its norms: then it is the "pix2pixHD++" that SPADE's paper
     /// compares with.
     pub spectral: bool,
+    /// Whether the norms of pix2pixHD are modulated by `modulation`: with `Spade` and `spectral`, the "pix2pixHD++ with SPADE" of
+    /// SPADE's paper.
+    pub modulated: bool,
     /// The number of instance features that pix2pixHD takes besides labels (3 in its paper), from an encoder that is trained with it;
     /// `None` for none. Objects are those of the instance maps if the data set has them, else all pixels of a class. The model gets
     /// presets: centres of the features of training photos, by class.
@@ -231,11 +237,13 @@ impl Default for Recipe {
             latent: false,
             style_length: None,
             instance_edges: false,
+            input_positions: false,
             norm: NormKind::Batch,
             fixed_statistics_from: None,
             ngf: 64,
             upsampling: Upsampling::Normal,
             spectral: true,
+            modulated: false,
             features: None,
             dropout: false,
             noise: true,
@@ -345,7 +353,7 @@ impl Recipe {
 
     /// The network for `label_channels` label channels.
     pub fn architecture(&self, label_channels: usize) -> Architecture {
-        let Self { modulation, norm, ngf, upsampling, instance_edges, .. } = *self;
+        let Self { modulation, norm, ngf, upsampling, instance_edges, input_positions, .. } = *self;
         match self.network {
             NetworkKind::SpadeFamily => {
                 let config = GeneratorConfig {
@@ -353,6 +361,7 @@ impl Recipe {
                     norm,
                     upsampling,
                     instance_edges,
+                    input_positions,
                     ..GeneratorConfig::new(modulation, ngf, label_channels)
                 };
                 let style = if let (true, Some(length)) = (config.needs().styles, self.style_length) {
@@ -371,6 +380,7 @@ impl Recipe {
             NetworkKind::Pix2PixHd => Architecture::Pix2PixHd(Pix2PixHdConfig {
                 instance_edges,
                 spectral: self.spectral,
+                modulation: self.modulated.then_some(modulation),
                 // The paper's ratio of the widths.
                 features: self.features.map_or(StyleConfig::None, |length| StyleConfig::Regions {
                     length,
@@ -459,6 +469,14 @@ impl Recipe {
         check(
             self.spectral || self.network == NetworkKind::Pix2PixHd,
             "spectral: only pix2pixHD has the choice".into(),
+        )?;
+        check(
+            !self.modulated || self.network == NetworkKind::Pix2PixHd,
+            "modulated: only pix2pixHD has the choice".into(),
+        )?;
+        check(
+            !self.input_positions || family,
+            "input_positions: the first layer of pix2pixHD, pix2pix, crn and sims takes none".into(),
         )?;
         check(
             !matches!(self.adversarial, Adversarial::LeastSquares | Adversarial::CrossEntropy)

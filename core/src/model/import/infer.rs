@@ -167,6 +167,7 @@ fn spade_family(shapes: &Shapes<'_>, hints: &Hints) -> Result<GeneratorConfig> {
         upsampling,
         label_channels,
         instance_edges,
+        input_positions: positions(shapes, label_channels + usize::from(instance_edges)),
         style,
     })
 }
@@ -203,6 +204,11 @@ fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
             Ok(choices.iter().copied().find(|&choice| choice == usual).or(choices.first().copied()).unwrap_or(usual))
         }
     }
+}
+
+/// Whether the first layer sees positions besides `semantics` channels of labels and edges.
+fn positions(shapes: &Shapes<'_>, semantics: usize) -> bool {
+    matches!(shapes.0.get("fc.weight").map(TensorData::shape), Some(&[_, inputs, _, _]) if inputs == semantics + 2)
 }
 
 fn modulation(block: BlockTensors<'_>) -> Result<ModulationKind> {
@@ -284,6 +290,8 @@ fn pix2pixhd(shapes: &Shapes<'_>, hints: &Hints) -> Result<Pix2PixHdConfig> {
     Ok(Pix2PixHdConfig {
         // Instance features cannot be told from labels by the tensors: such checkpoints are not imported.
         features: StyleConfig::None,
+        // No published checkpoint has one.
+        modulation: None,
         ngf,
         downsamplings,
         blocks: blocks.len(),

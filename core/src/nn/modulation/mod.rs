@@ -8,6 +8,7 @@
 mod adain;
 mod clade;
 mod clade_icpe;
+mod clade_positions;
 mod clade_styled;
 mod concat;
 mod cpu;
@@ -21,6 +22,7 @@ mod spade_noise;
 pub use adain::Adain;
 pub use clade::Clade;
 pub use clade_icpe::CladeIcpe;
+pub use clade_positions::CladePositions;
 pub use clade_styled::CladeStyled;
 pub use concat::Concat;
 pub use facts::{ModulationConfig, Needs};

@@ -117,6 +117,8 @@ modulations! {
     Clade => clade::Clade,
     /// CLADE-ICPE: CLADE whose scale and shift also depend on the position within the object.
     CladeIcpe => clade_icpe::CladeIcpe,
+    /// CLADE with the position within the object beside the features: a comparison for CLADE-ICPE.
+    CladePositions => clade_positions::CladePositions,
     /// SEAN: SPADE blended with a scale and shift from a style per class, on features with added noise.
     Sean => sean::Sean,
     /// AdaIN with a style per class.

@@ -11,7 +11,16 @@ use crate::label::LabelArea;
 
 /// Packs CLADE.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
-    let [scale, shift] = [weights.get("class_specified_affine.weight")?, weights.get("class_specified_affine.bias")?];
+    pack_table("class_specified_affine", weights, config)
+}
+
+/// Packs CLADE whose table has another name.
+pub(in super::super) fn pack_table(
+    table: &str,
+    weights: &NormWeights<'_>,
+    config: &CpuConfig,
+) -> Result<Arc<dyn CpuModulation>> {
+    let [scale, shift] = [weights.get(&format!("{table}.weight"))?, weights.get(&format!("{table}.bias"))?];
     let clade = Clade::new(config.isa, &scale, &shift, [config.modulation.labels, config.channels]);
     Ok(Arc::new(Packed { clade, edges: CpuEdges::pack(weights, config.isa)? }))
 }

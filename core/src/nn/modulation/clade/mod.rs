@@ -4,6 +4,7 @@ mod cpu;
 mod definition;
 mod edges;
 
+pub(super) use cpu::pack_table;
 pub use definition::Clade;
 pub(super) use edges::{CpuEdges, edge_channel, edge_conv};
 
