@@ -27,6 +27,7 @@ mod sheet;
 mod sums;
 mod tensorboard;
 mod trainer;
+mod vgg;
 
 pub use adam::Adam;
 pub use animation::animation;
@@ -50,3 +51,4 @@ pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};
 pub use tensorboard::EventFile;
 pub use trainer::{Losses, Trainer};
+pub(crate) use vgg::check_vgg;
