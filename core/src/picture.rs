@@ -273,11 +273,14 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Data`] if the content is damaged, cut short, or neither PNG nor JPEG; [`Error::Limit`] if a side is over
+    /// [`Error::Data`] if the content is empty, damaged, cut short, or neither PNG nor JPEG; [`Error::Limit`] if a side is over
     /// [`MAX_SIDE`] or the area over [`MAX_AREA`], before memory of that size is allocated.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let damaged =
             |error: image::ImageError| Error::Data(format!("the picture is damaged ({error}); export it again"));
+        if bytes.is_empty() {
+            return Err(Error::Data("the file is empty (0 bytes); export or copy it again".into()));
+        }
         let Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) = image::guess_format(bytes) else {
             return Err(Error::Data("this is no PNG or JPEG picture: convert it to one".into()));
         };
@@ -516,7 +519,7 @@ mod tests {
         let error = Image::open(&misnamed).unwrap_err();
         assert!(matches!(&error, Error::Data(text) if text.contains("picture.jpg: the picture is damaged")), "{error}");
         assert!(matches!(Image::from_bytes(b"GIF89a"), Err(Error::Data(text)) if text.contains("no PNG or JPEG")));
-        assert!(matches!(Image::from_bytes(b""), Err(Error::Data(_))));
+        assert!(matches!(Image::from_bytes(b""), Err(Error::Data(text)) if text.contains("empty")));
     }
 
     #[test]

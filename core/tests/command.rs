@@ -384,6 +384,58 @@ fn checkpoints_are_imported_and_painted_in_styles() {
     }
 }
 
+/// The command with its standard output or error in a pipe that nobody reads.
+#[cfg(unix)]
+fn unread(arguments: &[&str], errors: bool) -> std::process::Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_semsynth"));
+    if errors {
+        command.stderr(writer)
+    } else {
+        command.stdout(writer)
+    };
+    command.args(arguments).output().unwrap()
+}
+
+/// As in `semsynth models | head -1`: the program ends as others do in a pipe, without a word.
+#[cfg(unix)]
+#[test]
+fn results_that_nobody_reads_end_the_program_quietly() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path());
+    let data = folder.path().to_str().unwrap();
+    for arguments in [
+        &["models"][..],
+        &["models", "--names"],
+        &["devices"],
+        &["inspect", "builtin:facades"],
+        &["data", "check", data],
+    ] {
+        let output = unread(arguments, false);
+        assert_eq!((output.status.code(), text(&output).as_str()), (Some(141), ""), "{arguments:?}");
+    }
+    // A full disk is an error with a name.
+    if cfg!(target_os = "linux") {
+        let full = std::fs::File::create("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_semsynth")).arg("models").stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        assert!(text(&output).starts_with("error: ") && text(&output).contains("standard output"), "{}", text(&output));
+    }
+}
+
+/// As in `semsynth train 2>&1 | head`: no step is lost because nobody reads of the progress any more.
+#[cfg(unix)]
+#[test]
+fn training_goes_on_when_nobody_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let arguments = ["--steps", "2", "--batch", "1", "--ngf", "2", "--ndf", "2", "--size", "32", "--device", "cpu"];
+    let output = unread(&[&["train", "--out", out.to_str().unwrap()], arguments.as_slice()].concat(), true);
+    assert!(output.status.success() && text(&output).contains("after 2 steps"), "{}", text(&output));
+    assert!(out.join("model.safetensors").exists());
+}
+
 /// Built-in models are listed with what one needs to know, and each is shown.
 #[test]
 fn models_are_listed_and_shown() {
@@ -516,6 +568,43 @@ fn eval_measures_a_model_and_pictures_and_goes_on() {
     // Classes of another data set.
     let output = semsynth(&["eval", "--model", &model, "--data", &data, "--classes", "ade20k", "--out", &out]);
     assert!(!output.status.success() && text(&output).contains("--classes"), "{}", text(&output));
+}
+
+/// Weights of networks that measure or train, damaged in every way, are named with what they should be, before any work.
+#[test]
+fn weights_that_cannot_be_used_are_named_first() {
+    let folder = tempfile::tempdir().unwrap();
+    data_set(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let whole = std::fs::read(model()).unwrap();
+    std::fs::write(path("empty.pth"), "").unwrap();
+    std::fs::write(path("cut.safetensors"), &whole[..whole.len() * 2 / 3]).unwrap();
+    std::fs::write(path("cut.pth"), b"PK\x03\x04 and nothing more").unwrap();
+    std::fs::write(path("page.pth"), "<html>404 Not Found</html>").unwrap();
+    std::fs::write(path("other.safetensors"), &whole).unwrap();
+    std::fs::write(path("table.ron"), r#"(images: 2, rows: [(name: "One", system: "clade")])"#).unwrap();
+    let (data, out, model, table) = (path(""), path("out"), model(), path("table.ron"));
+    let small = ["--data", &data, "--steps", "1", "--batch", "1", "--ngf", "2", "--ndf", "2", "--size", "64x32"];
+    let eval = ["eval", "--device", "cpu", "--model", &model, "--data", &data, "--out", &out];
+    let train = [&["train", "--device", "cpu", "--out", &out], small.as_slice()].concat();
+    let tables = ["train", "--device", "cpu", "--table", &table, "--data", &data, "--out", &out, "--size", "64x32"];
+    for name in ["missing.pth", "empty.pth", "cut.safetensors", "cut.pth", "page.pth", "other.safetensors"] {
+        for (command, flag, what) in [
+            (eval.as_slice(), "--lpips", "AlexNet or VGG16"),
+            (&eval, "--fid", "pt_inception-2015-12-05"),
+            (&eval, "--segmenter", "ESPNet with its decoder"),
+            (&train, "--vgg", "VGG19"),
+            (&tables, "--vgg", "VGG19"),
+            (&tables, "--segmenter", "ESPNet with its decoder"),
+        ] {
+            let output = semsynth(&[command, &[flag, &path(name)]].concat());
+            let said = text(&output);
+            assert_eq!(output.status.code(), Some(1), "{flag} {name}: {said}");
+            let error = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+            assert!(error.contains(&path(name)) && error.contains(what), "{flag} {name}: {said}");
+            assert!(!Path::new(&out).exists(), "{flag} {name}: {said}");
+        }
+    }
 }
 
 /// A model that paints from photos needs them: `--bank` for `synth`, the training split for `eval`.

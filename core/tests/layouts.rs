@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use common::shared;
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+use semsynth::Error;
 use semsynth::data::{Check, OpenOptions, Sample, Severity, Split, check, open};
 use semsynth::label::ClassTable;
 
@@ -163,14 +164,22 @@ fn cityscapes_as_published() {
     assert!(open_error(dir.path()).contains("bochum_000002_000019_leftImg8bit.png has no label"));
 }
 
+fn coco_stuff(dir: &Path) {
+    for (split, stem, values) in [
+        ("train", "000000000009", [0, 181, 255]),
+        ("train", "000000000025", [0, 1, 2]),
+        ("val", "000000000139", [5, 5, 90]),
+    ] {
+        photo(dir.join(format!("{split}_img/{stem}.jpg")), 30, 20);
+        grey(dir.join(format!("{split}_label/{stem}.png")), 30, 20, &values);
+        grey(dir.join(format!("{split}_inst/{stem}.png")), 30, 20, &[1, 2, 2]);
+    }
+}
+
 #[test]
 fn coco_stuff_as_it_is_prepared() {
     let dir = tempfile::tempdir().unwrap();
-    for (split, stem, values) in [("train", "000000000009", [0, 181, 255]), ("val", "000000000139", [5, 5, 90])] {
-        photo(dir.path().join(format!("{split}_img/{stem}.jpg")), 30, 20);
-        grey(dir.path().join(format!("{split}_label/{stem}.png")), 30, 20, &values);
-        grey(dir.path().join(format!("{split}_inst/{stem}.png")), 30, 20, &[1, 2, 2]);
-    }
+    coco_stuff(dir.path());
     let train = samples(dir.path(), Train);
     assert_eq!(ids(&train[0]), BTreeSet::from([0, 181, 182]));
     let instances: BTreeSet<u16> = train[0].instances.as_ref().unwrap().ids().collect();
@@ -184,17 +193,22 @@ fn coco_stuff_as_it_is_prepared() {
     finds(&found, Severity::Error, &["train_inst/000000000009.png", "10x20", "30x20"]);
 }
 
-#[test]
-fn celebamask_as_published() {
-    let dir = tempfile::tempdir().unwrap();
-    let masks = dir.path().join("CelebAMask-HQ-mask-anno");
+fn celebamask(dir: &Path) {
+    let masks = dir.join("CelebAMask-HQ-mask-anno");
     for (number, folder) in [(0, 0), (1, 0), (2000, 1)] {
-        photo(dir.path().join(format!("CelebA-HQ-img/{number}.jpg")), 32, 32);
+        photo(dir.join(format!("CelebA-HQ-img/{number}.jpg")), 32, 32);
         // Skin everywhere, then an eye over it, and hair over a part of the eye.
         grey(masks.join(format!("{folder}/{number:05}_skin.png")), 16, 16, &[255]);
         grey(masks.join(format!("{folder}/{number:05}_l_eye.png")), 16, 16, &[0, 255, 255, 0]);
         grey(masks.join(format!("{folder}/{number:05}_hair.png")), 16, 16, &[0, 0, 255, 0]);
     }
+}
+
+#[test]
+fn celebamask_as_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let masks = dir.path().join("CelebAMask-HQ-mask-anno");
+    celebamask(dir.path());
     let train = samples(dir.path(), Train);
     assert_eq!((names(&train), names(&samples(dir.path(), Val))), (vec!["0", "1"], vec!["2000"]));
     assert_eq!((train[0].image.dimensions(), train[0].labels.width()), ((16, 16), 16));
@@ -212,13 +226,17 @@ fn celebamask_as_published() {
     finds(&found, Severity::Error, &["02000_nose.png", "8x16", "16x16"]);
 }
 
+fn side_by_side(dir: &Path) {
+    for number in 0..3 {
+        photo(dir.join(format!("{number}.jpg")), 32, 32);
+        grey(dir.join(format!("{number}.png")), 16, 16, &[0, 1, 18]);
+    }
+}
+
 #[test]
 fn celebamask_in_one_folder() {
     let dir = tempfile::tempdir().unwrap();
-    for number in 0..3 {
-        photo(dir.path().join(format!("{number}.jpg")), 32, 32);
-        grey(dir.path().join(format!("{number}.png")), 16, 16, &[0, 1, 18]);
-    }
+    side_by_side(dir.path());
     let train = samples(dir.path(), Train);
     assert_eq!((train.len(), train[0].image.dimensions()), (2, (16, 16)));
     assert_eq!(ids(&train[0]), BTreeSet::from([0, 1, 18]));
@@ -227,30 +245,38 @@ fn celebamask_in_one_folder() {
     assert!(open_error(dir.path()).contains("1.jpg is 32x32"), "{}", open_error(dir.path()));
 }
 
-#[test]
-fn deep_fashion() {
-    let dir = tempfile::tempdir().unwrap();
-    for (split, stem) in [("train", "a_1"), ("test", "b_2")] {
-        photo(dir.path().join(format!("{split}_img/{stem}.jpg")), 16, 24);
-        grey(dir.path().join(format!("cihp_{split}_mask/{stem}.png")), 16, 24, &[0, 5, 19]);
+fn deep_fashion(dir: &Path) {
+    for (split, stem) in [("train", "a_1"), ("train", "a_2"), ("test", "b_2")] {
+        photo(dir.join(format!("{split}_img/{stem}.jpg")), 16, 24);
+        grey(dir.join(format!("cihp_{split}_mask/{stem}.png")), 16, 24, &[0, 5, 19]);
     }
+}
+
+#[test]
+fn deep_fashion_with_its_masks() {
+    let dir = tempfile::tempdir().unwrap();
+    deep_fashion(dir.path());
     let train = samples(dir.path(), Train);
-    assert_eq!((names(&train), ids(&train[0])), (vec!["a_1"], BTreeSet::from([0, 5, 19])));
+    assert_eq!((names(&train), ids(&train[0])), (vec!["a_1", "a_2"], BTreeSet::from([0, 5, 19])));
     assert_eq!(names(&samples(dir.path(), Val)), ["b_2"]);
     let set = open(dir.path(), Train, &plain()).unwrap();
     assert_eq!(set.classes().mirrored(), [(14, 15), (16, 17), (18, 19)]);
 }
 
 /// Landscapes in plain folders, with instance maps and a table of their own.
+fn landscapes(dir: &Path) {
+    ClassTable::shipped("landscapes").unwrap().save(dir.join("classes.json")).unwrap();
+    for number in 0..12 {
+        photo(dir.join(format!("img/{number}.jpg")), 20, 10);
+        grey(dir.join(format!("label/{number}.png")), 20, 10, &[3, 27]);
+        grey(dir.join(format!("inst/{number}.png")), 20, 10, &[0, 1, 1]);
+    }
+}
+
 #[test]
 fn plain_folders() {
     let dir = tempfile::tempdir().unwrap();
-    ClassTable::shipped("landscapes").unwrap().save(dir.path().join("classes.json")).unwrap();
-    for number in 0..12 {
-        photo(dir.path().join(format!("img/{number}.jpg")), 20, 10);
-        grey(dir.path().join(format!("label/{number}.png")), 20, 10, &[3, 27]);
-        grey(dir.path().join(format!("inst/{number}.png")), 20, 10, &[0, 1, 1]);
-    }
+    landscapes(dir.path());
     let train = samples(dir.path(), Train);
     assert_eq!((train.len(), ids(&train[0])), (11, BTreeSet::from([3, 27])));
     assert!(train[0].instances.is_some());
@@ -348,6 +374,227 @@ fn every_kind_of_damage_is_found_at_once() {
     // The splits can be checked on their own.
     assert!(check(dir.path(), &[Val], &plain()).unwrap().is_usable());
     assert!(check(&path("train_img"), &BOTH, &plain()).is_err());
+}
+
+/// Facades as pix2pix has them: photo left, labels in class colours right; with `left`, the other way round.
+fn double(dir: &Path, left: bool) {
+    let classes = ClassTable::cmp_facades();
+    for (split, numbers) in [("train", 1..=3), ("val", 4..=4)] {
+        for number in numbers {
+            let picture = RgbImage::from_fn(64, 32, |x, y| match (x < 32) == left {
+                true => Rgb(classes.get((x / 8 % 4) as u16).unwrap().color),
+                false => Rgb([(7 * x) as u8, (7 * y) as u8, 90]),
+            });
+            picture.save(parent(dir.join(format!("{split}/{number}.png")))).unwrap();
+        }
+    }
+}
+
+/// pix2pixHD's folders, with the labels in one of them.
+fn two_sides(dir: &Path, photos: &str, labels: &str) {
+    ClassTable::cmp_facades().save(dir.join("classes.json")).unwrap();
+    for number in 1..=3 {
+        photo(dir.join(format!("train_{photos}/{number}.jpg")), 30, 20);
+        grey(dir.join(format!("train_{labels}/{number}.png")), 30, 20, &[0, 1]);
+    }
+}
+
+/// A data set and the files that belong to one of its training pairs, the first in the order of names.
+struct Layout {
+    name: &'static str,
+    build: fn(&Path),
+    photo: &'static str,
+    /// The label map; of CelebAMask-HQ a mask, and none if the photo's picture holds the labels.
+    labels: Option<&'static str>,
+    instances: Option<&'static str>,
+}
+
+const LAYOUTS: [Layout; 12] = [
+    Layout {
+        name: "ADE20K",
+        build: ade20k,
+        photo: "images/training/ADE_train_00000001.jpg",
+        labels: Some("annotations/training/ADE_train_00000001.png"),
+        instances: None,
+    },
+    Layout {
+        name: "ADE20K-outdoor",
+        build: |dir| {
+            ade20k(dir);
+            let list = "ADE_train_00000001\nADE_train_00000002\nADE_val_00000001\n";
+            fs::write(dir.join("outdoor.txt"), list).unwrap();
+        },
+        photo: "images/training/ADE_train_00000001.jpg",
+        labels: Some("annotations/training/ADE_train_00000001.png"),
+        instances: None,
+    },
+    Layout {
+        name: "Cityscapes",
+        build: cityscapes,
+        photo: "leftImg8bit/train/aachen/aachen_000001_000019_leftImg8bit.png",
+        labels: Some("gtFine/train/aachen/aachen_000001_000019_gtFine_labelIds.png"),
+        instances: Some("gtFine/train/aachen/aachen_000001_000019_gtFine_instanceIds.png"),
+    },
+    Layout {
+        name: "COCO-Stuff",
+        build: coco_stuff,
+        photo: "train_img/000000000009.jpg",
+        labels: Some("train_label/000000000009.png"),
+        instances: Some("train_inst/000000000009.png"),
+    },
+    Layout {
+        name: "CelebAMask-HQ",
+        build: celebamask,
+        photo: "CelebA-HQ-img/0.jpg",
+        labels: Some("CelebAMask-HQ-mask-anno/0/00000_l_eye.png"),
+        instances: None,
+    },
+    Layout {
+        name: "CelebAMask-HQ in one folder",
+        build: side_by_side,
+        photo: "0.jpg",
+        labels: Some("0.png"),
+        instances: None,
+    },
+    Layout {
+        name: "DeepFashion",
+        build: deep_fashion,
+        photo: "train_img/a_1.jpg",
+        labels: Some("cihp_train_mask/a_1.png"),
+        instances: None,
+    },
+    Layout {
+        name: "landscapes",
+        build: landscapes,
+        photo: "img/0.jpg",
+        labels: Some("label/0.png"),
+        instances: Some("inst/0.png"),
+    },
+    Layout {
+        name: "CMP facades",
+        build: |dir| {
+            for number in 1..=3 {
+                photo(dir.join(format!("base/cmp_b000{number}.jpg")), 30, 20);
+                grey(dir.join(format!("base/cmp_b000{number}.png")), 30, 20, &[1, 12]);
+            }
+        },
+        photo: "base/cmp_b0001.jpg",
+        labels: Some("base/cmp_b0001.png"),
+        instances: None,
+    },
+    Layout {
+        name: "pix2pix facades",
+        build: |dir| double(dir, true),
+        photo: "train/1.png",
+        labels: None,
+        instances: None,
+    },
+    Layout {
+        name: "pix2pix facades with cleaned labels",
+        build: |dir| {
+            double(dir, false);
+            for (split, number) in [("train", 1), ("train", 2), ("train", 3), ("val", 4)] {
+                grey(dir.join(format!("{split}_label/{number}.png")), 32, 32, &[0, 1]);
+            }
+        },
+        photo: "train/1.png",
+        labels: Some("train_label/1.png"),
+        instances: None,
+    },
+    Layout {
+        name: "pix2pixHD",
+        build: |dir| two_sides(dir, "A", "B"),
+        photo: "train_A/1.jpg",
+        labels: Some("train_B/1.png"),
+        instances: None,
+    },
+];
+
+/// What is wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Damage {
+    Missing,
+    Empty,
+    /// Cut short within its header.
+    Head,
+    /// Cut short within its pixels.
+    Tail,
+    Text,
+    Resized,
+}
+
+impl Damage {
+    const ALL: [Self; 6] = [Self::Missing, Self::Empty, Self::Head, Self::Tail, Self::Text, Self::Resized];
+
+    fn apply(self, path: &Path) {
+        let whole = fs::read(path).unwrap();
+        match self {
+            Self::Missing => fs::remove_file(path).unwrap(),
+            Self::Empty => fs::write(path, "").unwrap(),
+            Self::Head => fs::write(path, &whole[..20]).unwrap(),
+            Self::Tail => fs::write(path, &whole[..whole.len() - 24]).unwrap(),
+            Self::Text => fs::write(path, "<html>404 Not Found</html>").unwrap(),
+            Self::Resized => {
+                let (width, height) = image::image_dimensions(path).unwrap();
+                match image::open(path).unwrap() {
+                    image::DynamicImage::ImageRgb8(_) => photo(path.into(), width + 1, height),
+                    image::DynamicImage::ImageLuma16(_) => grey16(path.into(), width + 1, height, &[7, 26000]),
+                    _ => grey(path.into(), width + 1, height, &[1]),
+                }
+            }
+        }
+    }
+}
+
+/// Every kind of damage to every file of a pair, in every layout: the check names the file, and nothing else, and says what to do;
+/// training does not start. The first pair is damaged, because layouts are told by what comes first.
+#[test]
+fn damage_is_named_in_every_layout() {
+    for Layout { name, build, photo, labels, instances } in LAYOUTS {
+        let dir = tempfile::tempdir().unwrap();
+        build(dir.path());
+        assert!(check(dir.path(), &[Train], &plain()).unwrap().is_usable(), "{name}");
+        for file in [Some(photo), labels, instances].into_iter().flatten() {
+            let path = dir.path().join(file);
+            let whole = fs::read(&path).unwrap();
+            for damage in Damage::ALL {
+                damage.apply(&path);
+                let what = format!("{name}: {file}, {damage:?}");
+                let found = check(dir.path(), &[Train], &plain()).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let opened = open(dir.path(), Train, &plain()).and_then(|set| set.check());
+                fs::write(&path, &whole).unwrap();
+
+                // A pair without instances is used without, a face may lack a part, and no file tells that a picture is gone
+                // that held both halves of a pair.
+                let lacks_nothing = labels.is_none() || file.contains("mask-anno") || Some(file) == instances;
+                if damage == Damage::Missing && lacks_nothing {
+                    assert!(found.is_usable() && opened.is_ok(), "{what}: {found}");
+                    continue;
+                }
+                // What is missing is named by its partner.
+                let name_of = |file: &str| Path::new(file).file_name().unwrap().to_str().unwrap().to_owned();
+                let named = match damage {
+                    Damage::Missing if file == photo => labels.unwrap_or(photo).replace("l_eye", "skin"),
+                    Damage::Missing => photo.to_owned(),
+                    _ => file.to_owned(),
+                };
+                let errors: Vec<_> = found.findings.iter().filter(|f| f.severity == Severity::Error).collect();
+                assert!(errors.iter().any(|error| error.problem.contains(&name_of(&named))), "{what}: {found}");
+                assert!(errors.iter().all(|error| !error.advice.is_empty()), "{what}: {found}");
+                // The other pairs of the split are as they were.
+                let [(_, pairs, usable)] = found.splits[..] else { panic!("{what}: {found}") };
+                let gone = usize::from(damage == Damage::Missing);
+                assert!(usable > 0 && pairs - usable <= 1 - gone, "{what}: {found}");
+                let error = opened.unwrap_err();
+                assert!(matches!(error, Error::Data(_)), "{what}: {error:?}");
+                let error = error.to_string();
+                assert!(error.contains(&name_of(&named)), "{what}: {error}");
+                // Its list misses a photo too.
+                let count = if name == "ADE20K-outdoor" { " not fit" } else { "1 file does not fit" };
+                assert!(error.contains(count), "{what}: {error}");
+            }
+        }
+    }
 }
 
 #[cfg(feature = "cli")]

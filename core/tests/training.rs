@@ -18,6 +18,7 @@ use semsynth::model::{self, ImportOptions, Precision, import_checkpoint};
 use semsynth::network::{Architecture, DiscriminatorConfig, DiscriminatorKind, StyleConfig, Upsampling};
 use semsynth::nn::NormKind;
 use semsynth::nn::modulation::ModulationKind;
+use semsynth::segmenter;
 use semsynth::tensors::Tensors;
 use semsynth::train::{
     Adversarial, Batch, Checkpoint, Files, LossWeights, NetworkKind, Observer, Outcome, ProceduralSet, Recipe, Record,
@@ -357,10 +358,11 @@ fn results_without_a_checkpoint_are_kept_too() {
     assert!(!never.exists());
 }
 
-/// A data set whose sample 3 cannot be read, or panics.
+/// A data set whose sample 3 cannot be read, or panics, after it was read some times.
 struct Faulty {
     set: Procedural,
     panics: bool,
+    good: AtomicUsize,
 }
 
 impl Dataset for Faulty {
@@ -371,7 +373,8 @@ impl Dataset for Faulty {
         5
     }
     fn get(&self, index: usize) -> semsynth::Result<semsynth::data::Sample> {
-        if index == 3 {
+        if index == 3 && self.good.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
+        {
             assert!(!self.panics, "a panic while reading, on purpose");
             return Err(Error::Data("facade 3 is torn".into()));
         }
@@ -390,15 +393,29 @@ impl Dataset for Faulty {
 fn faulty_data_is_no_success() {
     for panics in [false, true] {
         let folder = tempfile::tempdir().unwrap();
-        let faulty = Faulty { set: Procedural::new(Split::Train, 1, 5, 64, 32), panics };
-        let run = Run { train: Arc::new(faulty), ..run(folder.path(), recipe()) };
+        let faulty = |good| -> Arc<dyn Dataset> {
+            Arc::new(Faulty { set: Procedural::new(Split::Train, 1, 5, 64, 32), panics, good: AtomicUsize::new(good) })
+        };
+        let run = Run { train: faulty(0), ..run(folder.path(), recipe()) };
         let error = train(&run, &mut Silent, &AtomicBool::new(false)).unwrap_err().to_string();
         assert!(error.contains(if panics { "unexpectedly" } else { "facade 3 is torn" }), "{error}");
         let files = Files::new(folder.path());
         assert!(!files.model().exists());
-        if !panics {
-            assert!(files.checkpoint().exists());
-        }
+        assert!(files.checkpoint().exists() && error.contains("kept in the checkpoint"), "{error}");
+        // A segmentation network is trained by the same rule, after all samples were read for their statistics.
+        let run = segmenter::Run {
+            recipe: segmenter::Recipe { size: [32, 64], batch: 1, blocks: [1, 1], ..segmenter::Recipe::default() },
+            out: folder.path().join("segmenter"),
+            train: faulty(1),
+            val: run.val,
+            device: run.device,
+            time_limit: None,
+        };
+        let error = segmenter::train(&run, &mut Silent, &AtomicBool::new(false)).unwrap_err().to_string();
+        assert!(error.contains(if panics { "unexpectedly" } else { "facade 3 is torn" }), "{error}");
+        let files = segmenter::Files::new(&run.out);
+        assert!(!files.segmenter().exists() && files.checkpoint().exists(), "{error}");
+        assert!(error.contains("kept in the checkpoint"), "{error}");
     }
 }
 

@@ -24,6 +24,7 @@ mod snap;
 mod synthesize;
 mod words;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use install::Environment;
@@ -81,7 +82,8 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(text) => {
-            print!("{text}");
+            // Whoever reads may have had enough: `print!` would panic.
+            let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -101,8 +101,7 @@ impl EvalArgs {
     /// Errors from reading, painting, measuring and writing.
     pub fn run(&self) -> Result<Ending> {
         let device = Device::by_name(&self.device)?;
-        let mut source = self.source(&device)?;
-        let measures = self.measures(source.classes(), &device)?;
+        let (mut source, measures) = self.prepare(&device)?;
         eprintln!("device      {}", device.describe());
         eprintln!("measure     {}", source.describe());
         let files = Files::new(&self.out);
@@ -124,14 +123,17 @@ impl EvalArgs {
         }
     }
 
-    fn source(&self, device: &Device) -> Result<Box<dyn Source>> {
+    /// What to measure, and with what.
+    fn prepare(&self, device: &Device) -> Result<(Box<dyn Source>, Measures)> {
         let options = self.colors.options()?;
         if let (Some(pictures), Some(truth)) = (&self.pictures, &self.truth) {
             let folders = Folders::open(pictures, truth)?;
-            return Ok(Box::new(match (&self.labels, &self.classes) {
+            let folders = match (&self.labels, &self.classes) {
                 (Some(labels), Some(classes)) => folders.labels(labels, class_table(classes)?, options)?,
                 _ => folders,
-            }));
+            };
+            let measures = self.measures(folders.classes(), device)?;
+            return Ok((Box::new(folders), measures));
         }
         let (Some(model), Some(folder)) = (&self.model, &self.data) else {
             return Err(Error::Argument("give --pictures and --truth, or --model and --data".into()));
@@ -146,19 +148,22 @@ impl EvalArgs {
             Part::Train => Split::Train,
             Part::Val => Split::Val,
         };
+        let set = open(split)?;
+        // Before the photos of a bank are read, which may take long.
+        let measures = self.measures(Some(set.classes()), device)?;
         let bank = if model.architecture().takes_collage() {
             Some(Bank::of(&*open(Split::Train)?, model.manifest().native_size, BankLimits::default())?)
         } else {
             None
         };
-        let mut painted = Painted::new(model, open(split)?, self.size, device)?;
+        let mut painted = Painted::new(model, set, self.size, device)?;
         if let Some(bank) = bank {
             painted = painted.bank(bank, split == Split::Train)?;
         }
-        Ok(Box::new(match self.against() {
-            Some(Against::Training) => painted.training(open(Split::Train)?),
-            _ => painted,
-        }))
+        if self.against() == Some(Against::Training) {
+            painted = painted.training(open(Split::Train)?);
+        }
+        Ok((Box::new(painted), measures))
     }
 
     fn against(&self) -> Option<Against> {

@@ -1,6 +1,10 @@
 //! The `semsynth` command line, parts of which the examples use.
 //!
-//! Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (after saving).
+//! Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (after saving), 141 nobody reads the results.
+
+// Its macros are known to the modules after it.
+#[macro_use]
+mod output;
 
 mod bench;
 mod data;

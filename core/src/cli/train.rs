@@ -16,7 +16,7 @@ use crate::network::{System, Upsampling};
 use crate::table::{Sets, Table};
 use crate::train::{
     Checkpoint, EventFile, Files, Group, Observer, Outcome, ProceduralSet, Recipe, Record, Run, Silent, Stopped,
-    TrainLog, Trainer, animation, train_in_group,
+    TrainLog, Trainer, animation, check_vgg, train_in_group,
 };
 
 /// Sizes of the procedural training set (one epoch) and of the validation set.
@@ -232,12 +232,13 @@ impl TrainArgs {
             train_in_group(&run, checkpoint, group, &mut Silent, &stop)?
         };
         if leads {
-            report(&outcome, &run);
-        }
-        if self.animation && leads {
+            // All files are written before anything is printed: printing may end the program.
             let path = run.out.join("animation.png");
-            let frames = animation(&outcome.files, &path)?;
-            println!("animation   {} ({frames} pictures)", path.display());
+            let frames = self.animation.then(|| animation(&outcome.files, &path));
+            report(&outcome, &run);
+            if let Some(frames) = frames.transpose()? {
+                println!("animation   {} ({frames} pictures)", path.display());
+            }
         }
         Ok(if outcome.stopped == Stopped::Interrupted { Ending::Interrupted } else { Ending::Done })
     }
@@ -251,6 +252,7 @@ impl TrainArgs {
         };
         let recipe = self.recipe(checkpoint.as_ref().map(Checkpoint::recipe))?;
         recipe.validate()?;
+        check_vgg(&recipe)?;
         let time_limit = self.time_limit()?;
         let (train, val) = open_sets(&recipe)?;
         let device = Device::for_process(&self.device, local)?;

@@ -190,7 +190,7 @@ impl PairCheck {
         let readable = |path: &PathBuf| !empty.contains(&path);
 
         let picture = readable(&pair.picture).then(|| pair.read_picture()).and_then(|read| check.keep(read, COPY));
-        let own_files = label_files(pair);
+        let own_files = pair.label_files();
         // Labels in the same picture are lost with it.
         let lost = own_files.is_empty() && picture.is_none() || !own_files.iter().all(|path| readable(path));
         let labels = if lost { None } else { check.labels(pair, picture.as_ref(), classes, options) };
@@ -254,17 +254,8 @@ impl PairCheck {
     }
 }
 
-/// The files of labels that are not in the photo's picture.
-fn label_files(pair: &Pair) -> Vec<&PathBuf> {
-    match &pair.labels {
-        Labels::Half(_) => Vec::new(),
-        Labels::OfLeftHalf(path) | Labels::Index(path) | Labels::Coded(path, _) | Labels::Cmp(path) => vec![path],
-        Labels::Parts(parts) => parts.iter().map(|(_, path)| path).collect(),
-    }
-}
-
 fn files(pair: &Pair) -> Vec<&PathBuf> {
-    std::iter::once(&pair.picture).chain(label_files(pair)).chain(&pair.instances).collect()
+    std::iter::once(&pair.picture).chain(pair.label_files()).chain(&pair.instances).collect()
 }
 
 fn is_empty(path: &Path) -> bool {

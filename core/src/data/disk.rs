@@ -8,7 +8,7 @@ use image::imageops::{self, FilterType};
 use rayon::prelude::*;
 
 use super::coding::Coding;
-use super::pairing::Problems;
+use super::pairing::{Problems, short};
 use super::{Dataset, Sample, Split, cmp, parts, pix2pix};
 use crate::error::{Error, Result};
 use crate::label::{ClassTable, LabelMap, ReadOptions};
@@ -46,6 +46,15 @@ pub(super) struct Pair {
 impl Pair {
     pub(super) fn new(name: String, picture: PathBuf, labels: Labels) -> Self {
         Self { name, picture, labels, instances: None, reduce: false }
+    }
+
+    /// The files of labels that are not in the photo's picture.
+    pub(super) fn label_files(&self) -> Vec<&PathBuf> {
+        match &self.labels {
+            Labels::Half(_) => Vec::new(),
+            Labels::OfLeftHalf(path) | Labels::Index(path) | Labels::Coded(path, _) | Labels::Cmp(path) => vec![path],
+            Labels::Parts(parts) => parts.iter().map(|(_, path)| path).collect(),
+        }
     }
 
     /// The whole picture of the photo, which holds its labels too in some formats.
@@ -94,8 +103,11 @@ impl Pair {
         if self.reduce && (2..=4).contains(&factor) && (width, height) == (factor * to_width, factor * to_height) {
             return Ok(imageops::resize(&photo, to_width, to_height, FilterType::CatmullRom));
         }
-        let message = format!("the photo is {width}x{height}, its labels are {to_width}x{to_height}");
-        Err(Error::Data(format!("{}: {message}", self.picture.display())))
+        let file = self.label_files().first().map_or_else(String::new, |path| format!(" ({})", short(path)));
+        Err(Error::Data(format!(
+            "{}: the photo is {width}x{height}, its labels{file} are {to_width}x{to_height}",
+            self.picture.display()
+        )))
     }
 
     /// The instance map, if there is one; has the size of the labels.

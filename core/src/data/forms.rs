@@ -94,10 +94,13 @@ fn find_named(dir: &Path, name: &str, split: Split, options: &OpenOptions, hold_
     }
     let [a, b] = ["A", "B"].map(|side| dir.join(format!("{name}_{side}")));
     if a.is_dir() && b.is_dir() {
-        // pix2pixHD has labels in A; others have them in B.
-        let has_labels = |folder: &Path| -> Result<bool> {
-            Ok(pictures(folder)?.first().is_some_and(|picture| LabelMap::open_ids(&picture.path).is_ok()))
+        // pix2pixHD has labels in A; others have them in B. The first picture that can be read says it.
+        let are_labels = |picture: &Picture| {
+            let labels = LabelMap::open_ids(&picture.path).is_ok();
+            (labels || Image::open(&picture.path).is_ok()).then_some(labels)
         };
+        let has_labels =
+            |folder: &Path| -> Result<bool> { Ok(pictures(folder)?.iter().find_map(are_labels).unwrap_or(false)) };
         let (photos, labels) = if has_labels(&a)? || !has_labels(&b)? { (b, a) } else { (a, b) };
         return folders(dir, options, &photos, &labels, &dir.join(format!("{name}_inst")), hold_out);
     }
@@ -269,7 +272,7 @@ fn side_by_side(
         let own = || jpegs.contains(picture.stem.as_str()).then_some(picture.stem.as_str());
         (picture.kind == Kind::Png).then(|| base.or_else(own)).flatten().map(str::to_owned)
     };
-    let (mut photos, mut labels) = (Vec::new(), Vec::new());
+    let (mut photos, mut labels) = (Vec::<Picture>::new(), Vec::new());
     for picture in found {
         match photo_of(picture) {
             Some(stem) => labels.push(Picture { stem, ..picture.clone() }),
@@ -280,6 +283,11 @@ fn side_by_side(
     if labels.is_empty() || 2 * labels.len() < photos.len() {
         return Ok(None);
     }
+    // A label map that has lost its photo is not taken for one.
+    let ends = |picture: &Picture| picture.stem.ends_with(LABEL_END);
+    let end = found.iter().any(|picture| picture.kind == Kind::Png && ends(picture));
+    let (lost, photos): (Vec<_>, Vec<_>) = photos.into_iter().partition(|p| p.kind == Kind::Png && ends(p) == end);
+    labels.extend(lost);
     let mut problems = Problems::default();
     let matches = match_up(photos, labels, &mut problems);
     let sizes = sizes_of(&matches, &mut problems);
@@ -323,14 +331,17 @@ fn double_width(
     let mut problems = Problems::default();
     let classes = class_table(dir, options)?.unwrap_or_else(ClassTable::cmp_facades);
     let sizes = sizes(found.iter().map(|p| p.path.as_path()), &mut problems);
-    let side_of = |picture: &Picture| {
-        Image::open(&picture.path).ok().and_then(|picture| pix2pix::side_of_labels(picture.as_rgb(), &classes))
+    let readable = found.iter().zip(&sizes).filter(|(_, size)| size.is_some());
+    let (doubles, others): (Vec<_>, Vec<_>) = readable.partition(|(_, size)| size.is_some_and(is_double));
+    let side_of = |pictures: &[(&Picture, _)]| {
+        let whole = pictures.iter().find_map(|(picture, _)| Image::open(&picture.path).ok())?;
+        pix2pix::side_of_labels(whole.as_rgb(), &classes)
     };
-    // Which half has the labels is the same in all pictures.
-    let side = found.first().and_then(side_of);
     // Halves are square. If they have another form, the first such picture must show that it is no plain photo.
-    let mut others = found.iter().zip(&sizes).filter(|(_, size)| size.is_some_and(|size| !is_double(size)));
-    let any_form = others.next().is_some_and(|(picture, _)| side_of(picture).is_some());
+    let of_others = side_of(&others);
+    let any_form = of_others.is_some();
+    // Which half has the labels is the same in all pictures: the first that can be read says it.
+    let side = side_of(&doubles).or(of_others);
     let mut seen = BTreeMap::new();
     let mut fitting = Vec::with_capacity(found.len());
     for (picture, size) in found.into_iter().zip(sizes) {

@@ -12,10 +12,14 @@ use crate::error::{Error, Result};
 /// Width and height of a JPEG or PNG file in pixels, upright. The type is detected from the content, not the extension.
 pub(super) fn size(path: &Path) -> Result<(u32, u32)> {
     let file = File::open(path).map_err(Error::io(path))?;
+    let empty = file.metadata().is_ok_and(|data| data.len() == 0);
     match read_size(&mut BufReader::new(file)) {
         Ok(Some(size)) => Ok(size),
-        Ok(None) => Err(unreadable(path, "is neither a JPEG nor a PNG picture")),
-        Err(e) if e.kind() == ErrorKind::UnexpectedEof => Err(unreadable(path, "ends before its picture size")),
+        Ok(None) => Err(unreadable(path, "is neither a JPEG nor a PNG picture; export it as one")),
+        Err(_) if empty => Err(unreadable(path, "is empty (0 bytes); export or copy it again")),
+        Err(e) if e.kind() == ErrorKind::UnexpectedEof => {
+            Err(unreadable(path, "is cut short, before its picture size; export or copy it again"))
+        }
         Err(e) => Err(Error::io(path)(e)),
     }
 }

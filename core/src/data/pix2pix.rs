@@ -30,10 +30,11 @@ pub(super) const POLICY: ColorPolicy = ColorPolicy::NearestPixel { tolerance: 25
 /// colours have hardly any.
 const LEAST_CERTAIN: f64 = 0.2;
 
-/// The left or right half.
+/// The left or right half. Of an odd width, the left half is the larger, so that no labels of half the width fit it.
 pub(super) fn half(picture: &RgbImage, left: bool) -> RgbImage {
-    let half = picture.width() / 2;
-    imageops::crop_imm(picture, if left { 0 } else { half }, 0, half, picture.height()).to_image()
+    let half = picture.width().div_ceil(2);
+    let (from, width) = if left { (0, half) } else { (half, picture.width() - half) };
+    imageops::crop_imm(picture, from, 0, width, picture.height()).to_image()
 }
 
 /// The labels in the left or right half. Under a policy of its own, because pairs mostly are JPEGs, if `options` has none.

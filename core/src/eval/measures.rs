@@ -60,7 +60,8 @@ fn fits(known: &ClassTable, classes: &ClassTable, ignored: Option<u16>) -> Resul
         (None, Some(class)) => format!("they do not have its {class}"),
     };
     Err(Error::Argument(format!(
-        "the segmentation network was trained on {} classes, the label maps have {}, and {difference}: train one on these          classes (semsynth train-segmenter), or leave one class out (--ignore)",
+        "the segmentation network was trained on {} classes, the label maps have {}, and {difference}: train one on these \
+         classes (semsynth train-segmenter), or leave one class out (--ignore)",
         counted(known),
         counted(classes)
     )))
@@ -165,8 +166,13 @@ impl Measures {
                     .into(),
             ));
         }
+        self.check_classes(source.classes())
+    }
+
+    /// Whether the segmentation network suits label maps with these classes.
+    pub(crate) fn check_classes(&self, classes: Option<&ClassTable>) -> Result<()> {
         let Some(network) = &self.segmenter else { return Ok(()) };
-        let Some(classes) = source.classes() else {
+        let Some(classes) = classes else {
             return Err(Error::Argument(
                 "a segmentation score needs the label maps of the photos: give --labels and --classes, or --data"
                     .into(),

@@ -7,6 +7,7 @@ use image::{Rgb, RgbImage};
 
 use super::*;
 use crate::device::Device;
+use crate::label::ReadOptions;
 
 /// Two folders with pairs of 24x20 pixels; the pictures are brighter than the photos by 51 of 255.
 fn folders(names: &[&str]) -> tempfile::TempDir {
@@ -107,6 +108,38 @@ fn bad_pictures_are_named_and_the_others_kept() {
     }
     assert_eq!(lines(folder.path()), 1);
     assert_eq!(fs::read(path("out/eval.json")).unwrap(), report, "the earlier report is kept");
+}
+
+#[test]
+fn bad_label_maps_are_named_and_the_other_pictures_kept() {
+    let folder = folders(&["a", "b", "c", "d"]);
+    let path = |name: &str| folder.path().join(name);
+    let classes = ClassTable::cmp_facades();
+    fs::create_dir(path("labels")).unwrap();
+    for (name, width) in [("a", 24), ("b", 24), ("c", 9), ("d", 24)] {
+        LabelMap::filled(width, 20, 1).unwrap().save(path(&format!("labels/{name}.png")), &classes).unwrap();
+    }
+    let whole = fs::read(path("labels/b.png")).unwrap();
+    fs::write(path("labels/b.png"), &whole[..whole.len() - 20]).unwrap();
+    image::GrayImage::from_pixel(24, 20, image::Luma([77])).save(path("labels/d.png")).unwrap();
+    let with_labels = || open(folder.path())?.labels(&path("labels"), classes.clone(), ReadOptions::default());
+    let files = Files::new(path("out"));
+    let evaluated = evaluate(
+        &mut with_labels().unwrap(),
+        &Measures::new(&Device::cpu()),
+        &files,
+        &mut Silent,
+        &AtomicBool::new(false),
+    );
+    let message = evaluated.unwrap_err().to_string();
+    for part in ["3 pictures", "labels/b.png", "labels/c.png is 9x20", "24x20", "labels/d.png", "77", "pictures.jsonl"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert_eq!(lines(folder.path()), 1);
+    fs::remove_file(path("labels/d.png")).unwrap();
+    let message = with_labels().unwrap_err().to_string();
+    assert!(message.contains("photos/d.png has no label map in"), "{message}");
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture> {
     } else if bytes.starts_with(b"\xff\xd8") {
         decode_jpeg(bytes)
     } else if bytes.is_empty() {
-        Err(Error::Labels("the file is empty".into()))
+        Err(Error::Labels("the file is empty (0 bytes); export or copy it again".into()))
     } else {
         let known = OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic));
         Err(Error::Labels(format!(

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
@@ -178,8 +178,9 @@ fn same_classes(run: &Run) -> Result<()> {
 
 /// Loads the batches of all steps from `first` on in a separate thread, two ahead. An error ends the sequence. What a step sees
 /// depends only on its number and the seed. All samples of a step have one scale.
-fn prefetch(recipe: &Recipe, set: &Arc<dyn Dataset>, first: u64) -> Receiver<Result<Batch>> {
+fn prefetch(recipe: &Recipe, set: &Arc<dyn Dataset>, first: u64) -> impl Iterator<Item = Result<Batch>> + use<> {
     let (recipe, set) = (recipe.clone(), Arc::clone(set));
+    let end = recipe.steps;
     let (sender, receiver) = sync_channel(2);
     std::thread::spawn(move || {
         for step in first..recipe.steps {
@@ -191,7 +192,9 @@ fn prefetch(recipe: &Recipe, set: &Arc<dyn Dataset>, first: u64) -> Receiver<Res
             }
         }
     });
-    receiver
+    // The thread may have panicked: then there are fewer batches than steps.
+    let ended = |step| format!("the data ended after step {step}: reading it stopped unexpectedly");
+    (first..end).map(move |step| receiver.recv().unwrap_or_else(|_| Err(Error::Data(ended(step)))))
 }
 
 /// The batch of a step: samples are resized to the size of the recipe times 1 to `load_scale`, cropped and mirrored.
@@ -256,9 +259,6 @@ impl Session<'_> {
         }
         self.flush(observer)?;
         let steps = self.trainer.steps_done();
-        if stopped == Stopped::Finished && steps < recipe.steps {
-            return Err(Error::Data(format!("the data ended after step {steps}: reading it stopped unexpectedly")));
-        }
         let rate = (steps - first) as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         observer.finish();
         self.trainer.save(self.files.checkpoint())?;
@@ -342,7 +342,7 @@ mod tests {
     fn steps_see_the_same_at_scales_of_their_own() {
         let set: Arc<dyn Dataset> = Arc::new(Procedural::new(Split::Train, 3, 6, 40, 40));
         let recipe = Recipe { size: [32, 32], batch: 2, steps: 5, ..Recipe::default() };
-        let all: Vec<Batch> = prefetch(&recipe, &set, 2).iter().map(Result::unwrap).collect();
+        let all: Vec<Batch> = prefetch(&recipe, &set, 2).map(Result::unwrap).collect();
         assert_eq!(all.len(), 3);
         assert_eq!(all[1].images, batch_at(&recipe, &set, 3).unwrap().images);
         assert_ne!(all[1].images, all[2].images);

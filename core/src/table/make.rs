@@ -122,6 +122,15 @@ pub fn make(
         order.push((Ended::read(&files.row(row))?.is_none(), index, row));
     }
     order.sort_by_key(|(open, index, _)| (*open, *index));
+    // The files that rows need beside their data are opened before the first one is trained.
+    let mut opened = Vec::new();
+    for (.., row) in order.iter().filter(|(open, ..)| *open) {
+        let vgg = (&row.recipe.vgg, row.recipe.perceptual);
+        if !opened.contains(&vgg) {
+            train::check_vgg(&row.recipe).map_err(|error| error.context(format!("row {:?}", row.name)))?;
+            opened.push(vgg);
+        }
+    }
     let mut checked: Vec<String> = Vec::new();
     for (_, index, row) in order {
         if stop.load(Ordering::Relaxed) {
@@ -133,6 +142,9 @@ pub fn make(
         // Rows share their data, which may take long to check.
         let described = train.describe() + &val.describe();
         if !checked.contains(&described) {
+            let classes = Some(val.classes());
+            let networks = measures.open(classes, device).and_then(|networks| networks.check_classes(classes));
+            networks.map_err(|error| error.context("measures"))?;
             train.check().and_then(|()| val.check()).map_err(context)?;
             checked.push(described);
         }

@@ -28,6 +28,7 @@ mod sums;
 mod tensorboard;
 mod trace;
 mod trainer;
+mod vgg;
 
 pub use adam::Adam;
 pub use animation::animation;
@@ -51,3 +52,4 @@ pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};
 pub use tensorboard::EventFile;
 pub use trainer::{Losses, Trainer};
+pub(crate) use vgg::check_vgg;

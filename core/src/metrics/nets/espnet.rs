@@ -17,7 +17,8 @@ use crate::nn::{Init, Mode};
 use crate::tensors::Tensors;
 
 /// What a weights file should be, for messages.
-const WHAT: &str = "ESPNet with its decoder, as decoder_espnet_p_2_q_8_camvid.pth";
+const WHAT: &str =
+    "ESPNet with its decoder, as `semsynth train-segmenter` writes it, or decoder_espnet_p_2_q_8_camvid.pth";
 
 /// Pictures are padded to multiples of this.
 const STRIDE: u32 = 8;
