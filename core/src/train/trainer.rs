@@ -19,14 +19,14 @@ use super::losses::{
 use super::segmentation::{LabelMix, balanced, pixels_of_classes, segment_fake};
 use super::segments::Segments;
 use super::sums::{sum_gradients, sum_tensor};
+use super::vgg::load_vgg;
 use super::{Adam, Adversarial, Batch, DiffAugment, Group, PerceptualLayers, Recipe};
 use crate::collage::Collage;
 use crate::error::{Error, Result};
-use crate::model::{load, read_back};
-use crate::network::{Architecture, Encoder, Network, Vgg19, VggTaps};
+use crate::model::read_back;
+use crate::network::{Architecture, Encoder, Network, Vgg19};
 use crate::nn::{GeneratorInput, Init, LabelEncoding, Layout, Mode, NormKind, Share};
 use crate::rng::{Rng, mix64};
-use crate::tensors::{Tensors, unwrapped};
 
 /// The networks, their optimizers and the number of completed steps.
 #[derive(Debug)]
@@ -652,16 +652,4 @@ type Terms = Vec<(&'static str, Tensor<1>)>;
 /// Detaches losses from their graphs.
 fn inner(terms: Terms) -> Terms {
     terms.into_iter().map(|(name, loss)| (name, loss.inner())).collect()
-}
-
-fn load_vgg(path: &std::path::Path, layers: PerceptualLayers, mut init: Init) -> Result<Vgg19> {
-    let tensors = unwrapped(Tensors::open(path)?, |name| name.starts_with("features."))?;
-    // Frozen: gradients flow through it, but its own are not computed.
-    let taps = match layers {
-        PerceptualLayers::Deeper => VggTaps::First,
-        PerceptualLayers::Balanced => VggTaps::Second,
-    };
-    let vgg = Vgg19::new(&mut init, taps);
-    let hint = "this is not torchvision's VGG19";
-    load(vgg, &tensors).map_err(|error| error.context(format!("{}: {hint}", path.display())))
 }
