@@ -381,9 +381,9 @@ fn double(dir: &Path, left: bool) {
     let classes = ClassTable::cmp_facades();
     for (split, numbers) in [("train", 1..=3), ("val", 4..=4)] {
         for number in numbers {
-            let picture = RgbImage::from_fn(64, 32, |x, y| match (x < 32) == left {
-                true => Rgb(classes.get((x / 8 % 4) as u16).unwrap().color),
-                false => Rgb([(7 * x) as u8, (7 * y) as u8, 90]),
+            let picture = RgbImage::from_fn(64, 32, |x, y| {
+                let labels = classes.get((x / 8 % 4) as u16).unwrap().color;
+                Rgb(if (x < 32) == left { labels } else { [(7 * x) as u8, (7 * y) as u8, 90] })
             });
             picture.save(parent(dir.join(format!("{split}/{number}.png")))).unwrap();
         }
