@@ -395,7 +395,8 @@ fn unread(arguments: &[&str], errors: bool) -> std::process::Output {
     } else {
         command.stdout(writer)
     };
-    command.args(arguments).output().unwrap()
+    // Mesa complains without one.
+    command.env("XDG_RUNTIME_DIR", std::env::temp_dir()).args(arguments).output().unwrap()
 }
 
 /// As in `semsynth models | head -1`: the program ends as others do in a pipe, without a word.

@@ -68,8 +68,6 @@ fn architectures_are_read_off_the_tensors() {
             style: StyleConfig::Latent { length: 9, grid: [8, 8], encoder: Some(2) },
             ..GeneratorConfig::spade(2, 5)
         }),
-        family(GeneratorConfig { input_positions: true, ..base.clone() }),
-        family(GeneratorConfig { input_positions: true, ..GeneratorConfig::spade(2, 5) }),
         family(GeneratorConfig {
             upsampling: Upsampling::Two,
             modulation: ModulationKind::Sean,

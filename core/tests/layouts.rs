@@ -409,7 +409,7 @@ struct Layout {
     instances: Option<&'static str>,
 }
 
-const LAYOUTS: [Layout; 12] = [
+const LAYOUTS: [Layout; 13] = [
     Layout {
         name: "ADE20K",
         build: ade20k,
@@ -503,6 +503,13 @@ const LAYOUTS: [Layout; 12] = [
     },
     Layout {
         name: "pix2pixHD",
+        build: |dir| two_sides(dir, "B", "A"),
+        photo: "train_B/1.jpg",
+        labels: Some("train_A/1.png"),
+        instances: None,
+    },
+    Layout {
+        name: "pix2pixHD, labels in B",
         build: |dir| two_sides(dir, "A", "B"),
         photo: "train_A/1.jpg",
         labels: Some("train_B/1.png"),
@@ -546,7 +553,7 @@ impl Damage {
     }
 }
 
-/// Every kind of damage to every file of a pair, in every layout: the check names the file, and nothing else, and says what to do;
+/// Every kind of damage to every file of a pair, in every layout: the check names the file and says what to do;
 /// training does not start. The first pair is damaged, because layouts are told by what comes first.
 #[test]
 fn damage_is_named_in_every_layout() {

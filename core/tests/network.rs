@@ -195,8 +195,8 @@ fn sizes_that_do_not_fit_are_refused() {
 }
 
 /// The picture of a pix2pixHD without and with modulated norms, whose other weights are the same; and the names of the modulations'
-/// tensors, which have the values given by name and place.
-fn modulated(modulation: ModulationKind, set: impl Fn(&str, usize) -> f32) -> ([Vec<f32>; 2], BTreeSet<String>) {
+/// tensors, which have the values given by name, row and column.
+fn modulated(modulation: ModulationKind, set: impl Fn(&str, usize, usize) -> f32) -> ([Vec<f32>; 2], BTreeSet<String>) {
     let config = Pix2PixHdConfig { downsamplings: 2, blocks: 1, spectral: true, ..Pix2PixHdConfig::new(2, 3) };
     let plain = Architecture::Pix2PixHd(config.clone()).init(&mut Init::random(3, &flex())).unwrap();
     let mut tensors = model::store(&plain, Precision::Full).unwrap();
@@ -205,7 +205,8 @@ fn modulated(modulation: ModulationKind, set: impl Fn(&str, usize) -> f32) -> ([
     let mut added = BTreeSet::new();
     for (name, shape) in model::shapes(&network).unwrap() {
         if tensors.get(&name).is_none() {
-            let values = (0..shape.iter().product()).map(|at| set(&name, at)).collect();
+            let columns = shape.iter().skip(1).product::<usize>();
+            let values = (0..shape[0] * columns).map(|at| set(&name, at / columns, at % columns)).collect();
             tensors.insert_f32(&name, shape, values).unwrap();
             added.insert(name);
         }
@@ -222,21 +223,29 @@ fn modulated(modulation: ModulationKind, set: impl Fn(&str, usize) -> f32) -> ([
 #[test]
 fn the_norms_of_pix2pixhd_can_be_modulated() {
     // First layer, two halvings, a block, two doublings: seven norms. SPADE with zeros leaves everything as it is.
-    let ([plain, spade], names) = modulated(SPADE, |_, _| 0.0);
+    let ([plain, spade], names) = modulated(SPADE, |_, _, _| 0.0);
     assert_eq!(spade, plain);
     assert_eq!(names.len(), 7 * 6, "{names:?}");
     assert!(names.contains("norm.6.mlp_shared.0.weight"), "{names:?}");
     // So does CLADE with ones.
     let one = |name: &str| f32::from(u8::from(name.ends_with(".weight")));
-    let ([_, clade], names) = modulated(ModulationKind::Clade, |name, _| one(name));
+    let ([_, clade], names) = modulated(ModulationKind::Clade, |name, _, _| one(name));
     assert_eq!(clade, plain);
     let expected =
         (0..7).flat_map(|norm| ["bias", "weight"].map(|leaf| format!("norm.{norm}.class_specified_affine.{leaf}")));
     assert_eq!(names, expected.collect());
-    // Class 1 alone is shifted, from the first norm on: the picture changes everywhere.
+    // Shifting one class in one of them changes the picture.
     let shifted = |norm: usize| {
         let bias = format!("norm.{norm}.class_specified_affine.bias");
-        let set = |name: &str, at: usize| if name == bias { [0.0, 4.0, 0.0][at / 2 % 3] } else { one(name) };
+        let set = |name: &str, class: usize, channel: usize| {
+            if name != bias {
+                one(name)
+            } else if class == 1 {
+                4.0 * (channel % 2) as f32
+            } else {
+                0.0
+            }
+        };
         let ([_, picture], _) = modulated(ModulationKind::Clade, set);
         picture
     };
@@ -249,7 +258,7 @@ fn the_norms_of_pix2pixhd_can_be_modulated() {
     assert_eq!(changed, (0..16).map(|x| (3..15).contains(&x)).collect::<Vec<_>>());
     // With scale 0, every shift below 0 is cut off by the ReLU: the same picture for all such shifts.
     let cut = |shift: f32| {
-        let set = |name: &str, _: usize| if name.ends_with(".bias") { shift } else { 0.0 };
+        let set = |name: &str, _: usize, _: usize| if name.ends_with(".bias") { shift } else { 0.0 };
         let ([_, picture], _) = modulated(ModulationKind::Clade, set);
         picture
     };

@@ -404,7 +404,7 @@ fn faulty_data_is_no_success() {
         assert!(files.checkpoint().exists() && error.contains("kept in the checkpoint"), "{error}");
         // A segmentation network is trained by the same rule, after all samples were read for their statistics.
         let run = segmenter::Run {
-            recipe: segmenter::Recipe { size: [32, 64], batch: 1, blocks: [1, 1], ..segmenter::Recipe::default() },
+            recipe: segmenter::Recipe { size: [32, 64], batch: 2, blocks: [1, 1], ..segmenter::Recipe::default() },
             out: folder.path().join("segmenter"),
             train: faulty(1),
             val: run.val,

@@ -24,7 +24,7 @@ mod snap;
 mod synthesize;
 mod words;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use install::Environment;
@@ -73,22 +73,23 @@ fn main() -> ExitCode {
         Some(_) => {
             return match api::load().and_then(|()| plugin::main(&arguments)) {
                 Ok(status) => ExitCode::from(status as u8),
-                Err(error) => {
-                    eprintln!("plug-in-semsynth: {error}");
-                    ExitCode::FAILURE
-                }
+                Err(error) => fail(&error),
             };
         }
     };
     match result {
         Ok(text) => {
-            // Whoever reads may have had enough: `print!` would panic.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            match std::io::stdout().write_all(text.as_bytes()) {
+                // Whoever reads may have had enough: `print!` would panic.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&error),
+                _ => ExitCode::SUCCESS,
+            }
         }
-        Err(error) => {
-            eprintln!("plug-in-semsynth: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "plug-in-semsynth: {error}");
+    ExitCode::FAILURE
 }

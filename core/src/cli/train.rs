@@ -89,8 +89,8 @@ pub struct TrainArgs {
     /// reaches less far, for live work. Not for pix2pixhd, pix2pix, crn and sims
     #[arg(long, value_name = "HOW", value_parser = upsampling_parser())]
     upsampling: Option<Upsampling>,
-    /// Train a variational encoder that gives each picture a latent vector (with spade, clade, clade-icpe and
-    /// hybrid)
+    /// Train a variational encoder that gives each picture a latent vector (with networks of the SPADE family
+    /// that have no styles of their own, such as spade, clade and hybrid)
     #[arg(long)]
     latent: bool,
     /// Picture size: WIDTHxHEIGHT, or one number for both; multiples of 32, or of the network's stride with --upsampling

@@ -29,7 +29,7 @@ use self::buffers::Buffers;
 use self::run::Run;
 use self::sweep::{Bands, sweep};
 use crate::error::Result;
-use crate::label::{Area, LabelArea, LabelInput, LabelStream, Limits};
+use crate::label::{Area, LabelArea, LabelInput, LabelStream, Limits, POSITION_CHANNELS};
 use crate::memory;
 use crate::network::{Extents, GeneratorConfig, Plan, Precision, StyleConfig};
 use crate::nn::modulation::values;
@@ -366,44 +366,33 @@ impl FirstLayer {
     /// The 3x3 convolution of the one-hot map, for some rows: each tap adds one column of the weight, `[out, inputs, 3, 3]`, and those
     /// of the positions, weighted.
     fn gather(&self, labels: &LabelArea<'_>, out: MapMut<'_>) {
-        let Self { semantics, positions, .. } = *self;
-        let inputs = semantics + if positions { 2 } else { 0 };
+        let semantics = self.semantics;
+        let inputs = semantics + if self.positions { POSITION_CHANNELS } else { 0 };
         let area = labels.area();
-        let near = positions.then(|| (labels.around().area(), labels.around().distances()));
-        let position = |row: i64, column: i64| match &near {
-            Some((around, [vertical, horizontal])) => {
-                let [row, column] =
-                    [row - around.rows.start, column - around.columns.start].map(|place| place as usize);
-                let at = row * around.columns.len() + column;
-                [vertical[at], horizontal[at]]
-            }
-            None => [0.0; 2],
-        };
-        // For each pixel and tap, the place of its weight, whether there is an edge, and the position; none beyond the world.
+        // For each pixel and tap, the place of its weight and whether there is an edge; none beyond the world.
         let mut taps = Vec::with_capacity(area.rows.len() * area.columns.len());
         for y in area.rows.start..area.rows.end {
             for x in area.columns.start..area.columns.end {
                 taps.push(std::array::from_fn::<_, 9, _>(|tap| {
                     let (row, column) = (y + tap as i64 / 3 - 1, x + tap as i64 % 3 - 1);
-                    labels.cell(row, column).map(|(id, edge)| (usize::from(id) * 9 + tap, edge, position(row, column)))
+                    labels.cell(row, column).map(|(id, edge)| (usize::from(id) * 9 + tap, edge))
                 }));
             }
         }
+        let positions = if self.positions { positions(labels) } else { Vec::new() };
         fill_rows(out, |channel, offset, out| {
             let weight = &self.weight[channel * inputs * 9..][..inputs * 9];
             for (value, taps) in out.iter_mut().zip(&taps[offset..]) {
                 *value = self.bias[channel];
-                for (tap, near) in taps.iter().enumerate() {
-                    let Some((place, edge, [vertical, horizontal])) = *near else { continue };
-                    let of = |input: usize| weight[input * 9 + tap];
+                for (tap, (place, edge)) in taps.iter().enumerate().filter_map(|(tap, place)| Some((tap, (*place)?))) {
                     *value += weight.get(place).copied().unwrap_or_default();
                     if edge {
-                        *value += of(semantics - 1);
-                    }
-                    if positions {
-                        *value += of(semantics) * vertical + of(semantics + 1) * horizontal;
+                        *value += weight[(semantics - 1) * 9 + tap];
                     }
                 }
+            }
+            for (value, positions) in out.iter_mut().zip(positions.iter().skip(offset)) {
+                *value += weight[semantics * 9..].iter().zip(positions).map(|(weight, at)| weight * at).sum::<f32>();
             }
         });
     }
@@ -431,6 +420,24 @@ impl FirstLayer {
             }
         });
     }
+}
+
+/// The positions that a 3x3 convolution sees, for each cell: nine vertical ones, then nine horizontal ones; 0 beyond the world.
+fn positions(labels: &LabelArea<'_>) -> Vec<[f32; 9 * POSITION_CHANNELS]> {
+    let (area, near) = (labels.area(), labels.around());
+    let (around, distances) = (near.area(), near.distances());
+    let mut positions = Vec::with_capacity(area.rows.len() * area.columns.len());
+    for y in area.rows.start..area.rows.end {
+        for x in area.columns.start..area.columns.end {
+            positions.push(std::array::from_fn(|i| {
+                let (row, column) = (y + i as i64 % 9 / 3 - 1, x + i as i64 % 3 - 1);
+                let there = labels.cell(row, column).is_some();
+                let [row, column] = [row - around.rows.start, column - around.columns.start];
+                if there { distances[i / 9][row as usize * around.columns.len() + column as usize] } else { 0.0 }
+            }));
+        }
+    }
+    positions
 }
 
 #[cfg(test)]

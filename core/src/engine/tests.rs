@@ -238,6 +238,30 @@ proptest! {
     }
 }
 
+/// Parts of a picture see the positions of the whole one.
+#[test]
+fn positions_of_a_part_are_those_of_the_whole() {
+    let config = GeneratorConfig {
+        input_positions: true,
+        upsampling: Upsampling::Three,
+        ..GeneratorConfig::new(ModulationKind::CladePositions, 4, 5)
+    };
+    let labels = busy_map(96, 64, 5, 11, 3);
+    let (distances, statistics) = (Some(DistanceMap::of(&labels)), Statistics::Running);
+    let owned = Owned { labels, edges: None, distances, latent: None, styles: None, noise: Noise::Zero, statistics };
+    let mut session = session(&config, &weights(&config, 4), [64, 96]);
+    let whole = owned.run(&mut session);
+    for [top, left, height, width] in [[0, 0, 16, 24], [19, 30, 21, 40], [40, 72, 24, 24]] {
+        let area = Area { rows: Span::new(top, top + height), columns: Span::new(left, left + width) };
+        let part = owned.run_with(&mut session, None, Window { area, ..owned.window() }, 8, &mut |_| Ok(())).unwrap();
+        for (i, value) in part.iter().enumerate() {
+            let [height, width, i] = [height as usize, width as usize, i];
+            let (plane, y, x) = (i / (height * width), top as usize + i / width % height, left as usize + i % width);
+            assert_eq!(value.to_bits(), whole[(plane * 64 + y) * 96 + x].to_bits(), "{top} {left}: {plane} {y} {x}");
+        }
+    }
+}
+
 /// Every modulation.
 fn modulation() -> impl Strategy<Value = ModulationKind> {
     prop::sample::select(ModulationKind::ALL.to_vec())

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 /// Added to an object's largest offset before dividing by it, in pixels, so that an object of one pixel gives 0.
 const MARGIN: f64 = 1e-5;
 
+/// Channels of a position: vertical, then horizontal.
+pub(crate) const POSITION_CHANNELS: usize = 2;
+
 /// The position of each pixel within its object: its offset below and to the right of the object's centroid.
 ///
 /// This is the intra-class positional encoding of CLADE-ICPE (Tan et al., "Efficient Semantic Image Synthesis via

@@ -36,6 +36,7 @@ mod write;
 pub(crate) use area::{Area, Limits, Span, up};
 pub use classes::{Class, ClassTable};
 pub use distance::DistanceMap;
+pub(crate) use distance::POSITION_CHANNELS;
 pub use edges::instance_edges;
 pub use file::LabelFile;
 pub use map::{LabelMap, MAX_AREA, MAX_SIDE};

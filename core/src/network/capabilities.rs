@@ -197,6 +197,8 @@ mod tests {
         let latent = of(GeneratorConfig { style: latent, ..GeneratorConfig::clade(8, 3) });
         assert_eq!(all(latent), [true, false, false, true]);
         assert_eq!(all(of(GeneratorConfig::new(ModulationKind::CladeIcpe, 8, 3))), [true, false, false, false]);
+        let positions = GeneratorConfig { input_positions: true, ..GeneratorConfig::clade(8, 3) };
+        assert_eq!(all(of(positions)), [true, false, false, false]);
         let baseline = Architecture::Pix2PixHd(Pix2PixHdConfig::new(8, 3)).capabilities(Statistics::Running);
         let error = baseline.world.require("a world").unwrap_err().to_string();
         assert!(error.contains("a world is not possible") && error.contains("whole picture"), "{error}");

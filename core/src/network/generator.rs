@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use super::plan::{BLOCKS, Plan, block_names};
 use crate::error::{Error, Result};
+use crate::label::POSITION_CHANNELS;
 use crate::nn::modulation::{self, ModulationKind, Needs};
 use crate::nn::{
     BlockStyles, Conv, ConvConfig, GeneratorInput, Init, Linear, Mode, NormKind, ResBlock, leaky_relu, upsample2,
@@ -247,7 +248,7 @@ impl GeneratorConfig {
 
     /// Input channels of the first layer of a network without a latent vector: labels, edges and positions.
     pub(crate) fn first_inputs(&self) -> usize {
-        self.semantics() + if self.input_positions { 2 } else { 0 }
+        self.semantics() + if self.input_positions { POSITION_CHANNELS } else { 0 }
     }
 
     /// Number of residual blocks.

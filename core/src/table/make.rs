@@ -122,22 +122,18 @@ pub fn make(
         order.push((Ended::read(&files.row(row))?.is_none(), index, row));
     }
     order.sort_by_key(|(open, index, _)| (*open, *index));
-    // The files that rows need beside their data are opened before the first one is trained.
-    let mut opened = Vec::new();
-    for (.., row) in order.iter().filter(|(open, ..)| *open) {
-        let vgg = (&row.recipe.vgg, row.recipe.perceptual);
-        if !opened.contains(&vgg) {
-            train::check_vgg(&row.recipe).map_err(|error| error.context(format!("row {:?}", row.name)))?;
-            opened.push(vgg);
-        }
-    }
-    let mut checked: Vec<String> = Vec::new();
-    for (_, index, row) in order {
+    // All that rows and measures need is opened before the first row is trained.
+    let (mut opened, mut checked, mut sets) = (Vec::new(), Vec::new(), Vec::with_capacity(rows.len()));
+    for (unfinished, _, row) in &order {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        observer.row(index, rows.len(), &row.name);
         let context = |error: Error| error.context(format!("row {:?}", row.name));
+        let vgg = (&row.recipe.vgg, row.recipe.perceptual);
+        if *unfinished && !opened.contains(&vgg) {
+            train::check_vgg(&row.recipe).map_err(context)?;
+            opened.push(vgg);
+        }
         let (train, val) = open(&row.recipe).map_err(context)?;
         // Rows share their data, which may take long to check.
         let described = train.describe() + &val.describe();
@@ -148,6 +144,14 @@ pub fn make(
             train.check().and_then(|()| val.check()).map_err(context)?;
             checked.push(described);
         }
+        sets.push((train, val));
+    }
+    for ((_, index, row), (train, val)) in order.into_iter().zip(sets) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        observer.row(index, rows.len(), &row.name);
+        let context = |error: Error| error.context(format!("row {:?}", row.name));
         let making = Making { row, folder: files.row(row), measures: &measures, device, train, val };
         let Some(result) = results.rows.get_mut(index) else { break };
         making.make(result, observer, stop).map_err(context)?;

@@ -149,9 +149,9 @@ impl Sampler {
         let (sender, receiver): (SyncSender<Result<Batch>>, _) = sync_channel(2);
         std::thread::spawn(move || {
             for step in first..end {
-                let batch = trace.span(Lane::Pictures, "load", step, || self.batch(step));
+                let batch = trace.span(Lane::Pictures, "load", step + 1, || self.batch(step));
                 let failed = batch.is_err();
-                let sent = trace.span(Lane::Pictures, "wait for training", step, || sender.send(batch));
+                let sent = trace.span(Lane::Pictures, "wait for training", step + 1, || sender.send(batch));
                 // The receiver is gone if training stopped early.
                 if sent.is_err() || failed {
                     break;

@@ -38,7 +38,7 @@ pub struct Recipe {
     pub labels: ReadOptions,
     /// The kind of network.
     pub network: NetworkKind,
-    /// The modulation of the generator.
+    /// The modulation of a network of the SPADE family, and of pix2pixHD if it is `modulated`.
     pub modulation: ModulationKind,
     /// Modulations of its first blocks, if they differ.
     pub leading_blocks: Vec<ModulationKind>,
@@ -51,7 +51,7 @@ pub struct Recipe {
     /// maps.
     pub instance_edges: bool,
     /// Whether the first layer of a network of the SPADE family also sees where in its object each pixel lies (`dist_i` of the
-    /// CLADE paper, in place of the modulation's `dist_p`, CLADE-ICPE).
+    /// CLADE paper; `dist_p` is the modulation CLADE-ICPE).
     pub input_positions: bool,
     /// Which dimensions its norms normalise over.
     pub norm: NormKind,

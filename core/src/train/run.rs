@@ -95,7 +95,7 @@ impl Files {
         self.0.join("checkpoint.safetensors")
     }
 
-    /// The trace of the last session, for Perfetto (<https://ui.perfetto.dev>) or Chrome, if one was asked for.
+    /// The trace of the last session that was asked for one, for Perfetto (<https://ui.perfetto.dev>) or Chrome.
     pub fn trace(&self) -> PathBuf {
         self.0.join("trace.json")
     }
@@ -359,12 +359,14 @@ impl<'a> Session<'a> {
         let first = self.trainer.steps_done();
         observer.start(first, recipe.steps);
         let trace = self.trace.clone();
+        let others = if group.size() > 1 { trace.clone() } else { Trace::default() };
         let mut batches = self.sampler.clone().prefetch_traced(first, recipe.steps, trace.clone());
         let mut stopped = Stopped::Finished;
         let mut waited = Duration::ZERO;
-        let mut next = trace.span(Lane::Training, "first pictures", first, || batches.next());
+        let mut next = trace.span(Lane::Training, "first pictures", first + 1, || batches.next());
         while let Some(batch) = next {
-            let batch = match group.agree(batch) {
+            let number = self.trainer.steps_done() + 1;
+            let batch = match others.span(Lane::Training, "wait for others", number, || group.agree(batch)) {
                 Ok(batch) => batch,
                 Err(error) => {
                     // A picture that cannot be read must not cost the steps done so far.
@@ -376,13 +378,14 @@ impl<'a> Session<'a> {
                     return Err(error.context(kept));
                 }
             };
-            let losses = trace.span(Lane::Training, "step", self.trainer.steps_done(), || self.trainer.step(batch))?;
+            let losses = trace.span(Lane::Training, "step", number, || self.trainer.step(batch))?;
             let step = losses.step;
             self.pending.push(losses);
             observer.step(step);
             let checkpoint = step % recipe.checkpoint_every == 0;
             if checkpoint || step % recipe.log_every == 0 {
-                self.flush(observer)?;
+                // Reading losses waits for the device.
+                trace.span(Lane::Training, "losses", step, || self.flush(observer))?;
             }
             if checkpoint {
                 trace.span(Lane::Training, "checkpoint", step, || self.checkpoint())?;
@@ -393,7 +396,8 @@ impl<'a> Session<'a> {
             let interrupted = stop.load(Ordering::Relaxed);
             let late = self.run.time_limit.is_some_and(|limit| self.started.elapsed() >= limit) && step < recipe.steps;
             // What one process is told, all do.
-            let told = group.gather(&[u8::from(interrupted), u8::from(late)])?;
+            let own = [u8::from(interrupted), u8::from(late)];
+            let told = others.span(Lane::Training, "wait for others", step, || group.gather(&own))?;
             let (told, _) = told.as_chunks::<2>();
             if told.iter().any(|&[interrupted, _]| interrupted > 0) {
                 stopped = Stopped::Interrupted;
@@ -404,7 +408,7 @@ impl<'a> Session<'a> {
                 break;
             }
             let from = Instant::now();
-            next = trace.span(Lane::Training, "wait for pictures", step, || batches.next());
+            next = trace.span(Lane::Training, "wait for pictures", step + 1, || batches.next());
             waited += from.elapsed();
         }
         self.flush(observer)?;

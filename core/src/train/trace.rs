@@ -2,7 +2,7 @@
 //! axis ("Trace Event Format").
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub(super) struct Trace(Option<Arc<Writer>>);
 struct Writer {
     started: Instant,
     /// The file until something could not be written, then why.
-    file: Mutex<std::io::Result<BufWriter<File>>>,
+    file: Mutex<std::io::Result<File>>,
 }
 
 impl Trace {
@@ -46,13 +46,13 @@ impl Trace {
     ///
     /// [`Error::Io`] if it cannot be written.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-        // The closing bracket may be missing, so a run that was killed leaves a trace, too.
+        let mut file = File::create(path).map_err(Error::io(path))?;
+        // The closing bracket may be missing, and nothing is kept back: a run that fails leaves a trace, too.
         let names = Lane::ALL.map(|lane| {
             json!({"name": "thread_name", "ph": "M", "pid": 1, "tid": lane as u32, "args": {"name": lane.name()}})
         });
         let [first, others @ ..] = &names;
-        write!(file, "[{first}").map_err(Error::io(path))?;
+        file.write_all(format!("[{first}").as_bytes()).map_err(Error::io(path))?;
         let writer = Writer { started: Instant::now(), file: Mutex::new(Ok(file)) };
         others.iter().for_each(|event| writer.write(event));
         Ok(Self(Some(Arc::new(writer))))
@@ -81,7 +81,7 @@ impl Trace {
         let mut file = writer.file.lock().unwrap_or_else(PoisonError::into_inner);
         // Threads that outlive this write nothing more.
         let file = std::mem::replace(&mut *file, Err(std::io::ErrorKind::BrokenPipe.into()));
-        file.and_then(|mut file| file.write_all(b"]\n").and_then(|()| file.flush())).map_err(Error::io(path))
+        file.and_then(|mut file| file.write_all(b"]\n")).map_err(Error::io(path))
     }
 }
 
@@ -90,7 +90,7 @@ impl Writer {
     fn write(&self, event: &Value) {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if let Ok(open) = &mut *file
-            && let Err(error) = write!(open, ",\n{event}")
+            && let Err(error) = open.write_all(format!(",\n{event}").as_bytes())
         {
             *file = Err(error);
         }
@@ -106,12 +106,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace.json");
         let trace = Trace::create(&path).unwrap();
-        let other = trace.clone();
-        let thread = std::thread::spawn(move || {
-            other.span(Lane::Pictures, "load", 2, || std::thread::sleep(Duration::from_millis(20)));
-        });
         assert_eq!(trace.span(Lane::Training, "step", 1, || 7), 7);
-        thread.join().unwrap();
+        let other = trace.clone();
+        let load = move || other.span(Lane::Pictures, "load", 2, || std::thread::sleep(Duration::from_millis(20)));
+        std::thread::spawn(load).join().unwrap();
         trace.close(&path).unwrap();
         trace.span(Lane::Training, "late", 3, || {});
         let events: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -121,8 +119,20 @@ mod tests {
         assert!(events[3]["dur"].as_f64().unwrap() >= 20_000.0 && events[2]["ts"].as_f64().unwrap() >= 0.0);
     }
 
+    /// What cannot be written is told at the end, and costs no work.
+    #[cfg(target_os = "linux")]
     #[test]
-    fn no_trace_writes_nothing_and_costs_nothing() {
+    fn a_full_disk_ends_the_trace_only() {
+        let path = Path::new("/dev/full");
+        assert!(matches!(Trace::create(path), Err(Error::Io { .. })));
+        let file = Mutex::new(Ok(File::create(path).unwrap()));
+        let trace = Trace(Some(Arc::new(Writer { started: Instant::now(), file })));
+        assert_eq!(trace.span(Lane::Training, "step", 1, || 7), 7);
+        assert!(matches!(trace.close(path), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn no_trace_writes_nothing() {
         let trace = Trace::default();
         assert_eq!(trace.span(Lane::Training, "step", 1, || 7), 7);
         trace.close(Path::new("nowhere/trace.json")).unwrap();

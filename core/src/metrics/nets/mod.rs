@@ -25,7 +25,7 @@ fn open(path: &Path, what: &str, is_top: impl Fn(&str) -> bool) -> Result<Tensor
     let read = || unwrapped(Tensors::open(path)?, &is_top);
     read().map_err(|error| match error {
         // A message about the file as a whole says enough with its path.
-        Error::Model(text) => Error::Model(format!("{text} (it should be {what}, whole)")),
+        Error::Model(text) => Error::Model(format!("{text} (it should be {what})")),
         other => other.context(format!("weights of {what}")),
     })
 }

@@ -167,7 +167,8 @@ fn spade_family(shapes: &Shapes<'_>, hints: &Hints) -> Result<GeneratorConfig> {
         upsampling,
         label_channels,
         instance_edges,
-        input_positions: positions(shapes, label_channels + usize::from(instance_edges)),
+        // No published checkpoint has them.
+        input_positions: false,
         style,
     })
 }
@@ -204,11 +205,6 @@ fn upsampling(shapes: &Shapes<'_>, hints: &Hints) -> Result<Upsampling> {
             Ok(choices.iter().copied().find(|&choice| choice == usual).or(choices.first().copied()).unwrap_or(usual))
         }
     }
-}
-
-/// Whether the first layer sees positions besides `semantics` channels of labels and edges.
-fn positions(shapes: &Shapes<'_>, semantics: usize) -> bool {
-    matches!(shapes.0.get("fc.weight").map(TensorData::shape), Some(&[_, inputs, _, _]) if inputs == semantics + 2)
 }
 
 fn modulation(block: BlockTensors<'_>) -> Result<ModulationKind> {

@@ -67,8 +67,8 @@ impl ModulatedNorm {
         Self { param_free_norm, modulation: kind.layer(init, config, channels), noise }
     }
 
-    /// `[batch, channels, height, width] -> [batch, channels + extra, height, width]`, where `extra` is 1 for CLADE
-    /// with instance edges and 0 otherwise. Applies leaky ReLU if `leaky`.
+    /// `[batch, channels, height, width] -> [batch, channels + extra, height, width]`, where `extra` is the number of channels
+    /// that the modulation appends, such as that of CLADE's instance edges. Applies leaky ReLU if `leaky`.
     pub(crate) fn forward(&self, x: Tensor<4>, input: BlockInput<'_>, mode: Mode, leaky: bool) -> Tensor<4> {
         let x = self.with_noise(x, input);
         let [_, _, height, width] = x.dims();

@@ -9,7 +9,7 @@ use super::super::cpu::{CpuConfig, CpuModulation, CpuSession, NormWeights};
 use crate::error::Result;
 use crate::label::LabelArea;
 
-/// Packs CLADE.
+/// Packs CLADE with positions.
 pub(super) fn pack(weights: &NormWeights<'_>, config: &CpuConfig) -> Result<Arc<dyn CpuModulation>> {
     let clade = pack_table("class_positioned_affine", weights, config)?;
     Ok(Arc::new(Packed { clade, edges: usize::from(config.modulation.edges) }))

@@ -11,7 +11,7 @@ use crate::nn::Init;
 use crate::nn::input::BlockInput;
 use crate::nn::layout::LabelTensors;
 
-/// CLADE; its further channels, a position among them, are vertical and horizontal in -1 to 1, after that of the edges.
+/// CLADE. After the features and the channel of edges come two channels of positions: vertical and horizontal, -1 to 1.
 #[derive(Module, Debug)]
 pub struct CladePositions {
     clade: Clade,

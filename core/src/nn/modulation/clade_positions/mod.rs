@@ -15,9 +15,7 @@ use super::cpu::PackFn;
 use super::facts::{self, BlockTensors, Inputs};
 use super::{ModulationConfig, Needs, clade};
 use crate::error::Result;
-
-/// Channels of a position: vertical, then horizontal.
-const CHANNELS: usize = 2;
+use crate::label::POSITION_CHANNELS;
 
 /// It has no parameters.
 #[derive(Debug)]
@@ -41,7 +39,7 @@ impl facts::Facts for Facts {
     }
 
     fn extra_channels(&self, config: &ModulationConfig) -> usize {
-        usize::from(config.edges) + CHANNELS
+        usize::from(config.edges) + POSITION_CHANNELS
     }
 
     fn cpu(&self, _config: &ModulationConfig) -> Option<PackFn> {
