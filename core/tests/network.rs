@@ -258,7 +258,7 @@ fn the_norms_of_pix2pixhd_can_be_modulated() {
     assert_eq!(changed, (0..16).map(|x| (3..15).contains(&x)).collect::<Vec<_>>());
     // With scale 0, every shift below 0 is cut off by the ReLU: the same picture for all such shifts.
     let cut = |shift: f32| {
-        let set = |name: &str, _: usize, _: usize| if name.ends_with(".bias") { shift } else { 0.0 };
+        let set = |name: &str, _: usize, _: usize| if name.ends_with("bias") { shift } else { 0.0 };
         let ([_, picture], _) = modulated(ModulationKind::Clade, set);
         picture
     };

@@ -138,8 +138,8 @@ pub struct TrainArgs {
     /// Write an event file with the losses into the output folder, for `tensorboard --logdir`
     #[arg(long, conflicts_with = "table")]
     tensorboard: bool,
-    /// Write a trace of threads into the output folder, trace.json, for https://ui.perfetto.dev: when they compute, load pictures,
-    /// and wait
+    /// Write a trace of threads into the output folder, trace.json, for Perfetto (ui.perfetto.dev): when they compute, load
+    /// pictures, and wait
     #[arg(long, conflicts_with = "table")]
     trace: bool,
     /// Train as one of the processes that `mpirun` starts: each computes its share of every batch. Needs a build with the feature

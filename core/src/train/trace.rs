@@ -54,7 +54,9 @@ impl Trace {
         let [first, others @ ..] = &names;
         file.write_all(format!("[{first}").as_bytes()).map_err(Error::io(path))?;
         let writer = Writer { started: Instant::now(), file: Mutex::new(Ok(file)) };
-        others.iter().for_each(|event| writer.write(event));
+        for event in others {
+            writer.write(event);
+        }
         Ok(Self(Some(Arc::new(writer))))
     }
 
@@ -66,7 +68,7 @@ impl Trace {
         let micros = |time: Duration| time.as_nanos() as f64 / 1000.0;
         writer.write(&json!({
             "name": name, "ph": "X", "pid": 1, "tid": lane as u32, "args": {"step": step},
-            "ts": micros(from), "dur": micros(writer.started.elapsed() - from),
+            "ts": micros(from), "dur": micros(writer.started.elapsed().saturating_sub(from)),
         }));
         done
     }
