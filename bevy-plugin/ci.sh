@@ -17,13 +17,13 @@ cargo test --profile bevy-test -p bevy_semsynth --features egui -- --show-output
 grep -E '^(test |test result|skipped:|on software)' "$log" | sed 's/; finished in.*//'
 
 echo "-- clippy"
-# With `dev` and `gpu`, which tests need not be built with.
-cargo clippy --profile bevy-test -p bevy_semsynth --features egui,dev,gpu --all-targets -- -D warnings
+# With `dev`, which tests need not be built with.
+cargo clippy --profile bevy-test -p bevy_semsynth --features egui,dev --all-targets -- -D warnings
 cargo clippy --profile bevy-test -p bevy_semsynth --lib --no-default-features -- -D warnings
 
 echo "-- docs"
 # With clippy's features, so that dependencies are checked once for both.
-RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --features egui,dev,gpu --no-deps
+RUSTDOCFLAGS="-D warnings" cargo doc --profile bevy-test -p bevy_semsynth --features egui,dev --no-deps
 
 echo "-- the examples"
 vulkan=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1 || true)
