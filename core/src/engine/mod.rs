@@ -98,8 +98,8 @@ struct FirstLayer {
     bias: Vec<f32>,
     /// Channels of labels and edges.
     semantics: usize,
-    /// Whether two channels of positions follow them.
-    positions: bool,
+    /// Those, and channels of positions if it sees them.
+    inputs: usize,
 }
 
 impl Engine {
@@ -163,7 +163,7 @@ impl Engine {
             weight: values(&tensors, "fc.weight")?.into_owned(),
             bias: values(&tensors, "fc.bias")?.into_owned(),
             semantics: config.semantics(),
-            positions: config.input_positions,
+            inputs: config.first_inputs(),
         };
         let (style, norm, label_channels) = (config.style, config.norm, config.label_channels);
         Ok(Self { plan, style, label_channels, norm, fc, blocks, conv_img, tensors })
@@ -366,8 +366,7 @@ impl FirstLayer {
     /// The 3x3 convolution of the one-hot map, for some rows: each tap adds one column of the weight, `[out, inputs, 3, 3]`, and those
     /// of the positions, weighted.
     fn gather(&self, labels: &LabelArea<'_>, out: MapMut<'_>) {
-        let semantics = self.semantics;
-        let inputs = semantics + if self.positions { POSITION_CHANNELS } else { 0 };
+        let Self { semantics, inputs, .. } = *self;
         let area = labels.area();
         // For each pixel and tap, the place of its weight and whether there is an edge; none beyond the world.
         let mut taps = Vec::with_capacity(area.rows.len() * area.columns.len());
@@ -379,7 +378,7 @@ impl FirstLayer {
                 }));
             }
         }
-        let positions = if self.positions { positions(labels) } else { Vec::new() };
+        let positions = if inputs > semantics { positions(labels) } else { Vec::new() };
         fill_rows(out, |channel, offset, out| {
             let weight = &self.weight[channel * inputs * 9..][..inputs * 9];
             for (value, taps) in out.iter_mut().zip(&taps[offset..]) {

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
@@ -20,7 +19,9 @@ use crate::files::{save_picture, write_whole};
 use crate::metrics::{Confusion, EspNet};
 use crate::model::read_back;
 use crate::rng::Rng;
-use crate::train::{Batch, Observer, Record, Sampler, SheetRow, Stopped, TrainLog, contact_sheet, plot};
+use crate::train::{
+    Batch, Observer, Record, Sampler, SheetRow, Stopped, Trace, TrainLog, contact_sheet, plot, prefetch,
+};
 
 /// Pictures on the contact sheet.
 const SHEET: usize = 8;
@@ -176,25 +177,11 @@ fn same_classes(run: &Run) -> Result<()> {
     Err(Error::Data(format!("the classes of both sets must be the same: {train}; {val}")))
 }
 
-/// Loads the batches of all steps from `first` on in a separate thread, two ahead. An error ends the sequence. What a step sees
-/// depends only on its number and the seed. All samples of a step have one scale.
-fn prefetch(recipe: &Recipe, set: &Arc<dyn Dataset>, first: u64) -> impl Iterator<Item = Result<Batch>> + use<> {
-    let (recipe, set) = (recipe.clone(), Arc::clone(set));
-    let end = recipe.steps;
-    let (sender, receiver) = sync_channel(2);
-    std::thread::spawn(move || {
-        for step in first..recipe.steps {
-            let batch = batch_at(&recipe, &set, step);
-            let failed = batch.is_err();
-            // The receiver is gone if training stopped early.
-            if sender.send(batch).is_err() || failed {
-                break;
-            }
-        }
-    });
-    // The thread may have panicked: then there are fewer batches than steps.
-    let ended = |step| format!("the data ended after step {step}: reading it stopped unexpectedly");
-    (first..end).map(move |step| receiver.recv().unwrap_or_else(|_| Err(Error::Data(ended(step)))))
+/// The batches of all steps from `first` on, loaded ahead. What a step sees depends only on its number and the seed. All samples of
+/// a step have one scale.
+fn batches(recipe: &Recipe, set: &Arc<dyn Dataset>, first: u64) -> impl Iterator<Item = Result<Batch>> + use<> {
+    let (steps, recipe, set) = (first..recipe.steps, recipe.clone(), Arc::clone(set));
+    prefetch(steps, Trace::default(), move |step| batch_at(&recipe, &set, step))
 }
 
 /// The batch of a step: samples are resized to the size of the recipe times 1 to `load_scale`, cropped and mirrored.
@@ -224,7 +211,7 @@ impl Session<'_> {
         let first = self.trainer.steps_done();
         observer.start(first, recipe.steps);
         let mut stopped = Stopped::Finished;
-        for batch in prefetch(&recipe, &self.run.train, first) {
+        for batch in batches(&recipe, &self.run.train, first) {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -342,7 +329,7 @@ mod tests {
     fn steps_see_the_same_at_scales_of_their_own() {
         let set: Arc<dyn Dataset> = Arc::new(Procedural::new(Split::Train, 3, 6, 40, 40));
         let recipe = Recipe { size: [32, 32], batch: 2, steps: 5, ..Recipe::default() };
-        let all: Vec<Batch> = prefetch(&recipe, &set, 2).map(Result::unwrap).collect();
+        let all: Vec<Batch> = batches(&recipe, &set, 2).map(Result::unwrap).collect();
         assert_eq!(all.len(), 3);
         assert_eq!(all[1].images, batch_at(&recipe, &set, 3).unwrap().images);
         assert_ne!(all[1].images, all[2].images);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 
 use super::Group;
 use super::trace::{Lane, Trace};
@@ -146,22 +146,32 @@ impl Sampler {
         end: u64,
         trace: Trace,
     ) -> impl Iterator<Item = Result<Batch>> + use<> {
-        let (sender, receiver): (SyncSender<Result<Batch>>, _) = sync_channel(2);
-        std::thread::spawn(move || {
-            for step in first..end {
-                let batch = trace.span(Lane::Pictures, "load", step + 1, || self.batch(step));
-                let failed = batch.is_err();
-                let sent = trace.span(Lane::Pictures, "wait for training", step + 1, || sender.send(batch));
-                // The receiver is gone if training stopped early.
-                if sent.is_err() || failed {
-                    break;
-                }
-            }
-        });
-        // The thread may have panicked: then there are fewer batches than steps.
-        let ended = |step| format!("the data ended after step {step}: reading it stopped unexpectedly");
-        (first..end).map(move |step| receiver.recv().unwrap_or_else(|_| Err(Error::Data(ended(step)))))
+        prefetch(first..end, trace, move |step| self.batch(step))
     }
+}
+
+/// Loads the batches of some steps on a separate thread, two steps ahead. Nothing comes after an error.
+pub(crate) fn prefetch(
+    steps: Range<u64>,
+    trace: Trace,
+    load: impl Fn(u64) -> Result<Batch> + Send + 'static,
+) -> impl Iterator<Item = Result<Batch>> {
+    let (sender, receiver) = sync_channel(2);
+    let all = steps.clone();
+    std::thread::spawn(move || {
+        for step in all {
+            let batch = trace.span(Lane::Pictures, "load", step + 1, || load(step));
+            let failed = batch.is_err();
+            let sent = trace.span(Lane::Pictures, "wait for training", step + 1, || sender.send(batch));
+            // The receiver is gone if training stopped early.
+            if sent.is_err() || failed {
+                break;
+            }
+        }
+    });
+    // The thread may have panicked: then there are fewer batches than steps.
+    let ended = |step| format!("the data ended after step {step}: reading it stopped unexpectedly");
+    steps.map(move |step| receiver.recv().unwrap_or_else(|_| Err(Error::Data(ended(step)))))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ mod vgg;
 pub use adam::Adam;
 pub use animation::animation;
 pub use batch::Batch;
-pub(crate) use batch::Sampler;
+pub(crate) use batch::{Sampler, prefetch};
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::{restore, store};
 pub use diff_augment::DiffAugment;
@@ -51,5 +51,6 @@ pub use run::{Files, Observer, Outcome, Run, Score, Silent, Stopped, resume, tra
 pub use segmentation::{LabelMix, segment_fake, segment_real};
 pub use sheet::{SheetRow, contact_sheet};
 pub use tensorboard::EventFile;
+pub(crate) use trace::Trace;
 pub use trainer::{Losses, Trainer};
 pub(crate) use vgg::check_vgg;

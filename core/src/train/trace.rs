@@ -31,7 +31,7 @@ impl Lane {
 
 /// Writes what the threads of a run do, or nothing.
 #[derive(Clone, Default)]
-pub(super) struct Trace(Option<Arc<Writer>>);
+pub(crate) struct Trace(Option<Arc<Writer>>);
 
 struct Writer {
     started: Instant,
